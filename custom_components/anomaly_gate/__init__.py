@@ -1,0 +1,1 @@
+"""Stops a run whose data does not meet the curated schema."""

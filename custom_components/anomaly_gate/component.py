@@ -1,0 +1,45 @@
+"""AnomalyGate: stops a run whose data does not meet the curated schema."""
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec
+
+from custom_components.anomaly_gate.executor import Executor
+
+
+class DataBlessing(types.artifact.Artifact):
+    """Says that the examples met the schema. Custom property ``warnings``: how many anomalies were let through."""
+
+    TYPE_NAME = "DataBlessing"
+
+
+class AnomalyGateSpec(ComponentSpec):
+    """Inputs and outputs of :class:`AnomalyGate`."""
+
+    PARAMETERS: dict[str, object] = {}
+    INPUTS = {
+        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "schema": ChannelParameter(type=standard_artifacts.Schema),
+    }
+    OUTPUTS = {"blessing": ChannelParameter(type=DataBlessing)}
+
+
+class AnomalyGate(base_component.BaseComponent):
+    """Fails if ExampleValidator found an anomaly, which by itself it only reports.
+
+    Make what must not run on bad data follow this node, with ``add_upstream_node``.
+    """
+
+    SPEC_CLASS = AnomalyGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, anomalies: types.BaseChannel, schema: types.BaseChannel) -> None:
+        """Makes the node.
+
+        Args:
+            anomalies: ``ExampleAnomalies`` from ExampleValidator.
+            schema: The ``Schema`` that the examples were held against.
+        """
+        blessing = types.Channel(type=DataBlessing)
+        super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing))

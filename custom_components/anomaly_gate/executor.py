@@ -1,0 +1,122 @@
+"""Executor of AnomalyGate."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from absl import logging
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tfx import types
+from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+MOST_VALUES_SHOWN = 12
+
+
+@dataclasses.dataclass(frozen=True)
+class Anomaly:
+    """One way in which a split does not meet the schema.
+
+    Attributes:
+        split: Name of the split.
+        feature: Column, or ``(all)`` for the table as a whole.
+        found: What was found.
+        allowed: What the schema allows.
+    """
+
+    split: str
+    feature: str
+    found: str
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.feature} ({self.split}): found: {self.found}; the schema allows: {self.allowed}"
+
+
+class DataAnomaliesError(ValueError):
+    """The examples do not meet the schema.
+
+    Attributes:
+        anomalies: Each anomaly found.
+    """
+
+    def __init__(self, anomalies: Iterable[Anomaly]) -> None:
+        self.anomalies = tuple(anomalies)
+        features = ", ".join(sorted({anomaly.feature for anomaly in self.anomalies}))
+        super().__init__(f"the data does not meet the curated schema in: {features}")
+
+
+class Executor(base_executor.BaseExecutor):
+    """Reads ExampleValidator's findings and fails on those of severity ERROR."""
+
+    def Do(
+        self,
+        input_dict: dict[str, list[types.Artifact]],
+        output_dict: dict[str, list[types.Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Blesses the data, or raises.
+
+        Raises:
+            DataAnomaliesError: An anomaly of severity ERROR was found.
+        """
+        schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
+        schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
+        artifact = artifact_utils.get_single_instance(input_dict["anomalies"])
+        errors, warnings = [], []
+        for split in artifact_utils.decode_split_names(artifact.split_names):
+            for anomaly, severity in _anomalies(artifact, split, schema):
+                (warnings if severity == anomalies_pb2.AnomalyInfo.WARNING else errors).append(anomaly)
+        for anomaly in warnings:
+            logging.warning("Let through: %s", anomaly)
+        if errors:
+            raise DataAnomaliesError(errors)
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        blessing.set_int_custom_property("warnings", len(warnings))
+
+
+def _anomalies(
+    artifact: types.Artifact, split: str, schema: schema_pb2.Schema
+) -> Iterator[tuple[Anomaly, "anomalies_pb2.AnomalyInfo.Severity.ValueType"]]:
+    path = f"{artifact_utils.get_split_uri([artifact], split)}/{DEFAULT_FILE_NAME}"
+    with fileio.open(path, "rb") as file:
+        found = anomalies_pb2.Anomalies.FromString(file.read())
+    if found.HasField("dataset_anomaly_info"):
+        info = found.dataset_anomaly_info
+        yield Anomaly(split, "(all)", info.description, "see the schema's dataset_constraints"), info.severity
+    if found.data_missing:
+        yield Anomaly(split, "(all)", "no examples", "at least one example"), anomalies_pb2.AnomalyInfo.ERROR
+    features = {feature.name: feature for feature in schema.feature}
+    for name, info in sorted(found.anomaly_info.items()):
+        column = info.path.step[0] if info.path.step else name
+        yield Anomaly(split, column, _found(info), allowed(features.get(column), schema)), info.severity
+
+
+def _found(info: anomalies_pb2.AnomalyInfo) -> str:
+    reasons = [f"{reason.short_description}: {reason.description}" for reason in info.reason]
+    return " ".join(" ".join(reasons or [info.description]).split()).rstrip(".")
+
+
+def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> str:
+    """What ``schema`` allows of a feature, in a few words."""
+    if feature is None:
+        return f"the columns {', '.join(sorted(each.name for each in schema.feature))}"
+    words = [schema_pb2.FeatureType.Name(feature.type)]
+    presence = feature.presence.min_fraction
+    words.append(f"present in at least {presence:.0%} of the rows" if presence else "may be missing")
+    domains: Mapping[str, schema_pb2.StringDomain] = {domain.name: domain for domain in schema.string_domain}
+    if feature.HasField("domain") and feature.domain in domains:
+        values = domains[feature.domain].value
+        more = f" and {len(values) - MOST_VALUES_SHOWN} more" if len(values) > MOST_VALUES_SHOWN else ""
+        words.append(f"one of {', '.join(values[:MOST_VALUES_SHOWN])}{more}")
+    for kind in ("int_domain", "float_domain"):
+        if feature.HasField(kind):  # type: ignore[arg-type]
+            domain = getattr(feature, kind)
+            words += [f"{word} {getattr(domain, end)}" for word, end in _ENDS if domain.HasField(end)]
+    return ", ".join(words)
+
+
+_ENDS = (("at least", "min"), ("at most", "max"))

@@ -1,0 +1,1 @@
+"""Finds the blessed model that a candidate is compared with."""

@@ -1,0 +1,1 @@
+"""CsvExampleGen with a seeded split that keeps groups together."""

@@ -1,0 +1,1 @@
+"""Puts the curated schema into ML Metadata."""

@@ -1,0 +1,88 @@
+"""The default network: wide and deep, over whatever features the YAML declares."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+import tf_keras as keras
+
+from models.features import Features, Problem, transformed_name
+from models.settings import Hyperparameters, Scalar
+
+
+def build_network(
+    problem: Problem, hyperparameters: Mapping[str, Scalar], categorical_sizes: Mapping[str, int]
+) -> keras.Model:
+    """Builds and compiles a wide and deep network (Cheng et al., 2016, https://arxiv.org/abs/1606.07792).
+
+    Write a function like this one and name it in ``network.function`` to train a network of your own.
+
+    Args:
+        problem: Task, label and features.
+        hyperparameters: Values of :class:`models.settings.Hyperparameters`; absent ones take its defaults.
+        categorical_sizes: Number of indices of each transformed categorical feature.
+
+    Returns:
+        A compiled model. Its inputs are the transformed features by name, each [N, width]; its output is
+        float32 [N, 1] (the probability of the second class, or the value) or [N, C] (class probabilities).
+    """
+    settings = Hyperparameters(**hyperparameters)  # type: ignore[arg-type]
+    inputs = feature_inputs(problem.features)
+    numbers = [inputs[name] for name in inputs if name not in categorical_sizes]
+    deep: list[tf.Tensor] = list(numbers)
+    wide: list[tf.Tensor] = []
+    for name, size in categorical_sizes.items():
+        width = min(settings.embedding_size, math.ceil(math.sqrt(size)))
+        deep.append(keras.layers.Flatten()(keras.layers.Embedding(size, width, name=f"{name}_deep")(inputs[name])))
+        linear = keras.layers.Embedding(
+            size, output_width(problem), embeddings_initializer="zeros", name=f"{name}_wide"
+        )
+        wide.append(keras.layers.Flatten()(linear(inputs[name])))
+    hidden = _concatenate(deep)
+    for layer in range(settings.hidden_layers):
+        units = max(1, settings.hidden_units >> layer)
+        kernel = keras.regularizers.L2(settings.l2) if settings.l2 else None
+        hidden = keras.layers.Dense(units, "relu", kernel_regularizer=kernel, name=f"hidden_{layer}")(hidden)
+        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    logits = keras.layers.Dense(output_width(problem), name="deep")(hidden)
+    logits = keras.layers.Add(name="logits")([logits, *wide]) if wide else logits
+    outputs = keras.layers.Activation(_activation(problem), name="predictions")(logits)
+    model = keras.Model(inputs, outputs)
+    compile_for(model, problem, keras.optimizers.Adam(settings.learning_rate))
+    return model
+
+
+def feature_inputs(features: Features) -> dict[str, tf.Tensor]:
+    """A Keras input for each transformed feature, by its name."""
+    inputs = {}
+    for kind, column in features:
+        name = transformed_name(kind, column)
+        width = 2 if kind == "cyclical" else 1
+        dtype = "float32" if kind in ("dense", "cyclical") else "int64"
+        inputs[name] = keras.Input((width,), name=name, dtype=dtype)
+    return inputs
+
+
+def output_width(problem: Problem) -> int:
+    """Width of the network's output: C for C classes of a multiclass task, else 1."""
+    return len(problem.class_names) if problem.task == "multiclass" else 1
+
+
+def compile_for(model: keras.Model, problem: Problem, optimizer: keras.optimizers.Optimizer) -> None:
+    """Compiles ``model`` with the loss and the validation metric of the problem's task."""
+    match problem.task:
+        case "binary":
+            model.compile(optimizer, keras.losses.BinaryCrossentropy(), [keras.metrics.AUC(name="auc")])
+        case "multiclass":
+            accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+            model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(), [accuracy])
+        case "regression":
+            model.compile(optimizer, keras.losses.MeanSquaredError(), [keras.metrics.MeanAbsoluteError(name="mae")])
+
+
+def _activation(problem: Problem) -> str:
+    return {"binary": "sigmoid", "multiclass": "softmax", "regression": "linear"}[problem.task]
+
+
+def _concatenate(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+    return tensors[0] if len(tensors) == 1 else keras.layers.Concatenate()(list(tensors))

@@ -1,0 +1,191 @@
+"""The one place where a raw value becomes a feature.
+
+A missing value has one meaning everywhere. In a ``tf.Example`` it is an absent feature; in a dense tensor it is
+NaN (also an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean,
+after z-scoring), index 0 for a categorical one (real values start at 1), and the centre of the circle, (0, 0),
+for a cyclical one.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from models.features import Bucketed, Cyclical, Dense, Features, Hashed, Integer, Label, Problem, Vocabulary
+from models.features import transformed_name as named
+
+MISSING = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: ""}
+QUANTILE_ERROR = 0.001  # of the rows that fall into a bucket
+
+RawColumn = tf.Tensor | tf.SparseTensor
+Columns = Mapping[str, tf.Tensor]
+
+
+def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """Maps raw columns to transformed features and the label.
+
+    Args:
+        inputs: Raw columns of N rows, sparse where the schema leaves the shape open, else of shape [N, 1].
+        custom_config: Holds ``problem``, a :class:`models.features.Problem` as written by its ``to_config``.
+
+    Returns:
+        One tensor a feature, named ``<column>_<kind>``: float32 [N, 1] for dense, int64 [N, 1] for bucketed,
+        integer, vocabulary and hashed, float32 [N, 2] for cyclical; and the label, int64 [N, 1] for classes and
+        float32 [N, 1] for a regression.
+    """
+    problem = Problem.from_config(custom_config["problem"])
+    features = problem.features
+    columns = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
+    outputs = {**_dense(features.dense, columns), **_bucketed(features.bucketed, columns)}
+    for column, integer in features.integer.items():
+        outputs[named("integer", column)] = _integer(integer, columns[column])
+    for column, vocabulary in features.vocabulary.items():
+        outputs[named("vocabulary", column)] = _vocabulary(vocabulary, columns[column], column)
+    for column, hashed in features.hashed.items():
+        outputs[named("hashed", column)] = _hashed(hashed, columns[column])
+    for column, cyclical in features.cyclical.items():
+        outputs[named("cyclical", column)] = _cyclical(cyclical, columns[column])
+    outputs[problem.label.name] = _label(problem, columns)
+    return outputs
+
+
+def as_column(values: RawColumn) -> tf.Tensor:
+    """Returns ``values`` as a dense [N, 1] tensor that holds the placeholder of its dtype where a value is missing.
+
+    Args:
+        values: Sparse with at most one value a row, or dense [N, 1]; float32, int64 or string.
+    """
+    if isinstance(values, tf.SparseTensor):
+        one_column = tf.SparseTensor(values.indices, values.values, [values.dense_shape[0], 1])
+        return tf.sparse.to_dense(one_column, MISSING[values.dtype])
+    return tf.reshape(values, [-1, 1])
+
+
+def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]:
+    """Scales all columns of one kind of scale together: an analyzer costs a second of Beam, however wide it is."""
+    scalers: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+        "z_score": lambda matrix: tft.scale_to_z_score(matrix, elementwise=True),
+        "min_max": lambda matrix: tft.scale_to_0_1(matrix, elementwise=True),
+        "none": tf.identity,
+    }
+    outputs = {}
+    for scale, scaler in scalers.items():
+        names = [column for column, spec in specs.items() if spec.scale == scale]
+        if names:
+            matrix = tf.concat([_logarithm(_numbers(columns[name]), specs[name]) for name in names], axis=1)
+            scaled = scaler(matrix)
+            scaled = tf.where(tf.math.is_finite(matrix), scaled, tf.zeros_like(scaled))
+            outputs.update(_split(scaled, [named("dense", name) for name in names]))
+    return outputs
+
+
+def _logarithm(numbers: tf.Tensor, spec: Dense) -> tf.Tensor:
+    return tf.sign(numbers) * tf.math.log1p(tf.abs(numbers)) if spec.log else numbers
+
+
+def _bucketed(specs: Mapping[str, Bucketed], columns: Columns) -> dict[str, tf.Tensor]:
+    """Finds the quantiles of all columns with as many buckets together."""
+    outputs = {}
+    for buckets in sorted({spec.buckets for spec in specs.values()}):
+        names = [column for column, spec in specs.items() if spec.buckets == buckets]
+        matrix = tf.concat([_numbers(columns[name]) for name in names], axis=1)
+        boundaries = tft.quantiles(matrix, buckets, QUANTILE_ERROR, reduce_instance_dims=False)
+        for index, name in enumerate(names):
+            numbers = matrix[:, index : index + 1]
+            present = tf.math.is_finite(numbers)
+            known = tf.where(present, numbers, tf.zeros_like(numbers))
+            found = tft.apply_buckets(known, boundaries[index : index + 1, :])
+            outputs[named("bucketed", name)] = tf.where(present, found + 1, tf.zeros_like(found))
+    return outputs
+
+
+def _integer(spec: Integer, values: tf.Tensor) -> tf.Tensor:
+    outside = tf.constant(spec.max - spec.min + 2, tf.int64)
+    in_range = (values >= spec.min) & (values <= spec.max)
+    indices = tf.where(in_range, values - spec.min + 1, outside)
+    return tf.where(_present(values), indices, tf.zeros_like(indices))
+
+
+def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
+    present = _present(values)
+    vocabulary = tft.vocabulary(
+        tf.boolean_mask(values, present),
+        top_k=spec.top_k,
+        frequency_threshold=spec.min_frequency if spec.min_frequency > 1 else None,
+        vocab_filename=named("vocabulary", column),
+    )
+    indices = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=spec.oov_buckets)
+    return tf.where(present, indices + 1, tf.zeros_like(indices))
+
+
+def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
+    text = values if values.dtype == tf.string else tf.strings.as_string(values)
+    indices = tf.strings.to_hash_bucket_fast(text, spec.buckets)
+    return tf.where(_present(values), indices + 1, tf.zeros_like(indices))
+
+
+def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
+    angle = _numbers(values) * (2 * math.pi / spec.period)
+    circle = tf.concat([tf.sin(angle), tf.cos(angle)], axis=1)
+    return tf.where(tf.math.is_finite(angle), circle, tf.zeros_like(circle))
+
+
+def _present(values: tf.Tensor) -> tf.Tensor:
+    return tf.not_equal(values, MISSING[values.dtype])
+
+
+def _numbers(values: tf.Tensor) -> tf.Tensor:
+    """``values`` as float32 with NaN where they are missing or infinite; [N, 1]."""
+    numbers = tf.cast(values, tf.float32)
+    known = _present(values) if values.dtype == tf.int64 else tf.math.is_finite(numbers)
+    return tf.where(known, numbers, tf.fill(tf.shape(numbers), math.nan))
+
+
+def _split(matrix: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:
+    return {name: matrix[:, index : index + 1] for index, name in enumerate(names)}
+
+
+def _label(problem: Problem, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    label = problem.label
+    values = columns[label.column]
+    if problem.task == "regression":
+        return tf.cast(values, tf.float32)
+    if label.above is not None:
+        return _above(label, columns)
+    if label.classes is not None:
+        return _class_index(values, label.classes)
+    return tf.cast(values, tf.int64)
+
+
+def _above(label: Label, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+    assert label.above is not None
+    threshold: tf.Tensor | float | None = label.above.value
+    if label.above.of is not None:
+        threshold = label.above.fraction * tf.cast(columns[label.above.of], tf.float32)
+    return tf.cast(tf.cast(columns[label.column], tf.float32) > threshold, tf.int64)
+
+
+def _class_index(values: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
+    """Index in ``names`` of each value, and -1 for one that is not among them; int64 [N, 1]."""
+    text = values if values.dtype == tf.string else tf.strings.as_string(values)
+    matches = tf.equal(text, tf.constant([list(names)]))
+    found = tf.reduce_any(matches, axis=1, keepdims=True)
+    index = tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int64)[:, tf.newaxis]
+    return tf.where(found, index, -tf.ones_like(index))
+
+
+def categorical_sizes(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, int]:
+    """Number of indices, the missing one included, of each transformed categorical feature."""
+    sizes = {}
+    for column, bucketed in features.bucketed.items():
+        sizes[named("bucketed", column)] = bucketed.buckets + 1
+    for column, integer in features.integer.items():
+        sizes[named("integer", column)] = integer.max - integer.min + 3
+    for column, vocabulary in features.vocabulary.items():
+        name = named("vocabulary", column)
+        sizes[name] = transform_output.vocabulary_size_by_name(name) + vocabulary.oov_buckets + 1
+    for column, hashed in features.hashed.items():
+        sizes[named("hashed", column)] = hashed.buckets + 1
+    return sizes

@@ -1,0 +1,145 @@
+"""Settings of the network, its training and its tuning; plain records, like :mod:`models.features`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+from pydantic import Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from models.features import STRICT, Problem
+
+DEFAULT_NETWORK = "models.network.build_network"
+Scalar = bool | int | float | str
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Hyperparameters:
+    """Hyperparameters of the default network, :func:`models.network.build_network`.
+
+    Attributes:
+        hidden_layers: Number of dense layers; 0 leaves the linear part alone.
+        hidden_units: Width of the first dense layer; each next one is half as wide.
+        dropout: Share of activations dropped after each dense layer, in [0, 1).
+        embedding_size: Largest width of a categorical feature's embedding.
+        learning_rate: Adam's step size at the global batch size.
+        l2: Weight of the squared norm of the dense kernels in the loss.
+    """
+
+    hidden_layers: Annotated[int, Ge(0)] = 2
+    hidden_units: Annotated[int, Ge(1)] = 64
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
+    embedding_size: Annotated[int, Ge(1)] = 8
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    l2: Annotated[float, Ge(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Network:
+    """Which network is trained.
+
+    Attributes:
+        function: Import path of a function with the signature of :func:`models.network.build_network`.
+        hyperparameters: Passed to it. The default network knows those of :class:`Hyperparameters`; another
+            one may have any.
+    """
+
+    function: str = DEFAULT_NETWORK
+    hyperparameters: dict[str, Scalar] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Training:
+    """How the network is trained.
+
+    Attributes:
+        steps: Most batches taken.
+        batch_size: Rows in a batch, over all replicas.
+        evaluate_every: Steps between two looks at the validation split.
+        patience: Stop after this many looks without a better validation loss; the best weights are kept.
+        seed: Seed of the initial weights, dropout and the order of rows.
+    """
+
+    steps: Annotated[int, Ge(1)] = 1000
+    batch_size: Annotated[int, Ge(1)] = 128
+    evaluate_every: Annotated[int, Ge(1)] = 100
+    patience: Annotated[int, Ge(1)] = 3
+    seed: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Range:
+    """One searched hyperparameter: an interval, or a list of choices.
+
+    Attributes:
+        min: Smallest value.
+        max: Largest value.
+        sampling: ``linear`` or ``log``.
+        values: The choices, instead of an interval.
+    """
+
+    min: int | float | None = None
+    max: int | float | None = None
+    sampling: Literal["linear", "log"] = "linear"
+    values: Annotated[tuple[Scalar, ...], Field(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        interval = self.min is not None and self.max is not None
+        if interval == (self.values is not None):
+            raise ValueError("give either 'min' and 'max', or 'values'")
+        if self.min is not None and self.max is not None:
+            if self.min >= self.max:
+                raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
+            if self.sampling == "log" and self.min <= 0:
+                raise ValueError(f"'min' must be above 0 for log sampling; found {self.min}")
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tuning:
+    """How hyperparameters are searched.
+
+    Attributes:
+        enabled: Whether the Tuner runs; ``--tune`` and ``--no-tune`` override it.
+        algorithm: ``bayesian`` or ``random``.
+        trials: Number of networks tried.
+        steps: Most batches in one trial.
+        search: Searched hyperparameters by name; the others keep the network's values.
+    """
+
+    enabled: bool = True
+    algorithm: Literal["bayesian", "random"] = "bayesian"
+    trials: Annotated[int, Ge(1)] = 5
+    steps: Annotated[int, Ge(1)] = 300
+    search: dict[str, Range] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ModelConfig:
+    """All that ``tuner_fn`` and ``run_fn`` are told.
+
+    Attributes:
+        problem: Task, label and features.
+        network: Which network.
+        training: How it is trained.
+        tuning: How it is tuned; ``None`` in the Trainer, whose cache must not depend on it.
+        code: Digest of the code that they run, so that an edited network is not taken from the cache.
+    """
+
+    problem: Problem
+    network: Network
+    training: Training
+    tuning: Tuning | None = None
+    code: str = ""
+
+    def to_config(self) -> dict[str, Any]:
+        """The record as plain JSON types, for ``custom_config``."""
+        config: dict[str, Any] = _MODEL_CONFIG.dump_python(self, mode="json")
+        return config
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "ModelConfig":
+        """Reads what :meth:`to_config` wrote."""
+        return _MODEL_CONFIG.validate_python(config, strict=False)
+
+
+_MODEL_CONFIG = TypeAdapter(ModelConfig)

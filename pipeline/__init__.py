@@ -1,0 +1,1 @@
+"""The DAG: settings, components and their wiring, and the local runner."""

@@ -1,0 +1,173 @@
+"""Checks of the settings against the curated schema, and of the data before any component runs."""
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow
+import pyarrow.csv
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from models.features import Kind
+from pipeline.config import Config
+from pipeline.config_errors import ConfigError, unknown_name
+
+INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
+TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
+    "dense": (INT, FLOAT),
+    "bucketed": (INT, FLOAT),
+    "integer": (INT,),
+    "vocabulary": (INT, BYTES),
+    "hashed": (INT, BYTES),
+    "cyclical": (INT, FLOAT),
+}
+
+
+class DataError(ValueError):
+    """Data that cannot be read as the table that the settings describe; the message is one line."""
+
+
+def load_schema(config: Config) -> schema_pb2.Schema:
+    """Reads the curated schema.
+
+    Raises:
+        ConfigError: The file is missing, or is no schema.
+    """
+    path = config.data.schema
+    try:
+        return text_format.Parse(Path(path).read_text(encoding="utf-8"), schema_pb2.Schema())
+    except OSError as error:
+        raise ConfigError(f"data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto") from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ConfigError(f"data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
+
+
+def check_against_schema(config: Config, schema: schema_pb2.Schema) -> None:
+    """Checks that each column the settings name is in the schema, with a type that suits its use.
+
+    Raises:
+        ConfigError: One line for the first that is not.
+    """
+    types = {feature.name: feature.type for feature in schema.feature}
+    for key, column in _named_columns(config):
+        if column not in types:
+            raise ConfigError(unknown_name(key, f"column of {config.data.schema}", column, types))
+    for kind, column in config.features:
+        _check_type(f"features.{kind}.{column}", kind, types[column])
+    for index, threshold in enumerate(config.evaluation.thresholds):
+        for column, value in threshold.slice.items():
+            domain = _string_domain(schema, column)
+            if domain and str(value) not in domain:
+                key = f"evaluation.thresholds.{index}.slice.{column}"
+                raise ConfigError(unknown_name(key, "value", str(value), domain))
+
+
+def check_data(config: Config) -> None:
+    """Reads every data file once, in constant memory, as rows of text.
+
+    Raises:
+        DataError: No such folder, no file or no row in it, a header that differs or lacks the label, a ragged row,
+            or text that is not UTF-8; one line with the file and, where there is one, the row.
+    """
+    folder = Path(config.data.path)
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "nothing"
+        raise DataError(f"{folder}: found {what}; expected a folder of {config.data.pattern} files (data.path or --data)")
+    files = sorted(path for path in folder.glob(config.data.pattern) if path.is_file())
+    if not files:
+        raise DataError(f"{folder}: found no file that matches {config.data.pattern}; expected at least one")
+    first_header = _header(files[0])
+    for path in files:
+        header = _header(path)
+        if header != first_header:
+            raise DataError(f"{path}: line 1: its columns differ from those of {files[0].name}; expected the same header")
+    for column in config.label.columns:
+        if column not in first_header:
+            raise DataError(unknown_name(f"{files[0]}: line 1", "label column", column, first_header))
+    if sum(_check_rows(path, first_header) for path in files) == 0:
+        raise DataError(f"{files[0]}: found a header and no rows; expected at least one row")
+
+
+def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
+    for kind, column in config.features:
+        yield f"features.{kind}.{column}", column
+    yield "label.column", config.label.column
+    if config.label.above and config.label.above.of:
+        yield "label.above.of", config.label.above.of
+    if config.data.split_key:
+        yield "data.split_key", config.data.split_key
+    for index, columns in enumerate(config.evaluation.slices):
+        for column in columns:
+            yield f"evaluation.slices.{index}", column
+
+
+def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType") -> None:
+    if found not in TYPES[kind]:
+        names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
+        raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
+
+
+def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:
+    feature = next(feature for feature in schema.feature if feature.name == column)
+    if feature.HasField("string_domain"):
+        return list(feature.string_domain.value)
+    return [value for domain in schema.string_domain if domain.name == feature.domain for value in domain.value]
+
+
+def _header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header = next(csv.reader(file), [])
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {_utf8_error(path)}; save the file as UTF-8") from error
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}; expected a file that can be read") from error
+    if not header:
+        raise DataError(f"{path}: the file is empty; expected a header line and rows")
+    if header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
+        raise DataError(f"{path}: line 1: found a byte-order mark; save the file as UTF-8 without one")
+    if len(set(header)) != len(header):
+        twice = next(name for name in header if header.count(name) > 1)
+        raise DataError(f"{path}: line 1: found the column '{twice}' twice; expected each name once")
+    return header
+
+
+def _check_rows(path: Path, header: list[str]) -> int:
+    ragged: list[pyarrow.csv.InvalidRow] = []
+
+    def stop(row: pyarrow.csv.InvalidRow) -> str:
+        ragged.append(row)
+        return "error"
+
+    rows = 0
+    try:
+        reader = pyarrow.csv.open_csv(
+            path,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),  # so that rows have numbers
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=stop),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pyarrow.string())),
+        )
+        for batch in reader:
+            rows += batch.num_rows
+    except pyarrow.ArrowInvalid as error:
+        if ragged:
+            line, found = ragged[0].number, ragged[0].actual_columns
+            raise DataError(
+                f"{path}: line {line}: found {found} values; expected {len(header)}, as the header has"
+            ) from error
+        if "UTF8" in str(error):
+            raise DataError(f"{path}: {_utf8_error(path)}; save the file as UTF-8") from error
+        raise DataError(f"{path}: {str(error).splitlines()[0]}; expected a CSV file") from error
+    return rows
+
+
+def _utf8_error(path: Path) -> str:
+    """Where the first byte stands that is no UTF-8."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                return f"line {number}: byte {line[error.start]:#04x} is not UTF-8"
+    return "not UTF-8"

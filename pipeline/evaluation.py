@@ -1,0 +1,68 @@
+"""The blessing policy of the settings in TFMA's terms."""
+
+import json
+from collections.abc import Sequence
+
+from tensorflow_model_analysis.proto import config_pb2
+
+from models.signatures import SERVING, TRANSFORM_LABEL
+from pipeline.config import Config, Threshold
+from pipeline.metrics import METRICS
+
+
+def eval_config(config: Config) -> config_pb2.EvalConfig:
+    """What the Evaluator computes and which bounds it holds the candidate to.
+
+    The signature evaluated is the one that is served, on raw examples; the label comes from the same Transform
+    graph.
+    """
+    policy = config.evaluation
+    return config_pb2.EvalConfig(
+        model_specs=[
+            config_pb2.ModelSpec(
+                signature_name=SERVING,
+                prediction_key="predictions",
+                preprocessing_function_names=[TRANSFORM_LABEL],
+                label_key=config.label.name,
+            )
+        ],
+        slicing_specs=[
+            config_pb2.SlicingSpec(),
+            *(config_pb2.SlicingSpec(feature_keys=columns) for columns in policy.slices),
+        ],
+        metrics_specs=[
+            config_pb2.MetricsSpec(metrics=[_metric(config, name, policy.thresholds) for name in policy.metrics])
+        ],
+    )
+
+
+def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
+    metric = config_pb2.MetricConfig(class_name=METRICS[config.task][name], config=json.dumps({"name": name}))
+    for threshold in thresholds:
+        if threshold.metric != name:
+            continue
+        bound = config_pb2.PerSliceMetricThreshold(
+            slicing_specs=[
+                config_pb2.SlicingSpec(
+                    feature_values={column: str(value) for column, value in threshold.slice.items()}
+                )
+            ],
+            threshold=_threshold(threshold),
+        )
+        metric.per_slice_thresholds.append(bound)
+    return metric
+
+
+def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:
+    bounds = config_pb2.MetricThreshold()
+    if threshold.min is not None:
+        bounds.value_threshold.lower_bound.value = threshold.min
+    if threshold.max is not None:
+        bounds.value_threshold.upper_bound.value = threshold.max
+    if threshold.min_change is not None:
+        bounds.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
+        bounds.change_threshold.absolute.value = threshold.min_change
+    if threshold.max_change is not None:
+        bounds.change_threshold.direction = config_pb2.MetricDirection.LOWER_IS_BETTER
+        bounds.change_threshold.absolute.value = threshold.max_change
+    return bounds

@@ -1,0 +1,179 @@
+"""Runs a pipeline here, node by node, and tells a listener how each one went."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Literal, Protocol
+
+from absl import logging
+from ml_metadata.proto import metadata_store_pb2
+from tfx.dsl.compiler import compiler, constants
+from tfx.orchestration import metadata
+from tfx.orchestration.local import runner_utils
+from tfx.orchestration.pipeline import Pipeline
+from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
+from tfx.proto.orchestration import pipeline_pb2
+
+State = Literal["ran", "cached", "skipped", "failed"]
+RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeRun:
+    """How one node went.
+
+    Attributes:
+        id: The node.
+        state: ``ran``, ``cached`` (answered from ML Metadata), ``skipped`` (not asked for, or behind a failure) or
+            ``failed``.
+        seconds: Wall time.
+        execution_id: Its execution in ML Metadata, if it has one.
+    """
+
+    id: str
+    state: State
+    seconds: float = 0.0
+    execution_id: int | None = None
+
+
+class Listener(Protocol):
+    """Follows a run."""
+
+    def node_started(self, node_id: str) -> None:
+        """A node is about to run."""
+
+    def node_finished(self, node: NodeRun) -> None:
+        """A node ran, was cached, skipped, or failed."""
+
+
+class NodeFailedError(RuntimeError):
+    """A node failed; ``__cause__`` is what it raised.
+
+    Attributes:
+        node_id: The node.
+    """
+
+    def __init__(self, node_id: str, reason: str) -> None:
+        super().__init__(reason)
+        self.node_id = node_id
+
+
+class LocalRunner:
+    """Launches the nodes of one pipeline in order, as TFX's LocalDagRunner does.
+
+    Attributes:
+        nodes: How each node went so far.
+    """
+
+    def __init__(self, pipeline: Pipeline, run_id: str, listener: Listener) -> None:
+        self.nodes: list[NodeRun] = []
+        self._listener = listener
+        self._pipeline: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
+        runtime_parameter_utils.substitute_runtime_parameter(
+            self._pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
+        )
+        self._deployment = runner_utils.extract_local_deployment_config(self._pipeline)
+        connection = self._deployment.metadata_connection_config
+        self._connection = getattr(connection, connection.WhichOneof("connection_config"))
+
+    def run(self, from_node: str | None = None, to_node: str | None = None) -> None:
+        """Runs the nodes.
+
+        Args:
+            from_node: Run this one and those behind it, on the last run's artifacts.
+            to_node: Run no node that this one does not need.
+
+        Raises:
+            NodeFailedError: A node failed; those behind it are skipped.
+            LookupError: ``from_node`` is given and no earlier run made what it needs.
+        """
+        if from_node or to_node:
+            partial_run_utils.mark_pipeline(
+                self._pipeline,
+                from_nodes=[from_node] if from_node else None,
+                to_nodes=[to_node] if to_node else None,
+            )
+        nodes = [node.pipeline_node for node in self._pipeline.nodes]
+        for index, node in enumerate(nodes):
+            if node.execution_options.HasField("skip"):
+                self._finish(NodeRun(node.node_info.id, "skipped"))
+                continue
+            try:
+                self._launch(node)
+            except NodeFailedError:
+                for rest in nodes[index + 1 :]:
+                    self._finish(NodeRun(rest.node_info.id, "skipped"))
+                raise
+
+    @contextlib.contextmanager
+    def store(self) -> Iterator[metadata.Metadata]:
+        """Opens ML Metadata."""
+        with metadata.Metadata(self._connection) as handle:
+            yield handle
+
+    def _launch(self, node: pipeline_pb2.PipelineNode) -> None:
+        node_id = node.node_info.id
+        self._listener.node_started(node_id)
+        logging.info("Node %s starts.", node_id)
+        start = time.monotonic()
+        try:
+            if node.execution_options.run.perform_snapshot:
+                with self.store() as handle:
+                    partial_run_utils.snapshot(handle, self._pipeline)
+            result = launcher.Launcher(
+                pipeline_node=node,
+                mlmd_connection=metadata.Metadata(self._connection),
+                pipeline_info=self._pipeline.pipeline_info,
+                pipeline_runtime_spec=self._pipeline.runtime_spec,
+                executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
+                custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
+            ).launch()
+            execution_id = result.execution_id if result else None
+            state = self._state(node, execution_id)
+        except LookupError:
+            raise
+        except Exception as error:
+            logging.exception("Node %s failed.", node_id)
+            self._finish(NodeRun(node_id, "failed", time.monotonic() - start))
+            raise NodeFailedError(node_id, reason(error)) from error
+        self._finish(NodeRun(node_id, state, time.monotonic() - start, execution_id))
+
+    def _state(self, node: pipeline_pb2.PipelineNode, execution_id: int | None) -> State:
+        if execution_id is None:
+            return "skipped"
+        with self.store() as handle:
+            [execution] = handle.store.get_executions_by_id([execution_id])
+            if execution.last_known_state == metadata_store_pb2.Execution.CACHED:
+                return "cached"
+            if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
+                raise RuntimeError("its inputs could not be resolved; call again with --verbose")
+            if node.node_info.type.name == RESOLVER_TYPE and _repeats(handle, execution):
+                return "cached"
+        return "ran"
+
+    def _finish(self, node: NodeRun) -> None:
+        logging.info("Node %s %s after %.2f s.", node.id, node.state, node.seconds)
+        self.nodes.append(node)
+        self._listener.node_finished(node)
+
+
+def reason(error: BaseException) -> str:
+    """The first line of the error that started a chain, without what Beam puts around it."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    return text.partition(" [while running")[0]
+
+
+def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
+    """Whether a resolver found again what it found the time before. It has no executor, so it is never cached."""
+    same_type = handle.store.get_executions_by_type(execution.type)
+    earlier = [each.id for each in same_type if each.id < execution.id]
+    return bool(earlier) and _output_ids(handle, execution.id) == _output_ids(handle, max(earlier))
+
+
+def _output_ids(handle: metadata.Metadata, execution_id: int) -> set[int]:
+    events = handle.store.get_events_by_execution_ids([execution_id])
+    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INTERNAL_OUTPUT}

@@ -1,0 +1,161 @@
+"""The DAG, one builder a stage."""
+
+from typing import NamedTuple
+
+from tfx import types
+from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.types.standard_artifacts import Model, ModelBlessing
+
+from custom_components.anomaly_gate.component import AnomalyGate
+from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from custom_components.csv_example_gen.component import SeededCsvExampleGen
+from custom_components.curated_schema.component import CuratedSchema
+from custom_components.pusher.component import AtomicPusher
+from models.imports import source_digest
+from models.settings import ModelConfig
+from pipeline.beam import beam_args
+from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
+from pipeline.evaluation import eval_config
+
+
+class Validated(NamedTuple):
+    """What the validate stage hands on: the curated schema, and the gate that must be passed."""
+
+    schema: types.BaseChannel
+    gate: AnomalyGate
+    nodes: list[BaseNode]
+
+
+def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True) -> Pipeline:
+    """Wires the whole DAG.
+
+    Args:
+        config: All settings.
+        schema_text: The curated schema as text proto.
+        enable_cache: Whether a node whose inputs did not change is answered from ML Metadata.
+    """
+    example_gen = ingest(config)
+    examples = example_gen.outputs["examples"]
+    validated = validate(examples, schema_text)
+    transform_node = transform(config, examples, validated)
+    tuner = [tune(config, transform_node)] if config.tuning.enabled else []
+    trainer = train(config, transform_node, tuner)
+    resolver, evaluator = evaluate(config, examples, validated, trainer)
+    pusher = deploy(config, trainer, evaluator)
+    return Pipeline(
+        pipeline_name=config.name,
+        pipeline_root=config.artifacts_dir,
+        components=[example_gen, *validated.nodes, transform_node, *tuner, trainer, resolver, evaluator, pusher],
+        metadata_connection_config=sqlite_metadata_connection_config(config.metadata_path),
+        enable_cache=enable_cache,
+        beam_pipeline_args=beam_args(config.beam),
+    )
+
+
+def ingest(config: Config) -> BaseNode:
+    """The table as tf.Examples, in three splits."""
+    data = config.data
+    splits = {name: data.splits[name] for name in SPLITS}
+    return SeededCsvExampleGen(data.path, data.pattern, splits, seed=data.split_seed, key=data.split_key).with_id(
+        "ExampleGen"
+    )
+
+
+def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
+    """Statistics, an inferred schema to compare with, and the gate that holds the data to the curated one."""
+    statistics = StatisticsGen(examples=examples)
+    inferred = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
+    curated = CuratedSchema(text=schema_text)
+    schema = curated.outputs["schema"]
+    validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
+    gate = AnomalyGate(anomalies=validator.outputs["anomalies"], schema=schema)
+    return Validated(schema, gate, [statistics, inferred, curated, validator, gate])
+
+
+def transform(config: Config, examples: types.BaseChannel, validated: Validated) -> Transform:
+    """The one graph from raw values to features, analysed over the training split alone."""
+    node = Transform(
+        examples=examples,
+        schema=validated.schema,
+        preprocessing_fn="models.preprocessing.preprocessing_fn",
+        disable_statistics=True,
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=SPLITS),
+        custom_config={
+            "problem": config.problem.to_config(),
+            "code": source_digest("models.preprocessing", "models.features"),
+        },
+    )
+    node.add_upstream_node(validated.gate)
+    return node
+
+
+def tune(config: Config, transform_node: Transform) -> Tuner:
+    """The search for hyperparameters, judged on the validation split."""
+    return Tuner(
+        examples=transform_node.outputs["transformed_examples"],
+        transform_graph=transform_node.outputs["transform_graph"],
+        tuner_fn="models.tuner.tuner_fn",
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.tuning.steps),
+        eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
+        custom_config=_model_config(config, tuning=True),
+    )
+
+
+def train(config: Config, transform_node: Transform, tuner: list[Tuner]) -> Trainer:
+    """The model, with the Tuner's hyperparameters if it ran."""
+    return Trainer(
+        examples=transform_node.outputs["transformed_examples"],
+        transform_graph=transform_node.outputs["transform_graph"],
+        hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
+        run_fn="models.trainer.run_fn",
+        train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
+        eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
+        custom_config=_model_config(config, tuning=False),
+    )
+
+
+def evaluate(
+    config: Config, examples: types.BaseChannel, validated: Validated, trainer: Trainer
+) -> tuple[Resolver, Evaluator]:
+    """The blessing: the served signature on raw rows of the eval split, against the policy and the last model."""
+    resolver = Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        model=types.Channel(type=Model),
+        model_blessing=types.Channel(type=ModelBlessing),
+        candidate=trainer.outputs["model"],
+    ).with_id("LatestBlessedModel")
+    evaluator = Evaluator(
+        examples=examples,
+        model=trainer.outputs["model"],
+        baseline_model=resolver.outputs["model"],
+        schema=validated.schema,
+        example_splits=[EVAL],
+        eval_config=eval_config(config),
+    )
+    return resolver, evaluator
+
+
+def deploy(config: Config, trainer: Trainer, evaluator: Evaluator) -> AtomicPusher:
+    """The push of a blessed model to where TensorFlow Serving looks."""
+    folder = pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_dir)
+    return AtomicPusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(filesystem=folder),
+    ).with_id("Pusher")
+
+
+def _model_config(config: Config, tuning: bool) -> dict[str, object]:
+    network_module = config.network.function.rpartition(".")[0]
+    return ModelConfig(
+        problem=config.problem,
+        network=config.network,
+        training=config.training,
+        tuning=config.tuning if tuning else None,
+        code=source_digest("models", network_module),
+    ).to_config()
