@@ -21,7 +21,7 @@ def import_function(path: str) -> Callable[..., Any]:
         raise ValueError(f"cannot import '{path}': {error}; expected package.module.function") from error
     if not callable(function):
         raise ValueError(f"'{path}' is {type(function).__name__}; expected a function")
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def source_digest(*modules: str) -> str:

@@ -8,7 +8,7 @@ for a cyclical one.
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -19,7 +19,7 @@ from models.features import transformed_name as named
 MISSING = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: ""}
 QUANTILE_ERROR = 0.001  # of the rows that fall into a bucket
 
-RawColumn = tf.Tensor | tf.SparseTensor
+RawColumn: TypeAlias = tf.Tensor | tf.SparseTensor
 Columns = Mapping[str, tf.Tensor]
 
 

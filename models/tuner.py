@@ -26,9 +26,7 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._config = config
         self._transform_output = transform_output
 
-    def run_trial(
-        self, trial: keras_tuner.engine.trial.Trial, files: tuple[list[str], list[str]]
-    ) -> dict[str, float]:
+    def run_trial(self, trial: keras_tuner.engine.trial.Trial, files: tuple[list[str], list[str]]) -> dict[str, float]:
         """Trains with the trial's hyperparameters; returns the lowest validation loss.
 
         A failure ends the search: the next trial would meet the same code and data.
@@ -68,7 +66,10 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
     check_label(fn_args.train_files, transform_output, config.problem)
     space = search_space(config.tuning.search)
-    kind = {"bayesian": keras_tuner.oracles.BayesianOptimizationOracle, "random": keras_tuner.oracles.RandomSearchOracle}
+    kind = {
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+        "random": keras_tuner.oracles.RandomSearchOracle,
+    }
     oracle = kind[config.tuning.algorithm](
         objective=OBJECTIVE,
         max_trials=config.tuning.trials,

@@ -28,8 +28,12 @@ class DataError(ValueError):
     """Data that cannot be read as the table that the settings describe; the message is one line."""
 
 
-def load_schema(config: Config) -> schema_pb2.Schema:
+def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
     """Reads the curated schema.
+
+    Args:
+        config: Names the file.
+        settings: The YAML file, for errors.
 
     Raises:
         ConfigError: The file is missing, or is no schema.
@@ -38,13 +42,20 @@ def load_schema(config: Config) -> schema_pb2.Schema:
     try:
         return text_format.Parse(Path(path).read_text(encoding="utf-8"), schema_pb2.Schema())
     except OSError as error:
-        raise ConfigError(f"data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto") from error
+        raise ConfigError(
+            f"{settings}: data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto"
+        ) from error
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise ConfigError(f"data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
+        raise ConfigError(f"{settings}: data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
 
 
-def check_against_schema(config: Config, schema: schema_pb2.Schema) -> None:
+def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
     """Checks that each column the settings name is in the schema, with a type that suits its use.
+
+    Args:
+        config: The settings.
+        schema: The curated schema.
+        settings: The YAML file, for errors.
 
     Raises:
         ConfigError: One line for the first that is not.
@@ -52,14 +63,16 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema) -> None:
     types = {feature.name: feature.type for feature in schema.feature}
     for key, column in _named_columns(config):
         if column not in types:
-            raise ConfigError(unknown_name(key, f"column of {config.data.schema}", column, types))
+            what = f"column of {Path(config.data.schema).name}"
+            raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
     for kind, column in config.features:
-        _check_type(f"features.{kind}.{column}", kind, types[column])
+        _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
+    _check_classes(config, schema, settings)
     for index, threshold in enumerate(config.evaluation.thresholds):
         for column, value in threshold.slice.items():
             domain = _string_domain(schema, column)
             if domain and str(value) not in domain:
-                key = f"evaluation.thresholds.{index}.slice.{column}"
+                key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
                 raise ConfigError(unknown_name(key, "value", str(value), domain))
 
 
@@ -73,7 +86,9 @@ def check_data(config: Config) -> None:
     folder = Path(config.data.path)
     if not folder.is_dir():
         what = "a file" if folder.exists() else "nothing"
-        raise DataError(f"{folder}: found {what}; expected a folder of {config.data.pattern} files (data.path or --data)")
+        raise DataError(
+            f"{folder}: found {what}; expected a folder of {config.data.pattern} files (data.path or --data)"
+        )
     files = sorted(path for path in folder.glob(config.data.pattern) if path.is_file())
     if not files:
         raise DataError(f"{folder}: found no file that matches {config.data.pattern}; expected at least one")
@@ -81,7 +96,9 @@ def check_data(config: Config) -> None:
     for path in files:
         header = _header(path)
         if header != first_header:
-            raise DataError(f"{path}: line 1: its columns differ from those of {files[0].name}; expected the same header")
+            raise DataError(
+                f"{path}: line 1: its columns differ from those of {files[0].name}; expected the same header"
+            )
     for column in config.label.columns:
         if column not in first_header:
             raise DataError(unknown_name(f"{files[0]}: line 1", "label column", column, first_header))
@@ -106,6 +123,25 @@ def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType")
     if found not in TYPES[kind]:
         names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
         raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
+
+
+def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """A label read as it stands needs a domain, so that the gate stops a value that is no class."""
+    label = config.label
+    if label.above or config.task == "regression":
+        return
+    feature = next(feature for feature in schema.feature if feature.name == label.column)
+    values = _string_domain(schema, label.column)
+    domain = feature.int_domain
+    classes = config.problem.class_names
+    if feature.HasField("int_domain") and domain.max - domain.min < len(classes):
+        values = [str(value) for value in range(domain.min, domain.max + 1)]
+    if not values or not set(values) <= set(classes):
+        found = f"only limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
+        raise ConfigError(
+            f"{settings}: label.column: the schema {found}; expected a domain of the label's classes "
+            f"{', '.join(classes)} or fewer, so that the anomaly gate stops any other value"
+        )
 
 
 def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:

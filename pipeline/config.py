@@ -21,6 +21,21 @@ TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Splits:
+    """Share of the rows by split, in any unit.
+
+    Attributes:
+        train: Learnt from.
+        validation: Stops and tunes training.
+        eval: Seen by the Evaluator alone.
+    """
+
+    train: Annotated[int, Ge(1)] = 7
+    validation: Annotated[int, Ge(1)] = 1
+    eval: Annotated[int, Ge(1)] = 2
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data:
     """Where the table is and how it is split.
 
@@ -28,8 +43,7 @@ class Data:
         path: Folder of CSV files, each with the same header line; relative to the project's folder.
         pattern: Which files of the folder.
         schema: Curated TFDV schema (text proto) that the data must meet.
-        splits: Share of the rows by split: ``train`` is learnt from, ``validation`` stops and tunes training,
-            ``eval`` is seen by the Evaluator alone.
+        splits: How the rows are shared out.
         split_key: Column whose value decides the split, so that rows that share it never stand on two sides;
             ``None`` hashes the whole row.
         split_seed: Another seed makes another split.
@@ -38,15 +52,9 @@ class Data:
     path: str
     schema: str
     pattern: str = "*.csv"
-    splits: dict[Literal["train", "validation", "eval"], Annotated[int, Ge(1)]] = Field(
-        default_factory=lambda: {"train": 7, "validation": 1, "eval": 2}
-    )
+    splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: int = 0
-
-    def __post_init__(self) -> None:
-        if missing := [name for name in SPLITS if name not in self.splits]:
-            raise ValueError(f"no share for {missing} in 'splits'; expected {list(SPLITS)}")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -43,9 +43,7 @@ def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> confi
             continue
         bound = config_pb2.PerSliceMetricThreshold(
             slicing_specs=[
-                config_pb2.SlicingSpec(
-                    feature_values={column: str(value) for column, value in threshold.slice.items()}
-                )
+                config_pb2.SlicingSpec(feature_values={column: str(value) for column, value in threshold.slice.items()})
             ],
             threshold=_threshold(threshold),
         )

@@ -1,10 +1,8 @@
 """Runs a pipeline here, node by node, and tells a listener how each one went."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Iterator
-from typing import Literal, Protocol
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
@@ -15,36 +13,9 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-State = Literal["ran", "cached", "skipped", "failed"]
+from pipeline.nodes import Listener, Node, State
+
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
-
-
-@dataclasses.dataclass(frozen=True)
-class NodeRun:
-    """How one node went.
-
-    Attributes:
-        id: The node.
-        state: ``ran``, ``cached`` (answered from ML Metadata), ``skipped`` (not asked for, or behind a failure) or
-            ``failed``.
-        seconds: Wall time.
-        execution_id: Its execution in ML Metadata, if it has one.
-    """
-
-    id: str
-    state: State
-    seconds: float = 0.0
-    execution_id: int | None = None
-
-
-class Listener(Protocol):
-    """Follows a run."""
-
-    def node_started(self, node_id: str) -> None:
-        """A node is about to run."""
-
-    def node_finished(self, node: NodeRun) -> None:
-        """A node ran, was cached, skipped, or failed."""
 
 
 class NodeFailedError(RuntimeError):
@@ -64,10 +35,12 @@ class LocalRunner:
 
     Attributes:
         nodes: How each node went so far.
+        executions: Execution in ML Metadata of each node that ran or was cached.
     """
 
     def __init__(self, pipeline: Pipeline, run_id: str, listener: Listener) -> None:
-        self.nodes: list[NodeRun] = []
+        self.nodes: list[Node] = []
+        self.executions: dict[str, int] = {}
         self._listener = listener
         self._pipeline: pipeline_pb2.Pipeline = compiler.Compiler().compile(pipeline)
         runtime_parameter_utils.substitute_runtime_parameter(
@@ -97,13 +70,13 @@ class LocalRunner:
         nodes = [node.pipeline_node for node in self._pipeline.nodes]
         for index, node in enumerate(nodes):
             if node.execution_options.HasField("skip"):
-                self._finish(NodeRun(node.node_info.id, "skipped"))
+                self._finish(Node(node.node_info.id, "skipped"))
                 continue
             try:
                 self._launch(node)
             except NodeFailedError:
                 for rest in nodes[index + 1 :]:
-                    self._finish(NodeRun(rest.node_info.id, "skipped"))
+                    self._finish(Node(rest.node_info.id, "skipped"))
                 raise
 
     @contextlib.contextmanager
@@ -131,13 +104,15 @@ class LocalRunner:
             ).launch()
             execution_id = result.execution_id if result else None
             state = self._state(node, execution_id)
+            if execution_id is not None:
+                self.executions[node_id] = execution_id
         except LookupError:
             raise
         except Exception as error:
             logging.exception("Node %s failed.", node_id)
-            self._finish(NodeRun(node_id, "failed", time.monotonic() - start))
+            self._finish(Node(node_id, "failed", time.monotonic() - start))
             raise NodeFailedError(node_id, reason(error)) from error
-        self._finish(NodeRun(node_id, state, time.monotonic() - start, execution_id))
+        self._finish(Node(node_id, state, time.monotonic() - start))
 
     def _state(self, node: pipeline_pb2.PipelineNode, execution_id: int | None) -> State:
         if execution_id is None:
@@ -152,7 +127,7 @@ class LocalRunner:
                 return "cached"
         return "ran"
 
-    def _finish(self, node: NodeRun) -> None:
+    def _finish(self, node: Node) -> None:
         logging.info("Node %s %s after %.2f s.", node.id, node.state, node.seconds)
         self.nodes.append(node)
         self._listener.node_finished(node)

@@ -1,5 +1,9 @@
-"""Names of the nodes in the order they run, for command lines that must not import TFX."""
+"""The nodes by name and how each one went, for code that must not import TFX."""
 
+import dataclasses
+from typing import Literal, Protocol
+
+# In the order of the DAG.
 NODES = (
     "ExampleGen",
     "StatisticsGen",
@@ -14,3 +18,31 @@ NODES = (
     "Evaluator",
     "Pusher",
 )
+
+State = Literal["ran", "cached", "skipped", "failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """How one node went.
+
+    Attributes:
+        id: The node.
+        state: ``ran``, ``cached`` (answered from ML Metadata), ``skipped`` (not asked for, or behind a failure) or
+            ``failed``.
+        seconds: Wall time.
+    """
+
+    id: str
+    state: State
+    seconds: float = 0.0
+
+
+class Listener(Protocol):
+    """Follows a run."""
+
+    def node_started(self, node_id: str) -> None:
+        """A node is about to run."""
+
+    def node_finished(self, node: Node) -> None:
+        """A node ran, was cached, skipped, or failed."""

@@ -60,7 +60,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
 def ingest(config: Config) -> BaseNode:
     """The table as tf.Examples, in three splits."""
     data = config.data
-    splits = {name: data.splits[name] for name in SPLITS}
+    splits = {name: getattr(data.splits, name) for name in SPLITS}
     return SeededCsvExampleGen(data.path, data.pattern, splits, seed=data.split_seed, key=data.split_key).with_id(
         "ExampleGen"
     )

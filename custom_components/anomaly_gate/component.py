@@ -1,5 +1,7 @@
 """AnomalyGate: stops a run whose data does not meet the curated schema."""
 
+from typing import ClassVar
+
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
@@ -17,12 +19,12 @@ class DataBlessing(types.artifact.Artifact):
 class AnomalyGateSpec(ComponentSpec):
     """Inputs and outputs of :class:`AnomalyGate`."""
 
-    PARAMETERS: dict[str, object] = {}
-    INPUTS = {
+    PARAMETERS: ClassVar[dict[str, object]] = {}
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
     }
-    OUTPUTS = {"blessing": ChannelParameter(type=DataBlessing)}
+    OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {"blessing": ChannelParameter(type=DataBlessing)}
 
 
 class AnomalyGate(base_component.BaseComponent):

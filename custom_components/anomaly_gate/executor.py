@@ -1,7 +1,6 @@
 """Executor of AnomalyGate."""
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from absl import logging
@@ -13,40 +12,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
+
 MOST_VALUES_SHOWN = 12
-
-
-@dataclasses.dataclass(frozen=True)
-class Anomaly:
-    """One way in which a split does not meet the schema.
-
-    Attributes:
-        split: Name of the split.
-        feature: Column, or ``(all)`` for the table as a whole.
-        found: What was found.
-        allowed: What the schema allows.
-    """
-
-    split: str
-    feature: str
-    found: str
-    allowed: str
-
-    def __str__(self) -> str:
-        return f"{self.feature} ({self.split}): found: {self.found}; the schema allows: {self.allowed}"
-
-
-class DataAnomaliesError(ValueError):
-    """The examples do not meet the schema.
-
-    Attributes:
-        anomalies: Each anomaly found.
-    """
-
-    def __init__(self, anomalies: Iterable[Anomaly]) -> None:
-        self.anomalies = tuple(anomalies)
-        features = ", ".join(sorted({anomaly.feature for anomaly in self.anomalies}))
-        super().__init__(f"the data does not meet the curated schema in: {features}")
 
 
 class Executor(base_executor.BaseExecutor):
@@ -56,7 +24,7 @@ class Executor(base_executor.BaseExecutor):
         self,
         input_dict: dict[str, list[types.Artifact]],
         output_dict: dict[str, list[types.Artifact]],
-        exec_properties: dict[str, Any],
+        exec_properties: dict[str, Any],  # noqa: ARG002 - TFX passes it
     ) -> None:
         """Blesses the data, or raises.
 
@@ -66,7 +34,8 @@ class Executor(base_executor.BaseExecutor):
         schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
         artifact = artifact_utils.get_single_instance(input_dict["anomalies"])
-        errors, warnings = [], []
+        errors: list[Anomaly] = []
+        warnings: list[Anomaly] = []
         for split in artifact_utils.decode_split_names(artifact.split_names):
             for anomaly, severity in _anomalies(artifact, split, schema):
                 (warnings if severity == anomalies_pb2.AnomalyInfo.WARNING else errors).append(anomaly)
@@ -113,7 +82,7 @@ def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> st
         more = f" and {len(values) - MOST_VALUES_SHOWN} more" if len(values) > MOST_VALUES_SHOWN else ""
         words.append(f"one of {', '.join(values[:MOST_VALUES_SHOWN])}{more}")
     for kind in ("int_domain", "float_domain"):
-        if feature.HasField(kind):  # type: ignore[arg-type]
+        if feature.HasField(kind):
             domain = getattr(feature, kind)
             words += [f"{word} {getattr(domain, end)}" for word, end in _ENDS if domain.HasField(end)]
     return ", ".join(words)

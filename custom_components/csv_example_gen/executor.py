@@ -37,9 +37,7 @@ class Executor(executor.Executor):
         return dict(zip([split.name for split in splits], parts, strict=True))
 
 
-def split_index(
-    example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None
-) -> int:
+def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None) -> int:
     """Index of the split that a row falls into.
 
     Args:

@@ -10,7 +10,7 @@ from tfx.utils import io_utils
 
 
 @component
-def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]) -> None:  # noqa: N802 - a component's name
+def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]) -> None:
     """Writes a schema that is given as text.
 
     TFX's ImportSchemaGen takes a path, so an edited file is answered from the cache, and a file on this machine is

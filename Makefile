@@ -1,0 +1,42 @@
+# make help lists the targets.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+PY := .venv/bin/python
+INSTALL := @$(PYTHON) scripts/setup_env.py
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-e2e lint format lock doctor clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run:  ## run the taxi pipeline into output/taxi (ARGS="--no-tune" passes options on)
+	$(INSTALL)
+	@$(PY) local_runner.py $(ARGS)
+
+test:  ## run all tests (ARGS="-k config" passes options on)
+	$(INSTALL)
+	@$(PY) -m pytest $(ARGS)
+
+lint:  ## check style, types and the direction of imports
+	$(INSTALL)
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@$(PY) -m mypy .
+	@.venv/bin/lint-imports
+
+format:  ## rewrite the code in the project's style
+	$(INSTALL)
+	@.venv/bin/ruff format .
+	@.venv/bin/ruff check --fix .
+
+lock:  ## choose newer versions and pin them, with hashes, in requirements.lock
+	$(INSTALL)
+	@.venv/bin/uv pip compile pyproject.toml --group dev --group setup --upgrade --quiet --generate-hashes \
+	  --no-annotate --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_40 -o requirements.lock
+
+doctor:  ## say what is fine on this machine and what is not
+	@$(PYTHON) scripts/doctor.py
+
+clean:  ## remove the environment, its downloads and all runs
+	rm -rf .venv .cache output

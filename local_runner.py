@@ -1,0 +1,150 @@
+"""Runs the pipeline on this machine; see ``python local_runner.py --help``."""
+
+import contextlib
+import dataclasses
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from pipeline.nodes import NODES
+
+STARTED = time.monotonic()
+OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
+INTERRUPTED = 130
+EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
+
+EXIT_HELP = """\b
+Exit codes: 0 the model was pushed; 1 a component failed; 2 bad usage, settings or data;
+3 the data does not meet the schema; 4 the model was not blessed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The command line; see ``--help``."""
+
+    config: str
+    data: str | None
+    output: str | None
+    overrides: dict[str, str]
+    tune: bool | None
+    from_node: str | None
+    to_node: str | None
+    no_cache: bool
+    as_json: bool
+    verbose: bool
+
+
+def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter(f"found '{key}'; expected KEY=VALUE, such as training.steps=200")
+    return {key: value for key, _, value in pairs}
+
+
+@click.command(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--config", default="configs/taxi.yaml", show_default=True, help="Settings of the problem.")
+@click.option("--data", metavar="DIR", help="Folder of the table, instead of the settings' data.path.")
+@click.option("--output", metavar="DIR", help="Folder for what the run leaves behind.  [default: output/<name>]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="Override a setting.")
+@click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or take those of the settings.")
+@click.option(
+    "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those behind it."
+)
+@click.option("--to", "to_node", type=click.Choice(NODES), metavar="NODE", help="Run only what leads to this node.")
+@click.option("--no-cache", is_flag=True, help="Run every node, even if nothing changed.")
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json, alone, on standard output.")
+@click.option("--verbose", is_flag=True, help="Print the trace of an error.")
+def main(**options: Any) -> None:
+    """Run the pipeline on this machine, from the table to a pushed model."""
+    sys.exit(run(Options(**options)))
+
+
+def run(options: Options) -> int:
+    """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
+    from pipeline.checks import DataError, check_against_schema, check_data, load_schema
+    from pipeline.config import load_config
+    from pipeline.config_errors import ConfigError
+    from pipeline.run_folder import locked
+
+    problem = None
+    with contextlib.ExitStack() as stack:
+        try:
+            settings = _settings_path(options.config)
+            config = load_config(settings, options.overrides, options.data, options.output, options.tune)
+            problem = config.name
+            schema = load_schema(config, settings)
+            check_against_schema(config, schema, settings)
+            check_data(config)
+            stack.enter_context(locked(Path(config.output)))
+        except (ConfigError, DataError) as error:
+            return _refuse(options, problem, error)
+        return _run_pipeline(options, config, schema)
+
+
+def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
+    from pipeline.console import RunConsole
+    from pipeline.run_folder import RunFolder, interrupted_runs
+
+    output = Path(config.output)
+    interrupted = interrupted_runs(output)
+    folder = RunFolder(output)
+    with folder.capture() as (out, err):
+        console = RunConsole(err if options.as_json else out)
+        console.begin(config.name, folder.run_id, folder.log)
+        from pipeline import session  # takes seconds: it imports TFX
+
+        request = session.Request(
+            run_id=folder.run_id,
+            from_node=options.from_node,
+            to_node=options.to_node,
+            enable_cache=not options.no_cache,
+            interrupted=interrupted,
+            started=STARTED,
+        )
+        try:
+            result = session.run(config, schema, request, console)
+        except KeyboardInterrupt:
+            console.error("interrupted; the same command goes on from here")
+            return INTERRUPTED
+        except LookupError as error:
+            console.error(f"--from {options.from_node}: {error}; run once without --from first")
+            return REFUSED
+        folder.write_summary(result.summary)
+        console.end(result.summary, result.anomalies, folder.log, options.config)
+        if options.verbose and result.exception:
+            traceback.print_exception(result.exception, file=err)
+        if options.as_json:
+            _print_json(result.summary.to_json(), out)
+    return EXIT_CODES[result.summary.status]
+
+
+def _refuse(options: Options, problem: str | None, error: Exception) -> int:
+    from pipeline.console import RunConsole
+    from pipeline.summary import refused
+
+    RunConsole(sys.stderr).error(str(error))
+    if options.verbose:
+        traceback.print_exception(error)
+    if options.as_json:
+        _print_json(refused(problem, str(error)).to_json(), sys.stdout)
+    return REFUSED
+
+
+def _settings_path(name: str) -> Path:
+    """``name`` as given, or else within the project's folder."""
+    here = Path(name)
+    inside = Path(__file__).resolve().parent / name
+    return inside if not here.exists() and inside.exists() else here
+
+
+def _print_json(text: str, file: IO[str]) -> None:
+    print(text, file=file, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Puts ML Metadata and the artifacts in order after a run that was killed."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from absl import logging
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
+
+
+def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path) -> list[str]:
+    """Marks what a killed run left running as failed, and removes the half-written output.
+
+    Args:
+        store: ML Metadata.
+        run_ids: Runs that ended without a summary; none of them may still be alive.
+        artifacts_dir: Root of the artifacts.
+
+    Returns:
+        Names of the nodes that were interrupted.
+    """
+    interrupted = []
+    for run_id in run_ids:
+        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        if context is None:
+            continue
+        for execution in store.get_executions_by_context(context.id):
+            if execution.last_known_state in UNFINISHED:
+                execution.last_known_state = metadata_store_pb2.Execution.FAILED
+                store.put_executions([execution])
+                node = _node_id(store, execution)
+                _remove_outputs(artifacts_dir / node, execution.id)
+                interrupted.append(node)
+                logging.warning("%s was interrupted in run %s; its execution %d is closed.", node, run_id, execution.id)
+    return interrupted
+
+
+def _node_id(store: metadata_store.MetadataStore, execution: metadata_store_pb2.Execution) -> str:
+    """A node's context is named ``<pipeline>.<node>``."""
+    contexts = store.get_contexts_by_execution(execution.id)
+    return next(context.name for context in contexts if context.type == "node").partition(".")[2]
+
+
+def _remove_outputs(node_dir: Path, execution_id: int) -> None:
+    """TFX puts an output at ``<node>/<key>/<execution>``, and its own files under ``<node>/.system``."""
+    for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
+        shutil.rmtree(folder)

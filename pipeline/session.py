@@ -1,0 +1,101 @@
+"""One run from settings to summary, once the checks are passed."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
+from pipeline.config import Config
+from pipeline.local import LocalRunner, NodeFailedError
+from pipeline.nodes import Listener, Node
+from pipeline.outcome import read_outcome
+from pipeline.pipeline import create_pipeline
+from pipeline.recovery import close_interrupted
+from pipeline.summary import Outcome, Status, Summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to run.
+
+    Attributes:
+        run_id: Name of the run.
+        from_node: Run this node and those behind it.
+        to_node: Run no node that this one does not need.
+        enable_cache: Whether unchanged nodes are answered from ML Metadata.
+        interrupted: Earlier runs that were killed.
+        started: ``time.monotonic()`` at the start of the command.
+    """
+
+    run_id: str
+    from_node: str | None
+    to_node: str | None
+    enable_cache: bool
+    interrupted: Sequence[str]
+    started: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        summary: What ``summary.json`` holds.
+        anomalies: What the anomaly gate stopped on.
+        exception: What made a node fail.
+    """
+
+    summary: Summary
+    anomalies: tuple[Anomaly, ...] = ()
+    exception: Exception | None = None
+
+
+def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: Listener) -> Result:
+    """Runs the pipeline and reads what it found.
+
+    A failing node ends the run and is told in the result, not raised.
+
+    Raises:
+        LookupError: ``from_node`` is given and no earlier run made what it needs.
+    """
+    pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache)
+    runner = LocalRunner(pipeline, request.run_id, listener)
+    with runner.store() as handle:
+        close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
+    failure = None
+    try:
+        runner.run(request.from_node, request.to_node)
+    except NodeFailedError as error:
+        failure = error
+    with runner.store() as handle:
+        outcome = read_outcome(handle.store, config, runner.executions)
+    cause = failure.__cause__ if failure else None
+    anomalies = cause.anomalies if isinstance(cause, DataAnomaliesError) else ()
+    summary = Summary(
+        run_id=request.run_id,
+        problem=config.name,
+        status=_status(outcome, failure, anomalies),
+        nodes=[Node(node.id, node.state, round(node.seconds, 3)) for node in runner.nodes],
+        rows=outcome.rows,
+        metrics=outcome.metrics,
+        thresholds=outcome.thresholds,
+        baseline=outcome.baseline,
+        hyperparameters=outcome.hyperparameters,
+        pushed=outcome.pushed,
+        tflite=None,
+        error=f"{failure.node_id}: {failure}" if failure else None,
+        seconds=round(time.monotonic() - request.started, 3),
+    )
+    return Result(summary, anomalies, failure)
+
+
+def _status(outcome: Outcome, failure: NodeFailedError | None, anomalies: Sequence[Anomaly]) -> Status:
+    if failure:
+        return "anomalies" if anomalies else "failed"
+    if outcome.blessed is False:
+        return "not_blessed"
+    return "pushed" if outcome.pushed else "partial"
