@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-e2e lint format lock doctor clean
+.PHONY: help run test schema lint format lock doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -17,6 +17,10 @@ run:  ## run the taxi pipeline into output/taxi (ARGS="--no-tune" passes options
 test:  ## run all tests (ARGS="-k config" passes options on)
 	$(INSTALL)
 	@$(PY) -m pytest $(ARGS)
+
+schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
+	$(INSTALL)
+	@PYTHONPATH=. $(PY) -W ignore scripts/draft_schema.py --data "$(DATA)" --out "$(OUT)"
 
 lint:  ## check style, types and the direction of imports
 	$(INSTALL)

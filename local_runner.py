@@ -6,7 +6,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 
@@ -66,7 +66,7 @@ def main(**options: Any) -> None:
 
 def run(options: Options) -> int:
     """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
-    from pipeline.checks import DataError, check_against_schema, check_data, load_schema
+    from pipeline.checks import DataError, check_against_schema, check_data, check_network, load_schema
     from pipeline.config import load_config
     from pipeline.config_errors import ConfigError
     from pipeline.run_folder import locked
@@ -79,6 +79,7 @@ def run(options: Options) -> int:
             problem = config.name
             schema = load_schema(config, settings)
             check_against_schema(config, schema, settings)
+            check_network(config, settings)
             check_data(config)
             stack.enter_context(locked(Path(config.output)))
         except (ConfigError, DataError) as error:
@@ -87,40 +88,45 @@ def run(options: Options) -> int:
 
 
 def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
+    from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
     from pipeline.run_folder import RunFolder, interrupted_runs
+    from pipeline.summary import refused
 
-    output = Path(config.output)
-    interrupted = interrupted_runs(output)
-    folder = RunFolder(output)
+    interrupted = interrupted_runs(Path(config.output))
+    folder = RunFolder(Path(config.output))
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
-        from pipeline import session  # takes seconds: it imports TFX
-
-        request = session.Request(
-            run_id=folder.run_id,
-            from_node=options.from_node,
-            to_node=options.to_node,
-            enable_cache=not options.no_cache,
-            interrupted=interrupted,
-            started=STARTED,
-        )
         try:
+            from pipeline import session  # takes seconds: it imports TFX
+
+            request = session.Request(
+                run_id=folder.run_id,
+                from_node=options.from_node,
+                to_node=options.to_node,
+                enable_cache=not options.no_cache,
+                interrupted=interrupted,
+                started=STARTED,
+            )
             result = session.run(config, schema, request, console)
+            summary, exception = result.summary, result.exception
+            code = EXIT_CODES[summary.status]
+            console.end(summary, result.anomalies, folder.log, options.config)
         except KeyboardInterrupt:
             console.error("interrupted; the same command goes on from here")
             return INTERRUPTED
-        except LookupError as error:
-            console.error(f"--from {options.from_node}: {error}; run once without --from first")
-            return REFUSED
-        folder.write_summary(result.summary)
-        console.end(result.summary, result.anomalies, folder.log, options.config)
-        if options.verbose and result.exception:
-            traceback.print_exception(result.exception, file=err)
+        except Exception as error:
+            traceback.print_exc()  # to the log
+            summary, exception = refused(config.name, str(error), folder.run_id), error
+            code = REFUSED if isinstance(error, ConfigError) else FAILED
+            console.error(f"{error}" if code == REFUSED else f"{error!r}; the full log: {folder.log}")
+        folder.write_summary(summary)
+        if options.verbose and exception:
+            traceback.print_exception(exception, file=err)
         if options.as_json:
-            _print_json(result.summary.to_json(), out)
-    return EXIT_CODES[result.summary.status]
+            print(summary.to_json(), file=out)
+    return code
 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
@@ -131,7 +137,7 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
     if options.verbose:
         traceback.print_exception(error)
     if options.as_json:
-        _print_json(refused(problem, str(error)).to_json(), sys.stdout)
+        print(refused(problem, str(error)).to_json())
     return REFUSED
 
 
@@ -140,10 +146,6 @@ def _settings_path(name: str) -> Path:
     here = Path(name)
     inside = Path(__file__).resolve().parent / name
     return inside if not here.exists() and inside.exists() else here
-
-
-def _print_json(text: str, file: IO[str]) -> None:
-    print(text, file=file, flush=True)
 
 
 if __name__ == "__main__":

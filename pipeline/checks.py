@@ -1,6 +1,8 @@
 """Checks of the settings against the curated schema, and of the data before any component runs."""
 
+import ast
 import csv
+import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from models.features import Kind
+from models.settings import DEFAULT_NETWORK
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError, unknown_name
 
@@ -74,6 +77,28 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
             if domain and str(value) not in domain:
                 key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
                 raise ConfigError(unknown_name(key, "value", str(value), domain))
+
+
+def check_network(config: Config, settings: Path) -> None:
+    """Checks that the network's function is there, without importing it.
+
+    Raises:
+        ConfigError: There is no such module, or it defines no such function.
+    """
+    module, _, name = config.network.function.rpartition(".")
+    key = f"{settings}: network.function"
+    try:
+        spec = importlib.util.find_spec(module) if module else None
+    except ImportError:
+        spec = None
+    if spec is None or spec.origin is None:
+        raise ConfigError(
+            f"{key}: found no module '{module}'; expected package.module.function, such as {DEFAULT_NETWORK}"
+        )
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if name not in functions:
+        raise ConfigError(unknown_name(key, f"function of {module}", name, functions))
 
 
 def check_data(config: Config) -> None:

@@ -4,9 +4,8 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from annotated_types import Ge
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -14,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import DEFAULT_NETWORK, Hyperparameters, Network, Training, Tuning
 from pipeline.config_errors import ConfigError, describe, unknown_name
+from pipeline.config_yaml import override, read_yaml
 from pipeline.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -232,11 +232,11 @@ def load_config(
     Raises:
         ConfigError: One line that names the file, the key, what was found and what is allowed.
     """
-    values = _read_yaml(path)
+    values = read_yaml(path)
     for key, text in (overrides or {}).items():
-        _override(values, key, text)
+        override(values, key, text)
     if tune is not None:
-        _override(values, "tuning.enabled", json.dumps(tune))
+        override(values, "tuning.enabled", json.dumps(tune))
     try:
         # Through JSON, so that strict types hold while YAML's lists may become tuples.
         config = _CONFIG.validate_json(json.dumps(values, default=str))
@@ -252,54 +252,3 @@ def load_config(
     )
     folder = here / output if output else ROOT / (config.output or f"output/{config.name}")
     return dataclasses.replace(config, data=table, output=str(folder))
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader takes the last of two equal keys without a word; this one refuses."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"found '{key_node.value}' twice", problem_mark=key_node.start_mark)
-            seen.add(key_node.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except OSError as error:
-        others = ", ".join(sorted(str(other.relative_to(ROOT)) for other in ROOT.glob("configs/*.yaml")))
-        raise ConfigError(f"{path}: {error.strerror}; expected a YAML file of settings, such as {others}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {place}{getattr(error, 'problem', None) or error}; expected YAML") from error
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {type(values).__name__}; expected a mapping of settings")
-    return values
-
-
-def _override(values: dict[str, Any], key: str, text: str) -> None:
-    *parents, last = key.split(".")
-    here: Any = values
-    for part in parents:
-        if isinstance(here, dict):
-            here = here.setdefault(part, {})
-        elif isinstance(here, list) and part.isdigit() and int(part) < len(here):
-            here = here[int(part)]
-        else:
-            break
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {key}: found '{text}'; expected a YAML value") from error
-    if isinstance(here, list) and last.isdigit() and int(last) < len(here):
-        here[int(last)] = value
-    elif isinstance(here, dict):
-        here[last] = value
-    else:
-        raise ConfigError(f"--set {key}: there is nothing at '{'.'.join(parents)}' to set '{last}' in")

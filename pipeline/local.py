@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from pipeline.config_errors import ConfigError, unknown_name
 from pipeline.nodes import Listener, Node, State
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
@@ -59,12 +60,16 @@ class LocalRunner:
 
         Raises:
             NodeFailedError: A node failed; those behind it are skipped.
-            LookupError: ``from_node`` is given and no earlier run made what it needs.
+            ConfigError: A node is not in this pipeline, or no earlier run made what ``from_node`` needs.
         """
+        known = [node.pipeline_node.node_info.id for node in self._pipeline.nodes]
+        for option, node_id in (("--from", from_node), ("--to", to_node)):
+            if node_id and node_id not in known:
+                raise ConfigError(unknown_name(option, "node of these settings", node_id, known))
         if from_node or to_node:
             partial_run_utils.mark_pipeline(
                 self._pipeline,
-                from_nodes=[from_node] if from_node else None,
+                from_nodes=self._with_resolvers(from_node) if from_node else None,
                 to_nodes=[to_node] if to_node else None,
             )
         nodes = [node.pipeline_node for node in self._pipeline.nodes]
@@ -85,15 +90,20 @@ class LocalRunner:
         with metadata.Metadata(self._connection) as handle:
             yield handle
 
+    def _with_resolvers(self, node_id: str) -> list[str]:
+        """The node and the resolvers before it: they look up what is there now, so an old answer is no use."""
+        nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._pipeline.nodes}
+        upstream = nodes[node_id].upstream_nodes
+        return [node_id, *(each for each in upstream if nodes[each].node_info.type.name == RESOLVER_TYPE)]
+
     def _launch(self, node: pipeline_pb2.PipelineNode) -> None:
         node_id = node.node_info.id
         self._listener.node_started(node_id)
         logging.info("Node %s starts.", node_id)
         start = time.monotonic()
+        if node.execution_options.run.perform_snapshot:
+            self._snapshot()
         try:
-            if node.execution_options.run.perform_snapshot:
-                with self.store() as handle:
-                    partial_run_utils.snapshot(handle, self._pipeline)
             result = launcher.Launcher(
                 pipeline_node=node,
                 mlmd_connection=metadata.Metadata(self._connection),
@@ -106,13 +116,19 @@ class LocalRunner:
             state = self._state(node, execution_id)
             if execution_id is not None:
                 self.executions[node_id] = execution_id
-        except LookupError:
-            raise
         except Exception as error:
             logging.exception("Node %s failed.", node_id)
             self._finish(Node(node_id, "failed", time.monotonic() - start))
             raise NodeFailedError(node_id, reason(error)) from error
         self._finish(Node(node_id, state, time.monotonic() - start))
+
+    def _snapshot(self) -> None:
+        """Takes over the last run's artifacts of the nodes that are left out."""
+        try:
+            with self.store() as handle:
+                partial_run_utils.snapshot(handle, self._pipeline)
+        except LookupError as error:
+            raise ConfigError(f"--from: {error} Expected an earlier run to go on from; run once without it") from error
 
     def _state(self, node: pipeline_pb2.PipelineNode, execution_id: int | None) -> State:
         if execution_id is None:

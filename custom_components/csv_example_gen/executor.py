@@ -32,9 +32,26 @@ class Executor(executor.Executor):
         parts = (
             pipeline
             | "ReadCsv" >> read(exec_properties, source.splits[0].pattern)
+            | "DropMissing" >> beam.Map(without_missing)
             | "Split" >> beam.Partition(split_index, len(bounds), bounds, int(options["seed"]), options["key"])
         )
         return dict(zip([split.name for split in splits], parts, strict=True))
+
+
+def without_missing(example: tf.train.Example) -> tf.train.Example:
+    """Leaves out features that hold no value.
+
+    TFX writes an empty cell as a feature without values, which counts as present: a schema's ``presence`` would then
+    allow any number of empty cells.
+    """
+    features = example.features.feature
+    present = {name: feature for name, feature in features.items() if _has_value(feature)}
+    return tf.train.Example(features=tf.train.Features(feature=present))
+
+
+def _has_value(feature: tf.train.Feature) -> bool:
+    kind = feature.WhichOneof("kind")
+    return kind is not None and bool(getattr(feature, kind).value)
 
 
 def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None) -> int:
@@ -50,7 +67,7 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
     """
     assert partitions == len(bounds)
     group = example.features.feature.get(key) if key else None
-    hashed = group if group is not None and group.WhichOneof("kind") else example
+    hashed = example if group is None else group
     text = f"{seed}:".encode() + hashed.SerializeToString(deterministic=True)
     bucket = int.from_bytes(hashlib.sha256(text).digest()) % bounds[-1]
     return bisect.bisect(bounds, bucket)

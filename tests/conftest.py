@@ -1,0 +1,101 @@
+"""What tests share: a small table, settings that are quick to run, and a way to run them as a user does."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "data/taxi/taxi.csv"
+ROWS = 1500
+
+# A policy that a model trained for a moment on the small table meets, and an untrained one does not.
+POLICY = [
+    {"metric": "auc", "min": 0.6, "max": 0.9999},
+    {"metric": "auc", "slice": {"payment_type": "Cash"}, "max": 1.0},
+    {"metric": "auc", "min_change": -0.01},
+]
+QUICK = {
+    "training": {"steps": 60, "batch_size": 64, "evaluate_every": 20},
+    "tuning": {"trials": 2, "steps": 20, "search": {"dropout": {"values": [0.0, 0.1]}}},
+    "network.hyperparameters": {"hidden_units": 16, "learning_rate": 0.01},
+    "evaluation": {
+        "metrics": ["auc", "accuracy", "example_count"],
+        "slices": [["payment_type"], ["trip_start_day"]],
+        "thresholds": POLICY,
+    },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A finished command."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Standard output as JSON."""
+        summary: dict[str, Any] = json.loads(self.stdout)
+        return summary
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State by node."""
+        return {node["id"]: node["state"] for node in self.summary["nodes"]}
+
+
+def arguments(output: Path, *options: str, **settings: Any) -> list[str]:
+    """The command line of a quick run; ``settings`` override dotted keys written with double underscores."""
+    overrides = {**QUICK, **{key.replace("__", "."): value for key, value in settings.items()}}
+    pairs = [f"--set={key}={yaml.safe_dump(value, default_flow_style=True)}" for key, value in overrides.items()]
+    return [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", *pairs, *options]
+
+
+def run(output: Path, *options: str, **settings: Any) -> Finished:
+    """Runs to the end."""
+    command = arguments(output, *options, **settings)
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def kill_in(node: str, output: Path, *options: str, after: float = 0.0) -> None:
+    """Starts a run and kills it with SIGKILL while ``node`` runs."""
+    with subprocess.Popen(
+        arguments(output, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
+    ) as process:
+        wait_for(output, f"Node {node} starts", process)
+        time.sleep(after)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]", seconds: float = 120) -> None:
+    """Waits until the newest run's log holds ``text``."""
+    known = {path.parent.name for path in output.glob("runs/*/summary.json")}
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        logs = [log for log in output.glob("runs/2*/log") if log.parent.name not in known]
+        newest = max(logs, key=lambda log: log.parent.name, default=None)
+        if newest is not None and text in newest.read_text(errors="replace"):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the log never said '{text}'")
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the first rows of the sample."""
+    folder = tmp_path_factory.mktemp("table")
+    with SAMPLE.open(encoding="utf-8") as sample:
+        (folder / "taxi.csv").write_text("".join(next(sample) for _ in range(ROWS + 1)), encoding="utf-8")
+    return folder

@@ -1,0 +1,197 @@
+"""A small table with every kind of column, analysed and transformed once for all tests of the models."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from models.features import (
+    Above,
+    Bucketed,
+    Cyclical,
+    Dense,
+    Features,
+    Hashed,
+    Integer,
+    Label,
+    Problem,
+    Vocabulary,
+)
+from models.preprocessing import preprocessing_fn
+
+Row = Mapping[str, float | int | str | bytes | None]
+
+ROWS = 320
+NUMBERS = ("amount", "gain", "share", "plain", "tail")
+INTEGERS = ("age", "month", "code")
+TEXTS = ("colour", "city", "street", "user")
+SPEC = {
+    **{name: tf.io.VarLenFeature(tf.float32) for name in NUMBERS},
+    **{name: tf.io.VarLenFeature(tf.int64) for name in INTEGERS},
+    **{name: tf.io.VarLenFeature(tf.string) for name in TEXTS},
+}
+COLOURS = ("red", "green", "blue")
+CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")  # one is rarer than the next
+
+EVERY_KIND = Features(
+    dense={
+        "gain": Dense(),
+        "tail": Dense(log=True),
+        "age": Dense(),
+        "share": Dense(scale="min_max"),
+        "plain": Dense(scale="none"),
+    },
+    bucketed={"gain": Bucketed(buckets=4), "share": Bucketed(buckets=4), "age": Bucketed(buckets=3)},
+    integer={"month": Integer(min=1, max=12), "age": Integer(min=-2, max=60)},
+    vocabulary={
+        "city": Vocabulary(),
+        "street": Vocabulary(top_k=3, oov_buckets=4),
+        "colour": Vocabulary(min_frequency=60),
+        "code": Vocabulary(),
+    },
+    hashed={"user": Hashed(buckets=50), "code": Hashed(buckets=7)},
+    cyclical={"month": Cyclical(period=12), "plain": Cyclical(period=0.5)},
+)
+A_FEW = Features(
+    dense={"gain": Dense()},
+    bucketed={"share": Bucketed(buckets=4)},
+    vocabulary={"city": Vocabulary()},
+    cyclical={"month": Cyclical(period=12)},
+)
+BINARY = Problem(
+    task="binary",
+    label=Label(name="rich", column="amount", above=Above(value=50.0), classes=("poor", "rich")),
+    features=A_FEW,
+)
+MULTICLASS = Problem(
+    task="multiclass", label=Label(name="colour_class", column="colour", classes=COLOURS), features=A_FEW
+)
+REGRESSION = Problem(task="regression", label=Label(name="price", column="amount"), features=A_FEW)
+PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallTable:
+    """Raw rows, their Transform graph, and the examples that it made of them."""
+
+    rows: list[Row]
+    folder: Path
+
+    @property
+    def graph_dir(self) -> str:
+        return str(self.folder / "graph")
+
+    @functools.cached_property
+    def graph(self) -> tft.TFTransformOutput:
+        return tft.TFTransformOutput(self.graph_dir)
+
+    @property
+    def files(self) -> list[str]:
+        return [str(self.folder / "examples*.gz")]
+
+    @functools.cached_property
+    def _saved_graph(self) -> Any:
+        layer = self.graph.transform_features_layer()
+
+        @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+        def transform(records: tf.Tensor) -> dict[str, tf.Tensor]:
+            return layer(tf.io.parse_example(records, SPEC))
+
+        return transform
+
+    def transform(self, rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
+        """Transformed columns of ``rows`` by the saved graph; absent columns are missing values."""
+        columns = self._saved_graph(tf.constant([encode(row) for row in rows]))
+        return {name: column.numpy() for name, column in columns.items()}
+
+
+def encode(row: Row) -> bytes:
+    """The row as a serialized ``tf.Example``, in which a missing value is an absent feature."""
+    example = tf.train.Example()
+    for name, value in row.items():
+        if value is None:
+            continue
+        if name in NUMBERS:
+            example.features.feature[name].float_list.value.append(value)
+        elif name in INTEGERS:
+            example.features.feature[name].int64_list.value.append(value)
+        else:
+            text = value.encode() if isinstance(value, str) else value
+            example.features.feature[name].bytes_list.value.append(text)
+    record: bytes = example.SerializeToString()
+    return record
+
+
+def write_records(path: Path, records: Sequence[bytes]) -> None:
+    """Writes a gzipped TFRecord file, as TFX does."""
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for record in records:
+            writer.write(record)
+
+
+def raw_rows() -> list[Row]:
+    random = np.random.default_rng(7)
+    rows: list[Row] = []
+    for index in range(ROWS):
+        gain = float(np.float32(random.normal(3, 2)))
+        row: dict[str, float | int | str | None] = {
+            "gain": gain,
+            "amount": 50 + 10 * (gain - 3) + random.normal(),
+            "share": float(np.float32(index * 0.25 - 17)),
+            "plain": random.uniform(-4, 4),
+            "tail": float(np.float32(random.lognormal(0, 3) * random.choice([-1, 1]))),
+            "age": int(random.integers(-5, 70)),
+            "month": int(random.integers(1, 13)),
+            "code": [7, 7, 7, -3, -3, 12][index % 6],
+            "colour": COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
+            "city": CITIES[min(int(random.exponential(2.0)), len(CITIES) - 1)],
+            "street": ["a", "a", "a", "a", "b", "b", "b", "c", "c", "d"][index % 10],
+            "user": f"user {index}",
+        }
+        for number, name in enumerate(("gain", "share", "tail", "age", "code", "city", "street")):
+            if index % 23 == number:
+                row[name] = None
+        if index % 29 == 0:
+            row |= {"gain": np.nan, "share": np.inf, "tail": -np.inf, "city": ""}
+        rows.append(row)
+    return rows
+
+
+def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """The features and the labels of all tasks in one graph."""
+    outputs: dict[str, tf.Tensor] = {}
+    for problem in PROBLEMS.values():
+        # The analysed features stand in the last problem only: a vocabulary's file name may be given once.
+        unscaled = Features(dense={"plain": Dense(scale="none")})
+        features = EVERY_KIND if problem is REGRESSION else unscaled
+        config = {"problem": dataclasses.replace(problem, features=features).to_config()}
+        outputs |= preprocessing_fn(inputs, config)
+    return outputs
+
+
+@pytest.fixture(scope="session")
+def small_table(tmp_path_factory: pytest.TempPathFactory) -> SmallTable:
+    folder = tmp_path_factory.mktemp("small_table")
+    rows = raw_rows()
+    metadata = tft.DatasetMetadata.from_feature_spec(SPEC)
+    instances = [{name: [] if row[name] is None else [row[name]] for name in SPEC} for row in rows]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
+        raw = pipeline | beam.Create(instances, reshuffle=False)
+        graph = (raw, metadata) | tft_beam.AnalyzeDataset(_preprocess)
+        _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
+    table = SmallTable(rows, folder)
+    columns = table.transform(rows)
+    coder = tft.coders.ExampleProtoCoder(table.graph.transformed_metadata.schema)
+    records = [coder.encode({name: column[index] for name, column in columns.items()}) for index in range(ROWS)]
+    write_records(folder / "examples-0.gz", records[: ROWS // 2])
+    write_records(folder / "examples-1.gz", records[ROWS // 2 :])
+    return table

@@ -1,0 +1,275 @@
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from pipeline.checks import DataError, check_against_schema, check_data, check_network, load_schema
+from pipeline.config import Config, load_config
+from pipeline.config_errors import ConfigError
+
+SETTINGS = """
+name: tiny
+task: binary
+label: {name: generous, column: tips, above: {fraction: 0.2, of: fare}}
+features: {dense: {fare: {}}, vocabulary: {payment: {}}}
+data: {path: table, schema: SCHEMA}
+evaluation: {metrics: [accuracy], slices: [[payment], [hour]], thresholds: [{metric: accuracy, min: 0.5}]}
+tuning: {enabled: false}
+"""
+SCHEMA = """
+feature { name: "tips" type: FLOAT }
+feature { name: "fare" type: FLOAT }
+feature { name: "hour" type: INT int_domain { min: 0 max: 23 } }
+feature { name: "answer" type: INT int_domain { min: 0 max: 1 } }
+feature { name: "grade" type: INT int_domain { min: 0 max: 5 } }
+feature { name: "payment" type: BYTES domain: "payment" }
+feature { name: "colour" type: BYTES string_domain { value: "red" value: "blue" } }
+feature { name: "company" type: BYTES }
+string_domain { name: "payment" value: "cash" value: "card" }
+"""
+HEADER = b"tips,fare,payment\n"
+ROW = b"1.0,5.0,cash\n"
+
+
+def settings_file(folder: Path, schema: bytes | None = SCHEMA.encode()) -> Path:
+    if schema is not None:
+        (folder / "schema.pbtxt").write_bytes(schema)
+    path = folder / "tiny.yaml"
+    path.write_text(SETTINGS.replace("SCHEMA", str(folder / "schema.pbtxt")))
+    return path
+
+
+def config_for(folder: Path, files: Mapping[str, bytes] | None) -> Config:
+    table = folder / "table"
+    if files is not None:
+        table.mkdir()
+        for name, content in files.items():
+            (table / name).write_bytes(content)
+    return load_config(settings_file(folder), data=str(table))
+
+
+def check_schema(folder: Path, overrides: Mapping[str, str], schema: bytes | None = SCHEMA.encode()) -> None:
+    path = settings_file(folder, schema)
+    config = load_config(path, overrides)
+    check_against_schema(config, load_schema(config, path), path)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.csv": HEADER + ROW},
+        {"a.csv": HEADER + ROW[:-1]},
+        {"a.csv": (HEADER + ROW).replace(b"\n", b"\r\n")},
+        {"a.csv": HEADER + b'1.0,5.0,"cash, or card"\n'},
+        {"a.csv": HEADER + b'1.0,5.0,"cash\nor card"\n'},
+        {"a.csv": HEADER + "1.0,5.0,café\n".encode()},
+        {"a.csv": HEADER + b",,\n"},
+        {"a.csv": HEADER + ROW, "b.csv": HEADER + ROW},
+        {"a.csv": HEADER, "b.csv": HEADER + ROW},
+        {"a.csv": HEADER + ROW, "notes.txt": b"\xff"},
+    ],
+)
+def test_good_table_passes(tmp_path: Path, files: dict[str, bytes]) -> None:
+    check_data(config_for(tmp_path, files))
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "fragments"),
+    [
+        (None, "", ["found nothing", "*.csv", "--data"]),
+        ({}, "", ["no file that matches *.csv"]),
+        ({"a.txt": HEADER + ROW}, "", ["no file that matches *.csv"]),
+        ({"a.csv": b""}, "a.csv", ["the file is empty", "header"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b""}, "b.csv", ["the file is empty"]),
+        ({"a.csv": HEADER}, "a.csv", ["a header and no rows"]),
+        ({"a.csv": HEADER, "b.csv": HEADER}, "a.csv", ["a header and no rows"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0\n"}, "a.csv: line 3", ["found 2 values", "expected 3"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0,cash,4\n"}, "a.csv: line 3", ["found 4 values", "expected 3"]),
+        ({"a.csv": HEADER + ROW, "b.csv": HEADER + b"1\n"}, "b.csv: line 2", ["found 1 values", "expected 3"]),
+        ({"a.csv": b"tips,fare,caf\xe9\n1,2,3\n"}, "a.csv: line 1", ["byte 0xe9", "UTF-8"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0,caf\xe9\n"}, "a.csv: line 3", ["byte 0xe9", "UTF-8"]),
+        ({"a.csv": (HEADER + ROW).decode().encode("utf-16")}, "a.csv: line 1", ["byte 0xff", "UTF-8"]),
+        ({"a.csv": b"\xef\xbb\xbf" + HEADER + ROW}, "a.csv: line 1", ["byte-order mark"]),
+        ({"a.csv": b"tips,fare,fare\n1,2,3\n"}, "a.csv: line 1", ["'fare' twice"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"fare,tips,payment\n" + ROW}, "b.csv: line 1", ["differ", "a.csv"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["differ", "a.csv"]),
+        ({"a.csv": b"tip,fare\n1,2\n"}, "a.csv: line 1", ["'tips'", "fare, tip;", "did you mean 'tip'?"]),
+        ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
+    ],
+)
+def test_bad_table_is_refused_in_one_line_with_its_place(
+    tmp_path: Path, files: dict[str, bytes] | None, where: str, fragments: list[str]
+) -> None:
+    with pytest.raises(DataError) as error:
+        check_data(config_for(tmp_path, files))
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'table' / where}: ")
+    assert [fragment for fragment in fragments if fragment not in line] == []
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("last", "problem"), [(b"1.0,5.0\n", "found 2 values"), (b"1.0,5.0,\xe9\n", "byte 0xe9 is not UTF-8")]
+)
+def test_row_is_numbered_far_into_a_file(tmp_path: Path, last: bytes, problem: str) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW * 200_000 + last})
+    with pytest.raises(DataError, match=f"line 200002: {problem}"):
+        check_data(config)
+
+
+def test_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    config = config_for(tmp_path, None)
+    Path(config.data.path).write_bytes(HEADER + ROW)
+    with pytest.raises(DataError, match=r"table: found a file; expected a folder of .*--data"):
+        check_data(config)
+
+
+def test_only_files_of_the_pattern_are_read(tmp_path: Path) -> None:
+    config_for(tmp_path, {"a.csv": b"", "a.tsv": HEADER + ROW})
+    check_data(load_config(tmp_path / "tiny.yaml", {"data.pattern": "'*.tsv'"}, data=str(tmp_path / "table")))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("training.steps", "1"),
+        ("features.dense.hour", "{}"),
+        ("features.hashed", "{hour: {buckets: 2}, company: {buckets: 2}}"),
+        ("data.split_key", "company"),
+        ("evaluation.thresholds", "[{metric: accuracy, min: 0}, {metric: accuracy, min: 0, slice: {payment: card}}]"),
+        ("evaluation.thresholds", "[{metric: accuracy, min: 0}, {metric: accuracy, min: 0, slice: {hour: 3}}]"),
+    ],
+)
+def test_settings_that_meet_the_schema_pass(tmp_path: Path, key: str, value: str) -> None:
+    check_schema(tmp_path, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "nearest"),
+    [
+        ({"features.dense.fair": "{}"}, "features.dense.fair", "fare"),
+        ({"features.cyclical.hours": "{period: 24}"}, "features.cyclical.hours", "hour"),
+        ({"label.column": "tip"}, "label.column", "tips"),
+        ({"label.above.of": "fair"}, "label.above.of", "fare"),
+        ({"data.split_key": "compny"}, "data.split_key", "company"),
+        ({"evaluation.slices": "[[payment], [payment, hours]]"}, "evaluation.slices.1", "hour"),
+    ],
+)
+def test_column_that_the_schema_lacks_is_named_beside_the_nearest(
+    tmp_path: Path, overrides: dict[str, str], key: str, nearest: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, overrides)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'tiny.yaml'}: {key}: unknown column of schema.pbtxt ")
+    assert "allowed: answer, colour, company, fare, grade, hour, payment, tips; " in line
+    assert line.endswith(f"did you mean '{nearest}'?")
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "value", "found", "needed"),
+    [
+        ("dense", "company", "{}", "BYTES", "INT or FLOAT"),
+        ("bucketed", "company", "{buckets: 2}", "BYTES", "INT or FLOAT"),
+        ("cyclical", "company", "{period: 2}", "BYTES", "INT or FLOAT"),
+        ("integer", "fare", "{min: 0, max: 1}", "FLOAT", "INT"),
+        ("integer", "company", "{min: 0, max: 1}", "BYTES", "INT"),
+        ("vocabulary", "fare", "{}", "FLOAT", "INT or BYTES"),
+        ("hashed", "fare", "{buckets: 2}", "FLOAT", "INT or BYTES"),
+    ],
+)
+def test_column_whose_type_does_not_suit_its_kind(
+    tmp_path: Path, kind: str, column: str, value: str, found: str, needed: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, {f"features.{kind}.{column}": value})
+    key = f"{tmp_path / 'tiny.yaml'}: features.{kind}.{column}"
+    assert str(error.value) == f"{key}: the schema has type {found}; {kind} needs {needed}"
+
+
+@pytest.mark.parametrize(("column", "value", "nearest"), [("payment", "Card", "card"), ("colour", "bleu", "blue")])
+def test_slice_value_outside_its_domain(tmp_path: Path, column: str, value: str, nearest: str) -> None:
+    sliced = f"{{metric: accuracy, slice: {{{column}: {value}}}, min: 0.1}}"
+    overrides = {
+        "evaluation.slices": f"[[{column}]]",
+        "evaluation.thresholds": f"[{{metric: accuracy, min: 0.5}}, {sliced}]",
+    }
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, overrides)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'tiny.yaml'}: evaluation.thresholds.1.slice.{column}: unknown value '{value}'")
+    assert line.endswith(f"did you mean '{nearest}'?")
+
+
+@pytest.mark.parametrize(
+    ("schema", "reason"),
+    [
+        (None, "No such file"),
+        (b'feature { nme: "tips" }', "nme"),
+        (b'feature { name: "tips"', 'Expected "}"'),
+        (b"\xff\xfe", "utf-8"),
+    ],
+)
+def test_schema_that_cannot_be_read(tmp_path: Path, schema: bytes | None, reason: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, {}, schema)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'tiny.yaml'}: data.schema: {tmp_path / 'schema.pbtxt'}: ")
+    assert reason in line
+    assert "text proto" in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("task", "label"),
+    [
+        ("binary", "{name: y, column: answer}"),
+        ("multiclass", "{name: y, column: colour, classes: [red, green, blue]}"),
+        ("regression", "{name: y, column: tips}"),
+    ],
+)
+def test_label_that_the_schema_limits_to_its_classes_passes(tmp_path: Path, task: str, label: str) -> None:
+    metric = "mse" if task == "regression" else "accuracy"
+    evaluation = {"evaluation.metrics": f"[{metric}]", "evaluation.thresholds.0.metric": metric}
+    check_schema(tmp_path, {"task": task, "label": label, **evaluation})
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("{name: y, column: company, classes: [a, b]}", "does not limit 'company'"),
+        ("{name: y, column: grade}", "does not limit 'grade'"),
+        ("{name: y, column: colour, classes: [red, green]}", "only limits 'colour' to red, blue"),
+        ("{name: y, column: answer, classes: ['1', '2']}", "only limits 'answer' to 0, 1"),
+    ],
+)
+def test_label_that_may_hold_what_is_no_class(tmp_path: Path, label: str, found: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, {"label": label})
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'tiny.yaml'}: label.column: the schema {found}; expected a domain of ")
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("function", "fragments"),
+    [
+        ("models.netwrk.build_network", ["no module 'models.netwrk'", "models.network.build_network"]),
+        ("nowhere.at.all", ["no module 'nowhere.at'"]),
+        ("build_network", ["no module ''", "package.module.function"]),
+        ("models.network.build_netwrk", ["'build_netwrk'", "did you mean 'build_network'?"]),
+    ],
+)
+def test_network_that_is_not_there(tmp_path: Path, function: str, fragments: list[str]) -> None:
+    path = settings_file(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        check_network(load_config(path, {"network.function": function}), path)
+    line = str(error.value)
+    assert line.startswith(f"{path}: network.function: ")
+    assert [fragment for fragment in fragments if fragment not in line] == []
+    assert "\n" not in line
+
+
+def test_default_network_is_there(tmp_path: Path) -> None:
+    path = settings_file(tmp_path)
+    check_network(load_config(path), path)

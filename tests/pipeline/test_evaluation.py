@@ -1,0 +1,75 @@
+import json
+
+from tensorflow_model_analysis.proto import config_pb2
+
+from pipeline.config import ROOT, load_config
+from pipeline.evaluation import eval_config
+
+POLICY = {
+    "evaluation.metrics": "[auc, loss, accuracy]",
+    "evaluation.slices": "[[payment_type], [trip_start_hour, trip_start_day]]",
+    "evaluation.thresholds": """[
+        {metric: auc, min: 0.9, max: 0.99},
+        {metric: auc, min_change: -0.01},
+        {metric: loss, max: 0.5, max_change: 0.02},
+        {metric: accuracy, slice: {trip_start_hour: 8, trip_start_day: 1}, min: 0.6},
+    ]""",
+}
+
+
+def made() -> config_pb2.EvalConfig:
+    return eval_config(load_config(ROOT / "configs/taxi.yaml", POLICY))
+
+
+def thresholds(metric: str) -> list[config_pb2.PerSliceMetricThreshold]:
+    [found] = [each for each in made().metrics_specs[0].metrics if json.loads(each.config)["name"] == metric]
+    return list(found.per_slice_thresholds)
+
+
+def test_served_signature_is_compared_with_the_transformed_label() -> None:
+    [model] = made().model_specs
+    assert (model.signature_name, model.prediction_key) == ("serving_default", "predictions")
+    assert (list(model.preprocessing_function_names), model.label_key) == (["transform_label"], "generous_tip")
+
+
+def test_all_rows_are_measured_besides_each_slicing() -> None:
+    columns = [list(spec.feature_keys) for spec in made().slicing_specs]
+    assert columns == [[], ["payment_type"], ["trip_start_hour", "trip_start_day"]]
+
+
+def test_metrics_are_those_named_under_their_own_names() -> None:
+    [specs] = made().metrics_specs
+    assert [(json.loads(each.config)["name"], each.class_name) for each in specs.metrics] == [
+        ("auc", "AUC"),
+        ("loss", "BinaryCrossEntropy"),
+        ("accuracy", "BinaryAccuracy"),
+    ]
+
+
+def test_bounds_of_a_value() -> None:
+    bound = thresholds("auc")[0].threshold
+    assert (bound.value_threshold.lower_bound.value, bound.value_threshold.upper_bound.value) == (0.9, 0.99)
+    assert not bound.HasField("change_threshold")
+    assert not thresholds("loss")[0].threshold.value_threshold.HasField("lower_bound")
+
+
+def test_bounds_of_a_change_have_the_direction_that_is_better() -> None:
+    up = thresholds("auc")[1].threshold
+    assert (up.change_threshold.absolute.value, up.change_threshold.direction) == (
+        -0.01,
+        config_pb2.MetricDirection.HIGHER_IS_BETTER,
+    )
+    assert not up.HasField("value_threshold")
+    down = thresholds("loss")[0].threshold
+    assert (down.change_threshold.absolute.value, down.change_threshold.direction) == (
+        0.02,
+        config_pb2.MetricDirection.LOWER_IS_BETTER,
+    )
+    assert down.value_threshold.upper_bound.value == 0.5
+
+
+def test_bound_holds_over_its_own_slice() -> None:
+    [overall] = thresholds("loss")[0].slicing_specs
+    assert overall == config_pb2.SlicingSpec()
+    [sliced] = thresholds("accuracy")[0].slicing_specs
+    assert dict(sliced.feature_values) == {"trip_start_hour": "8", "trip_start_day": "1"}

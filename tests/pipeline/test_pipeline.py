@@ -1,0 +1,120 @@
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tfx.dsl.compiler.compiler import Compiler
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.pipeline import Pipeline
+
+from pipeline.config import ROOT, load_config
+from pipeline.pipeline import create_pipeline
+
+SCHEMA = (ROOT / "schema/taxi/schema.pbtxt").read_text()
+
+
+@functools.cache
+def wired(tune: bool = True, **overrides: str) -> Pipeline:
+    named = {key.replace("__", "."): value for key, value in overrides.items()}
+    return create_pipeline(load_config(ROOT / "configs/taxi.yaml", named, output="/out", tune=tune), SCHEMA)
+
+
+def nodes(tune: bool = True, **overrides: str) -> dict[str, BaseNode]:
+    return {node.id: node for node in wired(tune, **overrides).components}
+
+
+def source(node: BaseNode, key: str) -> tuple[str, str]:
+    channel = node.inputs[key]
+    return channel.producer_component_id, channel.output_key
+
+
+def setting(node: BaseNode, key: str) -> Any:
+    return json.loads(node.exec_properties[key])
+
+
+def test_without_tuning_there_is_no_tuner_and_the_trainer_takes_the_settings() -> None:
+    assert set(nodes()) - set(nodes(tune=False)) == {"Tuner"}
+    assert source(nodes()["Trainer"], "hyperparameters") == ("Tuner", "best_hyperparameters")
+    assert "hyperparameters" not in nodes(tune=False)["Trainer"].inputs
+
+
+def test_nothing_is_transformed_before_the_gate_has_let_the_data_pass() -> None:
+    by_id = nodes()
+    assert by_id["AnomalyGate"] in by_id["Transform"].upstream_nodes
+    assert source(by_id["AnomalyGate"], "anomalies") == ("ExampleValidator", "anomalies")
+    assert source(by_id["ExampleValidator"], "statistics") == ("StatisticsGen", "statistics")
+
+
+@pytest.mark.parametrize("node", ["ExampleValidator", "AnomalyGate", "Transform", "Evaluator"])
+def test_data_is_held_to_the_curated_schema_and_not_the_inferred_one(node: str) -> None:
+    assert source(nodes()[node], "schema") == ("CuratedSchema", "schema")
+
+
+def test_curated_schema_is_the_text_given() -> None:
+    assert nodes()["CuratedSchema"].exec_properties["text"] == SCHEMA
+
+
+def test_table_is_split_as_the_settings_say() -> None:
+    split = setting(nodes(data__splits="{train: 5, validation: 3, eval: 2}")["ExampleGen"], "output_config")
+    shares = {each["name"]: each["hash_buckets"] for each in split["split_config"]["splits"]}
+    assert shares == {"train": 5, "validation": 3, "eval": 2}
+
+
+def test_transform_learns_from_the_training_split_alone_and_transforms_all() -> None:
+    splits = setting(nodes()["Transform"], "splits_config")
+    assert splits == {"analyze": ["train"], "transform": ["train", "validation", "eval"]}
+
+
+@pytest.mark.parametrize(("node", "steps"), [("Tuner", 320), ("Trainer", 1600)])
+def test_tuner_and_trainer_read_the_training_and_validation_splits(node: str, steps: int) -> None:
+    by_id = nodes()
+    assert setting(by_id[node], "train_args") == {"splits": ["train"], "num_steps": steps}
+    assert setting(by_id[node], "eval_args") == {"splits": ["validation"]}
+    assert source(by_id[node], "examples") == ("Transform", "transformed_examples")
+    assert source(by_id[node], "transform_graph") == ("Transform", "transform_graph")
+
+
+def test_evaluator_reads_raw_rows_of_the_eval_split_and_compares_with_the_latest_blessed_model() -> None:
+    evaluator = nodes()["Evaluator"]
+    assert setting(evaluator, "example_splits") == ["eval"]
+    assert source(evaluator, "examples") == ("ExampleGen", "examples")
+    assert source(evaluator, "model") == ("Trainer", "model")
+    assert source(evaluator, "baseline_model") == ("LatestBlessedModel", "model")
+    assert setting(evaluator, "eval_config")["model_specs"][0]["signature_name"] == "serving_default"
+
+
+def test_pusher_waits_for_the_blessing_and_pushes_to_the_serving_folder() -> None:
+    pusher = nodes()["Pusher"]
+    assert source(pusher, "model") == ("Trainer", "model")
+    assert source(pusher, "model_blessing") == ("Evaluator", "blessing")
+    assert setting(pusher, "push_destination") == {"filesystem": {"base_directory": "/out/serving/taxi"}}
+
+
+def test_changed_features_are_recorded_where_they_are_used() -> None:
+    changed = nodes(features__bucketed="{fare: {buckets: 7}}")
+    for node in ("Transform", "Tuner", "Trainer"):
+        config = setting(changed[node], "custom_config")
+        assert config["problem"]["features"]["bucketed"] == {"fare": {"buckets": 7}}
+        assert config["code"] == setting(nodes()[node], "custom_config")["code"]
+
+
+def test_other_trials_leave_the_trainers_settings_as_they_were() -> None:
+    more = nodes(tuning__trials="9")
+    assert setting(more["Trainer"], "custom_config") == setting(nodes()["Trainer"], "custom_config")
+    assert setting(more["Tuner"], "custom_config")["tuning"]["trials"] == 9
+
+
+@pytest.mark.parametrize("tune", [True, False])
+def test_pipeline_compiles(tune: bool) -> None:
+    pipeline = wired(tune)
+    compiled = Compiler().compile(pipeline)
+    assert len(compiled.nodes) == (12 if tune else 11)
+    assert compiled.pipeline_info.id == "taxi"
+    assert pipeline.pipeline_info.pipeline_root == "/out/artifacts"
+
+
+@pytest.mark.parametrize("enable", [True, False])
+def test_cache_is_on_as_asked(tmp_path: Path, enable: bool) -> None:
+    config = load_config(ROOT / "configs/taxi.yaml", output=str(tmp_path))
+    assert create_pipeline(config, SCHEMA, enable_cache=enable).enable_cache is enable

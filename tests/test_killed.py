@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from conftest import kill_in, run
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+pytestmark = pytest.mark.e2e
+
+# Each kill leaves the nodes before it to be answered from the cache by the next run.
+KILLED_IN = (
+    ("ExampleGen", 0.3),
+    ("StatisticsGen", 0.3),
+    ("Transform", 1.0),
+    ("Tuner", 1.0),
+    ("Trainer", 1.0),
+    ("Evaluator", 1.0),
+    ("Pusher", 0.0),
+)
+
+
+def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_path: Path) -> None:
+    options = (f"--data={table}", "--json")
+    for node, after in KILLED_IN:
+        kill_in(node, tmp_path, *options, after=after)
+    completed = run(tmp_path, *options)
+    assert completed.code == 0, completed.stderr
+    assert completed.summary["status"] == "pushed"
+    assert_store_is_whole(tmp_path)
+    assert_every_version_loads(tmp_path / "serving/taxi")
+
+
+def assert_store_is_whole(output: Path) -> None:
+    config = metadata_store_pb2.ConnectionConfig()
+    config.sqlite.filename_uri = str(output / "metadata.db")
+    store = metadata_store.MetadataStore(config)
+    states = [execution.last_known_state for execution in store.get_executions()]
+    assert metadata_store_pb2.Execution.RUNNING not in states
+    assert states.count(metadata_store_pb2.Execution.FAILED) >= len(KILLED_IN) - 1
+    for artifact in store.get_artifacts():
+        if artifact.state == metadata_store_pb2.Artifact.LIVE:
+            assert Path(artifact.uri).exists(), artifact
+
+
+def assert_every_version_loads(folder: Path) -> None:
+    versions = [path for path in folder.iterdir() if path.name.isdigit()]
+    assert versions
+    for version in versions:
+        assert "serving_default" in tf.saved_model.load(str(version)).signatures
