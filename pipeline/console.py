@@ -75,7 +75,10 @@ class RunConsole:
         self._hide()
         if self._console.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            self._live = Progress(*columns, console=self._console, transient=True)
+            # Without the redirects, which would show what TensorFlow and TFX log.
+            self._live = Progress(
+                *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
             self._live.add_task(f"{what:<{NAME_WIDTH}}", total=None)
             self._live.start()
 

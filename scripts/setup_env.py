@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
 LOCK = ROOT / "requirements.lock"
+COMPILER_LOCK = ROOT / "scripts/compiler.lock"
 BASE_STAMP = VENV / ".base"
 STAMP = VENV / ".installed"
 RUNTIME = VENV / "runtime"
@@ -131,6 +132,9 @@ def check_machine() -> None:
         )
     if platform.libc_ver()[0] != "glibc":
         raise SetupError(f"found a C library that is not glibc: use the container image {CONTAINER_IMAGE}")
+    headers = Path(sysconfig.get_path("include"))
+    if not (headers / "Python.h").is_file():
+        raise SetupError(f"found no {headers}/Python.h, which a dependency is compiled with: install python3.11-dev")
 
 
 def create_venv() -> None:
@@ -152,9 +156,30 @@ def create_venv() -> None:
 
 
 def sync_packages() -> None:
-    environment = {"UV_CACHE_DIR": str(CACHE / "uv"), **os.environ}
-    sync = [VENV / "bin/uv", "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode"]
-    run([*sync, "--python-platform", WHEEL_PLATFORM, "--python", VENV / "bin/python", LOCK], environment)
+    environment = {**uv_environment(), **compiler()}
+    # Four packages have no wheel; what they are built with is pinned too.
+    sync = [VENV / "bin/uv", "pip", "sync", "--quiet", "--require-hashes", "--build-constraints", LOCK]
+    target = ["--python", VENV / "bin/python", "--python-platform", WHEEL_PLATFORM, "--compile-bytecode"]
+    run([*sync, *target, LOCK], environment)
+
+
+def uv_environment() -> "dict[str, str]":
+    return {"UV_CACHE_DIR": str(CACHE / "uv"), **os.environ}
+
+
+def compiler() -> "dict[str, str]":
+    """Environment that names a C++ compiler; pyfarmhash, which TFDV imports, has to be compiled."""
+    if shutil.which("g++") or "CXX" in os.environ:
+        return {}
+    folder = CACHE / "compiler"
+    wrapper = folder / "c++"
+    if not wrapper.is_file():
+        step("no g++ here: fetching a C++ compiler into .cache (100 MB)")
+        install = [VENV / "bin/uv", "pip", "install", "--quiet", "--require-hashes", "--target", folder]
+        run([*install, "--python", VENV / "bin/python", "--requirement", COMPILER_LOCK], uv_environment())
+        write_atomically(wrapper, f'#!/bin/sh\nexec "{folder}/ziglang/zig" c++ "$@"\n')
+        wrapper.chmod(0o755)
+    return {"CC": str(wrapper), "CXX": str(wrapper)}
 
 
 def lock_entry(name: str) -> str:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
@@ -31,7 +31,7 @@ from models.preprocessing import preprocessing_fn
 Row = Mapping[str, float | int | str | bytes | None]
 
 ROWS = 320
-NUMBERS = ("amount", "gain", "share", "plain", "tail")
+NUMBERS = ("amount", "gain", "share", "ratio", "plain", "tail")
 INTEGERS = ("age", "month", "code")
 TEXTS = ("colour", "city", "street", "user")
 SPEC = {
@@ -40,14 +40,14 @@ SPEC = {
     **{name: tf.io.VarLenFeature(tf.string) for name in TEXTS},
 }
 COLOURS = ("red", "green", "blue")
-CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")  # one is rarer than the next
+CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")
 
 EVERY_KIND = Features(
     dense={
         "gain": Dense(),
         "tail": Dense(log=True),
         "age": Dense(),
-        "share": Dense(scale="min_max"),
+        "ratio": Dense(scale="min_max"),
         "plain": Dense(scale="none"),
     },
     bucketed={"gain": Bucketed(buckets=4), "share": Bucketed(buckets=4), "age": Bucketed(buckets=3)},
@@ -147,13 +147,14 @@ def raw_rows() -> list[Row]:
             "gain": gain,
             "amount": 50 + 10 * (gain - 3) + random.normal(),
             "share": float(np.float32(index * 0.25 - 17)),
+            "ratio": float(np.float32(random.uniform(-2, 9))),
             "plain": random.uniform(-4, 4),
             "tail": float(np.float32(random.lognormal(0, 3) * random.choice([-1, 1]))),
             "age": int(random.integers(-5, 70)),
             "month": int(random.integers(1, 13)),
             "code": [7, 7, 7, -3, -3, 12][index % 6],
             "colour": COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
-            "city": CITIES[min(int(random.exponential(2.0)), len(CITIES) - 1)],
+            "city": [city for rank, city in enumerate(CITIES) for _ in range(6 - rank)][index % 21],
             "street": ["a", "a", "a", "a", "b", "b", "b", "c", "c", "d"][index % 10],
             "user": f"user {index}",
         }
@@ -164,6 +165,9 @@ def raw_rows() -> list[Row]:
             row |= {"gain": np.nan, "share": np.inf, "tail": -np.inf, "city": ""}
         rows.append(row)
     return rows
+
+
+_TEMPORARY = tempfile.TemporaryDirectory(prefix="small_table")
 
 
 def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
@@ -178,9 +182,10 @@ def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
     return outputs
 
 
-@pytest.fixture(scope="session")
-def small_table(tmp_path_factory: pytest.TempPathFactory) -> SmallTable:
-    folder = tmp_path_factory.mktemp("small_table")
+@functools.cache
+def small_table() -> SmallTable:
+    """The one analysed table of this process: an analysis takes seconds, and two can clash on a hash table's name."""
+    folder = Path(_TEMPORARY.name)
     rows = raw_rows()
     metadata = tft.DatasetMetadata.from_feature_spec(SPEC)
     instances = [{name: [] if row[name] is None else [row[name]] for name in SPEC} for row in rows]

@@ -1,5 +1,6 @@
 import dataclasses
 import io
+import sys
 import time
 from pathlib import Path
 
@@ -152,3 +153,13 @@ def test_terminal_shows_the_running_node_and_then_only_its_line() -> None:
     assert "0:00:00" in live
     assert "\x1b[?25h" in file.getvalue()[len(live) :]
     assert "Trainer             \x1b[32mran" in file.getvalue().splitlines()[-1]
+
+
+def test_terminal_does_not_show_what_is_printed_while_a_node_runs() -> None:
+    file = Terminal()
+    console = RunConsole(file)
+    console.node_started("Trainer")
+    sys.stdout.write("noise\n")
+    sys.stderr.write("noise\n")
+    console.node_finished(Node("Trainer", "ran", 0.2))
+    assert "noise" not in file.getvalue()

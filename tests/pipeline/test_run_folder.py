@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import time
@@ -87,7 +88,8 @@ def test_output_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
 
 def test_noise_of_the_process_and_its_children_goes_to_the_log_and_the_rest_to_the_user(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NOISE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
     assert done.stdout.splitlines() == ["before", "user", "after"]
     assert done.stderr.splitlines() == ["user error", "after error"]
     log = (tmp_path / "runs/latest/log").read_text()

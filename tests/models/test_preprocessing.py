@@ -1,0 +1,371 @@
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_table import BINARY, COLOURS, EVERY_KIND, REGRESSION, small_table
+
+from models.features import Above, Bucketed, Cyclical, Dense, Features, Hashed, Integer, Label, Problem, Vocabulary
+from models.preprocessing import as_column, categorical_sizes, preprocessing_fn
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+MANY = settings(max_examples=30, deadline=None)
+floats = st.none() | st.floats(width=32) | st.sampled_from([3.4e38, -3.4e38, 1e-40, -0.0, 0.0])
+integers = st.none() | st.integers(INT64_MIN, INT64_MAX) | st.integers(-10, 80)
+
+
+def texts(*known: str) -> st.SearchStrategy[Any]:
+    return st.none() | st.sampled_from(known) | st.text(max_size=8) | st.binary(max_size=4)
+
+
+def column_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(values, min_size=1, max_size=60)
+
+
+def transformed(kind: str, column: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return small_table().transform([{column: value} for value in values])[f"{column}_{kind}"]
+
+
+def as_float(value: Any) -> float:
+    """The number, and NaN for what counts as missing."""
+    missing = value is None or value == INT64_MIN
+    number = np.float32(math.nan if missing else value)
+    return float(number) if np.isfinite(number) else math.nan
+
+
+def analysed_numbers(column: str) -> np.ndarray[Any, Any]:
+    numbers = np.array([as_float(row[column]) for row in small_table().rows])
+    return np.sort(numbers[~np.isnan(numbers)])
+
+
+def as_bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def hash_bucket(value: Any, buckets: int) -> int:
+    return int(tf.strings.to_hash_bucket_fast(as_bytes(value), buckets))
+
+
+def z_score(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (numbers - analysed.mean()) / analysed.std()
+
+
+def z_score_of_logarithm(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return z_score(np.sign(numbers) * np.log1p(np.abs(numbers)), np.sign(analysed) * np.log1p(np.abs(analysed)))
+
+
+def min_max(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (numbers - analysed.min()) / (analysed.max() - analysed.min())
+
+
+def unscaled(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "scale"),
+    [
+        ("gain", floats, z_score),
+        ("tail", floats, z_score_of_logarithm),
+        ("age", integers, z_score),
+        ("ratio", floats, min_max),
+        ("plain", floats, unscaled),
+    ],
+)
+@MANY
+@given(data=st.data())
+def test_dense_is_scaled_by_the_analysed_rows_and_zero_where_missing(
+    column: str, values: st.SearchStrategy[Any], scale: Callable[..., Any], data: st.DataObject
+) -> None:
+    raw = data.draw(column_of(values))
+    numbers = np.array([as_float(value) for value in raw])
+    with np.errstate(over="ignore"):
+        expected = np.nan_to_num(scale(numbers, analysed_numbers(column)), nan=0.0)
+    found = transformed("dense", column, raw)
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("column", "values"), [("gain", floats), ("share", floats), ("age", integers)])
+@MANY
+@given(data=st.data())
+def test_bucketed_is_the_quantile_counted_from_one_and_zero_where_missing(
+    column: str, values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    analysed = analysed_numbers(column)
+    buckets = EVERY_KIND.bucketed[column].buckets
+    raw = data.draw(column_of(values | st.sampled_from([row[column] for row in small_table().rows])))
+    numbers = np.array([as_float(value) for value in raw])
+    ranks = len(analysed) * np.arange(1, buckets) / buckets
+    # A quantile of a finite sample lies between two neighbouring values.
+    least = 1 + np.searchsorted(analysed[np.ceil(ranks).astype(int) + 1], numbers, side="right")
+    most = 1 + np.searchsorted(analysed[np.floor(ranks).astype(int) - 2], numbers, side="right")
+    found = transformed("bucketed", column, raw)[:, 0]
+    missing = np.isnan(numbers)
+    assert (found[missing] == 0).all()
+    assert ((least <= found) & (found <= most))[~missing].all()
+
+
+@pytest.mark.parametrize("column", ["month", "age"])
+@MANY
+@given(raw=column_of(integers))
+def test_integer_counts_from_its_minimum_with_one_index_for_what_is_outside(column: str, raw: list[int | None]) -> None:
+    spec = EVERY_KIND.integer[column]
+
+    def expected(value: int | None) -> int:
+        if value is None or value == INT64_MIN:
+            return 0
+        return value - spec.min + 1 if spec.min <= value <= spec.max else spec.max - spec.min + 2
+
+    found = transformed("integer", column, raw)
+    assert found[:, 0].tolist() == [expected(value) for value in raw]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("city", texts("Zürich", "東京", "Bern", "  ", "Genf", "Chur", "bern", "")),
+        ("street", texts("a", "b", "c", "d")),
+        ("colour", texts(*COLOURS)),
+        ("code", integers | st.sampled_from([7, -3, 12])),
+    ],
+)
+@MANY
+@given(data=st.data())
+def test_vocabulary_is_the_rank_by_frequency_then_hash_buckets_for_the_rest(
+    column: str, values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    raw = data.draw(column_of(values))
+    spec = EVERY_KIND.vocabulary[column]
+    missing = (None, "", b"", INT64_MIN)
+    counts = Counter(as_bytes(row[column]) for row in small_table().rows if row[column] not in missing)
+    ranked = [value for value, count in counts.most_common(spec.top_k) if count >= spec.min_frequency]
+
+    def expected(value: Any) -> int:
+        if value in missing:
+            return 0
+        text = as_bytes(value)
+        rank = ranked.index(text) if text in ranked else len(ranked) + hash_bucket(text, spec.oov_buckets)
+        return rank + 1
+
+    found = transformed("vocabulary", column, raw)
+    assert found[:, 0].tolist() == [expected(value) for value in raw]
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("user", texts("user 1", "Jürgen", "")), ("code", integers | st.just(INT64_MIN))]
+)
+@MANY
+@given(data=st.data())
+def test_hashed_is_the_hash_of_the_text_counted_from_one_and_zero_where_missing(
+    column: str, values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    raw = data.draw(column_of(values))
+    buckets = EVERY_KIND.hashed[column].buckets
+    missing = (None, "", b"", INT64_MIN)
+    expected = [0 if value in missing else 1 + hash_bucket(value, buckets) for value in raw]
+    assert transformed("hashed", column, raw)[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(("column", "values"), [("month", integers), ("plain", floats)])
+@MANY
+@given(data=st.data())
+def test_cyclical_lies_on_the_unit_circle_and_at_its_centre_where_missing(
+    column: str, values: st.SearchStrategy[Any], data: st.DataObject
+) -> None:
+    raw = data.draw(column_of(values))
+    numbers = np.array([as_float(value) for value in raw])
+    found = transformed("cyclical", column, raw)
+    period = EVERY_KIND.cyclical[column].period
+    rounds = numbers / period
+    exact = np.abs(rounds) < 100  # beyond, float32 no longer tells the angle
+    expected = np.stack([np.sin(2 * np.pi * rounds), np.cos(2 * np.pi * rounds)], axis=1)
+    np.testing.assert_allclose(found[exact], expected[exact], atol=1e-4)
+    assert (found[np.isnan(numbers)] == 0).all()
+    angle_is_finite = np.abs(rounds) < 1e37
+    np.testing.assert_allclose(np.hypot(*found[angle_is_finite].T), 1, atol=1e-4)
+
+
+def test_the_period_comes_round_again() -> None:
+    january = transformed("cyclical", "month", [1, 13, 25])
+    np.testing.assert_allclose(january, np.repeat(january[:1], 3, axis=0), atol=1e-5)
+
+
+@MANY
+@given(data=st.data())
+def test_every_index_fits_the_size_that_the_network_is_told(data: st.DataObject) -> None:
+    by_dtype = {"age": integers, "code": integers, "month": integers, "gain": floats, "share": floats}
+    row = {
+        name: by_dtype.get(name, texts(*COLOURS, "a"))
+        for name in EVERY_KIND.columns
+        if name not in ("plain", "ratio", "tail")
+    }
+    columns = small_table().transform(data.draw(st.lists(st.fixed_dictionaries(row), min_size=1, max_size=5)))
+    sizes = categorical_sizes(EVERY_KIND, small_table().graph)
+    assert sorted(sizes) == sorted(name for name in columns if name.rpartition("_")[2] in _INDEXED)
+    for name, size in sizes.items():
+        assert columns[name].min() >= 0, name
+        assert columns[name].max() < size, name
+
+
+_INDEXED = ("bucketed", "integer", "vocabulary", "hashed")
+
+
+@pytest.mark.parametrize(
+    ("column", "size"),
+    [
+        ("share_bucketed", 1 + 4),
+        ("month_integer", 1 + 12 + 1),
+        ("city_vocabulary", 1 + 6 + 1),
+        ("street_vocabulary", 1 + 3 + 4),
+        ("colour_vocabulary", 1 + 2 + 1),
+        ("user_hashed", 1 + 50),
+    ],
+)
+def test_sizes_count_missing_known_and_unknown_values(column: str, size: int) -> None:
+    assert categorical_sizes(EVERY_KIND, small_table().graph)[column] == size
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "width"),
+    [("dense", np.float32, 1), ("cyclical", np.float32, 2), *[(kind, np.int64, 1) for kind in _INDEXED]],
+)
+def test_shapes_and_dtypes_are_those_promised(kind: str, dtype: type, width: int) -> None:
+    columns = small_table().transform(small_table().rows[:5])
+    for name in getattr(EVERY_KIND, kind):
+        column = columns[f"{name}_{kind}"]
+        assert (column.dtype, column.shape) == (dtype, (5, width))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "missing"),
+    [
+        (tf.float32, [1.5, None, 2.5], math.nan),
+        (tf.int64, [1, None, -2], INT64_MIN),
+        (tf.string, [b"a", None, b"b"], b""),
+    ],
+)
+def test_an_absent_value_equals_the_placeholder_in_a_dense_column(
+    dtype: tf.DType, values: list[Any], missing: Any
+) -> None:
+    dense = tf.constant([[missing if value is None else value] for value in values], dtype)
+    np.testing.assert_array_equal(as_column(sparse(values, dtype)), dense)
+    np.testing.assert_array_equal(as_column(dense), dense)
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_column_without_any_value_keeps_its_rows(rows: int) -> None:
+    assert as_column(sparse([None] * rows, tf.float32)).shape == (rows, 1)
+
+
+def sparse(values: Sequence[Any], dtype: tf.DType) -> tf.SparseTensor:
+    """What parsing a ``VarLenFeature`` gives."""
+    present = [index for index, value in enumerate(values) if value is not None]
+    indices = np.array([[index, 0] for index in present], np.int64).reshape(-1, 2)
+    known = tf.constant([values[index] for index in present], dtype)
+    return tf.SparseTensor(indices, known, [len(values), 1 if present else 0])
+
+
+def label_of(problem: Problem, **columns: tf.Tensor | tf.SparseTensor) -> np.ndarray[Any, Any]:
+    inputs = {"feature": tf.zeros([len(next(iter(columns.values()))), 1]), **columns}
+    outputs = preprocessing_fn(inputs, {"problem": problem.to_config()})
+    label: np.ndarray[Any, Any] = outputs[problem.label.name].numpy()
+    return label
+
+
+def problem_of(task: str, **label: Any) -> Problem:
+    features = Features(dense={"feature": Dense(scale="none")})
+    return Problem(task=task, label=Label(name="label", **label), features=features)  # type: ignore[arg-type]
+
+
+known_floats = st.floats(width=32, allow_nan=False)
+
+
+@MANY
+@given(values=st.lists(known_floats, min_size=1), threshold=known_floats.filter(math.isfinite))
+def test_label_above_a_value(values: list[float], threshold: float) -> None:
+    problem = problem_of("binary", column="tips", above=Above(value=threshold))
+    found = label_of(problem, tips=tf.constant(values)[:, tf.newaxis])
+    assert found.dtype == np.int64
+    assert found[:, 0].tolist() == [int(value > threshold) for value in values]
+
+
+@MANY
+@given(
+    rows=st.lists(st.tuples(known_floats, st.integers(-1000, 1000)), min_size=1), fraction=st.floats(-4, 4, width=32)
+)
+def test_label_above_a_fraction_of_another_column(rows: list[tuple[float, int]], fraction: float) -> None:
+    problem = problem_of("binary", column="tips", above=Above(fraction=fraction, of="fare"))
+    tips, fares = (np.array(column)[:, np.newaxis] for column in zip(*rows, strict=True))
+    found = label_of(problem, tips=tf.constant(tips, tf.float32), fare=tf.constant(fares, tf.int64))
+    expected = tips.astype(np.float32) > np.float32(fraction) * fares.astype(np.float32)
+    np.testing.assert_array_equal(found, expected.astype(np.int64))
+
+
+@MANY
+@given(values=st.lists(st.sampled_from(["ja", "nein", "weiß nicht", "JA", ""]) | st.text(max_size=3), min_size=1))
+def test_label_classes_from_strings(values: list[str]) -> None:
+    names = ("nein", "ja", "weiß nicht")
+    found = label_of(
+        problem_of("multiclass", column="answer", classes=names), answer=tf.constant(values)[:, tf.newaxis]
+    )
+    assert found.dtype == np.int64
+    assert found[:, 0].tolist() == [names.index(value) if value in names else -1 for value in values]
+
+
+@MANY
+@given(values=st.lists(st.sampled_from([3, 1, 2]) | st.integers(INT64_MIN, INT64_MAX), min_size=1))
+def test_label_classes_from_integers(values: list[int]) -> None:
+    names = ("3", "1", "2")
+    problem = problem_of("multiclass", column="answer", classes=names)
+    found = label_of(problem, answer=tf.constant(values, tf.int64)[:, tf.newaxis])
+    assert found[:, 0].tolist() == [names.index(str(value)) if str(value) in names else -1 for value in values]
+
+
+@pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
+def test_a_plain_binary_label_is_taken_as_it_is(dtype: tf.DType) -> None:
+    found = label_of(problem_of("binary", column="answer"), answer=tf.constant([[0], [1], [1]], dtype))
+    assert found.dtype == np.int64
+    assert found.tolist() == [[0], [1], [1]]
+
+
+@pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
+def test_a_regression_label_is_the_number_itself(dtype: tf.DType) -> None:
+    found = label_of(problem_of("regression", column="price"), price=tf.constant([[-3], [250]], dtype))
+    assert found.dtype == np.float32
+    assert found.tolist() == [[-3.0], [250.0]]
+
+
+def test_the_label_stands_in_the_same_graph_as_the_features() -> None:
+    columns = small_table().transform([{"amount": amount} for amount in (49.0, 50.0, 51.0)])
+    assert columns[BINARY.label.name].tolist() == [[0], [0], [1]]
+    assert columns[REGRESSION.label.name].tolist() == [[49.0], [50.0], [51.0]]
+
+
+@pytest.mark.parametrize(
+    ("features", "column"),
+    [
+        (Features(integer={"x": Integer(min=0, max=3)}), "x_integer"),
+        (Features(hashed={"x": Hashed(buckets=9)}), "x_hashed"),
+        (Features(cyclical={"x": Cyclical(period=7)}), "x_cyclical"),
+        (Features(dense={"x": Dense(scale="none")}), "x_dense"),
+    ],
+)
+def test_missing_is_the_same_in_sparse_and_in_dense_columns(features: Features, column: str) -> None:
+    problem = Problem(task="regression", label=Label(name="y", column="y"), features=features)
+    config = {"problem": problem.to_config()}
+    label = tf.zeros([2, 1])
+    from_sparse = preprocessing_fn({"x": sparse([2, None], tf.int64), "y": label}, config)[column]
+    from_dense = preprocessing_fn({"x": tf.constant([[2], [INT64_MIN]], tf.int64), "y": label}, config)[column]
+    np.testing.assert_array_equal(from_sparse, from_dense)
+    assert (from_dense.numpy()[1] == 0).all()
+    assert (from_dense.numpy()[0] != 0).any()
+
+
+def test_every_kind_is_in_the_table() -> None:
+    specs = {Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary}
+    assert {type(getattr(EVERY_KIND, kind)[column]) for kind, column in EVERY_KIND} == specs
