@@ -67,31 +67,36 @@ class RunFolder:
         partial.write_text(summary.to_json() + "\n", encoding="utf-8")
         partial.replace(self.path / SUMMARY)
 
-    @contextlib.contextmanager
-    def capture(self) -> Iterator[tuple[IO[str], IO[str]]]:
-        """Sends standard output and error, of C++ code and children too, to the log.
+    def capture(self) -> contextlib.AbstractContextManager[tuple[IO[str], IO[str]]]:
+        """Sends what is printed meanwhile to the log; see :func:`captured`."""
+        return captured(self.log)
 
-        Yields:
-            The terminal's own standard output and error, for what the user is to see.
-        """
-        sys.stdout.flush()
-        sys.stderr.flush()
-        kept = [os.dup(1), os.dup(2)]
-        with (
-            self.log.open("ab") as log,
-            os.fdopen(os.dup(kept[0]), "w", buffering=1, encoding="utf-8") as out,
-            os.fdopen(os.dup(kept[1]), "w", buffering=1, encoding="utf-8") as err,
-        ):
-            os.dup2(log.fileno(), 1)
-            os.dup2(log.fileno(), 2)
-            try:
-                yield out, err
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                for number, original in enumerate(kept, start=1):
-                    os.dup2(original, number)
-                    os.close(original)
+
+@contextlib.contextmanager
+def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Sends standard output and error, of C++ code and children too, to a file.
+
+    Yields:
+        The terminal's own standard output and error, for what the user is to see.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = [os.dup(1), os.dup(2)]
+    with (
+        log.open("ab") as file,
+        os.fdopen(os.dup(kept[0]), "w", buffering=1, encoding="utf-8") as out,
+        os.fdopen(os.dup(kept[1]), "w", buffering=1, encoding="utf-8") as err,
+    ):
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield out, err
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, original in enumerate(kept, start=1):
+                os.dup2(original, number)
+                os.close(original)
 
 
 def interrupted_runs(output: Path) -> list[str]:

@@ -33,7 +33,7 @@ Row = Mapping[str, float | int | str | bytes | None]
 ROWS = 320
 NUMBERS = ("amount", "gain", "share", "ratio", "plain", "tail")
 INTEGERS = ("age", "month", "code")
-TEXTS = ("colour", "city", "street", "user")
+TEXTS = ("colour", "city", "street", "paint", "user")
 SPEC = {
     **{name: tf.io.VarLenFeature(tf.float32) for name in NUMBERS},
     **{name: tf.io.VarLenFeature(tf.int64) for name in INTEGERS},
@@ -55,7 +55,7 @@ EVERY_KIND = Features(
     vocabulary={
         "city": Vocabulary(),
         "street": Vocabulary(top_k=3, oov_buckets=4),
-        "colour": Vocabulary(min_frequency=60),
+        "paint": Vocabulary(min_frequency=60),
         "code": Vocabulary(),
     },
     hashed={"user": Hashed(buckets=50), "code": Hashed(buckets=7)},
@@ -77,6 +77,10 @@ MULTICLASS = Problem(
 )
 REGRESSION = Problem(task="regression", label=Label(name="price", column="amount"), features=A_FEW)
 PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
+
+
+# The graph answers for all features of the table or for none: those of one kind are scaled together.
+IN_FULL = {task: dataclasses.replace(problem, features=EVERY_KIND) for task, problem in PROBLEMS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +117,15 @@ class SmallTable:
         columns = self._saved_graph(tf.constant([encode(row) for row in rows]))
         return {name: column.numpy() for name, column in columns.items()}
 
+    def write(self, path: Path, rows: Sequence[Row]) -> list[str]:
+        """Writes the transformed ``rows`` as Transform does, and returns the pattern that finds them."""
+        columns = self.transform(rows) if rows else {}
+        coder = tft.coders.ExampleProtoCoder(self.graph.transformed_metadata.schema)
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            for index in range(len(rows)):
+                writer.write(coder.encode({name: column[index] for name, column in columns.items()}))
+        return [str(path)]
+
 
 def encode(row: Row) -> bytes:
     """The row as a serialized ``tf.Example``, in which a missing value is an absent feature."""
@@ -131,13 +144,6 @@ def encode(row: Row) -> bytes:
     return record
 
 
-def write_records(path: Path, records: Sequence[bytes]) -> None:
-    """Writes a gzipped TFRecord file, as TFX does."""
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for record in records:
-            writer.write(record)
-
-
 def raw_rows() -> list[Row]:
     random = np.random.default_rng(7)
     rows: list[Row] = []
@@ -153,7 +159,8 @@ def raw_rows() -> list[Row]:
             "age": int(random.integers(-5, 70)),
             "month": int(random.integers(1, 13)),
             "code": [7, 7, 7, -3, -3, 12][index % 6],
-            "colour": COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
+            "colour": COLOURS[index * 7 % 3],
+            "paint": COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
             "city": [city for rank, city in enumerate(CITIES) for _ in range(6 - rank)][index % 21],
             "street": ["a", "a", "a", "a", "b", "b", "b", "c", "c", "d"][index % 10],
             "user": f"user {index}",
@@ -175,8 +182,7 @@ def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
     outputs: dict[str, tf.Tensor] = {}
     for problem in PROBLEMS.values():
         # The analysed features stand in the last problem only: a vocabulary's file name may be given once.
-        unscaled = Features(dense={"plain": Dense(scale="none")})
-        features = EVERY_KIND if problem is REGRESSION else unscaled
+        features = EVERY_KIND if problem is REGRESSION else Features(integer={"month": Integer(min=1, max=12)})
         config = {"problem": dataclasses.replace(problem, features=features).to_config()}
         outputs |= preprocessing_fn(inputs, config)
     return outputs
@@ -193,10 +199,8 @@ def small_table() -> SmallTable:
         raw = pipeline | beam.Create(instances, reshuffle=False)
         graph = (raw, metadata) | tft_beam.AnalyzeDataset(_preprocess)
         _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
+        _ = metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
     table = SmallTable(rows, folder)
-    columns = table.transform(rows)
-    coder = tft.coders.ExampleProtoCoder(table.graph.transformed_metadata.schema)
-    records = [coder.encode({name: column[index] for name, column in columns.items()}) for index in range(ROWS)]
-    write_records(folder / "examples-0.gz", records[: ROWS // 2])
-    write_records(folder / "examples-1.gz", records[ROWS // 2 :])
+    table.write(folder / "examples-0.gz", rows[: ROWS // 2])
+    table.write(folder / "examples-1.gz", rows[ROWS // 2 :])
     return table

@@ -130,7 +130,7 @@ def test_integer_counts_from_its_minimum_with_one_index_for_what_is_outside(colu
     [
         ("city", texts("Zürich", "東京", "Bern", "  ", "Genf", "Chur", "bern", "")),
         ("street", texts("a", "b", "c", "d")),
-        ("colour", texts(*COLOURS)),
+        ("paint", texts(*COLOURS)),
         ("code", integers | st.sampled_from([7, -3, 12])),
     ],
 )
@@ -222,7 +222,7 @@ _INDEXED = ("bucketed", "integer", "vocabulary", "hashed")
         ("month_integer", 1 + 12 + 1),
         ("city_vocabulary", 1 + 6 + 1),
         ("street_vocabulary", 1 + 3 + 4),
-        ("colour_vocabulary", 1 + 2 + 1),
+        ("paint_vocabulary", 1 + 2 + 1),
         ("user_hashed", 1 + 50),
     ],
 )

@@ -151,7 +151,7 @@ def test_terminal_shows_the_running_node_and_then_only_its_line() -> None:
     console.node_finished(Node("Trainer", "ran", 0.2))
     assert "Trainer" in live
     assert "0:00:00" in live
-    assert "\x1b[?25h" in file.getvalue()[len(live) :]
+    assert "\x1b[1A\x1b[2K" in file.getvalue()[len(live) :]
     assert "Trainer             \x1b[32mran" in file.getvalue().splitlines()[-1]
 
 

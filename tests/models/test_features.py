@@ -1,0 +1,137 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.features import (
+    KINDS,
+    Above,
+    Bucketed,
+    Cyclical,
+    Dense,
+    Features,
+    Hashed,
+    Integer,
+    Label,
+    Problem,
+    Vocabulary,
+    transformed_name,
+)
+
+names = st.text(min_size=1, max_size=6).map("c_{}".format)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+counts = st.integers(1, 10**6)
+SPECS: dict[str, st.SearchStrategy[Any]] = {
+    "dense": st.builds(Dense, scale=st.sampled_from(["z_score", "min_max", "none"]), log=st.booleans()),
+    "bucketed": st.builds(Bucketed, buckets=st.integers(2, 1000)),
+    "integer": st.builds(Integer, min=st.integers(-100, 0), max=st.integers(1, 100)),
+    "vocabulary": st.builds(Vocabulary, top_k=st.none() | counts, min_frequency=counts, oov_buckets=counts),
+    "hashed": st.builds(Hashed, buckets=st.integers(2, 1000)),
+    "cyclical": st.builds(Cyclical, period=st.floats(0.001, 1e9) | st.integers(1, 366)),
+}
+features = st.builds(Features, **{kind: st.dictionaries(names, spec, max_size=3) for kind, spec in SPECS.items()})
+above = st.builds(Above, value=numbers) | st.builds(Above, fraction=numbers, of=names)
+classes = st.lists(st.text(max_size=5), min_size=3, max_size=5, unique=True).map(tuple)
+labels = {
+    "regression": st.builds(Label, name=st.just("y"), column=st.just("answer")),
+    "binary": st.builds(Label, name=st.just("y"), column=st.just("answer"), above=st.none() | above),
+    "multiclass": st.builds(Label, name=st.just("y"), column=st.just("answer"), classes=classes),
+}
+problems = st.sampled_from(sorted(labels)).flatmap(
+    lambda task: st.builds(
+        Problem, task=st.just(task), label=labels[task], features=features.filter(lambda found: bool(found.columns))
+    )
+)
+
+SOME = Features(dense={"x": Dense()})
+PLAIN = Label(name="y", column="answer")
+
+
+@given(problem=problems)
+def test_a_problem_survives_the_way_through_json(problem: Problem) -> None:
+    assert Problem.from_config(json.loads(json.dumps(problem.to_config()))) == problem
+
+
+@given(declared=features)
+def test_iteration_yields_every_declared_feature_once_in_the_order_of_the_kinds(declared: Features) -> None:
+    pairs = list(declared)
+    assert pairs == [(kind, column) for kind in KINDS for column in getattr(declared, kind)]
+    assert sorted(declared.columns) == sorted({column for _, column in pairs})
+
+
+def test_a_column_may_stand_under_several_kinds_with_a_name_for_each() -> None:
+    both = Features(dense={"fare": Dense()}, bucketed={"fare": Bucketed(buckets=3)})
+    assert both.columns == ("fare",)
+    assert [transformed_name(kind, column) for kind, column in both] == ["fare_dense", "fare_bucketed"]
+
+
+def test_label_columns_include_the_one_it_is_a_fraction_of() -> None:
+    assert PLAIN.columns == ("answer",)
+    assert Label(name="y", column="tips", above=Above(value=1.0)).columns == ("tips",)
+    assert Label(name="y", column="tips", above=Above(fraction=0.2, of="fare")).columns == ("tips", "fare")
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "names"),
+    [
+        ("regression", PLAIN, ()),
+        ("binary", PLAIN, ("0", "1")),
+        ("binary", Label(name="y", column="answer", classes=("no", "yes")), ("no", "yes")),
+        ("multiclass", Label(name="y", column="answer", classes=("a", "b", "c")), ("a", "b", "c")),
+    ],
+)
+def test_class_names_by_index(task: Any, label: Label, names: tuple[str, ...]) -> None:
+    assert Problem(task=task, label=label, features=SOME).class_names == names
+
+
+@pytest.mark.parametrize(
+    ("record", "arguments", "reason"),
+    [
+        (Dense, {"scale": "zscore"}, "z_score"),
+        (Dense, {"log": 1}, "bool"),
+        (Dense, {"scales": "none"}, "scales"),
+        (Bucketed, {"buckets": 1}, "2"),
+        (Bucketed, {"buckets": "10"}, "integer"),
+        (Hashed, {"buckets": 1}, "2"),
+        (Vocabulary, {"top_k": 0}, "1"),
+        (Vocabulary, {"oov_buckets": 0}, "1"),
+        (Integer, {"min": 3, "max": 3}, "'min' must be below 'max'; found 3 and 3"),
+        (Cyclical, {"period": 0}, "greater than 0"),
+        (Cyclical, {"period": float("inf")}, "finite"),
+        (Above, {}, "'value', or 'fraction' together with 'of'"),
+        (Above, {"value": 1.0, "fraction": 0.5, "of": "x"}, "'value', or 'fraction' together with 'of'"),
+        (Above, {"fraction": 0.5}, "'value', or 'fraction' together with 'of'"),
+        (Above, {"value": 1.0, "of": "x"}, "'value', or 'fraction' together with 'of'"),
+        (Label, {"name": "y", "column": "answer", "classes": ("only",)}, "2"),
+    ],
+)
+def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        record(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "declared", "reason"),
+    [
+        ("binary", PLAIN, Features(), "features: none declared"),
+        ("binary", PLAIN, Features(dense={"answer": Dense()}), "'answer' is the label's own column"),
+        ("binary", Label(name="x_dense", column="answer"), SOME, "'x_dense' is also the name of a transformed"),
+        ("regression", Label(name="y", column="answer", classes=("a", "b")), SOME, "a regression has neither"),
+        ("regression", Label(name="y", column="answer", above=Above(value=1.0)), SOME, "a regression has neither"),
+        ("multiclass", PLAIN, SOME, "label.classes: missing"),
+        (
+            "multiclass",
+            Label(name="y", column="answer", classes=("a", "b"), above=Above(value=1.0)),
+            SOME,
+            "label.above: makes a binary label",
+        ),
+        ("binary", Label(name="y", column="answer", classes=("a", "b", "c")), SOME, "found 3 names; a binary task"),
+        ("binary", Label(name="y", column="answer", classes=("a", "a")), SOME, "found a name twice"),
+        ("ranking", PLAIN, SOME, "binary"),
+    ],
+)
+def test_a_problem_refuses_what_cannot_be_learnt(task: Any, label: Label, declared: Features, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Problem(task=task, label=label, features=declared)

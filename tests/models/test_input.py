@@ -1,0 +1,97 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
+
+from models.features import Problem, transformed_name
+from models.input import check_label, input_fn
+
+
+def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
+    """The label tells the rows apart."""
+    table = small_table()
+    dataset = input_fn(table.files, table.graph, REGRESSION, batch_size, seed).take(batches)
+    return [float(price) for _, labels in dataset for price in labels[:, 0]]
+
+
+def amounts() -> list[float]:
+    return [float(np.float32(row["amount"])) for row in small_table().rows]  # type: ignore[arg-type]
+
+
+def test_without_a_seed_the_rows_come_once_in_the_order_of_the_files() -> None:
+    assert prices(seed=None, batches=1000) == amounts()
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(ROWS, [ROWS]), (100, [100, 100, 100, 20])])
+def test_the_last_batch_holds_what_is_left(batch_size: int, sizes: list[int]) -> None:
+    table = small_table()
+    assert [len(labels) for _, labels in input_fn(table.files, table.graph, BINARY, batch_size)] == sizes
+
+
+def test_a_seed_shuffles_all_rows_and_goes_on_in_another_order() -> None:
+    order = prices(seed=3, batches=2, batch_size=ROWS)
+    first, second = order[:ROWS], order[ROWS:]
+    assert sorted(first) == sorted(second) == sorted(amounts())
+    assert first != amounts()
+    assert first != second
+
+
+def test_the_order_is_that_of_the_seed() -> None:
+    first = prices(seed=3, batches=8)
+    assert prices(seed=3, batches=8) == first
+    assert prices(seed=4, batches=8) != first
+
+
+def test_a_row_keeps_its_label_and_features_together() -> None:
+    table = small_table()
+    features, label = next(iter(input_fn(table.files, table.graph, BINARY, ROWS)))
+    expected = table.transform(table.rows)
+    assert set(features) == {transformed_name(kind, column) for kind, column in BINARY.features}
+    for name, column in features.items():
+        np.testing.assert_array_equal(column, expected[name])
+    np.testing.assert_array_equal(label, expected["rich"])
+    assert label.dtype == tf.int64
+
+
+def test_no_files_are_an_error_that_names_the_pattern(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"found no transformed examples at \['.*nothing\*'\]"):
+        input_fn([f"{tmp_path}/nothing*"], small_table().graph, BINARY, 8)
+
+
+def labelled(column: str, *values: Any) -> list[Row]:
+    return [{column: value} for value in values]
+
+
+@pytest.mark.parametrize(
+    ("problem", "rows", "found"),
+    [
+        (BINARY, labelled("amount", *[90.0] * 1500), "'rich' in all of the 1,500 training rows"),
+        (BINARY, labelled("amount", 10.0), "'poor' in all of the 1 training rows"),
+        (MULTICLASS, labelled("colour", "blue", "blue"), "'blue' in all of the 2 training rows"),
+        (BINARY, [], "empty"),
+    ],
+)
+def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
+    table = small_table()
+    files = table.write(tmp_path / "examples.gz", rows)
+    with pytest.raises(ValueError, match=f"label '{problem.label.name}' is {found}.*'{problem.label.column}'"):
+        check_label(files, table.graph, problem)
+
+
+@pytest.mark.parametrize(
+    ("problem", "rows"),
+    [
+        (BINARY, labelled("amount", *[90.0] * 2000, 10.0)),
+        (BINARY, labelled("amount", *[10.0] * 1024, 90.0)),
+        (MULTICLASS, labelled("colour", *COLOURS[:2])),
+        (REGRESSION, labelled("amount", 5.0, 5.0)),
+    ],
+)
+def test_a_second_class_is_enough_and_a_regression_needs_none(
+    tmp_path: Path, problem: Problem, rows: list[Row]
+) -> None:
+    table = small_table()
+    check_label(table.write(tmp_path / "examples.gz", rows), table.graph, problem)

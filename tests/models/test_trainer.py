@@ -1,0 +1,116 @@
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from small_table import BINARY, IN_FULL, MULTICLASS, PROBLEMS, small_table
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from models.features import Problem
+from models.input import input_fn
+from models.settings import ModelConfig, Network, Training
+from models.trainer import build, chosen_hyperparameters, fit, run_fn
+
+QUICK = {"hidden_units": 8, "learning_rate": 0.05}
+TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
+
+
+def config_of(problem: Problem, hyperparameters: dict[str, Any] = QUICK, **training: Any) -> ModelConfig:
+    return ModelConfig(
+        problem=problem,
+        network=Network(hyperparameters=hyperparameters),
+        training=dataclasses.replace(TRAINING, **training),
+    )
+
+
+def trained(config: ModelConfig) -> tuple[keras.Model, dict[str, list[float]]]:
+    table = small_table()
+    model = build(config, config.network.hyperparameters, table.graph)
+    return model, fit(model, config, (table.files, table.files), table.graph, config.training.steps, callbacks=[])
+
+
+@pytest.mark.parametrize("task", sorted(PROBLEMS))
+def test_a_few_steps_lower_the_loss(task: str) -> None:
+    _, history = trained(config_of(PROBLEMS[task]))  # type: ignore[index]
+    assert len(history["val_loss"]) == 4
+    assert history["val_loss"][-1] < history["val_loss"][0]
+
+
+def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_best_weights() -> None:
+    config = config_of(BINARY, {"learning_rate": 3.0, "hidden_units": 8}, steps=200, patience=2)
+    model, history = trained(config)
+    losses = history["val_loss"]
+    assert len(losses) == losses.index(min(losses)) + 1 + 2 < 40
+    validation = input_fn(small_table().files, small_table().graph, BINARY, 1024)
+    assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_no_more_steps_are_taken_than_allowed() -> None:
+    model, _ = trained(config_of(BINARY, steps=3, evaluate_every=100))
+    assert model.optimizer.iterations == 3
+
+
+def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do() -> None:
+    with pytest.raises(ValueError, match="training loss is not a number; lower network.hyperparameters.learning_rate"):
+        trained(config_of(MULTICLASS, {"learning_rate": 1e38}))
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    first, again, other = (build(config_of(BINARY, seed=seed), QUICK, small_table().graph) for seed in (1, 1, 2))
+    kernel = [model.get_layer("hidden_0").get_weights()[0] for model in (first, again, other)]
+    np.testing.assert_array_equal(kernel[0], kernel[1])
+    assert (kernel[0] != kernel[2]).any()
+
+
+def test_the_same_seed_trains_the_same_model() -> None:
+    first, again = (trained(config_of(BINARY, {**QUICK, "dropout": 0.5}, steps=5))[0] for _ in range(2))
+    for one, other in zip(first.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("tuned", "chosen"),
+    [
+        (None, {"dropout": 0.1, "hidden_units": 4}),
+        ({}, {"dropout": 0.1, "hidden_units": 4}),
+        ({"values": {"dropout": 0.3}}, {"dropout": 0.3, "hidden_units": 4}),
+        ({"values": {"l2": 0.2}}, {"dropout": 0.1, "hidden_units": 4, "l2": 0.2}),
+    ],
+)
+def test_tuned_hyperparameters_take_the_place_of_the_configured(tuned: Any, chosen: dict[str, Any]) -> None:
+    assert chosen_hyperparameters(config_of(BINARY, {"dropout": 0.1, "hidden_units": 4}), tuned) == chosen
+
+
+def fn_args(folder: Path, config: ModelConfig, files: list[str], tuned: Any = None) -> FnArgs:
+    return FnArgs(
+        train_files=files,
+        eval_files=files,
+        transform_output=small_table().graph_dir,
+        serving_model_dir=str(folder / "serving"),
+        model_run_dir=str(folder / "run"),
+        hyperparameters=tuned,
+        custom_config=config.to_config(),
+    )
+
+
+def test_run_fn_leaves_a_model_its_history_and_its_hyperparameters(tmp_path: Path) -> None:
+    config = config_of(IN_FULL["regression"], steps=10)
+    run_fn(fn_args(tmp_path, config, small_table().files, {"values": {"hidden_units": 4}}))
+    header, *lines = (tmp_path / "run/history.csv").read_text().splitlines()
+    assert set(header.split(",")) == {"epoch", "loss", "mae", "val_loss", "val_mae"}
+    assert len(lines) == 2
+    assert json.loads((tmp_path / "run/hyperparameters.json").read_text()) == {**QUICK, "hidden_units": 4}
+    served = tf.saved_model.load(str(tmp_path / "serving")).signatures["serving_default"]
+    assert math.isfinite(served(tf.constant([b""]))["predictions"][0, 0])
+
+
+def test_run_fn_refuses_a_constant_label_before_it_writes_anything(tmp_path: Path) -> None:
+    files = small_table().write(tmp_path / "examples.gz", [{"amount": 1.0}] * 3)
+    with pytest.raises(ValueError, match="at least two classes"):
+        run_fn(fn_args(tmp_path, config_of(BINARY), files))
+    assert [path.name for path in tmp_path.iterdir()] == ["examples.gz"]

@@ -1,0 +1,74 @@
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import pytest
+from small_table import BINARY, small_table
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from models.settings import ModelConfig, Network, Range, Training, Tuning
+from models.tuner import search_space, tuner_fn
+
+SEARCH = {
+    "hidden_units": Range(min=2, max=9),
+    "learning_rate": Range(min=0.001, max=0.1, sampling="log"),
+    "dropout": Range(values=(0.0, 0.25)),
+}
+
+
+def test_search_space_in_the_terms_of_keras_tuner() -> None:
+    units, rate, dropout = search_space(SEARCH).space
+    assert isinstance(units, keras_tuner.engine.hyperparameters.Int)
+    assert (units.name, units.min_value, units.max_value, units.sampling) == ("hidden_units", 2, 9, "linear")
+    assert isinstance(rate, keras_tuner.engine.hyperparameters.Float)
+    assert (rate.name, rate.min_value, rate.max_value, rate.sampling) == ("learning_rate", 0.001, 0.1, "log")
+    assert isinstance(dropout, keras_tuner.engine.hyperparameters.Choice)
+    assert (dropout.name, dropout.values) == ("dropout", [0.0, 0.25])
+
+
+def test_an_interval_with_one_fractional_end_is_searched_in_fractions() -> None:
+    (rate,) = search_space({"rate": Range(min=0, max=0.5)}).space
+    assert isinstance(rate, keras_tuner.engine.hyperparameters.Float)
+
+
+def fn_args(folder: Path, files: list[str], hyperparameters: dict[str, Any], **tuning: Any) -> FnArgs:
+    config = ModelConfig(
+        problem=BINARY,
+        network=Network(hyperparameters=hyperparameters),
+        training=Training(batch_size=64),
+        tuning=Tuning(trials=2, steps=4, search=SEARCH, **tuning),
+    )
+    return FnArgs(
+        train_files=files,
+        eval_files=files,
+        transform_graph_path=small_table().graph_dir,
+        working_dir=str(folder),
+        custom_config=config.to_config(),
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["bayesian", "random"])
+def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorithm: str) -> None:
+    found = tuner_fn(fn_args(tmp_path, small_table().files, {"hidden_layers": 1}, algorithm=algorithm))
+    found.tuner.search(**found.fit_kwargs)
+    trials = found.tuner.oracle.get_best_trials(5)
+    assert len(trials) == 2
+    assert trials[0].score <= trials[1].score
+    best = found.tuner.get_best_hyperparameters()[0].values
+    assert best == trials[0].hyperparameters.values
+    assert set(best) == set(SEARCH)
+    assert 2 <= best["hidden_units"] <= 9
+    assert 0.001 <= best["learning_rate"] <= 0.1
+    assert best["dropout"] in (0.0, 0.25)
+
+
+def test_a_network_that_cannot_be_built_ends_the_search_with_the_reason(tmp_path: Path) -> None:
+    found = tuner_fn(fn_args(tmp_path, small_table().files, {"hidden_layer": 1}))
+    with pytest.raises(keras_tuner.errors.FatalError, match="hidden_layer"):
+        found.tuner.search(**found.fit_kwargs)
+
+
+def test_a_constant_label_is_refused_before_the_search(tmp_path: Path) -> None:
+    files = small_table().write(tmp_path / "examples.gz", [{"amount": 1.0}] * 3)
+    with pytest.raises(ValueError, match="at least two classes"):
+        tuner_fn(fn_args(tmp_path, files, {}))

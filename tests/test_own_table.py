@@ -1,0 +1,97 @@
+import csv
+import os
+import pty
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import yaml
+from conftest import ROOT, arguments, run
+
+pytestmark = pytest.mark.e2e
+
+CLASSES = ("adelie", "chinstrap", "gentoo")
+
+
+def write_table(folder: Path, rows: int = 600) -> None:
+    """Three classes that two numbers and a category tell apart; some cells are empty."""
+    folder.mkdir()
+    draw = random.Random(7)
+    with (folder / "penguins.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["bill", "depth", "island", "month", "species"])
+        for _ in range(rows):
+            index = draw.randrange(3)
+            bill = round(draw.gauss(40 + 5 * index, 2), 2) if draw.random() > 0.05 else ""
+            island = draw.choice(["Törgersen", "Biscoe", "Dream"][: index + 1])
+            table.writerow([bill, round(draw.gauss(15 + 2 * index, 1), 2), island, draw.randint(1, 12), CLASSES[index]])
+
+
+SETTINGS = {
+    "name": "penguin",
+    "task": "multiclass",
+    "label": {"name": "kind", "column": "species", "classes": list(CLASSES)},
+    "features": {
+        "dense": {"bill": {}, "depth": {"scale": "min_max"}},
+        "vocabulary": {"island": {}},
+        "cyclical": {"month": {"period": 12}},
+    },
+    "network": {"hyperparameters": {"learning_rate": 0.02}},
+    "training": {"steps": 120, "batch_size": 32, "evaluate_every": 40},
+    "tuning": {"enabled": False},
+    "evaluation": {
+        "metrics": ["accuracy", "loss", "example_count"],
+        "slices": [["island"]],
+        "thresholds": [{"metric": "accuracy", "min": 0.8}],
+    },
+}
+
+
+def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
+    data, schema, settings = tmp_path / "my data", tmp_path / "schema.pbtxt", tmp_path / "penguin.yaml"
+    write_table(data)
+    draft = [sys.executable, str(ROOT / "scripts/draft_schema.py"), f"--data={data}", f"--out={schema}"]
+    subprocess.run(draft, check=True, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."})
+    settings.write_text(yaml.safe_dump({**SETTINGS, "data": {"path": str(data), "schema": str(schema)}}))
+    command = [sys.executable, str(ROOT / "local_runner.py"), f"--config={settings}", f"--output={tmp_path / 'out'}"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    [version] = (tmp_path / "out/serving/penguin").iterdir()
+    serve = tf.saved_model.load(str(version)).signatures["serving_default"]
+    answer = serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
+    assert answer["predictions"].shape == (1, 3)
+    assert [name.decode() for name in answer["classes"].numpy()[0]] == list(CLASSES)
+
+
+def test_terminal_shows_the_nodes_and_none_of_the_noise(table: Path, tmp_path: Path) -> None:
+    command = arguments(tmp_path, f"--data={table}", "--to=SchemaGen")
+    terminal, terminal_end = pty.openpty()
+    with subprocess.Popen(command, stdout=terminal_end, stderr=terminal_end, cwd=ROOT) as process:
+        os.close(terminal_end)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+    os.close(terminal)
+    text = shown.decode()
+    assert process.returncode == 0, text
+    assert "StatisticsGen" in text
+    assert "INFO:" not in text
+    assert "WARNING" not in text
+
+
+def test_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
+    first = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
+    cached = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
+    again = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json", "--no-cache")
+    asked = ("ExampleGen", "StatisticsGen", "SchemaGen")
+    assert [[result.states[node] for node in asked] for result in (first, cached, again)] == [
+        ["ran"] * 3,
+        ["cached"] * 3,
+        ["ran"] * 3,
+    ]
