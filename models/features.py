@@ -181,6 +181,8 @@ class Problem:
             raise ValueError(
                 f"features: '{self.label.column}' is the label's own column; a model that reads its answer is no model"
             )
+        if self.label.above and self.label.above.of == self.label.column:
+            raise ValueError(f"label.above.of: found '{self.label.column}', the label's own column; name another one")
         names = [transformed_name(kind, column) for kind, column in self.features]
         if self.label.name in names:
             raise ValueError(f"label.name: '{self.label.name}' is also the name of a transformed feature; rename it")

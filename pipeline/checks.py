@@ -3,6 +3,7 @@
 import ast
 import csv
 import importlib.util
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from models.features import Kind
 from models.settings import DEFAULT_NETWORK
 from pipeline.config import Config
-from pipeline.config_errors import ConfigError, unknown_name
+from pipeline.config_errors import ConfigError, UserError, unknown_name
 
 INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
@@ -27,8 +28,11 @@ TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
 }
 
 
-class DataError(ValueError):
-    """Data that cannot be read as the table that the settings describe; the message is one line."""
+BLOCK_BYTES = 16 << 20  # the longest row that can be read
+
+
+class DataError(UserError):
+    """Data that cannot be read as the table that the settings describe."""
 
 
 def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
@@ -91,14 +95,17 @@ def check_network(config: Config, settings: Path) -> None:
         spec = importlib.util.find_spec(module) if module else None
     except ImportError:
         spec = None
-    if spec is None or spec.origin is None:
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(
             f"{key}: found no module '{module}'; expected package.module.function, such as {DEFAULT_NETWORK}"
         )
-    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-    if name not in functions:
-        raise ConfigError(unknown_name(key, f"function of {module}", name, functions))
+    try:
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{key}: {spec.origin}: {error}; expected Python") from error
+    names = list(_defined_names(tree))
+    if name not in names:
+        raise ConfigError(unknown_name(key, f"function of {module}", name, names))
 
 
 def check_data(config: Config) -> None:
@@ -129,6 +136,17 @@ def check_data(config: Config) -> None:
             raise DataError(unknown_name(f"{files[0]}: line 1", "label column", column, first_header))
     if sum(_check_rows(path, first_header) for path in files) == 0:
         raise DataError(f"{files[0]}: found a header and no rows; expected at least one row")
+
+
+def _defined_names(module: ast.Module) -> Iterator[str]:
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name):
+                yield name
+            case ast.ImportFrom(names=names):
+                yield from (alias.asname or alias.name for alias in names)
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
 
 
 def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
@@ -179,13 +197,17 @@ def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:
 def _header(path: Path) -> list[str]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            header = next(csv.reader(file), [])
+            header = next(csv.reader(file), None)
+    except csv.Error as error:
+        raise DataError(f"{path}: line 1: {error}; expected a header line of column names") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {_utf8_error(path)}; save the file as UTF-8") from error
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}; expected a file that can be read") from error
-    if not header:
+    if header is None:
         raise DataError(f"{path}: the file is empty; expected a header line and rows")
+    if not header:
+        raise DataError(f"{path}: line 1: it is blank; expected a header line of column names")
     if header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
         raise DataError(f"{path}: line 1: found a byte-order mark; save the file as UTF-8 without one")
     if len(set(header)) != len(header):
@@ -205,22 +227,32 @@ def _check_rows(path: Path, header: list[str]) -> int:
     try:
         reader = pyarrow.csv.open_csv(
             path,
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),  # so that rows have numbers
-            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=stop),
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=BLOCK_BYTES
+            ),  # so that rows have numbers
+            parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=stop, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(header, pyarrow.string())),
         )
         for batch in reader:
             rows += batch.num_rows
     except pyarrow.ArrowInvalid as error:
         if ragged:
-            line, found = ragged[0].number, ragged[0].actual_columns
+            line, found = _line_number(path, ragged[0].number), ragged[0].actual_columns
             raise DataError(
                 f"{path}: line {line}: found {found} values; expected {len(header)}, as the header has"
             ) from error
         if "UTF8" in str(error):
             raise DataError(f"{path}: {_utf8_error(path)}; save the file as UTF-8") from error
-        raise DataError(f"{path}: {str(error).splitlines()[0]}; expected a CSV file") from error
+        if "Empty CSV" not in str(error):  # what Arrow says of a header alone, without a line end
+            raise DataError(f"{path}: {error}; expected a CSV file") from error
     return rows
+
+
+def _line_number(path: Path, row: int) -> int:
+    """Line of a file on which a row stands, the header being row 1; Arrow does not count blank lines."""
+    with path.open("rb") as file:
+        numbers = (number for number, line in enumerate(file, start=1) if line.strip())
+        return next(itertools.islice(numbers, row - 1, None), row)
 
 
 def _utf8_error(path: Path) -> str:

@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from models.features import STRICT, Features, Label, Problem, Task
-from models.settings import DEFAULT_NETWORK, Hyperparameters, Network, Training, Tuning
-from pipeline.config_errors import ConfigError, describe, unknown_name
+from models.settings import Network, Training, Tuning
+from pipeline.config_checks import check_evaluation, check_hyperparameters
+from pipeline.config_errors import ConfigError, describe
 from pipeline.config_yaml import override, read_yaml
-from pipeline.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
@@ -51,7 +52,7 @@ class Data:
 
     path: str
     schema: str
-    pattern: str = "*.csv"
+    pattern: Annotated[str, Field(pattern=r"^[^/]+$")] = "*.csv"
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: int = 0
@@ -98,7 +99,7 @@ class Evaluation:
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
-    slices: tuple[tuple[str, ...], ...] = ()
+    slices: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)]
 
 
@@ -147,8 +148,8 @@ class Config:
 
     def __post_init__(self) -> None:
         self.problem  # noqa: B018 - built here so that its own checks run when the settings are loaded
-        self._check_hyperparameters()
-        self._check_evaluation()
+        check_hyperparameters(self)
+        check_evaluation(self)
 
     @property
     def problem(self) -> Problem:
@@ -169,42 +170,6 @@ class Config:
     def metadata_path(self) -> str:
         """ML Metadata's SQLite file."""
         return f"{self.output}/metadata.db"
-
-    def _check_hyperparameters(self) -> None:
-        known = [field.name for field in dataclasses.fields(Hyperparameters)]
-        if self.network.function == DEFAULT_NETWORK:
-            for name in self.network.hyperparameters:
-                if name not in known:
-                    raise ValueError(unknown_name(f"network.hyperparameters.{name}", "hyperparameter", name, known))
-            try:
-                Hyperparameters(**self.network.hyperparameters)  # type: ignore[arg-type]
-            except ValidationError as error:
-                raise ValueError(describe(error, Hyperparameters, "network.hyperparameters")) from error
-        else:
-            known = list(self.network.hyperparameters)
-        for name in self.tuning.search:
-            if name not in known:
-                raise ValueError(unknown_name(f"tuning.search.{name}", "hyperparameter", name, known))
-        if self.tuning.enabled and not self.tuning.search:
-            raise ValueError("tuning.search: empty; name a hyperparameter to search, or set tuning.enabled to false")
-
-    def _check_evaluation(self) -> None:
-        known = list(METRICS[self.task])
-        policy = self.evaluation
-        for index, name in enumerate(policy.metrics):
-            if name not in known:
-                raise ValueError(unknown_name(f"evaluation.metrics.{index}", f"{self.task} metric", name, known))
-        for index, threshold in enumerate(policy.thresholds):
-            key = f"evaluation.thresholds.{index}"
-            if threshold.metric not in policy.metrics:
-                raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
-            if threshold.slice and set(threshold.slice) not in [set(columns) for columns in policy.slices]:
-                raise ValueError(f"{key}.slice: {list(threshold.slice)} is not among evaluation.slices; add it there")
-        if not any(t.slice == {} and (t.min is not None or t.max is not None) for t in policy.thresholds):
-            raise ValueError(
-                "evaluation.thresholds: none bounds a metric's value over all rows; on a first run there is no model "
-                "to compare with, so add one with 'min' or 'max' and no 'slice'"
-            )
 
 
 _CONFIG = TypeAdapter(Config)
@@ -238,17 +203,28 @@ def load_config(
     if tune is not None:
         override(values, "tuning.enabled", json.dumps(tune))
     try:
-        # Through JSON, so that strict types hold while YAML's lists may become tuples.
-        config = _CONFIG.validate_json(json.dumps(values, default=str))
-    except ValidationError as error:
-        text = describe(error, Config)
-        source = "--set" if text.partition(":")[0] in (overrides or {}) else path
-        raise ConfigError(f"{source}: {text}") from error
-    here = Path.cwd()
+        config = _validate(values)
+    except ValueError as error:
+        blamed = "--set" if overrides and _is_valid(read_yaml(path)) else path
+        text = describe(error, Config) if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{blamed}: {text}") from error
     table = dataclasses.replace(
         config.data,
-        path=str(here / data) if data else str(ROOT / config.data.path),
-        schema=str(ROOT / config.data.schema),
+        path=os.path.abspath(data or ROOT / config.data.path),
+        schema=os.path.abspath(ROOT / config.data.schema),
     )
-    folder = here / output if output else ROOT / (config.output or f"output/{config.name}")
-    return dataclasses.replace(config, data=table, output=str(folder))
+    folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
+    return dataclasses.replace(config, data=table, output=folder)
+
+
+def _validate(values: Mapping[str, Any]) -> Config:
+    # Through JSON, so that strict types hold while YAML's lists may become tuples.
+    return _CONFIG.validate_json(json.dumps(values, default=str))
+
+
+def _is_valid(values: Mapping[str, Any]) -> bool:
+    try:
+        _validate(values)
+    except ValueError:
+        return False
+    return True

@@ -11,8 +11,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 
-class ConfigError(ValueError):
-    """Settings that cannot be used; the message is one line for the user."""
+class UserError(ValueError):
+    """Something the user has to mend; the message is one line, whatever it quotes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(" ".join(text.split()))
+
+
+class ConfigError(UserError):
+    """Settings that cannot be used."""
 
 
 def unknown_name(key: str, what: str, found: str, known: Iterable[str]) -> str:
@@ -34,18 +41,28 @@ def describe(error: ValidationError, record: type, prefix: str = "") -> str:
     details = error.errors()
     # An unknown key is most often why another one is missing.
     first = min(details, key=lambda detail: detail["type"] != "unexpected_keyword_argument")
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-    return _line(first, record, prefix) + more
+    keys = [_key(record, detail["loc"], prefix) for detail in details]
+    key = _key(record, first["loc"], prefix)
+    # A value that may be of several types fails once for each.
+    same = [detail for detail, other in zip(details, keys, strict=True) if other == key]
+    others = len(set(keys)) - 1
+    return _line(key, same, record) + (f" (and {others} more)" if others else "")
 
 
-def _line(detail: ErrorDetails, record: type, prefix: str) -> str:
-    location, owner = _resolve(record, detail["loc"])
-    key = ".".join([prefix, *location] if prefix else location)
+def _key(record: type, location: tuple[str | int, ...], prefix: str) -> str:
+    parts, _ = _resolve(record, location)
+    return ".".join([prefix, *parts] if prefix else parts)
+
+
+def _line(key: str, details: list[ErrorDetails], record: type) -> str:
+    """One line for all that was found at one key."""
+    detail = details[0]
     found = detail["input"]
     match detail["type"]:
         case "unexpected_keyword_argument":
+            _, owner = _resolve(record, detail["loc"])
             known = [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
-            return unknown_name(key, "key", location[-1], known)
+            return unknown_name(key, "key", str(detail["loc"][-1]), known)
         case "missing" | "missing_keyword_only_argument":
             return f"{key}: missing; expected a value, as configs/taxi.yaml shows"
         case "value_error":
@@ -54,10 +71,14 @@ def _line(detail: ErrorDetails, record: type, prefix: str) -> str:
         case "literal_error":
             known = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
             return unknown_name(key, "value", str(found), known)
-    if detail["type"] == "string_pattern_mismatch":
-        return f"{key}: found {_shown(found)}; expected text that matches {detail['ctx']['pattern']}"
-    expected = detail["msg"].removeprefix("Input should be ").replace("an object", "a mapping of keys")
+        case "string_pattern_mismatch":
+            return f"{key}: found {_shown(found)}; expected text that matches {detail['ctx']['pattern']}"
+    expected = " or ".join(dict.fromkeys(_expected(each) for each in details))
     return f"{key}: found {_shown(found)}; expected {expected}"
+
+
+def _expected(detail: ErrorDetails) -> str:
+    return detail["msg"].removeprefix("Input should be ").replace("an object", "a mapping of keys")
 
 
 def _resolve(record: type, location: tuple[str | int, ...]) -> tuple[list[str], object]:

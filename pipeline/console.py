@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from custom_components.anomaly_gate.anomaly import Anomaly
 from pipeline.nodes import Node
@@ -23,7 +24,7 @@ class RunConsole:
     """Prints a live line a node, and how the run ended; plain lines where the output is no terminal."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._console = Console(file=file, highlight=False, soft_wrap=True)
+        self._console = Console(file=file, highlight=False, soft_wrap=True, emoji=False)
         self._live: Progress | None = None
 
     def begin(self, problem: str, run_id: str, log: Path) -> None:
@@ -62,14 +63,14 @@ class RunConsole:
                 self._console.print("[bold]done[/] as far as was asked: nothing was pushed")
                 after = "the same command without --to"
             case _:
-                self._console.print(f"[bold red]failed[/] {escape(summary.error or '')}")
+                self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
                 after = f"less {_path(log)}"
         self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
 
     def error(self, text: str) -> None:
         """Prints the one line of a refusal."""
         self._hide()
-        self._console.print(f"[bold red]error[/] {escape(text)}")
+        self._console.print(Text.assemble(("error", "bold red"), " ", text))
 
     def _show(self, what: str) -> None:
         self._hide()

@@ -21,7 +21,7 @@ def test_what_cannot_be_imported_is_named(path: str) -> None:
 
 
 def test_what_is_no_function_is_refused() -> None:
-    with pytest.raises(ValueError, match="'models.settings.DEFAULT_NETWORK' is str; expected a function"):
+    with pytest.raises(ValueError, match=r"'models\.settings\.DEFAULT_NETWORK' is str; expected a function"):
         import_function("models.settings.DEFAULT_NETWORK")
 
 

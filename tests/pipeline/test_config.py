@@ -231,6 +231,34 @@ def test_bad_override_names_the_option_and_its_key(key: str, text: str, fragment
     assert [fragment for fragment in fragments if fragment not in line] == []
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [{"training": "{step: 3}"}, {"label.column": "fare"}, {"evaluation.thresholds.0.min": "0.999"}, {"network": "3"}],
+)
+def test_error_that_an_override_brings_is_blamed_on_it(overrides: dict[str, str]) -> None:
+    with pytest.raises(ConfigError, match="^--set: "):
+        load_config(ROOT / "configs/taxi.yaml", overrides)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "reason"),
+    [
+        ("tuning.search.dropout", "{min: 5, max: 9}", "tuning.search.dropout: found 5"),
+        ("tuning.search.dropout", "{values: [x]}", "tuning.search.dropout: found 'x'"),
+        ("evaluation.metrics", "[auc, accuracy, calibration, auc]", "evaluation.metrics: found an entry twice"),
+        ("evaluation.slices", "[[payment_type], [payment_type]]", "evaluation.slices: found an entry twice"),
+        ("evaluation.slices", "[[]]", "evaluation.slices.0: "),
+        ("label.above.of", "tips", "label.above.of: found 'tips'"),
+        ("data.pattern", "/x", "data.pattern: found '/x'"),
+        ("network.hyperparameters.dropout", "[1]", "expected a valid boolean or a valid integer"),
+    ],
+)
+def test_value_that_only_another_setting_forbids(key: str, text: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(ROOT / "configs/taxi.yaml", {key: text})
+    assert reason in str(error.value)
+
+
 def test_error_of_the_file_names_the_file_though_something_else_is_overridden(tmp_path: Path) -> None:
     path = write(tmp_path, {"training.steps": 0})
     assert refusal(path, overrides={"training.seed": "1"}).startswith(f"{path}: training.steps: ")

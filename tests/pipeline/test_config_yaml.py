@@ -15,6 +15,12 @@ VALUES: dict[str, Any] = {
 }
 
 
+def test_keys_are_read_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("off: 1\n2020-01-01: 2\n")
+    assert read_yaml(path) == {"off": 1, "2020-01-01": 2}
+
+
 def test_mapping_is_read(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("name: Łódź\ntraining: {steps: 1}\nslices: [[a], [b]]\n", encoding="utf-8")
@@ -34,6 +40,11 @@ def test_mapping_is_read(tmp_path: Path) -> None:
         (b"taxi\n", ["str", "a mapping"]),
         (b"name: caf\xe9\n", ["not UTF-8 at byte 9"]),
         ("name: taxi\n".encode("utf-16"), ["not UTF-8"]),
+        (b"{[a]: 1}\n", ["line 1", "a key that is no text"]),
+        (b"name: !!int abc\n", ["invalid literal", "expected YAML"]),
+        (b"name: 2020-99-99\n", ["month", "expected YAML"]),
+        (b"[" * 5000, ["recursion", "expected YAML"]),
+        (b"name: a\x00b\n", ["expected YAML"]),
     ],
 )
 def test_file_that_is_no_mapping_in_yaml(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
@@ -87,6 +98,8 @@ def test_override_sets_one_key_and_leaves_the_others(key: str, text: str, change
         ("slices.-1", "nothing at 'slices' to set '-1'"),
         ("slices.first", "nothing at 'slices' to set 'first'"),
         ("slices.7.min", "nothing at 'slices.7' to set 'min'"),
+        ("slices.first.0", "nothing at 'slices.first' to set '0'"),
+        ("slices.²", "nothing at 'slices' to set '²'"),
         ("training.steps.a.b", "nothing at 'training.steps.a' to set 'b'"),
     ],
 )

@@ -1,0 +1,78 @@
+"""Checks of the settings that look at more than one block."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
+from pipeline.config_errors import describe, unknown_name
+from pipeline.metrics import METRICS
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
+
+
+def check_hyperparameters(config: "Config") -> None:
+    """Checks the hyperparameters that are set and searched.
+
+    Raises:
+        ValueError: One that the network does not know, or cannot take the value of.
+    """
+    known = list(config.network.hyperparameters)
+    default = config.network.function == DEFAULT_NETWORK
+    if default:
+        known = [field.name for field in dataclasses.fields(Hyperparameters)]
+        _check_values("network.hyperparameters", config.network.hyperparameters, known)
+    for name, searched in config.tuning.search.items():
+        if name not in known:
+            raise ValueError(unknown_name(f"tuning.search.{name}", "hyperparameter", name, known))
+        for value in _ends(searched) if default else ():
+            _check_values("tuning.search", {name: value}, known)
+    if config.tuning.enabled and not config.tuning.search:
+        raise ValueError("tuning.search: empty; name a hyperparameter to search, or set tuning.enabled to false")
+
+
+def check_evaluation(config: "Config") -> None:
+    """Checks the metrics, the slices and the blessing policy.
+
+    Raises:
+        ValueError: A metric that the task does not have, a threshold on what is not measured, something given twice,
+            or a policy that cannot bless a first model.
+    """
+    policy = config.evaluation
+    known = list(METRICS[config.task])
+    for index, name in enumerate(policy.metrics):
+        if name not in known:
+            raise ValueError(unknown_name(f"evaluation.metrics.{index}", f"{config.task} metric", name, known))
+    slicings = [frozenset(columns) for columns in policy.slices]
+    for key, given in (("metrics", list(policy.metrics)), ("slices", slicings)):
+        if len(set(given)) != len(given):
+            raise ValueError(f"evaluation.{key}: found an entry twice; expected each once")
+    for index, threshold in enumerate(policy.thresholds):
+        key = f"evaluation.thresholds.{index}"
+        if threshold.metric not in policy.metrics:
+            raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
+        if threshold.slice and set(threshold.slice) not in slicings:
+            raise ValueError(f"{key}.slice: {list(threshold.slice)} is not among evaluation.slices; add it there")
+    if not any(t.slice == {} and (t.min is not None or t.max is not None) for t in policy.thresholds):
+        raise ValueError(
+            "evaluation.thresholds: none bounds a metric's value over all rows; on a first run there is no model "
+            "to compare with, so add one with 'min' or 'max' and no 'slice'"
+        )
+
+
+def _check_values(key: str, values: dict[str, Scalar], known: list[str]) -> None:
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown_name(f"{key}.{name}", "hyperparameter", name, known))
+    try:
+        Hyperparameters(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ValueError(describe(error, Hyperparameters, key)) from error
+
+
+def _ends(searched: Range) -> list[Scalar]:
+    if searched.values is not None:
+        return list(searched.values)
+    return [end for end in (searched.min, searched.max) if end is not None]
