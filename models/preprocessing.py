@@ -63,6 +63,13 @@ def as_column(values: RawColumn) -> tf.Tensor:
     return tf.reshape(values, [-1, 1])
 
 
+def is_present(values: tf.Tensor) -> tf.Tensor:
+    """Where ``values`` (float32, int64 or string) do not hold the placeholder of their dtype; of the same shape."""
+    if values.dtype.is_floating:
+        return tf.math.is_finite(values)
+    return tf.not_equal(values, MISSING[values.dtype])
+
+
 def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]:
     """Scales all columns of one kind of scale together: an analyzer costs a second of Beam, however wide it is."""
     scalers: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
@@ -82,7 +89,16 @@ def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]
 
 
 def _logarithm(numbers: tf.Tensor, spec: Dense) -> tf.Tensor:
-    return tf.sign(numbers) * tf.math.log1p(tf.abs(numbers)) if spec.log else numbers
+    return tf.sign(numbers) * _precisely(tf.math.log1p, tf.abs(numbers)) if spec.log else numbers
+
+
+def _precisely(function: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
+    """``function`` in float64, rounded to float32.
+
+    TensorFlow computes most rows of a batch with vector instructions and the last few without; the two differ in the
+    last bit of a logarithm or a sine, so that a row's value would depend on its place in the batch.
+    """
+    return tf.cast(function(tf.cast(numbers, tf.float64)), tf.float32)
 
 
 def _bucketed(specs: Mapping[str, Bucketed], columns: Columns) -> dict[str, tf.Tensor]:
@@ -105,11 +121,11 @@ def _integer(spec: Integer, values: tf.Tensor) -> tf.Tensor:
     outside = tf.constant(spec.max - spec.min + 2, tf.int64)
     in_range = (values >= spec.min) & (values <= spec.max)
     indices = tf.where(in_range, values - spec.min + 1, outside)
-    return tf.where(_present(values), indices, tf.zeros_like(indices))
+    return tf.where(is_present(values), indices, tf.zeros_like(indices))
 
 
 def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
-    present = _present(values)
+    present = is_present(values)
     vocabulary = tft.vocabulary(
         tf.boolean_mask(values, present),
         top_k=spec.top_k,
@@ -123,24 +139,19 @@ def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
 def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     indices = tf.strings.to_hash_bucket_fast(text, spec.buckets)
-    return tf.where(_present(values), indices + 1, tf.zeros_like(indices))
+    return tf.where(is_present(values), indices + 1, tf.zeros_like(indices))
 
 
 def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
     angle = _numbers(values) * (2 * math.pi / spec.period)
-    circle = tf.concat([tf.sin(angle), tf.cos(angle)], axis=1)
+    circle = tf.concat([_precisely(tf.sin, angle), _precisely(tf.cos, angle)], axis=1)
     return tf.where(tf.math.is_finite(angle), circle, tf.zeros_like(circle))
-
-
-def _present(values: tf.Tensor) -> tf.Tensor:
-    return tf.not_equal(values, MISSING[values.dtype])
 
 
 def _numbers(values: tf.Tensor) -> tf.Tensor:
     """``values`` as float32 with NaN where they are missing or infinite; [N, 1]."""
     numbers = tf.cast(values, tf.float32)
-    known = _present(values) if values.dtype == tf.int64 else tf.math.is_finite(numbers)
-    return tf.where(known, numbers, tf.fill(tf.shape(numbers), math.nan))
+    return tf.where(is_present(values), numbers, tf.fill(tf.shape(numbers), math.nan))
 
 
 def _split(matrix: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:

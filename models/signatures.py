@@ -1,18 +1,49 @@
-"""The signatures of an exported model, all through the one saved Transform graph."""
+"""The signatures of an exported model, all through the one saved Transform graph.
+
+A missing value is an absent feature in a ``tf.Example``, and in ``serve_raw`` the placeholder of its dtype
+(:data:`models.preprocessing.MISSING`): NaN, the smallest int64, or the empty string. Both give the same answer.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
 from models.features import Problem, transformed_name
+from models.preprocessing import is_present
 
 SERVING = "serving_default"
+SERVE_RAW = "serve_raw"
+CLASSIFY = "classify"
+REGRESS = "regress"
 TRANSFORM_FEATURES = "transform_features"
 TRANSFORM_LABEL = "transform_label"
+
+RawFeatures: TypeAlias = Mapping[str, tf.Tensor | tf.SparseTensor]
+Outputs: TypeAlias = dict[str, tf.Tensor]
+FeatureSpec: TypeAlias = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
 
 
 def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem: Problem, directory: str) -> None:
     """Writes ``model`` as a SavedModel with its signatures.
+
+    ========================  ==============================================  ==================================
+    signature                 inputs                                          outputs
+    ========================  ==============================================  ==================================
+    ``serving_default``       ``examples``, string [N]                        ``predictions`` float32 [N, 1] or
+                                                                              [N, C]; for classes also
+                                                                              ``classes`` string [N, C] and
+                                                                              ``scores`` float32 [N, C]
+    ``serve_raw``             a tensor a raw feature, [N, 1]                  the same
+    ``classify``              ``inputs``, string [N]                          ``classes`` and ``scores``
+    ``regress``               ``inputs``, string [N]                          ``outputs`` float32 [N, 1]
+    ``transform_features``    ``examples``, string [N]                        every transformed feature
+    ``transform_label``       ``examples``, string [N], with the label        the label [N, 1]
+    ========================  ==============================================  ==================================
+
+    Strings are serialized ``tf.Example``. A problem with classes has ``classify``, a regression ``regress``.
 
     Args:
         model: Takes the transformed features by name, gives predictions [N, 1] or [N, C].
@@ -23,60 +54,65 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     # Attached, so that the graph's vocabularies are saved as the model's own assets.
     model.transform_layer = transform_output.transform_features_layer()
     spec = transform_output.raw_feature_spec()
+    features = {name: spec[name] for name in problem.features.columns}
+    label = {name: spec[name] for name in problem.label.columns}
+    names = [transformed_name(kind, column) for kind, column in problem.features]
+
+    def transform(raw: RawFeatures) -> Outputs:
+        transformed = model.transform_layer(raw)
+        return {name: transformed[name] for name in names}
+
+    def answer(raw: RawFeatures) -> Outputs:
+        return _outputs(model(transform(raw)), problem)
+
+    def transform_label(raw: RawFeatures) -> Outputs:
+        return {problem.label.name: model.transform_layer(raw)[problem.label.name]}
+
+    method = REGRESS if problem.task == "regression" else CLASSIFY
     signatures = {
-        SERVING: _serving(model, problem, spec),
-        TRANSFORM_FEATURES: _transform_features(model, problem, spec),
-        TRANSFORM_LABEL: _transform_label(model, problem, spec),
+        SERVING: _of_examples(answer, features, "examples"),
+        SERVE_RAW: _of_columns(answer, features),
+        method: _of_examples(lambda raw: _method_outputs(answer(raw)), features, "inputs"),
+        TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
+        TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
     tf.saved_model.save(model, directory, signatures=signatures)
 
 
-def _serving(model: keras.Model, problem: Problem, spec: dict[str, object]) -> tf.types.experimental.ConcreteFunction:
-    """Serialized examples, string [N], to predictions; for classes also their names and scores, [N, C]."""
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def serve(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _outputs(model(_transformed(model, problem, spec, examples)), problem)
-
-    return serve.get_concrete_function()
-
-
-def _transform_features(
-    model: keras.Model, problem: Problem, spec: dict[str, object]
+def _of_examples(
+    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec, input_name: str
 ) -> tf.types.experimental.ConcreteFunction:
-    """Serialized examples, string [N], to every transformed feature, [N, width]."""
+    """A signature over serialized examples, string [N]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def transform(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _transformed(model, problem, spec, examples)
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, input_name)])
+    def signature(examples: tf.Tensor) -> Outputs:
+        return function(tf.io.parse_example(examples, spec))
 
-    return transform.get_concrete_function()
+    return signature.get_concrete_function()
 
 
-def _transform_label(
-    model: keras.Model, problem: Problem, spec: dict[str, object]
+def _of_columns(
+    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec
 ) -> tf.types.experimental.ConcreteFunction:
-    """Serialized labelled examples, string [N], to the label [N, 1]: what the Evaluator compares with."""
-    label_spec = {name: spec[name] for name in problem.label.columns}
+    """A signature over one dense tensor a raw feature, each [N, 1]."""
+    inputs = {name: tf.TensorSpec([None, 1], feature.dtype, name) for name, feature in spec.items()}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
-    def label(examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        transformed = model.transform_layer(tf.io.parse_example(examples, label_spec))
-        return {problem.label.name: transformed[problem.label.name]}
+    @tf.function
+    def signature(**columns: tf.Tensor) -> Outputs:
+        return function({name: _as_parsed(columns[name], feature) for name, feature in spec.items()})
 
-    return label.get_concrete_function()
-
-
-def _transformed(
-    model: keras.Model, problem: Problem, spec: dict[str, object], examples: tf.Tensor
-) -> dict[str, tf.Tensor]:
-    features_spec = {name: spec[name] for name in problem.features.columns}
-    transformed = model.transform_layer(tf.io.parse_example(examples, features_spec))
-    names = [transformed_name(kind, column) for kind, column in problem.features]
-    return {name: transformed[name] for name in names}
+    return signature.get_concrete_function(**inputs)
 
 
-def _outputs(predictions: tf.Tensor, problem: Problem) -> dict[str, tf.Tensor]:
+def _as_parsed(values: tf.Tensor, feature: tf.io.FixedLenFeature | tf.io.VarLenFeature) -> tf.Tensor | tf.SparseTensor:
+    """A column [N, 1] as parsing would give it: sparse and without its missing values, or of a fixed shape."""
+    if isinstance(feature, tf.io.FixedLenFeature):
+        return values
+    present = tf.where(is_present(values))
+    return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
+
+
+def _outputs(predictions: tf.Tensor, problem: Problem) -> Outputs:
     outputs = {"predictions": predictions}
     if problem.class_names:
         scores = predictions
@@ -86,3 +122,10 @@ def _outputs(predictions: tf.Tensor, problem: Problem) -> dict[str, tf.Tensor]:
         outputs["classes"] = tf.tile(names, [tf.shape(scores)[0], 1])
         outputs["scores"] = scores
     return outputs
+
+
+def _method_outputs(outputs: Outputs) -> Outputs:
+    """What TensorFlow Serving's Classify and Regress APIs read."""
+    if "classes" in outputs:
+        return {"classes": outputs["classes"], "scores": outputs["scores"]}
+    return {"outputs": outputs["predictions"]}

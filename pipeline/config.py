@@ -104,6 +104,21 @@ class Evaluation:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class SkewGuard:
+    """How far the skew guard looks, and what a served model may take.
+
+    Attributes:
+        most_examples: Rows of the eval split that it replays.
+        most_seconds: Wall time in which a fresh process has to load the model and answer.
+        most_megabytes: Memory that it may take for that.
+    """
+
+    most_examples: Annotated[int, Ge(1)] = 10_000
+    most_seconds: Annotated[int, Ge(1)] = 120
+    most_megabytes: Annotated[int, Ge(1)] = 4_000
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Beam:
     """How Beam runs on this machine.
 
@@ -130,6 +145,7 @@ class Config:
         training: How it is trained.
         tuning: How it is tuned.
         evaluation: Metrics, slices and the blessing policy.
+        skew_guard: Limits of the skew guard.
         beam: How Beam runs.
         output: Folder of everything that runs leave behind; ``output/<name>`` if empty.
     """
@@ -143,6 +159,7 @@ class Config:
     network: Network = Field(default_factory=Network)
     training: Training = Field(default_factory=Training)
     tuning: Tuning = Field(default_factory=Tuning)
+    skew_guard: SkewGuard = Field(default_factory=SkewGuard)
     beam: Beam = Field(default_factory=Beam)
     output: str = ""
 

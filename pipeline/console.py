@@ -54,8 +54,11 @@ class RunConsole:
                 self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {folder}")
                 after = f".venv/bin/saved_model_cli show --all --dir {folder}"
             case "not_blessed":
-                self._console.print("[bold red]not blessed[/]: nothing was pushed")
+                self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
                 after = f"change the network or evaluation.thresholds in {settings}, then run again"
+                if summary.error:
+                    self._console.print(Text(summary.error))
+                    after = "look at models/signatures.py, then run again"
             case "anomalies":
                 self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
                 after = f"mend the data, or the schema that {settings} names, then run again"

@@ -14,6 +14,7 @@ NODES = (
     "Transform",
     "Tuner",
     "Trainer",
+    "SkewGuard",
     "LatestBlessedModel",
     "Evaluator",
     "Pusher",

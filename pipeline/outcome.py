@@ -41,6 +41,8 @@ def read_outcome(store: metadata_store.MetadataStore, config: Config, executions
     if model_run := reader.output("Trainer", "model_run"):
         hyperparameters = json.loads((Path(model_run.uri) / HYPERPARAMETERS_FILE).read_text())
         outcome = dataclasses.replace(outcome, hyperparameters=hyperparameters)
+    if guard := reader.output("SkewGuard", "blessing"):
+        outcome = dataclasses.replace(outcome, skew=guard.custom_properties["reason"].string_value or None)
     if evaluation := reader.output("Evaluator", "evaluation"):
         metrics = read_metrics(evaluation.uri)
         blessing = reader.output("Evaluator", "blessing")

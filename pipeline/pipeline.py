@@ -1,5 +1,6 @@
 """The DAG, one builder a stage."""
 
+import dataclasses
 from typing import NamedTuple
 
 from tfx import types
@@ -9,13 +10,14 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
-from tfx.types.standard_artifacts import Model, ModelBlessing
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
+from custom_components.skew_guard.component import SkewGuard
 from models.imports import source_digest
 from models.settings import ModelConfig
 from pipeline.beam import beam_args
@@ -45,12 +47,13 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     transform_node = transform(config, examples, validated)
     tuner = [tune(config, transform_node)] if config.tuning.enabled else []
     trainer = train(config, transform_node, tuner)
+    guard = guard_against_skew(config, examples, transform_node, trainer)
     resolver, evaluator = evaluate(config, examples, validated, trainer)
-    pusher = deploy(config, trainer, evaluator)
+    pusher = deploy(config, trainer, guard, evaluator)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
-        components=[example_gen, *validated.nodes, transform_node, *tuner, trainer, resolver, evaluator, pusher],
+        components=[example_gen, *validated.nodes, transform_node, *tuner, trainer, guard, resolver, evaluator, pusher],
         metadata_connection_config=sqlite_metadata_connection_config(config.metadata_path),
         enable_cache=enable_cache,
         beam_pipeline_args=beam_args(config.beam),
@@ -119,6 +122,27 @@ def train(config: Config, transform_node: Transform, tuner: list[Tuner]) -> Trai
     )
 
 
+def guard_against_skew(
+    config: Config, examples: types.BaseChannel, transform_node: Transform, trainer: Trainer
+) -> SkewGuard:
+    """The proof that the model's signatures answer as training saw it, and that a server can load it."""
+    return SkewGuard(
+        inputs={
+            "examples": examples,
+            "transformed_examples": transform_node.outputs["transformed_examples"],
+            "transform_graph": transform_node.outputs["transform_graph"],
+            "model": trainer.outputs["model"],
+        },
+        settings={
+            **dataclasses.asdict(config.skew_guard),
+            "problem": config.problem.to_config(),
+            "model_name": config.name,
+            "split": EVAL,
+            "code": source_digest("custom_components.skew_guard"),
+        },
+    )
+
+
 def evaluate(
     config: Config, examples: types.BaseChannel, validated: Validated, trainer: Trainer
 ) -> tuple[Resolver, Evaluator]:
@@ -127,6 +151,7 @@ def evaluate(
         strategy_class=LatestOtherBlessedModelStrategy,
         model=types.Channel(type=Model),
         model_blessing=types.Channel(type=ModelBlessing),
+        infra_blessing=types.Channel(type=InfraBlessing),
         candidate=trainer.outputs["model"],
     ).with_id("LatestBlessedModel")
     evaluator = Evaluator(
@@ -140,11 +165,12 @@ def evaluate(
     return resolver, evaluator
 
 
-def deploy(config: Config, trainer: Trainer, evaluator: Evaluator) -> AtomicPusher:
-    """The push of a blessed model to where TensorFlow Serving looks."""
+def deploy(config: Config, trainer: Trainer, guard: SkewGuard, evaluator: Evaluator) -> AtomicPusher:
+    """The push of a model that both blessed, with its warm-up requests, to where TensorFlow Serving looks."""
     folder = pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_dir)
     return AtomicPusher(
         model=trainer.outputs["model"],
+        infra_blessing=guard.outputs["blessing"],
         model_blessing=evaluator.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(filesystem=folder),
     ).with_id("Pusher")

@@ -89,15 +89,21 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         hyperparameters=outcome.hyperparameters,
         pushed=outcome.pushed,
         tflite=None,
-        error=f"{failure.node_id}: {failure}" if failure else None,
+        error=_error(outcome, failure),
         seconds=round(time.monotonic() - request.started, 3),
     )
     return Result(summary, anomalies, failure)
 
 
+def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:
+    if failure:
+        return f"{failure.node_id}: {failure}"
+    return f"SkewGuard: {outcome.skew}" if outcome.skew else None
+
+
 def _status(outcome: Outcome, failure: NodeFailedError | None, anomalies: Sequence[Anomaly]) -> Status:
     if failure:
         return "anomalies" if anomalies else "failed"
-    if outcome.blessed is False:
+    if outcome.blessed is False or outcome.skew:
         return "not_blessed"
     return "pushed" if outcome.pushed else "partial"

@@ -53,6 +53,7 @@ class Outcome:
         metrics: The candidate's metrics on the eval split, over all rows.
         thresholds: The blessing policy, held against the candidate.
         blessed: The Evaluator's decision; ``None`` if it made none.
+        skew: Where serving differs from training, in one line; ``None`` if it does not.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: Those that the candidate was trained with.
         pushed: The pushed version.
@@ -62,6 +63,7 @@ class Outcome:
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     thresholds: Sequence[ThresholdResult] = ()
     blessed: bool | None = None
+    skew: str | None = None
     baseline: str | None = None
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pushed: Pushed | None = None
@@ -84,7 +86,7 @@ class Summary:
         hyperparameters: Those that the candidate was trained with.
         pushed: The pushed version.
         tflite: Always ``None``: there is no TFLite exporter yet.
-        error: Why it failed, in one line.
+        error: Why it failed, or where serving differs from training, in one line.
         seconds: Wall time, imports included.
     """
 

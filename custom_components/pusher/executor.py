@@ -11,7 +11,7 @@ from tfx import types
 from tfx.components.pusher import executor
 from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
-from tfx.utils import io_utils, proto_utils
+from tfx.utils import io_utils, path_utils, proto_utils
 
 STAGING_PREFIX = ".pushing-"
 
@@ -47,6 +47,13 @@ class Executor(executor.Executor):
         pushed = push(Path(model_path), Path(base_directory))
         self._MarkPushed(pushed_model, pushed_destination=str(pushed), pushed_version=pushed.name)
         logging.info("Pushed %s.", pushed)
+
+    def GetModelPath(self, input_dict: dict[str, list[types.Artifact]]) -> str:
+        """Prefers the copy in the infra blessing, which has warm-up requests; TFX takes it only without a model."""
+        blessings = input_dict.get(standard_component_specs.INFRA_BLESSING_KEY)
+        if blessings and blessings[0].get_int_custom_property("has_model"):
+            return path_utils.stamped_model_path(blessings[0].uri)
+        return super().GetModelPath(input_dict)
 
 
 def push(model: Path, base_directory: Path) -> Path:

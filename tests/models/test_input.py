@@ -18,7 +18,7 @@ def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
 
 
 def amounts() -> list[float]:
-    return [float(np.float32(row["amount"])) for row in small_table().rows]  # type: ignore[arg-type]
+    return [float(np.float32(row["amount"])) for row in small_table().rows]
 
 
 def test_without_a_seed_the_rows_come_once_in_the_order_of_the_files() -> None:

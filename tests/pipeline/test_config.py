@@ -236,7 +236,7 @@ def test_bad_override_names_the_option_and_its_key(key: str, text: str, fragment
     [{"training": "{step: 3}"}, {"label.column": "fare"}, {"evaluation.thresholds.0.min": "0.999"}, {"network": "3"}],
 )
 def test_error_that_an_override_brings_is_blamed_on_it(overrides: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match="^--set: "):
+    with pytest.raises(ConfigError, match=r"^--set: "):
         load_config(ROOT / "configs/taxi.yaml", overrides)
 
 

@@ -1,0 +1,1 @@
+"""Proves on every run that what is served is what was trained."""

@@ -1,0 +1,119 @@
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from google.protobuf import json_format
+from tfx.proto import pusher_pb2
+from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
+
+from custom_components.pusher.executor import STAGING_PREFIX, Executor, push
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model/Format-Serving"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"graph")
+    (folder / "assets/vocabulary").write_text("Cash")
+    return folder
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Path:
+    return tmp_path / "serving/taxi"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_version_holds_the_whole_model_and_is_the_time(model: Path, served: Path) -> None:
+    before = int(time.time())
+    version = push(model, served)
+    assert version.parent == served
+    assert before <= int(version.name) <= time.time()
+    assert files_of(version) == files_of(model)
+    assert os.listdir(served) == [version.name]
+
+
+def test_nothing_that_a_server_would_load_is_there_before_the_model_is_whole(
+    model: Path, served: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, seen = os.rename, []
+
+    def watched(source: Path, target: Path) -> None:
+        seen.append(([name for name in os.listdir(served) if name.isdigit()], files_of(source), target.exists()))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
+    push(model, served)
+    assert seen == [([], files_of(model), False)]
+
+
+def test_a_push_that_fails_leaves_nothing_behind(model: Path, served: Path) -> None:
+    (model / "zz").symlink_to(model / "no such file")
+    with pytest.raises(OSError, match="zz"):
+        push(model, served)
+    assert os.listdir(served) == []
+
+
+def test_a_failed_push_leaves_earlier_versions_alone(model: Path, served: Path) -> None:
+    earlier = push(model, served)
+    (model / "zz").symlink_to(model / "no such file")
+    with pytest.raises(OSError, match="zz"):
+        push(model, served)
+    assert os.listdir(served) == [earlier.name]
+
+
+def test_what_a_killed_push_left_is_removed(model: Path, served: Path) -> None:
+    half = served / f"{STAGING_PREFIX}1700000000"
+    half.mkdir(parents=True)
+    (half / "saved_model.pb").touch()
+    version = push(model, served)
+    assert os.listdir(served) == [version.name]
+
+
+def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path, served: Path) -> None:
+    versions = [int(push(model, served).name) for _ in range(3)]
+    assert versions == sorted(set(versions))
+    future = int(time.time()) + 10**6
+    (served / str(future)).mkdir()
+    (served / "notes").mkdir()
+    assert int(push(model, served).name) == future + 1
+
+
+def pushed_by_the_node(model: Path, served: Path, blessed: int) -> PushedModel:
+    inputs = {"model": [Model()], "model_blessing": [ModelBlessing()]}
+    inputs["model"][0].uri = str(model.parent)
+    inputs["model_blessing"][0].set_int_custom_property("blessed", blessed)
+    pushed = PushedModel()
+    pushed.uri = str(model.parent.parent / "pushed")
+    destination = pusher_pb2.PushDestination()
+    destination.filesystem.base_directory = str(served)
+    properties = {"push_destination": json_format.MessageToJson(destination)}
+    Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
+    return pushed
+
+
+def test_a_blessed_model_is_pushed_and_its_place_recorded(model: Path, served: Path) -> None:
+    pushed = pushed_by_the_node(model, served, blessed=1)
+    (version,) = served.iterdir()
+    assert files_of(version) == files_of(model) == files_of(Path(pushed.uri))
+    assert pushed.get_int_custom_property("pushed") == 1
+    assert pushed.get_string_custom_property("pushed_destination") == str(version)
+    assert pushed.get_string_custom_property("pushed_version") == version.name
+
+
+def test_a_model_that_is_not_blessed_is_not_pushed(model: Path, served: Path) -> None:
+    pushed = pushed_by_the_node(model, served, blessed=0)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not served.exists()
+
+
+def test_the_pushed_version_does_not_depend_on_the_model_it_was_copied_from(model: Path, served: Path) -> None:
+    expected = files_of(model)
+    version = push(model, served)
+    shutil.rmtree(model)
+    assert files_of(version) == expected
