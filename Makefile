@@ -36,9 +36,9 @@ format:  ## rewrite the code in the project's style
 
 lock:  ## choose newer versions and pin them, with hashes, in requirements.lock
 	$(INSTALL)
-	@.venv/bin/uv pip compile pyproject.toml --group dev --group setup --upgrade --quiet --generate-hashes \
+	@UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile pyproject.toml --group dev --group setup --upgrade --quiet --generate-hashes \
 	  --no-annotate --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_40 -o requirements.lock
-	@echo ziglang | .venv/bin/uv pip compile - --upgrade --quiet --generate-hashes --no-annotate --no-header \
+	@echo ziglang | UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile - --upgrade --quiet --generate-hashes --no-annotate --no-header \
 	  --python-version 3.11 --python-platform x86_64-manylinux_2_40 -o scripts/compiler.lock
 
 doctor:  ## say what is fine on this machine and what is not

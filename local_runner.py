@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import sys
 import time
 import traceback
@@ -13,6 +14,8 @@ import click
 from pipeline.nodes import NODES
 
 STARTED = time.monotonic()
+# keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
+os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
 OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
 INTERRUPTED = 130
 EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
@@ -90,11 +93,12 @@ def run(options: Options) -> int:
 def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
-    from pipeline.run_folder import RunFolder, interrupted_runs
+    from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
     from pipeline.summary import refused
 
-    interrupted = interrupted_runs(Path(config.output))
-    folder = RunFolder(Path(config.output))
+    output = Path(config.output)
+    interrupted = interrupted_runs(output)
+    folder = RunFolder(output)
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
@@ -107,11 +111,13 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
                 to_node=options.to_node,
                 enable_cache=not options.no_cache,
                 interrupted=interrupted,
+                base_run_id=last_complete_run(output),
                 started=STARTED,
             )
             result = session.run(config, schema, request, console)
             summary, exception = result.summary, result.exception
             code = EXIT_CODES[summary.status]
+            folder.write_summary(summary)
             console.end(summary, result.anomalies, folder.log, options.config)
         except KeyboardInterrupt:
             console.error("interrupted; the same command goes on from here")
@@ -120,8 +126,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             traceback.print_exc()  # to the log
             summary, exception = refused(config.name, str(error), folder.run_id), error
             code = REFUSED if isinstance(error, ConfigError) else FAILED
+            folder.write_summary(summary)
             console.error(f"{error}" if code == REFUSED else f"{error!r}; the full log: {folder.log}")
-        folder.write_summary(summary)
         if options.verbose and exception:
             traceback.print_exception(exception, file=err)
         if options.as_json:

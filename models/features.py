@@ -13,6 +13,8 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
+WIDEST_RANGE = 100_000
+
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["dense", "bucketed", "integer", "vocabulary", "hashed", "cyclical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -57,6 +59,8 @@ class Integer:
     def __post_init__(self) -> None:
         if self.min >= self.max:
             raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
+        if self.max - self.min >= WIDEST_RANGE:
+            raise ValueError(f"the range has more than {WIDEST_RANGE:,} values; use 'hashed' or 'bucketed' for it")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -7,6 +7,9 @@ import tensorflow_transform as tft
 
 from models.features import Problem, transformed_name
 
+SHUFFLED_RECORDS = 100_000
+MOST_BYTES_IN_MEMORY = 64 << 20  # compressed
+
 
 def input_fn(
     file_patterns: Sequence[str],
@@ -42,7 +45,8 @@ def input_fn(
         raise ValueError(f"found no transformed examples at {list(file_patterns)}; expected TFRecord files")
     records = tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
     if shuffle_seed is not None:
-        records = records.cache().shuffle(100_000, seed=shuffle_seed).repeat()
+        small = sum(tf.io.gfile.stat(path).length for path in files) <= MOST_BYTES_IN_MEMORY
+        records = (records.cache() if small else records).shuffle(SHUFFLED_RECORDS, seed=shuffle_seed).repeat()
     return records.batch(batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
 
 
@@ -55,20 +59,20 @@ def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, p
         problem: Names the label.
 
     Raises:
-        ValueError: All rows have the same class.
+        ValueError: All rows have the same label, or there are none.
     """
-    if problem.task == "regression":
-        return
     first, rows = None, 0
     for _, labels in input_fn(files, transform_output, problem, batch_size=1024):
-        first = int(labels[0, 0]) if first is None else first
+        first = labels[0, 0].numpy() if first is None else first
         if bool(tf.reduce_any(labels != first)):
             return
         rows += len(labels)
-    found = f"'{problem.class_names[first]}' in all of the {rows:,} training rows" if first is not None else "empty"
+    if first is None:
+        raise ValueError("the training split has no rows; expected some, so look at data.splits and at the table")
+    value = problem.class_names[int(first)] if problem.class_names else first
     raise ValueError(
-        f"label '{problem.label.name}' is {found}; a {problem.task} task needs at least two classes, so look at the "
-        f"column '{problem.label.column}'"
+        f"label '{problem.label.name}' is '{value}' in all of the {rows:,} training rows; a {problem.task} task needs "
+        f"at least two values, so look at the column '{problem.label.column}'"
     )
 
 

@@ -143,9 +143,12 @@ def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
 
 
 def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
-    angle = _numbers(values) * (2 * math.pi / spec.period)
-    circle = tf.concat([_precisely(tf.sin, angle), _precisely(tf.cos, angle)], axis=1)
-    return tf.where(tf.math.is_finite(angle), circle, tf.zeros_like(circle))
+    # The remainder is taken before anything is rounded: seconds since 1970 have no room in a float32.
+    present = is_present(values)
+    known = tf.cast(tf.where(present, values, tf.zeros_like(values)), tf.float64)
+    angle = tf.math.floormod(known, tf.constant(spec.period, tf.float64)) * (2 * math.pi / spec.period)
+    circle = tf.cast(tf.concat([tf.sin(angle), tf.cos(angle)], axis=1), tf.float32)
+    return tf.where(present, circle, tf.zeros_like(circle))
 
 
 def _numbers(values: tf.Tensor) -> tf.Tensor:

@@ -87,11 +87,27 @@ class Range:
         interval = self.min is not None and self.max is not None
         if interval == (self.values is not None):
             raise ValueError("give either 'min' and 'max', or 'values'")
+        if self.values is not None and len({self._type_of(value) for value in self.values}) > 1:
+            raise ValueError(f"'values' must be of one type; found {list(self.values)}")
         if self.min is not None and self.max is not None:
             if self.min >= self.max:
                 raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
             if self.sampling == "log" and self.min <= 0:
                 raise ValueError(f"'min' must be above 0 for log sampling; found {self.min}")
+
+    @staticmethod
+    def _type_of(value: Scalar) -> str:
+        if isinstance(value, bool | str):
+            return type(value).__name__
+        return "number"
+
+    @property
+    def choices(self) -> list[Scalar]:
+        """The choices; numbers are floats if one of them is."""
+        values = list(self.values or ())
+        if any(isinstance(value, float) for value in values):
+            return [float(value) for value in values]
+        return values
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -1,6 +1,7 @@
 """``run_fn``: what the Trainer runs."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from models.signatures import export
 
 HISTORY_FILE = "history.csv"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
+
+
+class DivergedError(ValueError):
+    """Training ran into numbers that are none."""
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -90,23 +95,23 @@ def fit(
         validation loss.
 
     Raises:
-        ValueError: The loss is not a number.
+        DivergedError: The training or the validation loss is not a number.
     """
     training = config.training
     train_files, validation_files = files
-    every = min(training.evaluate_every, steps)
+    evaluations = math.ceil(steps / training.evaluate_every)
     stop = keras.callbacks.EarlyStopping("val_loss", patience=training.patience, restore_best_weights=True)
     history = model.fit(
         input_fn(train_files, transform_output, config.problem, training.batch_size, training.seed),
         validation_data=input_fn(validation_files, transform_output, config.problem, 1024),
-        steps_per_epoch=every,
-        epochs=max(1, steps // every),
+        steps_per_epoch=math.ceil(steps / evaluations),
+        epochs=evaluations,
         callbacks=[keras.callbacks.TerminateOnNaN(), stop, *callbacks],
         verbose=2,
     ).history
-    if history["loss"][-1] != history["loss"][-1]:
-        raise ValueError(
-            "the training loss is not a number; lower network.hyperparameters.learning_rate, or look for extreme "
+    if not (math.isfinite(history["loss"][-1]) and math.isfinite(min(history["val_loss"], default=0.0))):
+        raise DivergedError(
+            "the loss is not a number; lower network.hyperparameters.learning_rate, or look for extreme "
             "values in the dense features"
         )
     logging.info("Best validation loss %.5f after %d evaluations.", stop.best, len(history["loss"]))

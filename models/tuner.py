@@ -10,7 +10,7 @@ from tfx.components.tuner.component import TunerFnResult
 
 from models.input import check_label
 from models.settings import ModelConfig, Range
-from models.trainer import build, fit
+from models.trainer import DivergedError, build, fit
 
 OBJECTIVE = keras_tuner.Objective("val_loss", "min")
 
@@ -29,7 +29,8 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
     def run_trial(self, trial: keras_tuner.engine.trial.Trial, files: tuple[list[str], list[str]]) -> dict[str, float]:
         """Trains with the trial's hyperparameters; returns the lowest validation loss.
 
-        A failure ends the search: the next trial would meet the same code and data.
+        A trial that diverges counts as failed and the search goes on; any other error ends it, since the next trial
+        would meet the same code and data.
         """
         assert self._config.tuning is not None
         hyperparameters = {**self._config.network.hyperparameters, **trial.hyperparameters.values}
@@ -37,6 +38,8 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
             model = build(self._config, hyperparameters, self._transform_output)
             steps = self._config.tuning.steps
             history = fit(model, self._config, files, self._transform_output, steps, callbacks=[])
+        except DivergedError as error:
+            raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             raise keras_tuner.errors.FatalError(str(error)) from error
         finally:
@@ -86,7 +89,7 @@ def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:
     space = keras_tuner.HyperParameters()
     for name, choice in search.items():
         if choice.values is not None:
-            space.Choice(name, list(choice.values))
+            space.Choice(name, choice.choices)
         elif isinstance(choice.min, int) and isinstance(choice.max, int):
             space.Int(name, choice.min, choice.max, sampling=choice.sampling)
         else:

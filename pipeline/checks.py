@@ -74,13 +74,17 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
             raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
     for kind, column in config.features:
         _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
+    _check_label(config, schema, settings)
     _check_classes(config, schema, settings)
     for index, threshold in enumerate(config.evaluation.thresholds):
         for column, value in threshold.slice.items():
+            key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
             domain = _string_domain(schema, column)
             if domain and str(value) not in domain:
-                key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
                 raise ConfigError(unknown_name(key, "value", str(value), domain))
+            limits = next(feature.int_domain for feature in schema.feature if feature.name == column)
+            if limits.max and isinstance(value, int) and not limits.min <= value <= limits.max:
+                raise ConfigError(f"{key}: found {value}; the schema allows {limits.min} to {limits.max}")
 
 
 def check_network(config: Config, settings: Path) -> None:
@@ -93,7 +97,7 @@ def check_network(config: Config, settings: Path) -> None:
     key = f"{settings}: network.function"
     try:
         spec = importlib.util.find_spec(module) if module else None
-    except ImportError:
+    except (ImportError, ValueError):
         spec = None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(
@@ -116,7 +120,13 @@ def check_data(config: Config) -> None:
             or text that is not UTF-8; one line with the file and, where there is one, the row.
     """
     folder = Path(config.data.path)
-    if not folder.is_dir():
+    try:
+        is_dir = folder.is_dir()
+    except OSError as error:
+        raise DataError(
+            f"{folder}: {error.strerror}; expected a folder that can be read (data.path or --data)"
+        ) from error
+    if not is_dir:
         what = "a file" if folder.exists() else "nothing"
         raise DataError(
             f"{folder}: found {what}; expected a folder of {config.data.pattern} files (data.path or --data)"
@@ -166,6 +176,29 @@ def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType")
     if found not in TYPES[kind]:
         names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
         raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
+
+
+def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """A missing answer would be learnt as one: the schema has to stop it, and to give the column a fitting type."""
+    label = config.label
+    numeric = bool(label.above) or config.task == "regression"
+    allowed = (INT, FLOAT) if numeric else (INT, BYTES) if label.classes else (INT,)
+    features = {feature.name: feature for feature in schema.feature}
+    for key, column in zip(("label.column", "label.above.of"), label.columns, strict=False):
+        feature = features[column]
+        if feature.type not in allowed:
+            names = " or ".join(schema_pb2.FeatureType.Name(each) for each in allowed)
+            found = schema_pb2.FeatureType.Name(feature.type)
+            raise ConfigError(f"{settings}: {key}: the schema has type {found} for '{column}'; expected {names}")
+        if feature.presence.min_fraction < 1:
+            raise ConfigError(
+                f"{settings}: {key}: the schema lets '{column}' be missing; expected presence {{ min_fraction: 1.0 }} "
+                "there, since a missing answer cannot be learnt from"
+            )
+        if feature.type == FLOAT and not feature.float_domain.disallow_nan:
+            raise ConfigError(
+                f"{settings}: {key}: the schema lets '{column}' be NaN; expected float_domain {{ disallow_nan: true }}"
+            )
 
 
 def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.config_checks import check_evaluation, check_hyperparameters
 from pipeline.config_errors import ConfigError, describe
 from pipeline.config_yaml import override, read_yaml
 
+GLOB_CHARACTERS = "*?[]{}"  # TFX takes paths for patterns
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
@@ -231,6 +232,9 @@ def load_config(
         schema=os.path.abspath(ROOT / config.data.schema),
     )
     folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
+    for option, place in (("--data", table.path), ("--output", folder)):
+        if found := sorted(set(place) & set(GLOB_CHARACTERS)):
+            raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
     return dataclasses.replace(config, data=table, output=folder)
 
 

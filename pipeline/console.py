@@ -20,11 +20,18 @@ NAME_WIDTH = 20
 HEADLINE_METRICS = 4
 
 
+class _QuietConsole(Console):
+    """A console that loses its reader (``| head``) goes quiet; rich would end the process, and the run with it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class RunConsole:
     """Prints a live line a node, and how the run ended; plain lines where the output is no terminal."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._console = Console(file=file, highlight=False, soft_wrap=True, emoji=False)
+        self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)
         self._live: Progress | None = None
 
     def begin(self, problem: str, run_id: str, log: Path) -> None:
@@ -93,7 +100,9 @@ class RunConsole:
 
     def _print_thresholds(self, summary: Summary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
-        title = f"Thresholds, against version {summary.baseline}" if summary.baseline else "Thresholds, first model"
+        compared = any(each.kind == "change" and each.value is not None for each in summary.thresholds)
+        baseline = f"version {summary.baseline}" if summary.baseline else "a model that was never pushed"
+        title = f"Thresholds, against {baseline}" if compared else "Thresholds, no model to compare with"
         self._print_rows(title, ("metric", "slice", "bound", "value", ""), rows)
 
     def _print_anomalies(self, anomalies: Sequence[Anomaly]) -> None:

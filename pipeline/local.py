@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
@@ -39,7 +39,22 @@ class LocalRunner:
         executions: Execution in ML Metadata of each node that ran or was cached.
     """
 
-    def __init__(self, pipeline: Pipeline, run_id: str, listener: Listener) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        run_id: str,
+        listener: Listener,
+        may_cache: Callable[[str, Mapping[str, int]], bool] = lambda _node_id, _executions: True,
+    ) -> None:
+        """Prepares a run.
+
+        Args:
+            pipeline: The pipeline.
+            run_id: Name of the run.
+            listener: Told of each node.
+            may_cache: Asked before each node, with the executions so far, whether it may be answered from the cache.
+        """
+        self._may_cache = may_cache
         self.nodes: list[Node] = []
         self.executions: dict[str, int] = {}
         self._listener = listener
@@ -51,12 +66,13 @@ class LocalRunner:
         connection = self._deployment.metadata_connection_config
         self._connection = getattr(connection, connection.WhichOneof("connection_config"))
 
-    def run(self, from_node: str | None = None, to_node: str | None = None) -> None:
+    def run(self, from_node: str | None = None, to_node: str | None = None, base_run_id: str | None = None) -> None:
         """Runs the nodes.
 
         Args:
             from_node: Run this one and those behind it, on the last run's artifacts.
             to_node: Run no node that this one does not need.
+            base_run_id: The run whose artifacts stand in for the nodes that are left out.
 
         Raises:
             NodeFailedError: A node failed; those behind it are skipped.
@@ -71,8 +87,13 @@ class LocalRunner:
                 self._pipeline,
                 from_nodes=self._with_resolvers(from_node) if from_node else None,
                 to_nodes=[to_node] if to_node else None,
+                snapshot_settings=_snapshot_settings(base_run_id),
             )
         nodes = [node.pipeline_node for node in self._pipeline.nodes]
+        if all(node.execution_options.HasField("skip") for node in nodes):
+            raise ConfigError(
+                f"--from {from_node} --to {to_node}: no node lies between them; swap them or leave one out"
+            )
         for index, node in enumerate(nodes):
             if node.execution_options.HasField("skip"):
                 self._finish(Node(node.node_info.id, "skipped"))
@@ -101,6 +122,8 @@ class LocalRunner:
         self._listener.node_started(node_id)
         logging.info("Node %s starts.", node_id)
         start = time.monotonic()
+        if not self._may_cache(node_id, self.executions):
+            node.execution_options.caching_options.enable_cache = False
         if node.execution_options.run.perform_snapshot:
             self._snapshot()
         try:
@@ -138,7 +161,7 @@ class LocalRunner:
             if execution.last_known_state == metadata_store_pb2.Execution.CACHED:
                 return "cached"
             if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
-                raise RuntimeError("its inputs could not be resolved; call again with --verbose")
+                raise RuntimeError("its inputs could not be resolved; the log says which")
             if node.node_info.type.name == RESOLVER_TYPE and _repeats(handle, execution):
                 return "cached"
         return "ran"
@@ -147,6 +170,15 @@ class LocalRunner:
         logging.info("Node %s %s after %.2f s.", node.id, node.state, node.seconds)
         self.nodes.append(node)
         self._listener.node_finished(node)
+
+
+def _snapshot_settings(base_run_id: str | None) -> pipeline_pb2.SnapshotSettings:
+    settings = pipeline_pb2.SnapshotSettings()
+    if base_run_id:
+        settings.base_pipeline_run_strategy.base_run_id = base_run_id
+    else:
+        settings.latest_pipeline_run_strategy.SetInParent()
+    return settings
 
 
 def reason(error: BaseException) -> str:
@@ -160,8 +192,9 @@ def reason(error: BaseException) -> str:
 
 def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
     """Whether a resolver found again what it found the time before. It has no executor, so it is never cached."""
-    same_type = handle.store.get_executions_by_type(execution.type)
-    earlier = [each.id for each in same_type if each.id < execution.id]
+    contexts = handle.store.get_contexts_by_execution(execution.id)
+    node = next(context for context in contexts if context.type == "node")
+    earlier = [each.id for each in handle.store.get_executions_by_context(node.id) if each.id < execution.id]
     return bool(earlier) and _output_ids(handle, execution.id) == _output_ids(handle, max(earlier))
 
 

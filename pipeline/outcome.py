@@ -24,6 +24,7 @@ Artifact: TypeAlias = metadata_store_pb2.Artifact
 # (metric, slice, whether it is the difference from the baseline) -> value
 Metrics = dict[tuple[str, str, bool], float]
 OVERALL = "overall"
+FINISHED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
 def read_outcome(store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]) -> Outcome:
@@ -56,6 +57,24 @@ def read_outcome(store: metadata_store.MetadataStore, config: Config, executions
     if (push := reader.output("Pusher", "pushed_model")) and push.custom_properties["pushed"].int_value:
         outcome = dataclasses.replace(outcome, pushed=_pushed(push))
     return outcome
+
+
+def executions_of(store: metadata_store.MetadataStore, run_id: str) -> dict[str, int]:
+    """The newest execution of each node in a run, those that a partial run took over from an earlier one included."""
+    context = store.get_context_by_type_and_name("pipeline_run", run_id)
+    executions: dict[str, int] = {}
+    for execution in store.get_executions_by_context(context.id) if context else ():
+        if execution.last_known_state in FINISHED:
+            contexts = store.get_contexts_by_execution(execution.id)
+            node = next(each.name for each in contexts if each.type == "node").partition(".")[2]
+            executions[node] = max(execution.id, executions.get(node, 0))
+    return executions
+
+
+def output_id(store: metadata_store.MetadataStore, execution: int, key: str) -> int:
+    """Id of the artifact that an execution gave under ``key``; -1 if it gave none."""
+    artifact = _artifact(store, execution, key, (Event.OUTPUT,))
+    return artifact.id if artifact else -1
 
 
 def read_metrics(evaluation_uri: str) -> Metrics:

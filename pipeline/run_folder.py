@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import fcntl
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.config_errors import ConfigError
-from pipeline.summary import Summary
+from pipeline.summary import Status, Summary
 
 LOG, SUMMARY, LATEST = "log", "summary.json", "latest"
+COMPLETE: tuple[Status, ...] = ("pushed", "not_blessed", "partial")
 
 
 @contextlib.contextmanager
@@ -97,6 +99,14 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
             for number, original in enumerate(kept, start=1):
                 os.dup2(original, number)
                 os.close(original)
+
+
+def last_complete_run(output: Path) -> str | None:
+    """Id of the newest run that no node failed in, or ``None``."""
+    for path in sorted((output / "runs").glob(f"*/{SUMMARY}"), reverse=True):
+        if path.parent.name != LATEST and json.loads(path.read_text(encoding="utf-8"))["status"] in COMPLETE:
+            return path.parent.name
+    return None
 
 
 def interrupted_runs(output: Path) -> list[str]:

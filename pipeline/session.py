@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -13,10 +13,13 @@ from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from pipeline.config import Config
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.nodes import Listener, Node
-from pipeline.outcome import read_outcome
+from pipeline.outcome import executions_of, output_id, read_outcome
 from pipeline.pipeline import create_pipeline
 from pipeline.recovery import close_interrupted
+from pipeline.served import is_served
 from pipeline.summary import Outcome, Status, Summary
+
+PUSHER = "Pusher"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Request:
         to_node: Run no node that this one does not need.
         enable_cache: Whether unchanged nodes are answered from ML Metadata.
         interrupted: Earlier runs that were killed.
+        base_run_id: The run that ``from_node`` goes on from.
         started: ``time.monotonic()`` at the start of the command.
     """
 
@@ -37,6 +41,7 @@ class Request:
     to_node: str | None
     enable_cache: bool
     interrupted: Sequence[str]
+    base_run_id: str | None
     started: float
 
 
@@ -65,16 +70,25 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
     """
     logging.set_verbosity(logging.INFO)
     pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache)
-    runner = LocalRunner(pipeline, request.run_id, listener)
+
+    def may_cache(node_id: str, executions: Mapping[str, int]) -> bool:
+        if node_id != PUSHER or "Trainer" not in executions:
+            return True
+        with runner.store() as handle:
+            return is_served(
+                handle.store, Path(config.serving_dir), output_id(handle.store, executions["Trainer"], "model")
+            )
+
+    runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
     with runner.store() as handle:
         close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
     failure = None
     try:
-        runner.run(request.from_node, request.to_node)
+        runner.run(request.from_node, request.to_node, request.base_run_id)
     except NodeFailedError as error:
         failure = error
     with runner.store() as handle:
-        outcome = read_outcome(handle.store, config, runner.executions)
+        outcome = read_outcome(handle.store, config, executions_of(handle.store, request.run_id))
     cause = failure.__cause__ if failure else None
     anomalies = cause.anomalies if isinstance(cause, DataAnomaliesError) else ()
     summary = Summary(

@@ -12,6 +12,7 @@ MEMORY_GB, DISK_GB = 4, 8
 
 
 def main() -> int:
+    setup_env.leave_environment()
     checks = [check_python(), check_system(), check_memory(), check_disk(), *check_environment()]
     for fine, text in checks:
         print(f"{'ok  ' if fine else 'BAD '} {text}")

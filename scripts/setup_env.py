@@ -45,6 +45,7 @@ class SetupError(Exception):
 
 
 def main() -> int:
+    leave_environment()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--force", action="store_true", help="reinstall even if nothing changed")
     arguments = parser.parse_args()
@@ -68,6 +69,13 @@ def main() -> int:
         )
         return 1
     return 0
+
+
+def leave_environment() -> None:
+    """Starts again under the system's Python, if this is the environment's: it has another C library."""
+    if sys.prefix != sys.base_prefix:
+        python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - no shell is wanted
 
 
 @contextlib.contextmanager
@@ -171,15 +179,16 @@ def compiler() -> "dict[str, str]":
     """Environment that names a C++ compiler; pyfarmhash, which TFDV imports, has to be compiled."""
     if shutil.which("g++") or "CXX" in os.environ:
         return {}
+    if " " in str(ROOT):
+        raise SetupError(f"found no g++, and the one fetched instead cannot stand in a folder with a space: {ROOT}")
+    step("no g++ here: fetching a C++ compiler into .cache (100 MB)")
     folder = CACHE / "compiler"
+    install = [VENV / "bin/uv", "pip", "install", "--quiet", "--require-hashes", "--target", folder]
+    run([*install, "--python", VENV / "bin/python", "--requirement", COMPILER_LOCK], uv_environment())
     wrapper = folder / "c++"
-    if not wrapper.is_file():
-        step("no g++ here: fetching a C++ compiler into .cache (100 MB)")
-        install = [VENV / "bin/uv", "pip", "install", "--quiet", "--require-hashes", "--target", folder]
-        run([*install, "--python", VENV / "bin/python", "--requirement", COMPILER_LOCK], uv_environment())
-        write_atomically(wrapper, f'#!/bin/sh\nexec "{folder}/ziglang/zig" c++ "$@"\n')
-        wrapper.chmod(0o755)
-    return {"CC": str(wrapper), "CXX": str(wrapper)}
+    wrapper.write_text(f'#!/bin/sh\nexec "{folder}/ziglang/zig" c++ "$@"\n')
+    wrapper.chmod(0o755)
+    return {"CC": str(wrapper), "CXX": str(wrapper), "ZIG_GLOBAL_CACHE_DIR": str(CACHE / "zig")}
 
 
 def lock_entry(name: str) -> str:

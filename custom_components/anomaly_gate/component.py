@@ -5,9 +5,10 @@ from typing import ClassVar
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
-from tfx.types.component_spec import ChannelParameter, ComponentSpec
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from custom_components.anomaly_gate.executor import Executor
+from models.imports import source_digest
 
 
 class DataBlessing(types.artifact.Artifact):
@@ -19,7 +20,7 @@ class DataBlessing(types.artifact.Artifact):
 class AnomalyGateSpec(ComponentSpec):
     """Inputs and outputs of :class:`AnomalyGate`."""
 
-    PARAMETERS: ClassVar[dict[str, object]] = {}
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {"code": ExecutionParameter(type=str)}
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
         "schema": ChannelParameter(type=standard_artifacts.Schema),
@@ -44,4 +45,6 @@ class AnomalyGate(base_component.BaseComponent):
             schema: The ``Schema`` that the examples were held against.
         """
         blessing = types.Channel(type=DataBlessing)
-        super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing))
+        # Part of the cache key, so that a changed gate looks again.
+        code = source_digest(Executor.__module__)
+        super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing, code=code))

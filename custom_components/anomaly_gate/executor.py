@@ -77,10 +77,14 @@ def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> st
     presence = feature.presence.min_fraction
     words.append(f"present in at least {presence:.0%} of the rows" if presence else "may be missing")
     domains: Mapping[str, schema_pb2.StringDomain] = {domain.name: domain for domain in schema.string_domain}
+    values = list(feature.string_domain.value)
     if feature.HasField("domain") and feature.domain in domains:
-        values = domains[feature.domain].value
+        values = list(domains[feature.domain].value)
+    if values:
         more = f" and {len(values) - MOST_VALUES_SHOWN} more" if len(values) > MOST_VALUES_SHOWN else ""
         words.append(f"one of {', '.join(values[:MOST_VALUES_SHOWN])}{more}")
+    if feature.HasField("bool_domain"):
+        words.append(f"{feature.bool_domain.true_value or 1} or {feature.bool_domain.false_value or 0}")
     for kind in ("int_domain", "float_domain"):
         if feature.HasField(kind):
             domain = getattr(feature, kind)

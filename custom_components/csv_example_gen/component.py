@@ -8,6 +8,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import example_gen_pb2
 
 from custom_components.csv_example_gen.executor import Executor
+from models.imports import source_digest
 
 
 class SeededCsvExampleGen(component.FileBasedExampleGen):
@@ -29,7 +30,7 @@ class SeededCsvExampleGen(component.FileBasedExampleGen):
         """
         hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
         options = struct_pb2.Struct()
-        options.update({"seed": seed, "key": key})
+        options.update({"seed": seed, "key": key, "code": source_digest(Executor.__module__)})
         custom_config = example_gen_pb2.CustomConfig()
         custom_config.custom_config.Pack(options)
         super().__init__(

@@ -1,10 +1,12 @@
 """Is the graph inside a model Transform's own?"""
 
+import collections
 import functools
 import hashlib
 from pathlib import Path
 
-from tensorflow.core.framework import function_pb2
+import tensorflow as tf
+from tensorflow.core.framework import function_pb2, tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from custom_components.skew_guard.report import Skew, SkewError
@@ -25,10 +27,15 @@ class Functions:
 
     def called_by(self, signature: str) -> list[str]:
         """Functions that a signature's wrapper calls itself."""
-        outputs = self._graph.signature_def[signature].outputs.values()
-        nodes = {output.name.partition(":")[0] for output in outputs}
-        wrappers = [node.attr["f"].func.name for node in self._graph.graph_def.node if node.name in nodes]
-        return [callee for wrapper in wrappers for callee in _callees(self._functions[wrapper])]
+        return _callees(self._functions[self._wrapper(signature)])
+
+    def constants(self, signature: str) -> collections.Counter[str]:
+        """Digests of the constants that a signature is bound to: what Transform's analyzers found is among them."""
+        objects = self._graph.object_graph_def
+        nodes = {node.name: node for node in self._graph.graph_def.node}
+        bound = [objects.nodes[index] for index in objects.concrete_functions[self._wrapper(signature)].bound_inputs]
+        names = [each.constant.operation for each in bound if each.WhichOneof("kind") == "constant"]
+        return collections.Counter(_tensor_digest(nodes[name].attr["value"].tensor) for name in names)
 
     def reached_by(self, signature: str) -> set[str]:
         """All functions that a signature calls, directly or not."""
@@ -40,6 +47,10 @@ class Functions:
                 reached.add(name)
                 waiting += _callees(self._functions[name])
         return reached
+
+    def _wrapper(self, signature: str) -> str:
+        output = next(iter(self._graph.signature_def[signature].outputs.values())).name.partition(":")[0]
+        return next(node.attr["f"].func.name for node in self._graph.graph_def.node if node.name == output)
 
     @functools.cache  # noqa: B019 - as short-lived as the guard
     def digest(self, name: str) -> str:
@@ -55,27 +66,30 @@ class Functions:
 
 
 def check_graph(transform_dir: Path, model_dir: Path) -> str:
-    """Checks that every signature of a model runs the function that Transform saved, node for node.
+    """Checks that every signature of a model runs the function that Transform saved, with the constants it found.
 
     Args:
         transform_dir: Transform's SavedModel (``transform_fn``).
         model_dir: The exported SavedModel.
 
     Returns:
-        Digest of the function.
+        Digest of the function and its constants.
 
     Raises:
         SkewError: A signature does not run it.
     """
     transform, model = Functions(transform_dir), Functions(model_dir)
     [function] = transform.called_by(TRANSFORM_SIGNATURE)
-    expected = transform.digest(function)
+    expected, constants = transform.digest(function), transform.constants(TRANSFORM_SIGNATURE)
     for signature in model.signatures:
         reached = {model.digest(name) for name in model.reached_by(signature)}
         if expected not in reached:
             shown = f"Transform's function {expected[:DIGITS_SHOWN]}"
             raise SkewError(Skew("graph", signature, expected=shown, found="a graph without it"))
-    return expected
+        if missing := constants - model.constants(signature):
+            shown = f"{constants.total()} constants that Transform found in its data"
+            raise SkewError(Skew("graph", signature, expected=shown, found=f"others for {missing.total()} of them"))
+    return hashlib.sha256("".join([expected, *sorted(constants.elements())]).encode()).hexdigest()
 
 
 def check_vocabularies(transform_dir: Path, model_dir: Path) -> dict[str, str]:
@@ -98,6 +112,11 @@ def check_vocabularies(transform_dir: Path, model_dir: Path) -> dict[str, str]:
 def _callees(function: function_pb2.FunctionDef) -> list[str]:
     values = [value for node in function.node_def for value in node.attr.values()]
     return [value.func.name for value in values if value.HasField("func") and value.func.name]
+
+
+def _tensor_digest(tensor: tensor_pb2.TensorProto) -> str:
+    array = tf.make_ndarray(tensor)
+    return hashlib.sha256(f"{array.dtype}{array.shape}{array.tolist()}".encode()).hexdigest()
 
 
 def _digests(folder: Path) -> dict[str, str]:

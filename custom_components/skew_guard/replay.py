@@ -53,19 +53,34 @@ class Replay:
         rows: dict[bytes, int] = {}
         seen = 0
         for batch in _records(raw_files).take(most_examples).batch(BATCH).as_numpy_iterator():
-            expected = self._replay(list(batch), seen)
+            expected = self.compare(list(batch), seen)
             rows.update({row: seen + index for index, row in enumerate(_row_keys(expected))})
             seen += len(batch)
         self._check_materialized(rows, transformed_files)
         return Report(examples=seen, compared=dict(self._compared), largest_difference=self._largest)
+
+    def raw_types(self) -> dict[str, tf.DType]:
+        """Dtype by raw column."""
+        return {name: feature.dtype for name, feature in self._raw_spec.items()}
 
     def raw_columns(self, examples: Sequence[bytes]) -> dict[str, tf.Tensor]:
         """Raw features as ``serve_raw`` takes them: a dense tensor a column, [N, 1], with placeholders."""
         spec = {name: self._raw_spec[name] for name in self._problem.features.columns}
         return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
 
-    def _replay(self, examples: list[bytes], offset: int) -> Arrays:
-        """Compares one batch; returns the training side's transformed values, the label's among them."""
+    def compare(self, examples: list[bytes], offset: int = 0) -> Arrays:
+        """Replays one batch of raw examples through every signature.
+
+        Args:
+            examples: Serialized ``tf.Example``.
+            offset: Index of the first one in its split.
+
+        Returns:
+            The training side's transformed values, the label's among them.
+
+        Raises:
+            SkewError: At the first difference.
+        """
         parsed = tf.io.parse_example(examples, self._raw_spec)
         expected = {name: value.numpy() for name, value in self._transform(parsed).items()}
         serialized = tf.constant(examples)

@@ -118,6 +118,18 @@ def test_a_warning_is_let_through_and_counted(tmp_path: Path) -> None:
     assert gate(tmp_path, {"train": found}).get_int_custom_property("warnings") == 1
 
 
+@pytest.mark.parametrize(
+    ("feature", "words"),
+    [
+        ('type: BYTES string_domain { value: "a" value: "b" }', "BYTES, may be missing, one of a, b"),
+        ('type: BYTES bool_domain { true_value: "yes" false_value: "no" }', "BYTES, may be missing, yes or no"),
+        ("type: INT int_domain { min: 1 max: 7 }", "INT, may be missing, at least 1, at most 7"),
+    ],
+)
+def test_a_domain_that_stands_in_the_feature_is_told(feature: str, words: str) -> None:
+    assert allowed(text_format.Parse(feature, schema_pb2.Feature()), SCHEMA) == words
+
+
 def test_a_long_list_of_allowed_values_is_cut() -> None:
     schema = schema_pb2.Schema()
     feature = schema.feature.add(name="city", type=schema_pb2.BYTES, domain="city")

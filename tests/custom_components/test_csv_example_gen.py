@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
@@ -37,6 +37,7 @@ def split_of(row: dict[str, object], seed: int = 0, key: str | None = None) -> i
     return split_index(example(row), len(BOUNDS), BOUNDS, seed, key)
 
 
+@settings(deadline=None)
 @given(row=rows, seed=st.integers(0, 2**31), key=st.none() | st.just("user"))
 def test_a_row_always_falls_into_the_same_split(row: dict[str, object], seed: int, key: str | None) -> None:
     reordered = dict(reversed(row.items()))
@@ -45,6 +46,7 @@ def test_a_row_always_falls_into_the_same_split(row: dict[str, object], seed: in
     assert split_of(reordered, seed, key) == found
 
 
+@settings(deadline=None)
 @given(one=rows, other=rows, user=cells.filter(lambda cell: cell is not None), seed=st.integers(0, 99))
 def test_rows_that_share_the_key_are_on_the_same_side(
     one: dict[str, object], other: dict[str, object], user: object, seed: int

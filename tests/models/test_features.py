@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.features import (
@@ -49,11 +49,13 @@ SOME = Features(dense={"x": Dense()})
 PLAIN = Label(name="y", column="answer")
 
 
+@settings(deadline=None)
 @given(problem=problems)
 def test_a_problem_survives_the_way_through_json(problem: Problem) -> None:
     assert Problem.from_config(json.loads(json.dumps(problem.to_config()))) == problem
 
 
+@settings(deadline=None)
 @given(declared=features)
 def test_iteration_yields_every_declared_feature_once_in_the_order_of_the_kinds(declared: Features) -> None:
     pairs = list(declared)
@@ -98,6 +100,7 @@ def test_class_names_by_index(task: Any, label: Label, names: tuple[str, ...]) -
         (Vocabulary, {"top_k": 0}, "1"),
         (Vocabulary, {"oov_buckets": 0}, "1"),
         (Integer, {"min": 3, "max": 3}, "'min' must be below 'max'; found 3 and 3"),
+        (Integer, {"min": 0, "max": 100_000}, "more than 100,000 values; use 'hashed' or 'bucketed'"),
         (Cyclical, {"period": 0}, "greater than 0"),
         (Cyclical, {"period": float("inf")}, "finite"),
         (Above, {}, "'value', or 'fraction' together with 'of'"),
@@ -118,6 +121,12 @@ def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, 
         ("binary", PLAIN, Features(), "features: none declared"),
         ("binary", PLAIN, Features(dense={"answer": Dense()}), "'answer' is the label's own column"),
         ("binary", Label(name="x_dense", column="answer"), SOME, "'x_dense' is also the name of a transformed"),
+        (
+            "binary",
+            Label(name="y", column="a", above=Above(fraction=0.5, of="a")),
+            SOME,
+            "of: found 'a', the label's own",
+        ),
         ("regression", Label(name="y", column="answer", classes=("a", "b")), SOME, "a regression has neither"),
         ("regression", Label(name="y", column="answer", above=Above(value=1.0)), SOME, "a regression has neither"),
         ("multiclass", PLAIN, SOME, "label.classes: missing"),

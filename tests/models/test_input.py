@@ -71,7 +71,7 @@ def labelled(column: str, *values: Any) -> list[Row]:
         (BINARY, labelled("amount", *[90.0] * 1500), "'rich' in all of the 1,500 training rows"),
         (BINARY, labelled("amount", 10.0), "'poor' in all of the 1 training rows"),
         (MULTICLASS, labelled("colour", "blue", "blue"), "'blue' in all of the 2 training rows"),
-        (BINARY, [], "empty"),
+        (REGRESSION, labelled("amount", 5.0, 5.0), "'5.0' in all of the 2 training rows"),
     ],
 )
 def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
@@ -87,11 +87,21 @@ def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem,
         (BINARY, labelled("amount", *[90.0] * 2000, 10.0)),
         (BINARY, labelled("amount", *[10.0] * 1024, 90.0)),
         (MULTICLASS, labelled("colour", *COLOURS[:2])),
-        (REGRESSION, labelled("amount", 5.0, 5.0)),
+        (REGRESSION, labelled("amount", 5.0, 5.5)),
     ],
 )
-def test_a_second_class_is_enough_and_a_regression_needs_none(
-    tmp_path: Path, problem: Problem, rows: list[Row]
-) -> None:
+def test_a_second_value_is_enough(tmp_path: Path, problem: Problem, rows: list[Row]) -> None:
     table = small_table()
     check_label(table.write(tmp_path / "examples.gz", rows), table.graph, problem)
+
+
+def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
+    table = small_table()
+    with pytest.raises(ValueError, match="the training split has no rows"):
+        check_label(table.write(tmp_path / "examples.gz", []), table.graph, BINARY)
+
+
+def test_a_split_too_large_to_keep_in_memory_is_shuffled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = prices(seed=3, batches=8)
+    monkeypatch.setattr("models.input.MOST_BYTES_IN_MEMORY", 1)
+    assert prices(seed=3, batches=8) == kept

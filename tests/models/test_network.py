@@ -66,6 +66,13 @@ def test_every_feature_has_a_say(feature: str, layers: int) -> None:
     assert (model(rows).numpy() != model(other).numpy()).any()
 
 
+def test_the_wide_part_adds_a_weight_for_each_category() -> None:
+    model = build_network(REGRESSION, {"hidden_layers": 1}, SIZES)
+    model.set_weights([np.zeros(weights.shape) for weights in model.get_weights()])
+    model.get_layer("city_vocabulary_wide").set_weights([np.arange(8.0)[:, np.newaxis]])
+    np.testing.assert_array_equal(model(batch()), batch()["city_vocabulary"])
+
+
 @pytest.mark.parametrize(("layers", "units"), [(0, []), (1, [12]), (3, [12, 6, 3])])
 def test_each_hidden_layer_is_half_as_wide_as_the_one_before(layers: int, units: list[int]) -> None:
     model = build_network(BINARY, {"hidden_layers": layers, "hidden_units": 12}, SIZES)

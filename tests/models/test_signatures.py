@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
-from small_table import IN_FULL, Row, encode, small_table
+from small_table import IN_FULL, SPEC, Row, encode, small_table
 
 from models.features import Problem, transformed_name
 from models.network import build_network
-from models.preprocessing import categorical_sizes
-from models.signatures import SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL, export
+from models.preprocessing import MISSING, categorical_sizes
+from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL, export
 
 TASKS = sorted(IN_FULL)
 
@@ -47,28 +47,41 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Exported(problem, network, tf.saved_model.load(str(folder / "elsewhere")))
 
 
-def test_signatures_take_serialized_examples(exported: Exported) -> None:
-    assert set(exported.model.signatures) == {"serving_default", "transform_features", "transform_label"}
-    for signature in exported.model.signatures.values():
-        _, inputs = signature.structured_input_signature
-        assert inputs == {"examples": tf.TensorSpec([None], tf.string, "examples")}
+@pytest.mark.parametrize("signature", [SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL])
+def test_signatures_take_serialized_examples(exported: Exported, signature: str) -> None:
+    _, inputs = exported.model.signatures[signature].structured_input_signature
+    assert inputs == {"examples": tf.TensorSpec([None], tf.string, "examples")}
+
+
+def test_serve_raw_takes_a_column_a_raw_feature_and_no_label(exported: Exported) -> None:
+    _, inputs = exported.model.signatures[SERVE_RAW].structured_input_signature
+    columns = exported.problem.features.columns
+    assert inputs == {name: tf.TensorSpec([None, 1], SPEC[name].dtype, name) for name in columns}
 
 
 def test_outputs_are_those_of_the_task(exported: Exported) -> None:
-    signature = exported.model.signatures
-    width = 3 if exported.problem.task == "multiclass" else 1
-    answer = {"predictions": (tf.float32, [None, width])}
-    if exported.problem.class_names:
-        classes = len(exported.problem.class_names)
-        answer |= {"scores": (tf.float32, [None, classes]), "classes": (tf.string, [None, classes])}
-    assert _outputs(signature[SERVING]) == answer
-    features = {transformed_name(kind, column) for kind, column in exported.problem.features}
-    assert set(_outputs(signature[TRANSFORM_FEATURES])) == features
-    assert set(_outputs(signature[TRANSFORM_LABEL])) == {exported.problem.label.name}
+    classes = exported.problem.class_names
+    answer = {"predictions": tf.float32}
+    method = {"outputs": tf.float32}
+    if classes:
+        method = {"classes": tf.string, "scores": tf.float32}
+        answer |= method
+    expected = {
+        SERVING: answer,
+        SERVE_RAW: answer,
+        CLASSIFY if classes else REGRESS: method,
+        TRANSFORM_FEATURES: {
+            f"{column}_{kind}": tf.float32 if kind in ("dense", "cyclical") else tf.int64
+            for kind, column in exported.problem.features
+        },
+        TRANSFORM_LABEL: {exported.problem.label.name: tf.int64 if classes else tf.float32},
+    }
+    found = exported.model.signatures
+    assert {name: _dtypes(signature) for name, signature in found.items()} == expected
 
 
-def _outputs(signature: Any) -> dict[str, tuple[tf.DType, list[int | None]]]:
-    return {name: (spec.dtype, spec.shape.as_list()) for name, spec in signature.structured_outputs.items()}
+def _dtypes(signature: Any) -> dict[str, tf.DType]:
+    return {name: spec.dtype for name, spec in signature.structured_outputs.items()}
 
 
 def test_a_served_prediction_equals_the_network_over_the_transform_graph(exported: Exported) -> None:
@@ -77,7 +90,30 @@ def test_a_served_prediction_equals_the_network_over_the_transform_graph(exporte
     names = [transformed_name(kind, column) for kind, column in exported.problem.features]
     expected = exported.network({name: tf.constant(transformed[name]) for name in names})
     np.testing.assert_allclose(exported.answer(rows)["predictions"], expected, rtol=1e-6, atol=1e-6)
+    assert expected.shape == (60, 3 if exported.problem.task == "multiclass" else 1)
     assert len(np.unique(np.round(expected, 6), axis=0)) > 30
+
+
+def test_serve_raw_answers_columns_with_placeholders_as_it_does_examples(exported: Exported) -> None:
+    rows = small_table().rows[:60]
+    columns = {}
+    for name in exported.problem.features.columns:
+        dtype = SPEC[name].dtype
+        values = [MISSING[dtype] if row[name] is None else row[name] for row in rows]
+        columns[name] = tf.constant(values, dtype)[:, tf.newaxis]
+    raw = exported.model.signatures[SERVE_RAW](**columns)
+    for name, output in exported.answer(rows).items():
+        np.testing.assert_array_equal(raw[name], output)
+
+
+def test_classify_and_regress_answer_as_the_default_does(exported: Exported) -> None:
+    rows = small_table().rows[:9]
+    method = REGRESS if exported.problem.task == "regression" else CLASSIFY
+    records = tf.constant([encode(row) for row in rows])
+    found = exported.model.signatures[method](inputs=records)
+    names = {"outputs": "predictions"} if method == REGRESS else {"classes": "classes", "scores": "scores"}
+    for name, same in names.items():
+        np.testing.assert_array_equal(found[name], exported.answer(rows)[same])
 
 
 def test_transformed_values_are_those_of_the_transform_graph_to_the_bit(exported: Exported) -> None:

