@@ -17,14 +17,16 @@ evaluation: {metrics: [accuracy], slices: [[payment], [hour]], thresholds: [{met
 tuning: {enabled: false}
 """
 SCHEMA = """
-feature { name: "tips" type: FLOAT }
-feature { name: "fare" type: FLOAT }
+feature { name: "tips" type: FLOAT presence { min_fraction: 1 } float_domain { disallow_nan: true } }
+feature { name: "fare" type: FLOAT presence { min_fraction: 1 } float_domain { disallow_nan: true } }
+feature { name: "miles" type: FLOAT presence { min_fraction: 1 } }
+feature { name: "seconds" type: INT presence { min_fraction: 0.95 } }
 feature { name: "hour" type: INT int_domain { min: 0 max: 23 } }
-feature { name: "answer" type: INT int_domain { min: 0 max: 1 } }
-feature { name: "grade" type: INT int_domain { min: 0 max: 5 } }
+feature { name: "answer" type: INT presence { min_fraction: 1 } int_domain { min: 0 max: 1 } }
+feature { name: "grade" type: INT presence { min_fraction: 1 } int_domain { min: 0 max: 5 } }
 feature { name: "payment" type: BYTES domain: "payment" }
-feature { name: "colour" type: BYTES string_domain { value: "red" value: "blue" } }
-feature { name: "company" type: BYTES }
+feature { name: "colour" type: BYTES presence { min_fraction: 1 } string_domain { value: "red" value: "blue" } }
+feature { name: "company" type: BYTES presence { min_fraction: 1 } }
 string_domain { name: "payment" value: "cash" value: "card" }
 """
 HEADER = b"tips,fare,payment\n"
@@ -168,7 +170,7 @@ def test_column_that_the_schema_lacks_is_named_beside_the_nearest(
         check_schema(tmp_path, overrides)
     line = str(error.value)
     assert line.startswith(f"{tmp_path / 'tiny.yaml'}: {key}: unknown column of schema.pbtxt ")
-    assert "allowed: answer, colour, company, fare, grade, hour, payment, tips; " in line
+    assert "allowed: answer, colour, company, fare, grade, hour, miles, payment, seconds, tips; " in line
     assert line.endswith(f"did you mean '{nearest}'?")
 
 
@@ -238,6 +240,29 @@ def test_label_that_the_schema_limits_to_its_classes_passes(tmp_path: Path, task
     metric = "mse" if task == "regression" else "accuracy"
     evaluation = {"evaluation.metrics": f"[{metric}]", "evaluation.thresholds.0.metric": metric}
     check_schema(tmp_path, {"task": task, "label": label, **evaluation})
+
+
+@pytest.mark.parametrize(
+    ("label", "found"),
+    [
+        ("{name: y, column: seconds, above: {value: 3}}", "label.column: the schema lets 'seconds' be missing"),
+        ("{name: y, column: miles, above: {value: 3}}", "label.column: the schema lets 'miles' be NaN"),
+        ("{name: y, column: tips, above: {fraction: 1, of: seconds}}", "label.above.of: the schema lets 'seconds'"),
+        ("{name: y, column: colour, above: {value: 3}}", "has type BYTES for 'colour'; expected INT or FLOAT"),
+        ("{name: y, column: colour}", "has type BYTES for 'colour'; expected INT"),
+        ("{name: y, column: tips, classes: [a, b]}", "has type FLOAT for 'tips'; expected INT or BYTES"),
+    ],
+)
+def test_label_that_cannot_be_learnt_from(tmp_path: Path, label: str, found: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, {"label": label})
+    assert found in str(error.value)
+
+
+def test_slice_value_outside_its_range(tmp_path: Path) -> None:
+    sliced = "[{metric: accuracy, min: 0.5}, {metric: accuracy, slice: {hour: 99}, min: 0.1}]"
+    with pytest.raises(ConfigError, match=r"slice\.hour: found 99; the schema allows 0 to 23"):
+        check_schema(tmp_path, {"evaluation.thresholds": sliced})
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_bound_without_a_value_says_why() -> None:
     no_baseline = dataclasses.replace(CHANGE, value=None)
     no_rows = dataclasses.replace(MISSED, value=None)
     lines = ended("not_blessed", (no_baseline, no_rows)).splitlines()
-    assert lines[0] == "Thresholds, first model:"
+    assert lines[0] == "Thresholds, no model to compare with:"
     assert lines[1].endswith("value: no baseline; ok")
     assert lines[2].endswith("value: no such rows; MISSED")
 

@@ -109,7 +109,7 @@ def test_other_trials_leave_the_trainers_settings_as_they_were() -> None:
 def test_pipeline_compiles(tune: bool) -> None:
     pipeline = wired(tune)
     compiled = Compiler().compile(pipeline)
-    assert len(compiled.nodes) == (12 if tune else 11)
+    assert len(compiled.nodes) == (13 if tune else 12)
     assert compiled.pipeline_info.id == "taxi"
     assert pipeline.pipeline_info.pipeline_root == "/out/artifacts"
 
