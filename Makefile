@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test schema lint format lock doctor clean
+.PHONY: help run test test-slow schema lint format lock doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -14,9 +14,13 @@ run:  ## run the taxi pipeline into output/taxi (ARGS="--no-tune" passes options
 	$(INSTALL)
 	@$(PY) local_runner.py $(ARGS)
 
-test:  ## run all tests (ARGS="-k config" passes options on)
+test:  ## run the tests (ARGS="-k config" passes options on)
 	$(INSTALL)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -m "not slow" $(ARGS)
+
+test-slow:  ## run the tests that make test leaves out for their time
+	$(INSTALL)
+	@$(PY) -m pytest -m slow $(ARGS)
 
 schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
 	$(INSTALL)

@@ -32,10 +32,13 @@ def source_digest(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for name in modules:
-        spec = importlib.util.find_spec(name)
-        if spec is None or spec.origin is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except ImportError:
+            spec = None
+        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
             raise ValueError(f"found no module '{name}'; expected one that can be imported from the project's folder")
         origin = Path(spec.origin)
         for source in sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]:
-            digest.update(source.name.encode() + source.read_bytes())
+            digest.update(str(source.relative_to(origin.parent)).encode() + source.read_bytes())
     return digest.hexdigest()

@@ -69,7 +69,7 @@ def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, p
         rows += len(labels)
     if first is None:
         raise ValueError("the training split has no rows; expected some, so look at data.splits and at the table")
-    value = problem.class_names[int(first)] if problem.class_names else first
+    value = dict(enumerate(problem.class_names)).get(int(first), first)
     raise ValueError(
         f"label '{problem.label.name}' is '{value}' in all of the {rows:,} training rows; a {problem.task} task needs "
         f"at least two values, so look at the column '{problem.label.column}'"

@@ -74,7 +74,7 @@ def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]
     """Scales all columns of one kind of scale together: an analyzer costs a second of Beam, however wide it is."""
     scalers: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
         "z_score": lambda matrix: tft.scale_to_z_score(matrix, elementwise=True),
-        "min_max": lambda matrix: tft.scale_to_0_1(matrix, elementwise=True),
+        "min_max": _scale_to_range,
         "none": tf.identity,
     }
     outputs = {}
@@ -83,9 +83,19 @@ def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]
         if names:
             matrix = tf.concat([_logarithm(_numbers(columns[name]), specs[name]) for name in names], axis=1)
             scaled = scaler(matrix)
-            scaled = tf.where(tf.math.is_finite(matrix), scaled, tf.zeros_like(scaled))
+            # A number too far from the analysed ones overflows; it becomes 0, as a missing one does.
+            scaled = tf.where(tf.math.is_finite(matrix) & tf.math.is_finite(scaled), scaled, tf.zeros_like(scaled))
             outputs.update(_split(scaled, [named("dense", name) for name in names]))
     return outputs
+
+
+def _scale_to_range(matrix: tf.Tensor) -> tf.Tensor:
+    """Columns scaled to 0 .. 1 over their known values; TFT's own scaler gives up on a column with a NaN in it."""
+    known = tf.math.is_finite(matrix)
+    infinity = tf.fill(tf.shape(matrix), math.inf)
+    smallest = tft.min(tf.where(known, matrix, infinity), reduce_instance_dims=False)
+    largest = tft.max(tf.where(known, matrix, -infinity), reduce_instance_dims=False)
+    return tf.math.divide_no_nan(matrix - smallest, largest - smallest)
 
 
 def _logarithm(numbers: tf.Tensor, spec: Dense) -> tf.Tensor:

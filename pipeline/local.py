@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
@@ -66,13 +66,20 @@ class LocalRunner:
         connection = self._deployment.metadata_connection_config
         self._connection = getattr(connection, connection.WhichOneof("connection_config"))
 
-    def run(self, from_node: str | None = None, to_node: str | None = None, base_run_id: str | None = None) -> None:
+    def run(
+        self,
+        from_node: str | None = None,
+        to_node: str | None = None,
+        base_run_id: str | None = None,
+        base_nodes: Collection[str] = (),
+    ) -> None:
         """Runs the nodes.
 
         Args:
             from_node: Run this one and those behind it, on the last run's artifacts.
             to_node: Run no node that this one does not need.
             base_run_id: The run whose artifacts stand in for the nodes that are left out.
+            base_nodes: The nodes that finished in it; others run too, unless ``from_node`` needs them.
 
         Raises:
             NodeFailedError: A node failed; those behind it are skipped.
@@ -85,7 +92,7 @@ class LocalRunner:
         if from_node or to_node:
             partial_run_utils.mark_pipeline(
                 self._pipeline,
-                from_nodes=self._with_resolvers(from_node) if from_node else None,
+                from_nodes=self._first_nodes(from_node, base_nodes) if from_node else None,
                 to_nodes=[to_node] if to_node else None,
                 snapshot_settings=_snapshot_settings(base_run_id),
             )
@@ -111,11 +118,21 @@ class LocalRunner:
         with metadata.Metadata(self._connection) as handle:
             yield handle
 
-    def _with_resolvers(self, node_id: str) -> list[str]:
-        """The node and the resolvers before it: they look up what is there now, so an old answer is no use."""
+    def _first_nodes(self, node_id: str, base_nodes: Collection[str]) -> list[str]:
+        """Nodes to run from, for a run from one of them.
+
+        With it run the resolvers before it, since they look up what is there now, and the nodes beside it that never
+        ran, since those behind both need them.
+        """
         nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._pipeline.nodes}
-        upstream = nodes[node_id].upstream_nodes
-        return [node_id, *(each for each in upstream if nodes[each].node_info.type.name == RESOLVER_TYPE)]
+        resolvers = [each for each in nodes[node_id].upstream_nodes if _is_resolver(nodes[each])]
+        needed, waiting = set(resolvers), [node_id]
+        while waiting:
+            upstream = set(nodes[waiting.pop()].upstream_nodes) - needed
+            needed |= upstream
+            waiting += upstream
+        beside = [each for each in nodes if each not in {*needed, *base_nodes, node_id}] if base_nodes else []
+        return [node_id, *resolvers, *beside]
 
     def _launch(self, node: pipeline_pb2.PipelineNode) -> None:
         node_id = node.node_info.id
@@ -162,7 +179,7 @@ class LocalRunner:
                 return "cached"
             if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
                 raise RuntimeError("its inputs could not be resolved; the log says which")
-            if node.node_info.type.name == RESOLVER_TYPE and _repeats(handle, execution):
+            if _is_resolver(node) and _repeats(handle, execution):
                 return "cached"
         return "ran"
 
@@ -179,6 +196,10 @@ def _snapshot_settings(base_run_id: str | None) -> pipeline_pb2.SnapshotSettings
     else:
         settings.latest_pipeline_run_strategy.SetInParent()
     return settings
+
+
+def _is_resolver(node: pipeline_pb2.PipelineNode) -> bool:
+    return bool(node.node_info.type.name == RESOLVER_TYPE)
 
 
 def reason(error: BaseException) -> str:

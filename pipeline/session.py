@@ -82,9 +82,10 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
     runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
     with runner.store() as handle:
         close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
+        base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
     failure = None
     try:
-        runner.run(request.from_node, request.to_node, request.base_run_id)
+        runner.run(request.from_node, request.to_node, request.base_run_id, base_nodes)
     except NodeFailedError as error:
         failure = error
     with runner.store() as handle:

@@ -75,6 +75,8 @@ def leave_environment() -> None:
     """Starts again under the system's Python, if this is the environment's: it has another C library."""
     if sys.prefix != sys.base_prefix:
         python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
+        if not python.is_file():
+            return  # check_machine says what is wrong
         os.execv(python, [str(python), *sys.argv])  # noqa: S606 - no shell is wanted
 
 

@@ -96,13 +96,24 @@ def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: 
 def test_changed_network_reruns_from_the_tuner(first: Finished, output: Path, table: Path) -> None:
     changed = {"hidden_units": 17, "learning_rate": 0.01}
     again = run(output, f"--data={table}", "--json", network__hyperparameters=changed)
-    assert executed(output, again.summary["run_id"]) == {"Tuner", "Trainer", "Evaluator", "Pusher"}
+    assert executed(output, again.summary["run_id"]) == {"Tuner", "Trainer", "SkewGuard", "Evaluator", "Pusher"}
 
 
 def test_changed_features_rerun_from_transform(first: Finished, output: Path, table: Path) -> None:
     again = run(output, f"--data={table}", "--json", "--no-tune", features__bucketed={})
-    expected = {"Transform", "Trainer", "Evaluator", "Pusher"}
+    expected = {"Transform", "Trainer", "SkewGuard", "Evaluator", "Pusher"}
     assert executed(output, again.summary["run_id"]) == expected
+
+
+def test_model_that_is_no_longer_served_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
+    again = run(output, f"--data={table}", "--json")
+    # Another model was pushed since: this one is compared with that, and pushed over it.
+    assert executed(output, again.summary["run_id"]) == {"Evaluator", "Pusher"}
+    assert again.summary["pushed"]["version"] > first.summary["pushed"]["version"]
+    shutil.rmtree(output / "serving")
+    last = run(output, f"--data={table}", "--json")
+    assert executed(output, last.summary["run_id"]) == {"Pusher"}
+    assert (Path(last.summary["pushed"]["path"]) / "saved_model.pb").is_file()
 
 
 def test_worse_model_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
@@ -150,6 +161,7 @@ def test_no_tune_takes_the_settings_hyperparameters(table: Path, tmp_path: Path)
     assert rest.code == 0, rest.stderr
     assert rest.states["Trainer"] == "skipped"
     assert rest.summary["pushed"] is not None
+    assert rest.summary["rows"] == shown.summary["rows"]
 
 
 def test_from_a_node_needs_an_earlier_run(table: Path, tmp_path: Path) -> None:

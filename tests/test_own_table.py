@@ -85,6 +85,7 @@ def test_terminal_shows_the_nodes_and_none_of_the_noise(table: Path, tmp_path: P
     assert "WARNING" not in text
 
 
+@pytest.mark.slow
 def test_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
     first = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
     cached = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
