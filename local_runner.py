@@ -69,10 +69,11 @@ def main(**options: Any) -> None:
 
 def run(options: Options) -> int:
     """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
-    from pipeline.checks import DataError, check_against_schema, check_data, check_network, load_schema
+    from pipeline.checks import check_against_schema, check_network, load_schema
     from pipeline.config import load_config
     from pipeline.config_errors import ConfigError
     from pipeline.run_folder import locked
+    from pipeline.table import DataError, check_table
 
     problem = None
     with contextlib.ExitStack() as stack:
@@ -83,7 +84,7 @@ def run(options: Options) -> int:
             schema = load_schema(config, settings)
             check_against_schema(config, schema, settings)
             check_network(config, settings)
-            check_data(config)
+            check_table(config)
             stack.enter_context(locked(Path(config.output)))
         except (ConfigError, DataError) as error:
             return _refuse(options, problem, error)
