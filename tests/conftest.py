@@ -23,7 +23,17 @@ POLICY = [
     {"metric": "auc", "slice": {"payment_type": "Cash"}, "max": 1.0},
     {"metric": "auc", "min_change": -0.01},
 ]
+# One feature of each kind.
+FEATURES = {
+    "dense": {"fare": {"log": True}, "trip_miles": {"scale": "min_max"}},
+    "bucketed": {"fare": {"buckets": 5}},
+    "integer": {"trip_start_day": {"min": 1, "max": 7}},
+    "vocabulary": {"payment_type": {}},
+    "hashed": {"company": {"buckets": 10}},
+    "cyclical": {"trip_start_hour": {"period": 24}},
+}
 QUICK = {
+    "features": FEATURES,
     "training": {"steps": 60, "batch_size": 64, "evaluate_every": 20},
     "tuning": {"trials": 2, "steps": 20, "search": {"dropout": {"values": [0.0, 0.1]}}},
     "network.hyperparameters": {"hidden_units": 16, "learning_rate": 0.01},

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
-from conftest import Finished, run
+import yaml
+from conftest import FEATURES, Finished, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import prediction_log_pb2
@@ -38,7 +39,7 @@ def first(output: Path, table: Path) -> Finished:
 
 @pytest.fixture(scope="module")
 def problem() -> Problem:
-    return load_config(ROOT / "configs/taxi.yaml").problem
+    return load_config(ROOT / "configs/taxi.yaml", {"features": yaml.safe_dump(FEATURES)}).problem
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +207,17 @@ def raw_rows(draw: st.DrawFn, replay: Replay) -> bytes:
     return example.SerializeToString()
 
 
+@pytest.fixture(scope="module")
+def served(first: Finished) -> Any:
+    return tf.saved_model.load(first.summary["pushed"]["path"])
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_random_row_is_served_otherwise_than_trained(replay: Replay, data: st.DataObject) -> None:
-    replay.compare(data.draw(st.lists(raw_rows(replay), min_size=1, max_size=9)))
+def test_no_random_row_is_served_otherwise_than_trained(replay: Replay, served: Any, data: st.DataObject) -> None:
+    rows = data.draw(st.lists(raw_rows(replay), min_size=1, max_size=9))
+    replay.compare(rows)
+    by_example = served.signatures["serving_default"](examples=tf.constant(rows))
+    by_column = served.signatures["serve_raw"](**replay.raw_columns(rows))
+    for name, answer in by_example.items():
+        np.testing.assert_array_equal(answer.numpy(), by_column[name].numpy())
