@@ -102,6 +102,11 @@ def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]", second
     raise AssertionError(f"the log never said '{text}'")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the files that take longest, so that no worker ends up with one of them alone."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(scope="session")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the first rows of the sample."""

@@ -1,0 +1,101 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, arguments, run, wait_for
+
+pytestmark = pytest.mark.e2e
+
+EXECUTED = ("Transform", "Tuner", "Trainer", "Evaluator", "Pusher")
+
+
+def test_from_a_node_needs_an_earlier_run(table: Path, tmp_path: Path) -> None:
+    refused = run(tmp_path, f"--data={table}", "--from=Trainer")
+    assert refused.code == 2
+    assert "Expected an earlier run to go on from" in refused.stdout
+
+
+def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    shutil.copytree(table, bad)
+    path = bad / "taxi.csv"
+    path.write_text(path.read_text().replace("Credit Card", "Kredit Card"))
+    stopped = run(tmp_path / "out", f"--data={bad}", "--json")
+    assert stopped.code == 3
+    assert stopped.summary["status"] == "anomalies"
+    assert stopped.states["AnomalyGate"] == "failed"
+    assert {stopped.states[node] for node in EXECUTED} == {"skipped"}
+    line = next(line for line in stopped.stderr.splitlines() if "Kredit Card" in line)
+    assert "payment_type" in line
+    assert "Credit Card, Dispute" in line
+    assert not (tmp_path / "out/serving").exists()
+    mended = run(tmp_path / "out", f"--data={table}", "--to=AnomalyGate", "--json")
+    assert mended.code == 0
+    assert mended.states["AnomalyGate"] == "ran"
+
+
+def test_label_that_never_changes_ends_in_one_line(table: Path, tmp_path: Path) -> None:
+    failed = run(tmp_path, f"--data={table}", "--json", label__above={"value": 1e9})
+    assert failed.code == 1
+    assert failed.summary["status"] == "failed"
+    assert failed.summary["error"].startswith("Tuner: label 'generous_tip' is 'ordinary' in all of the ")
+    assert "\n" not in failed.summary["error"]
+    assert failed.summary["error"] in failed.stderr.replace("\n", "")
+    assert "Traceback" not in failed.stderr
+    assert not (tmp_path / "serving").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("empty.csv", "", "empty.csv: the file is empty"),
+        ("header.csv", "fare,tips\n", "found a header and no rows"),
+        ("ragged.csv", "fare,tips\n1,2\n1,2,3\n", "line 3: found 3 values; expected 2"),
+        ("label.csv", "fare,tipps\n1,2\n", "unknown label column 'tips'"),
+    ],
+)
+def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: str, text: str, expected: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / name).write_text(text)
+    refused = run(tmp_path / "out", f"--data={data}")
+    assert refused.code == 2
+    assert expected in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    refused = run(tmp_path / "out", f"--data={tmp_path / 'gone'}", "--json")
+    assert refused.code == 2
+    assert refused.summary["status"] == "failed"
+    assert "found nothing; expected a folder" in refused.summary["error"]
+
+
+def test_misspelt_setting_names_the_nearest(tmp_path: Path) -> None:
+    refused = run(tmp_path, training__stepz=3)
+    assert refused.code == 2
+    assert "did you mean 'steps'?" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_second_run_on_one_output_is_refused(table: Path, tmp_path: Path) -> None:
+    command = arguments(tmp_path, f"--data={table}", "--to=ExampleGen")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as running:
+        wait_for(tmp_path, "", running)
+        second = run(tmp_path, f"--data={table}", "--to=ExampleGen")
+        running.communicate()
+    assert running.returncode == 0
+    assert second.code == 2
+    assert "another run is using it" in second.stderr
+
+
+def test_help_names_every_option_and_exit_code() -> None:
+    shown = subprocess.run(
+        [sys.executable, str(ROOT / "local_runner.py"), "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    for option in ("--config", "--data", "--output", "--set", "--tune / --no-tune", "--from", "--to", "--no-cache"):
+        assert option in shown
+    assert "4 the model was not blessed" in shown
