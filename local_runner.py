@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import signal
 import sys
 import time
 import traceback
@@ -97,6 +98,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
     from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
     from pipeline.summary import refused
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is as good as Ctrl-C
     output = Path(config.output)
     interrupted = interrupted_runs(output)
     folder = RunFolder(output)
@@ -121,8 +123,9 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             folder.write_summary(summary)
             console.end(summary, result.anomalies, folder.log, options.config)
         except KeyboardInterrupt:
+            # No summary.json: the next run then closes what this one left open.
             console.error("interrupted; the same command goes on from here")
-            return INTERRUPTED
+            summary, exception, code = refused(config.name, "interrupted", folder.run_id), None, INTERRUPTED
         except Exception as error:
             traceback.print_exc()  # to the log
             summary, exception = refused(config.name, str(error), folder.run_id), error
@@ -132,7 +135,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
         if options.verbose and exception:
             traceback.print_exception(exception, file=err)
         if options.as_json:
-            print(summary.to_json(), file=out)
+            with contextlib.suppress(BrokenPipeError):
+                print(summary.to_json(), file=out)
     return code
 
 

@@ -7,13 +7,14 @@ to ``preprocessing_fn``, ``tuner_fn`` and ``run_fn`` as ``custom_config``, which
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 WIDEST_RANGE = 100_000
+MOST_BUCKETS = 10_000_000
 
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["dense", "bucketed", "integer", "vocabulary", "hashed", "cyclical"]
@@ -41,7 +42,7 @@ class Bucketed:
         buckets: Number of quantile buckets.
     """
 
-    buckets: Annotated[int, Ge(2)]
+    buckets: Annotated[int, Ge(2), Le(MOST_BUCKETS)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -86,7 +87,7 @@ class Hashed:
         buckets: Number of hash buckets.
     """
 
-    buckets: Annotated[int, Ge(2)]
+    buckets: Annotated[int, Ge(2), Le(MOST_BUCKETS)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
@@ -26,10 +26,10 @@ class Hyperparameters:
         l2: Weight of the squared norm of the dense kernels in the loss.
     """
 
-    hidden_layers: Annotated[int, Ge(0)] = 2
-    hidden_units: Annotated[int, Ge(1)] = 64
+    hidden_layers: Annotated[int, Ge(0), Le(100)] = 2
+    hidden_units: Annotated[int, Ge(1), Le(65_536)] = 64
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
-    embedding_size: Annotated[int, Ge(1)] = 8
+    embedding_size: Annotated[int, Ge(1), Le(4_096)] = 8
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     l2: Annotated[float, Ge(0)] = 0.0
 
@@ -61,10 +61,10 @@ class Training:
     """
 
     steps: Annotated[int, Ge(1)] = 1000
-    batch_size: Annotated[int, Ge(1)] = 128
+    batch_size: Annotated[int, Ge(1), Le(1_000_000)] = 128
     evaluate_every: Annotated[int, Ge(1)] = 100
     patience: Annotated[int, Ge(1)] = 3
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

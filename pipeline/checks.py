@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pipeline.config import Config
 from pipeline.config_errors import ConfigError, unknown_name
 
 INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
+COLUMN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     "dense": (INT, FLOAT),
     "bucketed": (INT, FLOAT),
@@ -61,6 +63,12 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
         if column not in types:
             what = f"column of {Path(config.data.schema).name}"
             raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
+    for column in config.features.columns:
+        if not COLUMN_NAME.fullmatch(column):
+            raise ConfigError(
+                f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
+                "underscores, which TensorFlow can name an input by: rename it in the header and in the schema"
+            )
     for kind, column in config.features:
         _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
     _check_label(config, schema, settings)

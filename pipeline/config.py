@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
 
+Share = Annotated[int, Ge(1), Le(1_000_000)]
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Splits:
     """Share of the rows by split, in any unit.
@@ -32,9 +35,9 @@ class Splits:
         eval: Seen by the Evaluator alone.
     """
 
-    train: Annotated[int, Ge(1)] = 7
-    validation: Annotated[int, Ge(1)] = 1
-    eval: Annotated[int, Ge(1)] = 2
+    train: Share = 7
+    validation: Share = 1
+    eval: Share = 2
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -129,7 +132,7 @@ class Beam:
     """
 
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    workers: Annotated[int, Ge(0)] = 1
+    workers: Annotated[int, Ge(0), Le(256)] = 1
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -232,6 +235,9 @@ def load_config(
         schema=os.path.abspath(ROOT / config.data.schema),
     )
     folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
+    for option, given in (("--data", data), ("--output", output)):
+        if given is not None and (not given or "://" in given):
+            raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")
     for option, place in (("--data", table.path), ("--output", folder)):
         if found := sorted(set(place) & set(GLOB_CHARACTERS)):
             raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")

@@ -78,7 +78,8 @@ def _line(key: str, details: list[ErrorDetails], record: type) -> str:
 
 
 def _expected(detail: ErrorDetails) -> str:
-    return detail["msg"].removeprefix("Input should be ").replace("an object", "a mapping of keys")
+    text = detail["msg"].removeprefix("Input should be ").replace("an object", "a mapping of keys")
+    return text.replace("Tuple should have", "a list with").replace(" after validation, not 0", "")
 
 
 def _resolve(record: type, location: tuple[str | int, ...]) -> tuple[list[str], object]:

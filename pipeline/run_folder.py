@@ -28,7 +28,8 @@ def locked(output: Path) -> Iterator[None]:
         output.mkdir(parents=True, exist_ok=True)
         file = (output / ".lock").open("a")
     except OSError as error:
-        raise ConfigError(f"{output}: {error.strerror}; expected a folder that can be written (--output)") from error
+        what = "a file" if isinstance(error, FileExistsError) else error.strerror
+        raise ConfigError(f"{output}: {what}; expected a folder that can be written (--output)") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,5 +1,6 @@
 """One run from settings to summary, once the checks are passed."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from pipeline.config import Config
+from pipeline.config_errors import ConfigError
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.nodes import Listener, Node
 from pipeline.outcome import executions_of, output_id, read_outcome
@@ -20,6 +22,7 @@ from pipeline.served import is_served
 from pipeline.summary import Outcome, Status, Summary
 
 PUSHER = "Pusher"
+SQLITE_HEADER = b"SQLite format 3\0"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +83,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
             )
 
     runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
+    _check_store(Path(config.metadata_path))
     with runner.store() as handle:
         close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
         base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
@@ -108,6 +112,16 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         seconds=round(time.monotonic() - request.started, 3),
     )
     return Result(summary, anomalies, failure)
+
+
+def _check_store(path: Path) -> None:
+    """Refuses a file that is no SQLite database before ML Metadata meets it."""
+    with path.open("rb") if path.exists() else contextlib.nullcontext() as file:
+        start = file.read(len(SQLITE_HEADER)) if file else b""
+    if start not in (b"", SQLITE_HEADER):
+        raise ConfigError(
+            f"{path}: this is no SQLite database; put back a copy of it, or give another folder with --output"
+        )
 
 
 def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:

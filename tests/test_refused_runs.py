@@ -1,4 +1,6 @@
+import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +92,29 @@ def test_second_run_on_one_output_is_refused(table: Path, tmp_path: Path) -> Non
     assert running.returncode == 0
     assert second.code == 2
     assert "another run is using it" in second.stderr
+
+
+def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "metadata.db").write_bytes(b"not a database" * 100)
+    refused = run(tmp_path, f"--data={table}", "--to=CuratedSchema", "--json")
+    assert refused.code == 2
+    assert "this is no SQLite database" in refused.summary["error"]
+    assert (tmp_path / "metadata.db").read_bytes().startswith(b"not a database")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_run_says_so_and_goes_on(table: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    options = (f"--data={table}", "--to=ExampleGen", "--json")
+    with subprocess.Popen(
+        arguments(tmp_path, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        wait_for(tmp_path, "Node ExampleGen starts", process)
+        process.send_signal(stop)
+        shown, errors = process.communicate()
+    assert process.returncode == 130
+    assert json.loads(shown)["error"] == "interrupted"
+    assert b"the same command goes on" in errors
+    assert run(tmp_path, *options).code == 0
 
 
 def test_help_names_every_option_and_exit_code() -> None:

@@ -137,6 +137,13 @@ def test_label_that_cannot_be_learnt_from(tmp_path: Path, label: str, found: str
     assert found in str(error.value)
 
 
+@pytest.mark.parametrize("name", ["Île", "trip miles", "a/b", ":x", "_x", ""])
+def test_column_that_tensorflow_cannot_name_an_input_by(tmp_path: Path, name: str) -> None:
+    schema = SCHEMA + f'feature {{ name: "{name}" type: FLOAT }}'
+    with pytest.raises(ConfigError, match=f"found the column '{name}'; expected letters"):
+        check_schema(tmp_path, {"features.dense": f"{{'{name}': {{}}}}"}, schema.encode())
+
+
 def test_slice_value_outside_its_range(tmp_path: Path) -> None:
     sliced = "[{metric: accuracy, min: 0.5}, {metric: accuracy, slice: {hour: 99}, min: 0.1}]"
     with pytest.raises(ConfigError, match=r"slice\.hour: found 99; the schema allows 0 to 23"):

@@ -240,9 +240,25 @@ def test_error_that_an_override_brings_is_blamed_on_it(overrides: dict[str, str]
         load_config(ROOT / "configs/taxi.yaml", overrides)
 
 
+@pytest.mark.parametrize("place", ["", "gs://bucket/folder", "a[1]", "what?"])
+@pytest.mark.parametrize("option", ["data", "output"])
+def test_place_that_is_no_local_folder_is_refused(option: str, place: str) -> None:
+    places = {"data": None, "output": None, option: place}
+    with pytest.raises(ConfigError, match=f"^--{option}: found "):
+        load_config(TAXI, data=places["data"], output=places["output"])
+
+
 @pytest.mark.parametrize(
     ("key", "text", "reason"),
     [
+        (
+            "data.splits.eval",
+            "99999999999999999999",
+            "data.splits.eval: found 99999999999999999999 (int); expected less",
+        ),
+        ("beam.workers", "1000000", "beam.workers: found 1000000"),
+        ("training.batch_size", "99999999999", "training.batch_size: found"),
+        ("evaluation.metrics", "[]", "expected a list with at least 1 item"),
         ("tuning.search.dropout", "{min: 5, max: 9}", "tuning.search.dropout: found 5"),
         ("tuning.search.dropout", "{values: [x]}", "tuning.search.dropout: found 'x'"),
         ("evaluation.metrics", "[auc, accuracy, calibration, auc]", "evaluation.metrics: found an entry twice"),
