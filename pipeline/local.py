@@ -14,6 +14,7 @@ from tfx.orchestration.portable import launcher, partial_run_utils, runtime_para
 from tfx.proto.orchestration import pipeline_pb2
 
 from pipeline.config_errors import ConfigError, unknown_name
+from pipeline.executions import node_context
 from pipeline.nodes import Listener, Node, State
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
@@ -213,8 +214,7 @@ def reason(error: BaseException) -> str:
 
 def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
     """Whether a resolver found again what it found the time before. It has no executor, so it is never cached."""
-    contexts = handle.store.get_contexts_by_execution(execution.id)
-    node = next(context for context in contexts if context.type == "node")
+    node = node_context(handle.store, execution.id)
     earlier = [each.id for each in handle.store.get_executions_by_context(node.id) if each.id < execution.id]
     return bool(earlier) and _output_ids(handle, execution.id) == _output_ids(handle, max(earlier))
 

@@ -17,6 +17,7 @@ from tfx.types import artifact_utils
 
 from models.trainer import HYPERPARAMETERS_FILE
 from pipeline.config import Config, Threshold
+from pipeline.executions import node_id
 from pipeline.summary import Comparison, Kind, Outcome, Pushed, ThresholdResult
 
 Event = metadata_store_pb2.Event
@@ -65,8 +66,7 @@ def executions_of(store: metadata_store.MetadataStore, run_id: str) -> dict[str,
     executions: dict[str, int] = {}
     for execution in store.get_executions_by_context(context.id) if context else ():
         if execution.last_known_state in FINISHED:
-            contexts = store.get_contexts_by_execution(execution.id)
-            node = next(each.name for each in contexts if each.type == "node").partition(".")[2]
+            node = node_id(store, execution.id)
             executions[node] = max(execution.id, executions.get(node, 0))
     return executions
 

@@ -8,6 +8,8 @@ from absl import logging
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from pipeline.executions import node_id
+
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 
@@ -31,17 +33,11 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
             if execution.last_known_state in UNFINISHED:
                 execution.last_known_state = metadata_store_pb2.Execution.FAILED
                 store.put_executions([execution])
-                node = _node_id(store, execution)
+                node = node_id(store, execution.id)
                 _remove_outputs(artifacts_dir / node, execution.id)
                 interrupted.append(node)
                 logging.warning("%s was interrupted in run %s; its execution %d is closed.", node, run_id, execution.id)
     return interrupted
-
-
-def _node_id(store: metadata_store.MetadataStore, execution: metadata_store_pb2.Execution) -> str:
-    """A node's context is named ``<pipeline>.<node>``."""
-    contexts = store.get_contexts_by_execution(execution.id)
-    return next(context.name for context in contexts if context.type == "node").partition(".")[2]
 
 
 def _remove_outputs(node_dir: Path, execution_id: int) -> None:

@@ -13,6 +13,8 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils, proto_utils
 
+from custom_components.skew_guard.executor import HAS_MODEL
+
 STAGING_PREFIX = ".pushing-"
 
 
@@ -51,7 +53,7 @@ class Executor(executor.Executor):
     def GetModelPath(self, input_dict: dict[str, list[types.Artifact]]) -> str:
         """Prefers the copy in the infra blessing, which has warm-up requests; TFX takes it only without a model."""
         blessings = input_dict.get(standard_component_specs.INFRA_BLESSING_KEY)
-        if blessings and blessings[0].get_int_custom_property("has_model"):
+        if blessings and blessings[0].get_int_custom_property(HAS_MODEL):
             return path_utils.stamped_model_path(blessings[0].uri)
         return super().GetModelPath(input_dict)
 
