@@ -78,7 +78,7 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         max_trials=config.tuning.trials,
         hyperparameters=space,
         allow_new_entries=False,
-        seed=config.training.seed,
+        seed=config.training.seed + 1,  # keras-tuner takes 0 as "any"
     )
     tuner = NetworkTuner(config, transform_output, oracle=oracle, directory=fn_args.working_dir, project_name="search")
     return TunerFnResult(tuner=tuner, fit_kwargs={"files": (fn_args.train_files, fn_args.eval_files)})

@@ -95,11 +95,16 @@ def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]", second
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         logs = [log for log in output.glob("runs/2*/log") if log.parent.name not in known]
-        newest = max(logs, key=lambda log: log.parent.name, default=None)
-        if newest is not None and text in newest.read_text(errors="replace"):
+        last = max(logs, key=lambda log: log.parent.name, default=None)
+        if last is not None and text in last.read_text(errors="replace"):
             return
         time.sleep(0.01)
     raise AssertionError(f"the log never said '{text}'")
+
+
+def newest(output: Path, kind: str) -> Path:
+    """The folder of the last artifact of a kind, such as ``Trainer/model``."""
+    return max((output / "artifacts" / kind).iterdir(), key=lambda path: int(path.name))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

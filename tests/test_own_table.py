@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 import pty
 import random
@@ -97,14 +96,3 @@ def test_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
         ["cached"] * 3,
         ["ran"] * 3,
     ]
-
-
-@pytest.mark.slow
-def test_sample_is_learnt_as_well_as_boosted_trees_learn_it(tmp_path: Path) -> None:
-    """Gradient-boosted trees reach an AUC of 0.953 and an accuracy of 0.903 on this table; the majority class 0.775."""
-    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={tmp_path}", "--json"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert result.returncode == 0, result.stderr
-    metrics = json.loads(result.stdout)["metrics"]
-    assert metrics["auc"] >= 0.945
-    assert metrics["accuracy"] >= 0.89

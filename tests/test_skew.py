@@ -10,7 +10,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 import yaml
-from conftest import FEATURES, Finished, run
+from conftest import FEATURES, Finished, newest, run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import prediction_log_pb2
@@ -56,10 +56,6 @@ def model_dir(first: Finished, output: Path) -> Iterator[Path]:
     yield folder
     shutil.rmtree(folder)
     kept.rename(folder)
-
-
-def newest(output: Path, kind: str) -> Path:
-    return max((output / "artifacts" / kind).iterdir(), key=lambda path: int(path.name))
 
 
 def transform_of(output: Path) -> tft.TFTransformOutput:
@@ -163,28 +159,6 @@ def test_model_that_cannot_be_loaded_is_caught(first: Finished, output: Path, ta
     assert guarded.code == 4, guarded.stderr
     assert "SkewGuard: server differs" in guarded.summary["error"]
     assert "at most 100 MB" in guarded.summary["error"]
-
-
-@pytest.mark.slow
-def test_same_data_and_settings_train_the_same_model(
-    first: Finished, output: Path, table: Path, tmp_path: Path
-) -> None:
-    again = run(tmp_path, f"--data={table}", "--no-tune", "--json")
-    assert again.code == 0, again.stderr
-    ours, theirs = report(tmp_path), json.loads(first_report(output).read_text())
-    assert (ours["graph"], ours["vocabularies"]) == (theirs["graph"], theirs["vocabularies"])
-    [raw] = (newest(output, "ExampleGen/examples") / "Split-eval").iterdir()
-    records = list(tf.data.TFRecordDataset(str(raw), "GZIP").as_numpy_iterator())
-    answers = [
-        tf.saved_model.load(finished.summary["pushed"]["path"]).signatures["serving_default"](tf.constant(records))
-        for finished in (first, again)
-    ]
-    np.testing.assert_array_equal(*(answer["predictions"].numpy() for answer in answers))
-
-
-def first_report(output: Path) -> Path:
-    oldest = min((output / "artifacts/SkewGuard/report").iterdir(), key=lambda path: int(path.name))
-    return oldest / "report.json"
 
 
 FLOATS = st.floats(width=32) | st.just(float("nan")) | st.sampled_from([0.0, -0.0, 1e38, -1e38, 1e-45])

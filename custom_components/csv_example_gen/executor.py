@@ -1,21 +1,55 @@
 """Executor of SeededCsvExampleGen."""
 
 import bisect
+import csv
 import hashlib
+import io
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import tensorflow as tf
+from apache_beam.io.filesystems import FileSystems
 from google.protobuf import struct_pb2
-from tfx.components.example_gen.csv_example_gen import executor
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
-from tfx.utils import proto_utils
+from tfx.types import Artifact, artifact_utils
+from tfx.types.standard_component_specs import EXAMPLES_KEY
+from tfx.utils import io_utils, proto_utils
+from tfx_bsl.coders.csv_decoder import ColumnInfo, ColumnType, ColumnTypeInferrer
 
 
-class Executor(executor.Executor):
-    """Reads CSV as TFX does, and splits by a seeded hash of each row or of one of its columns."""
+class CsvToExamples(beam.PTransform):
+    """Reads CSV files to tf.Examples, with the types that TFX's CsvExampleGen gives, in the table's order.
+
+    An empty cell becomes an absent feature. TFX writes it as a feature without values, which counts as present: a
+    schema's ``presence`` would then allow any number of empty cells.
+    """
+
+    def __init__(self, exec_properties: dict[str, Any], pattern: str) -> None:
+        super().__init__()
+        self._pattern = os.path.join(exec_properties["input_base"], pattern)
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Returns a collection of tf.Examples."""
+        files = sorted(fileio.glob(self._pattern))
+        if not files:
+            raise ValueError(f"found no file that matches {self._pattern}; expected CSV files")
+        names = io_utils.load_csv_column_names(files[0])
+        rows = pipeline | beam.Create(files, reshuffle=False) | beam.FlatMap(read_rows, len(names))
+        types = rows | beam.CombineGlobally(ColumnTypeInferrer(names, skip_blank_lines=True))
+        return rows | beam.Map(to_example, beam.pvalue.AsSingleton(types))
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Reads CSV, splits by a seeded hash of each row or of one of its columns, and keeps the rows' order."""
+
+    def GetInputSourceToExamplePTransform(self) -> type[beam.PTransform]:
+        """Returns what reads the table."""
+        return CsvToExamples
 
     def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
@@ -32,26 +66,70 @@ class Executor(executor.Executor):
         parts = (
             pipeline
             | "ReadCsv" >> read(exec_properties, source.splits[0].pattern)
-            | "DropMissing" >> beam.Map(without_missing)
             | "Split" >> beam.Partition(split_index, len(bounds), bounds, int(options["seed"]), options["key"])
         )
         return dict(zip([split.name for split in splits], parts, strict=True))
 
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the splits as gzipped TFRecords, their rows in the table's order.
 
-def without_missing(example: tf.train.Example) -> tf.train.Example:
-    """Leaves out features that hold no value.
+        TFX shuffles them by an unseeded random number. All that is computed behind it then depends on chance: sums in
+        floating point by the last bit, and with them the Transform graph, and the model by the order of its batches.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+        with self._make_beam_pipeline() as pipeline:
+            splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
+            artifact.split_names = artifact_utils.encode_split_names(list(splits))
+            for name, examples in splits.items():
+                prefix = os.path.join(artifact_utils.get_split_uri([artifact], name), "data_tfrecord")
+                (
+                    examples
+                    | f"Serialize[{name}]" >> beam.Map(serialize)
+                    | f"Write[{name}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
+                )
 
-    TFX writes an empty cell as a feature without values, which counts as present: a schema's ``presence`` would then
-    allow any number of empty cells.
+
+def read_rows(path: str, columns: int) -> Iterator[list[bytes]]:
+    """Yields the cells of each row of a CSV file behind its header, blank lines left out.
+
+    Raises:
+        ValueError: A row has more or fewer cells than ``columns``, or the text is not UTF-8.
     """
-    features = example.features.feature
-    present = {name: feature for name, feature in features.items() if _has_value(feature)}
-    return tf.train.Example(features=tf.train.Features(feature=present))
+    with FileSystems.open(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+        reader = csv.reader(text)
+        next(reader)
+        for cells in reader:
+            if cells and len(cells) != columns:
+                raise ValueError(
+                    f"{path}: line {reader.line_num}: found {len(cells)} values; expected {columns}, as the header has"
+                )
+            if cells:
+                yield [cell.encode() for cell in cells]
 
 
-def _has_value(feature: tf.train.Feature) -> bool:
-    kind = feature.WhichOneof("kind")
-    return kind is not None and bool(getattr(feature, kind).value)
+def to_example(cells: Sequence[bytes], columns: Sequence[ColumnInfo]) -> tf.train.Example:
+    """A row as a tf.Example; an empty cell is left out."""
+    features = {column.name: _feature(cell, column) for cell, column in zip(cells, columns, strict=True) if cell}
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _feature(cell: bytes, column: ColumnInfo) -> tf.train.Feature:
+    if column.type == ColumnType.INT:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[int(cell)]))
+    if column.type == ColumnType.FLOAT:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=[float(cell)]))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[cell]))
+
+
+def serialize(example: tf.train.Example) -> bytes:
+    """A row's bytes, the same ones each time: the features in the order of their names."""
+    return bytes(example.SerializeToString(deterministic=True))
 
 
 def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None) -> int:

@@ -134,3 +134,15 @@ def test_an_empty_cell_is_an_absent_feature(table: Path, tmp_path: Path) -> None
 def test_the_split_follows_the_seed(table: Path, tmp_path: Path) -> None:
     one, other = (row_numbers(read_splits(table, tmp_path / str(seed), seed)["train"]) for seed in (5, 6))
     assert one != other
+
+
+def test_rows_keep_the_tables_order(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    for part in reversed(range(12)):
+        lines = ["row", *(str(row) for row in range(part * 100, part * 100 + 100))]
+        (folder / f"part-{part:02}.csv").write_text("\n".join(lines) + "\n")
+    for split in read_splits(folder, tmp_path).values():
+        numbers = [example.features.feature["row"].int64_list.value[0] for example in split]
+        assert numbers
+        assert numbers == sorted(numbers)

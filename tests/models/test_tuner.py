@@ -67,6 +67,21 @@ def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorit
     assert best["dropout"] in (0.0, 0.25)
 
 
+@pytest.mark.parametrize("algorithm", ["bayesian", "random"])
+def test_a_search_is_the_same_each_time(tmp_path: Path, algorithm: str) -> None:
+    found = [
+        tuner_fn(fn_args(tmp_path / name, small_table().files, {"hidden_layers": 1}, algorithm=algorithm))
+        for name in ("one", "other")
+    ]
+    for each in found:
+        each.tuner.search(**each.fit_kwargs)
+    one, other = (
+        [(trial.score, trial.hyperparameters.values) for trial in each.tuner.oracle.get_best_trials(5)]
+        for each in found
+    )
+    assert one == other
+
+
 def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
     search = {"learning_rate": Range(values=(0.01, 1e38))}
     found = tuner_fn(fn_args(tmp_path, small_table().files, {}, search=search, algorithm="random"))
