@@ -23,7 +23,7 @@ TRANSFORM_LABEL = "transform_label"
 
 RawFeatures: TypeAlias = Mapping[str, tf.Tensor | tf.SparseTensor]
 Outputs: TypeAlias = dict[str, tf.Tensor]
-FeatureSpec: TypeAlias = Mapping[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]
+FeatureSpec: TypeAlias = Mapping[str, tf.io.VarLenFeature]
 
 
 def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem: Problem, directory: str) -> None:
@@ -43,7 +43,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     ``transform_label``       ``examples``, string [N], with the label        the label [N, 1]
     ========================  ==============================================  ==================================
 
-    Strings are serialized ``tf.Example``. A problem with classes has ``classify``, a regression ``regress``.
+    Strings are serialized ``tf.Example``. A problem with classes has ``classify``, a regression ``regress``. The loaded
+    model also has a function ``network`` of the transformed features by name, which gives the predictions.
 
     Args:
         model: Takes the transformed features by name, gives predictions [N, 1] or [N, C].
@@ -76,6 +77,9 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
+    transformed = signatures[TRANSFORM_FEATURES].structured_outputs
+    specs = {name: tf.TensorSpec([None, transformed[name].shape[1]], transformed[name].dtype, name) for name in names}
+    model.network = tf.function(lambda features: model(features, training=False), input_signature=[specs])
     tf.saved_model.save(model, directory, signatures=signatures)
 
 
@@ -99,15 +103,13 @@ def _of_columns(
 
     @tf.function
     def signature(**columns: tf.Tensor) -> Outputs:
-        return function({name: _as_parsed(columns[name], feature) for name, feature in spec.items()})
+        return function({name: _as_parsed(columns[name]) for name in spec})
 
     return signature.get_concrete_function(**inputs)
 
 
-def _as_parsed(values: tf.Tensor, feature: tf.io.FixedLenFeature | tf.io.VarLenFeature) -> tf.Tensor | tf.SparseTensor:
-    """A column [N, 1] as parsing would give it: sparse and without its missing values, or of a fixed shape."""
-    if isinstance(feature, tf.io.FixedLenFeature):
-        return values
+def _as_parsed(values: tf.Tensor) -> tf.SparseTensor:
+    """A column [N, 1] as parsing would give it: sparse and without its missing values."""
     present = tf.where(is_present(values))
     return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
 

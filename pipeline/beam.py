@@ -1,6 +1,7 @@
 """Arguments for Beam, and how rows are batched in it."""
 
 from absl import flags
+from tfx_bsl.coders import batch_util
 
 from pipeline.config import Beam
 
@@ -23,4 +24,5 @@ def batch_by_size() -> None:
     Without it Beam chooses by the clock, up to 1,000: sums in floating point, and with them the Transform graph, then
     differ from run to run by the last bit.
     """
+    assert batch_util.__name__  # defines the flag
     flags.FLAGS(["onegraph", "--tfxio_use_byte_size_batching"])

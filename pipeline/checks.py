@@ -69,6 +69,12 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
                 f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
                 "underscores, which TensorFlow can name an input by: rename it in the header and in the schema"
             )
+    for feature in schema.feature:
+        if feature.HasField("shape"):
+            raise ConfigError(
+                f"{settings}: data.schema: feature '{feature.name}' has a shape; expected none, since a column may "
+                "miss a value: take 'shape { … }' out of it"
+            )
     for kind, column in config.features:
         _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
     _check_label(config, schema, settings)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
 from google.protobuf import struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.util import examples_utils
 from tfx.dsl.io import fileio
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
@@ -83,6 +84,7 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+        examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
         with self._make_beam_pipeline() as pipeline:
             splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
             artifact.split_names = artifact_utils.encode_split_names(list(splits))

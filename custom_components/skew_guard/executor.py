@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from custom_components.skew_guard.graph import Functions, check_graph, check_vocabularies
-from custom_components.skew_guard.replay import Replay
+from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import REPORT_FILE, Report, SkewError
 from custom_components.skew_guard.server import check_server
 from custom_components.skew_guard.warmup import BATCH, write_warmup
@@ -48,27 +48,41 @@ class Executor(base_executor.BaseExecutor):
 
 
 def _guard(input_dict: dict[str, list[types.Artifact]], settings: dict[str, Any], model_dir: Path) -> Report:
+    """Loads the model within limits before this process loads it, so that one that is broken cannot end the run."""
     transform_output = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
     transform_dir = Path(transform_output.transform_savedmodel_dir)
     problem = Problem.from_config(json.loads(settings["problem"]))
     split = settings["split"]
     raw, transformed = (_files(input_dict[key], split) for key in ("examples", "transformed_examples"))
     report = Report()
+    replay: Replay | None = None
     try:
-        graph = check_graph(transform_dir, model_dir)
         vocabularies = check_vocabularies(transform_dir, model_dir)
-        report = dataclasses.replace(report, graph=graph, vocabularies=vocabularies)
-        replay = Replay(transform_output, model_dir, problem)
-        report = dataclasses.replace(
-            replay.run(raw, transformed, settings["most_examples"]), graph=graph, vocabularies=vocabularies
-        )
         examples = _without(problem, _first(raw))
-        columns = replay.raw_columns(examples)
+        columns = raw_columns(examples, transform_output.raw_feature_spec(), problem)
         write_warmup(model_dir, settings["model_name"], examples, columns, Functions(model_dir).signatures)
         server = check_server(model_dir, settings["most_seconds"], settings["most_megabytes"])
-        return dataclasses.replace(report, server=server)
+        report = Report(vocabularies=vocabularies, server=server)
+        replay = Replay(transform_output, model_dir, problem)
+        try:
+            report = dataclasses.replace(report, graph=check_graph(transform_dir, model_dir))
+        except SkewError as error:
+            raise _first_difference(replay, error, raw, transformed, settings["most_examples"]) from error
+        replay.run(raw, transformed, settings["most_examples"])
     except SkewError as error:
-        return dataclasses.replace(report, skew=error.skew)
+        report = dataclasses.replace(report, skew=error.skew)
+    return replay.report(report) if replay else report
+
+
+def _first_difference(
+    replay: Replay, graph: SkewError, raw: list[str], transformed: list[str], most_examples: int
+) -> SkewError:
+    """The first row in which another graph shows, or else the graph's own error."""
+    try:
+        replay.run(raw, transformed, most_examples)
+    except SkewError as error:
+        return SkewError(dataclasses.replace(error.skew, check="graph"))
+    return graph
 
 
 def _files(examples: list[types.Artifact], split: str) -> list[str]:
@@ -76,8 +90,10 @@ def _files(examples: list[types.Artifact], split: str) -> list[str]:
 
 
 def _first(files: list[str]) -> list[bytes]:
-    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(BATCH)
-    return list(records.as_numpy_iterator())
+    records = list(tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(BATCH).as_numpy_iterator())
+    if not records:
+        raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")
+    return records
 
 
 def _without(problem: Problem, examples: list[bytes]) -> list[bytes]:

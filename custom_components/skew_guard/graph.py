@@ -3,10 +3,11 @@
 import collections
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2, tensor_pb2
+from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2, tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from custom_components.skew_guard.report import Skew, SkewError
@@ -59,9 +60,9 @@ class Functions:
         function.CopyFrom(self._functions[name])
         function.signature.name = ""
         for node in function.node_def:
-            for value in node.attr.values():
-                if value.HasField("func") and value.func.name in self._functions:
-                    value.func.name = self.digest(value.func.name)
+            for reference in _references(node):
+                if reference.name in self._functions:
+                    reference.name = self.digest(reference.name)
         return hashlib.sha256(function.SerializeToString(deterministic=True)).hexdigest()
 
 
@@ -110,8 +111,15 @@ def check_vocabularies(transform_dir: Path, model_dir: Path) -> dict[str, str]:
 
 
 def _callees(function: function_pb2.FunctionDef) -> list[str]:
-    values = [value for node in function.node_def for value in node.attr.values()]
-    return [value.func.name for value in values if value.HasField("func") and value.func.name]
+    return [reference.name for node in function.node_def for reference in _references(node) if reference.name]
+
+
+def _references(node: node_def_pb2.NodeDef) -> Iterator[attr_value_pb2.NameAttrList]:
+    """What a node says of the functions that it calls; the branches of a ``Case`` are a list."""
+    for value in node.attr.values():
+        if value.HasField("func"):
+            yield value.func
+        yield from value.list.func
 
 
 def _tensor_digest(tensor: tensor_pb2.TensorProto) -> str:

@@ -2,10 +2,12 @@
 
     python -m custom_components.skew_guard.probe MODEL_DIR
 
-Prints one line of JSON: seconds to load, seconds to the first answer, number of answers.
+Prints one line of JSON: seconds to load, seconds to the first answer, number of answers, and the most memory taken. It
+imports no more of TensorFlow than a server has.
 """
 
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -13,7 +15,10 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from custom_components.skew_guard.warmup import WARMUP_FILE
+from custom_components.skew_guard.report import reason
+
+# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000.
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
 def main(model_dir: str) -> None:
@@ -31,7 +36,13 @@ def main(model_dir: str) -> None:
             session.run({key: output.name for key, output in signature.outputs.items()}, feeds)
             first = first or time.monotonic() - loaded
             answers += 1
-    sys.stdout.write(json.dumps({"load_seconds": loaded - start, "first_answer_seconds": first, "answers": answers}))
+    measured = {
+        "load_seconds": loaded - start,
+        "first_answer_seconds": first,
+        "answers": answers,
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
+    }
+    sys.stdout.write(json.dumps(measured))
 
 
 def _inputs(request: object) -> dict[str, object]:
@@ -42,4 +53,7 @@ def _inputs(request: object) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    try:
+        main(sys.argv[1])
+    except (tf.errors.OpError, OSError, ValueError, TypeError) as error:
+        sys.exit(reason(error))

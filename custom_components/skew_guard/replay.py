@@ -4,19 +4,19 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from custom_components.skew_guard.report import Report, Skew, SkewError
+from custom_components.skew_guard.report import Report, Skew, SkewError, reason
 from models.features import Problem, transformed_name
 from models.preprocessing import as_column
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
 BATCH = 512
-TOLERANCE = 1e-6  # of a prediction, absolute
+TOLERANCE = 1e-6  # of a prediction: absolute up to 1, relative above
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
@@ -24,6 +24,9 @@ class Replay:
     """The training side and the serving side of one model.
 
     The training side is Transform's own saved graph, and the exported network called on what that graph gives.
+
+    Attributes:
+        model: The exported SavedModel, loaded.
     """
 
     def __init__(self, transform_output: tft.TFTransformOutput, model_dir: Path, problem: Problem) -> None:
@@ -31,12 +34,19 @@ class Replay:
         self._raw_spec = transform_output.raw_feature_spec()
         self._transform = transform_output.transform_features_layer()
         self._transformed_spec = transform_output.transformed_feature_spec()
-        self._model = tf.saved_model.load(str(model_dir))
+        self.model = tf.saved_model.load(str(model_dir))
         self._names = [transformed_name(kind, column) for kind, column in problem.features]
         self._compared: collections.Counter[str] = collections.Counter()
         self._largest = 0.0
+        self._seen = 0
 
-    def run(self, raw_files: Sequence[str], transformed_files: Sequence[str], most_examples: int) -> Report:
+    def report(self, report: Report) -> Report:
+        """``report`` with what was compared so far."""
+        return dataclasses.replace(
+            report, examples=self._seen, compared=dict(self._compared), largest_difference=self._largest
+        )
+
+    def run(self, raw_files: Sequence[str], transformed_files: Sequence[str], most_examples: int) -> None:
         """Replays the raw examples of a split.
 
         Args:
@@ -44,29 +54,14 @@ class Replay:
             transformed_files: Those of the same split, as Transform wrote them, in any order.
             most_examples: Stop after this many.
 
-        Returns:
-            What was compared.
-
         Raises:
             SkewError: At the first difference.
         """
-        rows: dict[bytes, int] = {}
-        seen = 0
+        batches: list[Arrays] = []
         for batch in _records(raw_files).take(most_examples).batch(BATCH).as_numpy_iterator():
-            expected = self.compare(list(batch), seen)
-            rows.update({row: seen + index for index, row in enumerate(_row_keys(expected))})
-            seen += len(batch)
-        self._check_materialized(rows, transformed_files)
-        return Report(examples=seen, compared=dict(self._compared), largest_difference=self._largest)
-
-    def raw_types(self) -> dict[str, tf.DType]:
-        """Dtype by raw column."""
-        return {name: feature.dtype for name, feature in self._raw_spec.items()}
-
-    def raw_columns(self, examples: Sequence[bytes]) -> dict[str, tf.Tensor]:
-        """Raw features as ``serve_raw`` takes them: a dense tensor a column, [N, 1], with placeholders."""
-        spec = {name: self._raw_spec[name] for name in self._problem.features.columns}
-        return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
+            batches.append(self.compare(list(batch), self._seen))
+            self._seen += len(batch)
+        self._check_materialized(batches, transformed_files)
 
     def compare(self, examples: list[bytes], offset: int = 0) -> Arrays:
         """Replays one batch of raw examples through every signature.
@@ -88,9 +83,9 @@ class Replay:
         features = {name: expected[name] for name in self._names}
         self._compare_bits(TRANSFORM_FEATURES, features, {"examples": serialized}, offset)
         self._compare_bits(TRANSFORM_LABEL, label, {"examples": serialized}, offset)
-        predictions = self._outputs(self._model(features, training=False).numpy())
+        predictions = self._outputs(self.model.network(features).numpy())
         self._compare_predictions(SERVING, predictions, {"examples": serialized}, offset)
-        self._compare_predictions(SERVE_RAW, predictions, self.raw_columns(examples), offset)
+        self._compare_predictions(SERVE_RAW, predictions, raw_columns(examples, self._raw_spec, self._problem), offset)
         method = REGRESS if self._problem.task == "regression" else CLASSIFY
         renamed = {"outputs": predictions["predictions"]} if method == REGRESS else dict(predictions)
         if method == CLASSIFY:
@@ -108,14 +103,17 @@ class Replay:
         return outputs
 
     def _call(self, signature: str, inputs: Mapping[str, tf.Tensor]) -> Arrays:
-        if signature not in self._model.signatures:
+        if signature not in self.model.signatures:
             raise SkewError(Skew("predictions", signature, expected="such a signature", found="none"))
-        return {name: value.numpy() for name, value in self._model.signatures[signature](**inputs).items()}
+        try:
+            return {name: value.numpy() for name, value in self.model.signatures[signature](**inputs).items()}
+        except (tf.errors.OpError, TypeError, ValueError) as error:
+            raise SkewError(Skew("predictions", signature, expected="an answer", found=reason(error))) from error
 
     def _compare_bits(self, signature: str, expected: Arrays, inputs: Mapping[str, tf.Tensor], offset: int) -> None:
         found = self._call(signature, inputs)
         for name, values in expected.items():
-            served = _served(signature, name, found, values)
+            served = _served(Skew("transformed", signature, name), found, values)
             differs = np.any(_bits(values) != _bits(served), axis=1)
             _raise_at(differs, Skew("transformed", signature, name), values, served, offset)
             self._compared[signature] += values.size
@@ -125,45 +123,65 @@ class Replay:
     ) -> None:
         found = self._call(signature, inputs)
         for name, values in expected.items():
-            served = _served(signature, name, found, values)
+            served = _served(Skew("predictions", signature, name), found, values)
             if values.dtype == object:
                 differs = np.any(values != served, axis=1)
             else:
+                same = _same(values, served)
+                with np.errstate(invalid="ignore"):  # infinity less infinity
+                    difference = np.where(same, 0, np.abs(values - served))
                 # Written so that a NaN on one side alone differs.
-                close = (np.abs(values - served) <= TOLERANCE) | (np.isnan(values) & np.isnan(served))
+                close = same | (difference <= TOLERANCE * np.maximum(1, np.abs(values)))
                 differs = np.any(~close, axis=1)
-                self._largest = max(self._largest, float(np.max(np.abs(values - served), initial=0.0)))
+                self._largest = float(np.max(difference, initial=self._largest))
             _raise_at(differs, Skew("predictions", signature, name), values, served, offset)
             self._compared[signature] += values.size
 
-    def _check_materialized(self, rows: Mapping[bytes, int], files: Sequence[str]) -> None:
-        """Checks that each replayed row is among the transformed examples that training and evaluation read."""
-        missing = dict(rows)
+    def _check_materialized(self, batches: Sequence[Arrays], files: Sequence[str]) -> None:
+        """Checks that each replayed row is among those that Transform wrote for its split."""
+        keys = [key for batch in batches for key in _row_keys(batch)]
+        missing = {key: index for index, key in reversed(list(enumerate(keys)))}
+        others: list[Arrays] = []
         for batch in _records(files).batch(BATCH):
             parsed = tf.io.parse_example(batch, self._transformed_spec)
-            arrays = {name: _two_dimensional(value.numpy()) for name, value in parsed.items()}
-            for row in _row_keys(arrays):
-                missing.pop(row, None)
+            rows = {name: _two_dimensional(value.numpy()) for name, value in parsed.items()}
+            found = _row_keys(rows)
+            others += [_row(rows, index) for index, key in enumerate(found) if key not in missing]
+            for key in found:
+                missing.pop(key, None)
+        self._compared["transformed_examples"] = len(keys)
         if missing:
             index = min(missing.values())
-            raise SkewError(
-                Skew("transformed", "the transformed examples", None, index, "such a row in Transform's graph", "none")
-            )
-        self._compared["transformed_examples"] = len(rows)
+            raise SkewError(_stale(_row(batches[index // BATCH], index % BATCH), index, others))
+
+
+def raw_columns(examples: Sequence[bytes], raw_spec: Mapping[str, Any], problem: Problem) -> dict[str, tf.Tensor]:
+    """Raw features as ``serve_raw`` takes them: a dense tensor a column, [N, 1], with placeholders."""
+    spec = {name: raw_spec[name] for name in problem.features.columns}
+    return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
+
+
+def _stale(row: Arrays, index: int, others: Sequence[Arrays]) -> Skew:
+    """Where a row differs from the one that is most like it among those that no replayed row equals."""
+    where = "the transformed examples"
+    differing = [[name for name in sorted(row) if row[name].tobytes() != other[name].tobytes()] for other in others]
+    if not differing:
+        return Skew("transformed", where, None, index, "such a row in Transform's graph", "none")
+    nearest = min(range(len(differing)), key=lambda each: len(differing[each]))
+    name = differing[nearest][0]
+    return Skew("transformed", where, name, index, str(row[name].tolist()), str(others[nearest][name].tolist()))
 
 
 def _records(files: Sequence[str]) -> tf.data.TFRecordDataset:
     return tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
 
 
-def _served(signature: str, name: str, found: Arrays, expected: np.ndarray) -> np.ndarray:
-    """The served values under ``name``, if they are of the expected shape and dtype."""
-    served = found.get(name)
+def _served(skew: Skew, found: Arrays, expected: np.ndarray) -> np.ndarray:
+    """The served values of a feature or output, if they are of the expected shape and dtype."""
+    served = found.get(skew.feature or "")
     if served is None or served.shape != expected.shape or served.dtype != expected.dtype:
         shown = "no such output" if served is None else f"{served.dtype} {list(served.shape)}"
-        raise SkewError(
-            Skew("predictions", signature, name, expected=f"{expected.dtype} {list(expected.shape)}", found=shown)
-        )
+        raise SkewError(dataclasses.replace(skew, expected=f"{expected.dtype} {list(expected.shape)}", found=shown))
     return served
 
 
@@ -177,6 +195,15 @@ def _raise_at(differs: np.ndarray, skew: Skew, expected: np.ndarray, found: np.n
 def _bits(values: np.ndarray) -> np.ndarray:
     """``values`` as unsigned integers, so that NaN equals itself and 0.0 is not -0.0."""
     return values.view(f"u{values.dtype.itemsize}")
+
+
+def _same(values: np.ndarray, served: np.ndarray) -> np.ndarray:
+    """Where two numbers are equal; NaN equals NaN, and infinity itself."""
+    return (values == served) | (np.isnan(values) & np.isnan(served))
+
+
+def _row(columns: Arrays, index: int) -> Arrays:
+    return {name: _two_dimensional(column)[index] for name, column in columns.items()}
 
 
 def _row_keys(columns: Arrays) -> list[bytes]:

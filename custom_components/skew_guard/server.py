@@ -1,10 +1,13 @@
 """Runs the probe within limits of time and memory."""
 
 import json
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -29,25 +32,34 @@ def check_server(model_dir: Path, most_seconds: float, most_megabytes: float) ->
         SkewError: It did not load or answer, or passed a limit.
     """
     command = [sys.executable, "-m", "custom_components.skew_guard.probe", str(model_dir)]
-    start, peak = time.monotonic(), 0.0
-    with subprocess.Popen(  # noqa: S603 - our own module
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while process.poll() is None:
-            peak = max(peak, _megabytes(process.pid))
-            if peak > most_megabytes or time.monotonic() - start > most_seconds:
-                process.kill()
-                break
-            time.sleep(POLL_SECONDS)
-        output, errors = process.communicate()
+    memory = f"at most {most_megabytes:.0f} MB"
+    # Files, since a pipe that nobody reads stops who writes into it.
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        end, peak = time.monotonic() + most_seconds, 0.0
+        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors) as process:  # noqa: S603 - our own module
+            while process.poll() is None and time.monotonic() < end and peak <= most_megabytes:
+                time.sleep(POLL_SECONDS)
+                peak = max(peak, _megabytes(process.pid))
+            in_time = process.poll() is not None
+            process.kill()
+        lines = [_last_line(file) for file in (output, errors)]
     if peak > most_megabytes:
-        raise SkewError(_refused(f"at most {most_megabytes:.0f} MB", f"{peak:.0f} MB"))
-    if process.returncode < 0:
+        raise SkewError(_refused(memory, f"{peak:.0f} MB"))
+    if not in_time:
         raise SkewError(_refused(f"an answer within {most_seconds:g} s", "none"))
+    if process.returncode < 0:
+        raise SkewError(_refused("a model that loads and answers", signal.Signals(-process.returncode).name))
     if process.returncode:
-        raise SkewError(_refused("a model that loads and answers", (errors.strip().splitlines() or ["nothing"])[-1]))
-    measured: dict[str, float] = json.loads(output.splitlines()[-1])
-    return {**measured, "peak_megabytes": peak}
+        raise SkewError(_refused("a model that loads and answers", lines[1] or f"exit {process.returncode}"))
+    measured: dict[str, float] = json.loads(lines[0])
+    if measured["peak_megabytes"] > most_megabytes:
+        raise SkewError(_refused(memory, f"{measured['peak_megabytes']:.0f} MB"))
+    return measured
+
+
+def _last_line(file: IO[str]) -> str:
+    file.seek(0)
+    return (file.read().strip().splitlines() or [""])[-1]
 
 
 def _refused(expected: str, found: str) -> Skew:

@@ -6,10 +6,9 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2, regression_pb2
 
+from custom_components.skew_guard.probe import WARMUP_FILE
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES
 
-# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000.
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 BATCH = 32
 
 

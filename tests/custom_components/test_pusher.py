@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 from tfx.proto import pusher_pb2
-from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
+from tfx.types import Artifact
+from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
+from tfx.utils import path_utils
 
 from custom_components.pusher.executor import STAGING_PREFIX, Executor, push
 
@@ -84,8 +86,10 @@ def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path,
     assert int(push(model, served).name) == future + 1
 
 
-def pushed_by_the_node(model: Path, served: Path, blessed: int) -> PushedModel:
-    inputs = {"model": [Model()], "model_blessing": [ModelBlessing()]}
+def pushed_by_the_node(model: Path, served: Path, blessed: int, guard: InfraBlessing | None = None) -> PushedModel:
+    inputs: dict[str, list[Artifact]] = {"model": [Model()], "model_blessing": [ModelBlessing()]}
+    if guard:
+        inputs["infra_blessing"] = [guard]
     inputs["model"][0].uri = str(model.parent)
     inputs["model_blessing"][0].set_int_custom_property("blessed", blessed)
     pushed = PushedModel()
@@ -110,6 +114,29 @@ def test_a_model_that_is_not_blessed_is_not_pushed(model: Path, served: Path) ->
     pushed = pushed_by_the_node(model, served, blessed=0)
     assert pushed.get_int_custom_property("pushed") == 0
     assert not served.exists()
+
+
+def test_a_model_that_the_skew_guard_refused_is_not_pushed(model: Path, served: Path, tmp_path: Path) -> None:
+    pushed = pushed_by_the_node(model, served, blessed=1, guard=guard_blessing(tmp_path, model, blessed=0))
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not served.exists()
+
+
+def test_the_skew_guards_copy_is_pushed_with_its_warmup_requests(model: Path, served: Path, tmp_path: Path) -> None:
+    pushed_by_the_node(model, served, blessed=1, guard=guard_blessing(tmp_path, model, blessed=1))
+    (version,) = served.iterdir()
+    assert (version / "warm").exists()
+
+
+def guard_blessing(folder: Path, model: Path, blessed: int) -> InfraBlessing:
+    blessing = InfraBlessing()
+    blessing.uri = str(folder / "guard")
+    stamped = Path(path_utils.stamped_model_path(blessing.uri))
+    shutil.copytree(model, stamped)
+    (stamped / "warm").touch()
+    blessing.set_int_custom_property("blessed", blessed)
+    blessing.set_int_custom_property("has_model", 1)
+    return blessing
 
 
 def test_the_pushed_version_does_not_depend_on_the_model_it_was_copied_from(model: Path, served: Path) -> None:

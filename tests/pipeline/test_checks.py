@@ -191,3 +191,11 @@ def test_network_that_is_not_there(tmp_path: Path, function: str, fragments: lis
 def test_default_network_is_there(tmp_path: Path) -> None:
     path = settings_file(tmp_path)
     check_network(load_config(path), path)
+
+
+def test_schema_with_a_shape(tmp_path: Path) -> None:
+    """Its column could not miss a value: TensorFlow would refuse the whole request."""
+    shaped = SCHEMA.replace('name: "fare"', 'name: "fare" shape { dim { size: 1 } }')
+    assert shaped != SCHEMA
+    with pytest.raises(ConfigError, match="feature 'fare' has a shape"):
+        check_schema(tmp_path, {}, shaped.encode())

@@ -88,6 +88,7 @@ def test_pusher_waits_for_the_blessing_and_pushes_to_the_serving_folder() -> Non
     pusher = nodes()["Pusher"]
     assert source(pusher, "model") == ("Trainer", "model")
     assert source(pusher, "model_blessing") == ("Evaluator", "blessing")
+    assert source(pusher, "infra_blessing") == ("SkewGuard", "blessing")
     assert setting(pusher, "push_destination") == {"filesystem": {"base_directory": "/out/serving/taxi"}}
 
 

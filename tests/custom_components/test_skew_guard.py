@@ -1,0 +1,224 @@
+import dataclasses
+import functools
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from small_table import IN_FULL, SPEC, Row, encode, small_table
+
+from custom_components.skew_guard.probe import WARMUP_FILE
+from custom_components.skew_guard.replay import Replay, raw_columns
+from custom_components.skew_guard.report import Report, SkewError
+from custom_components.skew_guard.server import check_server
+from custom_components.skew_guard.warmup import write_warmup
+from models.features import Problem
+from models.network import build_network, feature_inputs
+from models.preprocessing import categorical_sizes
+from models.signatures import export
+
+ROWS = 40
+Outputs = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """An exported model of random weights."""
+
+    problem: Problem
+    folder: Path
+
+    def replay(self) -> Replay:
+        return Replay(small_table().graph, self.folder, self.problem)
+
+    @functools.cached_property
+    def loaded(self) -> Replay:
+        return self.replay()
+
+
+@pytest.fixture(scope="module", params=sorted(IN_FULL))
+def candidate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+    problem = IN_FULL[request.param]
+    network = build_network(problem, {"hidden_units": 8}, categorical_sizes(problem.features, small_table().graph))
+    random = np.random.default_rng(0)
+    network.set_weights([random.normal(size=weights.shape) for weights in network.get_weights()])
+    folder = tmp_path_factory.mktemp("candidate") / "model"
+    export(network, small_table().graph, problem, str(folder))
+    return Candidate(problem, folder)
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
+    problem = IN_FULL["binary"]
+    network = build_network(problem, {"hidden_units": 4}, categorical_sizes(problem.features, small_table().graph))
+    folder = tmp_path_factory.mktemp("binary") / "model"
+    export(network, small_table().graph, problem, str(folder))
+    return Candidate(problem, folder)
+
+
+@pytest.fixture(scope="module")
+def raw_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    path = tmp_path_factory.mktemp("raw") / "examples.gz"
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for row in small_table().rows[:ROWS]:
+            writer.write(encode(row))
+    return [str(path)]
+
+
+def transformed_files() -> list[str]:
+    return [str(path) for path in small_table().folder.glob("examples*.gz")]
+
+
+def test_no_difference_in_any_task(candidate: Candidate, raw_files: list[str]) -> None:
+    replay = candidate.replay()
+    replay.run(raw_files, transformed_files(), 30)
+    report = replay.report(Report())
+    method = "regress" if candidate.problem.task == "regression" else "classify"
+    signatures = {"serving_default", "serve_raw", method, "transform_features", "transform_label"}
+    assert set(report.compared) == {*signatures, "transformed_examples"}
+    assert report.examples == report.compared["transformed_examples"] == 30
+
+
+FLOATS = st.floats(width=32) | st.sampled_from([math.nan, math.inf, 0.0, -0.0, 1e38, -1e38, 1e-45])
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100)
+STRINGS = st.sampled_from([b"", b"red", "Zürich".encode(), b"a"]) | st.text(max_size=9).map(str.encode) | st.binary()
+VALUES: dict[tf.DType, st.SearchStrategy[float | int | str | bytes | None]] = {
+    tf.float32: FLOATS,
+    tf.int64: INTEGERS,
+    tf.string: STRINGS,
+}
+rows: st.SearchStrategy[Row] = st.fixed_dictionaries(
+    {}, optional={name: VALUES[spec.dtype] for name, spec in SPEC.items()}
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_random_row_is_served_otherwise_than_trained(candidate: Candidate, data: st.DataObject) -> None:
+    replay = candidate.loaded
+    examples = [encode(row) for row in data.draw(st.lists(rows, min_size=1, max_size=9))]
+    replay.compare(examples)
+    signatures = replay.model.signatures
+    by_column = signatures["serve_raw"](**raw_columns(examples, SPEC, candidate.problem))
+    for name, answer in signatures["serving_default"](examples=tf.constant(examples)).items():
+        np.testing.assert_array_equal(answer.numpy(), by_column[name].numpy())
+
+
+@pytest.fixture
+def altered(binary: Candidate, tmp_path: Path) -> Callable[[str, Callable[[Outputs], Outputs]], Candidate]:
+    """Makes a copy of the model in which one signature answers otherwise."""
+
+    def alter(name: str, change: Callable[[Outputs], Outputs]) -> Candidate:
+        model = tf.saved_model.load(str(binary.folder))
+        signatures = dict(model.signatures)
+        original = signatures[name]
+        specs = original.structured_input_signature[1]
+
+        @tf.function
+        def changed(**inputs: tf.Tensor) -> Outputs:
+            return change(original(**inputs))
+
+        signatures[name] = changed.get_concrete_function(**specs)
+        tf.saved_model.save(model, str(tmp_path / "altered"), signatures=signatures)
+        return Candidate(binary.problem, tmp_path / "altered")
+
+    return alter
+
+
+def first_skew(candidate: Candidate, raw_files: list[str], files: list[str] | None = None) -> Any:
+    replay = candidate.replay()
+    with pytest.raises(SkewError) as caught:
+        replay.run(raw_files, files or transformed_files(), ROWS)
+    assert replay.report(Report()).compared
+    return caught.value.skew
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "serve_raw", "classify"])
+def test_a_signature_that_predicts_otherwise_is_named(altered: Any, raw_files: list[str], signature: str) -> None:
+    skew = first_skew(altered(signature, lambda out: {**out, "scores": out["scores"] + 2e-6}), raw_files)
+    assert (skew.check, skew.where, skew.feature, skew.example) == ("predictions", signature, "scores", 0)
+    expected, found = (np.array(eval(text)) for text in (skew.expected, skew.found))
+    np.testing.assert_allclose(found - expected, 2e-6, rtol=0.1)
+
+
+def test_a_class_under_another_name_is_named(altered: Any, raw_files: list[str]) -> None:
+    skew = first_skew(altered("classify", lambda out: {**out, "classes": out["classes"][:, ::-1]}), raw_files)
+    assert (skew.feature, skew.expected, skew.found) == ("classes", "[b'poor', b'rich']", "[b'rich', b'poor']")
+
+
+def test_a_feature_that_differs_by_one_bit_is_named(altered: Any, raw_files: list[str]) -> None:
+    def change(out: Outputs) -> Outputs:
+        return {**out, "plain_dense": tf.math.nextafter(out["plain_dense"], 9.0)}
+
+    skew = first_skew(altered("transform_features", change), raw_files)
+    assert (skew.check, skew.where, skew.feature) == ("transformed", "transform_features", "plain_dense")
+
+
+def test_a_signature_that_fails_is_named(altered: Any, raw_files: list[str]) -> None:
+    def change(out: Outputs) -> Outputs:
+        with tf.control_dependencies([tf.debugging.assert_less(out["predictions"], -1.0, "no such luck")]):
+            return {name: tf.identity(value) for name, value in out.items()}
+
+    skew = first_skew(altered("serving_default", change), raw_files)
+    assert (skew.where, skew.expected) == ("serving_default", "an answer")
+    assert "no such luck" in skew.found
+
+
+def test_a_transformed_row_that_was_edited_is_named(binary: Candidate, raw_files: list[str], tmp_path: Path) -> None:
+    edited = [{**row, "month": 3} if index == 5 else row for index, row in enumerate(small_table().rows[:ROWS])]
+    skew = first_skew(binary, raw_files, small_table().write(tmp_path / "edited.gz", edited))
+    assert (skew.where, skew.feature, skew.example) == ("the transformed examples", "month_cyclical", 5)
+
+
+def test_a_network_that_reads_some_of_the_features_is_no_skew(raw_files: list[str], tmp_path: Path) -> None:
+    problem = IN_FULL["binary"]
+    one = feature_inputs(problem.features)["gain_dense"]
+    network = keras.Model({"gain_dense": one}, keras.layers.Dense(1, "sigmoid")(one))
+    export(network, small_table().graph, problem, str(tmp_path / "model"))
+    Candidate(problem, tmp_path / "model").replay().run(raw_files, transformed_files(), ROWS)
+
+
+@pytest.fixture
+def servable(binary: Candidate, tmp_path: Path) -> Path:
+    shutil.copytree(binary.folder, tmp_path / "model")
+    examples = [encode(row) for row in small_table().rows[:3]]
+    columns = raw_columns(examples, SPEC, binary.problem)
+    write_warmup(tmp_path / "model", "small", examples, columns, ["serving_default", "serve_raw", "classify"])
+    return tmp_path / "model"
+
+
+def test_a_fresh_process_answers_the_warmup_requests(servable: Path) -> None:
+    measured = check_server(servable, 120, 4000)
+    assert measured["answers"] == 6
+    assert measured["peak_megabytes"] > 100
+
+
+def test_a_model_without_its_weights_does_not_load(servable: Path) -> None:
+    (servable / "variables/variables.index").unlink()
+    with pytest.raises(SkewError, match="a model that loads and answers"):
+        check_server(servable, 120, 4000)
+
+
+def test_a_request_that_cannot_be_answered_is_told(servable: Path) -> None:
+    examples = [b"no example"]
+    write_warmup(servable, "small", examples, {}, ["serving_default"])
+    assert (servable / WARMUP_FILE).exists()
+    with pytest.raises(SkewError, match="parse"):
+        check_server(servable, 120, 4000)
+
+
+def test_a_model_that_takes_too_long_is_stopped(servable: Path) -> None:
+    with pytest.raises(SkewError, match=r"an answer within 0\.5 s"):
+        check_server(servable, 0.5, 4000)
+
+
+def test_a_model_that_takes_too_much_memory_is_stopped(servable: Path) -> None:
+    with pytest.raises(SkewError, match="at most 100 MB"):
+        check_server(servable, 120, 100)
