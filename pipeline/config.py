@@ -123,6 +123,26 @@ class SkewGuard:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class Tflite:
+    """What devices get.
+
+    Attributes:
+        enabled: Whether a TFLite model is exported and pushed beside the SavedModel.
+        quantization: Of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8``
+            (weights and activations). The features are never rounded.
+        most_difference: Largest difference from the SavedModel's predictions, relative where they are above 1; held
+            against ``none`` alone.
+        most_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
+            SavedModel's on the eval split.
+    """
+
+    enabled: bool = True
+    quantization: Literal["none", "dynamic_range", "float16", "int8"] = "none"
+    most_difference: Annotated[float, Ge(0)] = 1e-5
+    most_quality_loss: Annotated[float, Ge(0)] = 0.002
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Beam:
     """How Beam runs on this machine.
 
@@ -150,6 +170,7 @@ class Config:
         tuning: How it is tuned.
         evaluation: Metrics, slices and the blessing policy.
         skew_guard: Limits of the skew guard.
+        tflite: What devices get.
         beam: How Beam runs.
         output: Folder of everything that runs leave behind; ``output/<name>`` if empty.
     """
@@ -164,6 +185,7 @@ class Config:
     training: Training = Field(default_factory=Training)
     tuning: Tuning = Field(default_factory=Tuning)
     skew_guard: SkewGuard = Field(default_factory=SkewGuard)
+    tflite: Tflite = Field(default_factory=Tflite)
     beam: Beam = Field(default_factory=Beam)
     output: str = ""
 
@@ -186,6 +208,11 @@ class Config:
     def serving_dir(self) -> str:
         """Folder whose numbered sub-folders TensorFlow Serving loads."""
         return f"{self.output}/serving/{self.name}"
+
+    @property
+    def tflite_dir(self) -> str:
+        """Folder whose numbered sub-folders hold what devices load."""
+        return f"{self.output}/tflite/{self.name}"
 
     @property
     def metadata_path(self) -> str:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from custom_components.anomaly_gate.anomaly import Anomaly
 from pipeline.nodes import Node
-from pipeline.summary import Summary, ThresholdResult
+from pipeline.summary import Summary, Tflite, ThresholdResult
 
 STYLES = {"ran": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 NAME_WIDTH = 20
@@ -59,13 +59,16 @@ class RunConsole:
                 self._console.print(_headline(summary))
                 folder = _path(Path(summary.pushed.path))
                 self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {folder}")
+                self._print_tflite(summary.tflite)
                 after = f".venv/bin/saved_model_cli show --all --dir {folder}"
             case "not_blessed":
                 self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
                 after = f"change the network or evaluation.thresholds in {settings}, then run again"
                 if summary.error:
                     self._console.print(Text(summary.error))
-                    after = "look at models/signatures.py, then run again"
+                    skew = summary.error.startswith("SkewGuard")
+                    after = "look at models/signatures.py" if skew else f"change tflite in {settings}"
+                    after += ", then run again"
             case "anomalies":
                 self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
                 after = f"mend the data, or the schema that {settings} names, then run again"
@@ -97,6 +100,11 @@ class RunConsole:
         if self._live:
             self._live.stop()
             self._live = None
+
+    def _print_tflite(self, tflite: Tflite | None) -> None:
+        if tflite and tflite.path:
+            size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
+            self._console.print(f"  for devices: {size}, {tflite.p50_ms:.2g} ms a row, in {folder}")
 
     def _print_thresholds(self, summary: Summary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
@@ -140,6 +148,8 @@ def _bound(result: ThresholdResult) -> str:
 def _value(result: ThresholdResult) -> str:
     if result.value is None:
         return "no baseline" if result.ok else "no such rows"
+    if 0 < abs(result.value) < 1e-4:
+        return f"{result.value:.1e}"
     return f"{result.value:+.5f}" if result.kind == "change" else f"{result.value:.5f}"
 
 

@@ -17,6 +17,7 @@ NODES = (
     "SkewGuard",
     "LatestBlessedModel",
     "Evaluator",
+    "TfliteExporter",
     "Pusher",
 )
 

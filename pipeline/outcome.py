@@ -5,7 +5,7 @@ import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import tensorflow_model_analysis as tfma
 from ml_metadata import metadata_store
@@ -15,10 +15,12 @@ from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME as STATISTICS_FILE
 from tfx.types import artifact_utils
 
+from custom_components.pusher.executor import PUSHED_TFLITE
+from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
 from models.trainer import HYPERPARAMETERS_FILE
 from pipeline.config import Config, Threshold
 from pipeline.executions import node_id
-from pipeline.summary import Comparison, Kind, Outcome, Pushed, ThresholdResult
+from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult
 
 Event = metadata_store_pb2.Event
 Artifact: TypeAlias = metadata_store_pb2.Artifact
@@ -55,8 +57,19 @@ def read_outcome(store: metadata_store.MetadataStore, config: Config, executions
             blessed=bool(blessing and blessing.custom_properties["blessed"].int_value),
             baseline=_baseline(store, reader),
         )
-    if (push := reader.output("Pusher", "pushed_model")) and push.custom_properties["pushed"].int_value:
+    push = reader.output("Pusher", "pushed_model")
+    if push and push.custom_properties["pushed"].int_value:
         outcome = dataclasses.replace(outcome, pushed=_pushed(push))
+    exported = reader.output("TfliteExporter", "tflite_model")
+    if exported and (report := Path(exported.uri) / REPORT_FILE).exists():
+        measured = json.loads(report.read_text())
+        path = push.custom_properties[PUSHED_TFLITE].string_value if push else ""
+        outcome = dataclasses.replace(
+            outcome,
+            thresholds=[*outcome.thresholds, *map(_tflite_bound, measured["bounds"])],
+            tflite=_tflite(measured, path or None),
+            tflite_refused=exported.custom_properties[REASON].string_value or None,
+        )
     return outcome
 
 
@@ -154,6 +167,15 @@ def _artifact(store: metadata_store.MetadataStore, execution: int, key: str, kin
     events = store.get_events_by_execution_ids([execution])
     ids = [event.artifact_id for event in events if event.type in kinds and event.path.steps[0].key == key]
     return store.get_artifacts_by_id(ids)[0] if ids else None
+
+
+def _tflite(measured: Mapping[str, Any], path: str | None) -> Tflite:
+    fields = [field.name for field in dataclasses.fields(Tflite) if field.name != "path"]
+    return Tflite(path, **{name: measured[name] for name in fields})
+
+
+def _tflite_bound(bound: Mapping[str, Any]) -> ThresholdResult:
+    return ThresholdResult(bound["metric"], OVERALL, "value", "<=", bound["bound"], bound["value"], bound["ok"])
 
 
 def _rows(statistics: Artifact) -> dict[str, int]:

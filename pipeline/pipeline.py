@@ -18,6 +18,7 @@ from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
+from custom_components.tflite_exporter.component import TfliteExporter
 from models.imports import source_digest
 from models.settings import ModelConfig
 from pipeline.beam import beam_args
@@ -31,6 +32,23 @@ class Validated(NamedTuple):
     schema: types.BaseChannel
     gate: AnomalyGate
     nodes: list[BaseNode]
+
+
+class Candidate(NamedTuple):
+    """A trained model and its two judges."""
+
+    trainer: Trainer
+    guard: SkewGuard
+    evaluator: Evaluator
+
+    @property
+    def channels(self) -> dict[str, types.BaseChannel]:
+        """The model and both blessings, by the names of the inputs that take them."""
+        return {
+            "model": self.trainer.outputs["model"],
+            "model_blessing": self.evaluator.outputs["blessing"],
+            "infra_blessing": self.guard.outputs["blessing"],
+        }
 
 
 def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True) -> Pipeline:
@@ -49,11 +67,16 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     trainer = train(config, transform_node, tuner)
     guard = guard_against_skew(config, examples, transform_node, trainer)
     resolver, evaluator = evaluate(config, examples, validated, trainer)
-    pusher = deploy(config, trainer, guard, evaluator)
+    candidate = Candidate(trainer, guard, evaluator)
+    exporter = [export_for_devices(config, examples, transform_node, candidate)] if config.tflite.enabled else []
+    pusher = deploy(config, candidate, exporter)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
-        components=[example_gen, *validated.nodes, transform_node, *tuner, trainer, guard, resolver, evaluator, pusher],
+        components=[
+            *(example_gen, *validated.nodes, transform_node, *tuner, trainer),
+            *(guard, resolver, evaluator, *exporter, pusher),
+        ],
         metadata_connection_config=sqlite_metadata_connection_config(config.metadata_path),
         enable_cache=enable_cache,
         beam_pipeline_args=beam_args(config.beam),
@@ -165,14 +188,38 @@ def evaluate(
     return resolver, evaluator
 
 
-def deploy(config: Config, trainer: Trainer, guard: SkewGuard, evaluator: Evaluator) -> AtomicPusher:
-    """The push of a model that both blessed, with its warm-up requests, to where TensorFlow Serving looks."""
+def export_for_devices(
+    config: Config, examples: types.BaseChannel, transform_node: Transform, candidate: Candidate
+) -> TfliteExporter:
+    """The blessed model for LiteRT, raw features in, held against the SavedModel on the eval split."""
+    settings = dataclasses.asdict(config.tflite)
+    del settings["enabled"]
+    return TfliteExporter(
+        inputs={
+            "examples": examples,
+            "transformed_examples": transform_node.outputs["transformed_examples"],
+            "transform_graph": transform_node.outputs["transform_graph"],
+            **candidate.channels,
+        },
+        settings={
+            **settings,
+            "problem": config.problem.to_config(),
+            "model_name": config.name,
+            "split": EVAL,
+            "representative_split": TRAIN,
+            "code": source_digest("custom_components.tflite_exporter", "serving.edge"),
+        },
+    )
+
+
+def deploy(config: Config, candidate: Candidate, exporter: list[TfliteExporter]) -> AtomicPusher:
+    """The push of a model that all judges blessed to where TensorFlow Serving looks, and to where devices do."""
     folder = pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_dir)
+    for_devices = exporter[0].outputs if exporter else {}
     return AtomicPusher(
-        model=trainer.outputs["model"],
-        infra_blessing=guard.outputs["blessing"],
-        model_blessing=evaluator.outputs["blessing"],
+        inputs={**candidate.channels, **for_devices},
         push_destination=pusher_pb2.PushDestination(filesystem=folder),
+        tflite_directory=config.tflite_dir if exporter else None,
     ).with_id("Pusher")
 
 

@@ -1,15 +1,17 @@
-"""Is the model of a run what a server finds?"""
+"""Is the model of a run what a server and the devices find?"""
 
 from pathlib import Path
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from custom_components.pusher.executor import PUSHED_TFLITE
+
 Event = metadata_store_pb2.Event
 
 
 def is_served(store: metadata_store.MetadataStore, serving_dir: Path, model_id: int) -> bool:
-    """Whether the newest version in ``serving_dir`` is the last push, and was made from this model.
+    """Whether the newest version in ``serving_dir`` is the last push, was made from this model, and is whole.
 
     A Pusher that is answered from the cache pushes nothing: that is right only if this holds. It does not after
     another model was pushed meanwhile, or the folder was emptied.
@@ -30,6 +32,9 @@ def is_served(store: metadata_store.MetadataStore, serving_dir: Path, model_id: 
     versions = [path.name for path in serving_dir.glob("*") if path.name.isdigit()]
     newest = max(versions, key=int, default=None)
     if newest != last.custom_properties["pushed_version"].string_value:
+        return False
+    device = last.custom_properties[PUSHED_TFLITE].string_value
+    if device and not Path(device).exists():
         return False
     executions = {
         each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT

@@ -109,7 +109,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         baseline=outcome.baseline,
         hyperparameters=outcome.hyperparameters,
         pushed=outcome.pushed,
-        tflite=None,
+        tflite=outcome.tflite,
         error=_error(outcome, failure),
         seconds=round(time.monotonic() - request.started, 3),
     )
@@ -129,12 +129,14 @@ def _check_store(path: Path) -> None:
 def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:
     if failure:
         return f"{failure.node_id}: {failure}"
-    return f"SkewGuard: {outcome.skew}" if outcome.skew else None
+    if outcome.skew:
+        return f"SkewGuard: {outcome.skew}"
+    return f"TfliteExporter: {outcome.tflite_refused}" if outcome.tflite_refused else None
 
 
 def _status(outcome: Outcome, failure: NodeFailedError | None, anomalies: Sequence[Anomaly]) -> Status:
     if failure:
         return "anomalies" if anomalies else "failed"
-    if outcome.blessed is False or outcome.skew:
+    if outcome.blessed is False or outcome.skew or outcome.tflite_refused:
         return "not_blessed"
     return "pushed" if outcome.pushed else "partial"

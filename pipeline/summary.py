@@ -45,17 +45,48 @@ class Pushed:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tflite:
+    """The model for devices, as the exporter measured it on the eval split.
+
+    Attributes:
+        path: The pushed file; ``None`` if it was not pushed.
+        bytes: Its size.
+        quantization: How the network is quantized.
+        builtin_only: Whether it runs on TFLite's builtin operators alone.
+        max_abs_diff: Largest difference from the SavedModel's predictions; relative above 1.
+        metric: ``auc``, ``accuracy`` or ``r2``.
+        saved_model: That metric of the SavedModel.
+        tflite: That metric of the TFLite model.
+        p50_ms: Median time for a row, in milliseconds, on one thread.
+        p99_ms: The time that 1 % of the rows exceed.
+    """
+
+    path: str | None
+    bytes: int
+    quantization: str
+    builtin_only: bool
+    max_abs_diff: float
+    metric: str
+    saved_model: float
+    tflite: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What the nodes of a run left in ML Metadata.
 
     Attributes:
         rows: Rows by split.
         metrics: The candidate's metrics on the eval split, over all rows.
-        thresholds: The blessing policy, held against the candidate.
+        thresholds: The blessing policy, held against the candidate, and the bounds of the TFLite model.
         blessed: The Evaluator's decision; ``None`` if it made none.
         skew: Where serving differs from training, in one line; ``None`` if it does not.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: Those that the candidate was trained with.
+        tflite: The model for devices; ``None`` if none was exported.
+        tflite_refused: The bounds that it does not keep, in one line; ``None`` if it keeps all.
         pushed: The pushed version.
     """
 
@@ -66,6 +97,8 @@ class Outcome:
     skew: str | None = None
     baseline: str | None = None
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    tflite: Tflite | None = None
+    tflite_refused: str | None = None
     pushed: Pushed | None = None
 
 
@@ -81,12 +114,13 @@ class Summary:
         nodes: How each node went.
         rows: Rows by split.
         metrics: The candidate's metrics on the eval split, over all rows.
-        thresholds: The blessing policy, held against the candidate.
+        thresholds: The blessing policy, held against the candidate, and the bounds of the TFLite model.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: Those that the candidate was trained with.
         pushed: The pushed version.
-        tflite: Always ``None``: there is no TFLite exporter yet.
-        error: Why it failed, or where serving differs from training, in one line.
+        tflite: The model for devices; ``None`` if none was exported.
+        error: Why it failed, where serving differs from training, or what bound the TFLite model does not keep, in
+            one line.
         seconds: Wall time, imports included.
     """
 
@@ -100,7 +134,7 @@ class Summary:
     baseline: str | None
     hyperparameters: Mapping[str, Any]
     pushed: Pushed | None
-    tflite: None
+    tflite: Tflite | None
     error: str | None
     seconds: float
 

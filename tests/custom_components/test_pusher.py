@@ -27,63 +27,94 @@ def served(tmp_path: Path) -> Path:
     return tmp_path / "serving/taxi"
 
 
+@pytest.fixture
+def device(tmp_path: Path) -> Path:
+    return tmp_path / "tflite/taxi"
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def push_copy(model: Path, *bases: Path) -> str:
+    """Pushes a copy of the folder to each base directory; returns the version."""
+
+    def copy(folder: Path, version: int) -> None:
+        shutil.copytree(model, folder, dirs_exist_ok=True)
+
+    return str(push(dict.fromkeys(bases, copy)))
+
+
 def test_the_version_holds_the_whole_model_and_is_the_time(model: Path, served: Path) -> None:
     before = int(time.time())
-    version = push(model, served)
-    assert version.parent == served
-    assert before <= int(version.name) <= time.time()
-    assert files_of(version) == files_of(model)
-    assert os.listdir(served) == [version.name]
+    version = push_copy(model, served)
+    assert before <= int(version) <= time.time()
+    assert files_of(served / version) == files_of(model)
+    assert os.listdir(served) == [version]
 
 
-def test_nothing_that_a_server_would_load_is_there_before_the_model_is_whole(
-    model: Path, served: Path, monkeypatch: pytest.MonkeyPatch
+def test_nothing_that_a_reader_would_load_is_there_before_all_is_whole(
+    model: Path, served: Path, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename, seen = os.rename, []
 
     def watched(source: Path, target: Path) -> None:
-        seen.append(([name for name in os.listdir(served) if name.isdigit()], files_of(source), target.exists()))
+        versions = [path.name for base in (served, device) for path in base.iterdir() if path.name.isdigit()]
+        seen.append((len(versions), files_of(source), target.exists()))
         rename(source, target)
 
     monkeypatch.setattr(os, "rename", watched)
-    push(model, served)
-    assert seen == [([], files_of(model), False)]
+    push_copy(model, served, device)
+    assert seen == [(0, files_of(model), False), (1, files_of(model), False)]
 
 
-def test_a_push_that_fails_leaves_nothing_behind(model: Path, served: Path) -> None:
+def test_both_places_get_the_same_version(model: Path, served: Path, device: Path) -> None:
+    future = int(time.time()) + 10**6
+    (device / str(future)).mkdir(parents=True)
+    version = push_copy(model, served, device)
+    assert version == str(future + 1)
+    assert files_of(device / version) == files_of(served / version) == files_of(model)
+
+
+def test_a_push_that_fails_leaves_nothing_behind(model: Path, served: Path, device: Path) -> None:
     (model / "zz").symlink_to(model / "no such file")
     with pytest.raises(OSError, match="zz"):
-        push(model, served)
-    assert os.listdir(served) == []
+        push_copy(model, served, device)
+    assert os.listdir(served) == os.listdir(device) == []
 
 
-def test_a_failed_push_leaves_earlier_versions_alone(model: Path, served: Path) -> None:
-    earlier = push(model, served)
-    (model / "zz").symlink_to(model / "no such file")
-    with pytest.raises(OSError, match="zz"):
-        push(model, served)
-    assert os.listdir(served) == [earlier.name]
+def test_a_push_that_fails_at_the_second_place_leaves_the_first_as_it_was(
+    model: Path, served: Path, device: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = push_copy(model, served, device)
+    rename = os.rename
+
+    def failing(source: Path, target: Path) -> None:
+        if target.parent == device:
+            raise OSError("No space left on device")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(OSError, match="No space"):
+        push_copy(model, served, device)
+    assert os.listdir(served) == os.listdir(device) == [earlier]
 
 
 def test_what_a_killed_push_left_is_removed(model: Path, served: Path) -> None:
     half = served / f"{STAGING_PREFIX}1700000000"
     half.mkdir(parents=True)
     (half / "saved_model.pb").touch()
-    version = push(model, served)
-    assert os.listdir(served) == [version.name]
+    version = push_copy(model, served)
+    assert os.listdir(served) == [version]
 
 
 def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path, served: Path) -> None:
-    versions = [int(push(model, served).name) for _ in range(3)]
+    versions = [int(push_copy(model, served)) for _ in range(3)]
     assert versions == sorted(set(versions))
     future = int(time.time()) + 10**6
     (served / str(future)).mkdir()
     (served / "notes").mkdir()
-    assert int(push(model, served).name) == future + 1
+    assert push_copy(model, served) == str(future + 1)
 
 
 def pushed_by_the_node(model: Path, served: Path, blessed: int, guard: InfraBlessing | None = None) -> PushedModel:
@@ -137,10 +168,3 @@ def guard_blessing(folder: Path, model: Path, blessed: int) -> InfraBlessing:
     blessing.set_int_custom_property("blessed", blessed)
     blessing.set_int_custom_property("has_model", 1)
     return blessing
-
-
-def test_the_pushed_version_does_not_depend_on_the_model_it_was_copied_from(model: Path, served: Path) -> None:
-    expected = files_of(model)
-    version = push(model, served)
-    shutil.rmtree(model)
-    assert files_of(version) == expected

@@ -1,0 +1,37 @@
+"""What is pushed to devices: the TFLite model, stamped with its version, and a manifest beside it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from custom_components.tflite_exporter.artifact import MODEL_FILE
+from custom_components.tflite_exporter.flatbuffer import with_metadata
+from serving.edge import MANIFEST_FILE, METADATA, read_metadata
+
+
+def write_device_model(exported: Path, folder: Path, version: int, run_id: str | None) -> None:
+    """Writes ``model.tflite`` and ``manifest.json``.
+
+    Args:
+        exported: The TFLite exporter's model.
+        folder: Where to write.
+        version: The version that it is pushed as.
+        run_id: The run that pushes it.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    content = exported.read_bytes()
+    origin = {"version": str(version), "run_id": run_id}
+    metadata = read_metadata(content) | origin
+    content = with_metadata(content, METADATA, metadata)
+    manifest = {
+        "model": metadata["model"],
+        **origin,
+        "file": MODEL_FILE,
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "quantization": metadata["quantization"],
+    }
+    (folder / MODEL_FILE).write_bytes(content)
+    (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")

@@ -1,0 +1,16 @@
+"""What TfliteExporter gives: the artifact, its files and its properties."""
+
+from tfx import types
+
+MODEL_FILE, REPORT_FILE = "model.tflite", "report.json"
+BLESSED, REASON = "blessed", "reason"
+
+
+class TfliteModel(types.artifact.Artifact):
+    """``model.tflite``, and ``report.json``: how it does beside the SavedModel.
+
+    Its custom properties repeat the report's figures. ``blessed`` is 1 if all bounds are kept, ``reason`` tells in one
+    line why it is 0; both are there without a model where the Evaluator or the skew guard blessed none.
+    """
+
+    TYPE_NAME = "TfliteModel"

@@ -1,0 +1,86 @@
+"""Makes one TFLite model of a rewritten Transform graph and a network."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from custom_components.tflite_exporter.flatbuffer import join
+from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+
+Quantization = Literal["none", "dynamic_range", "float16", "int8"]
+Row: TypeAlias = dict[str, np.ndarray[Any, Any]]
+PREDICTIONS = "predictions"
+
+
+def convert(
+    rewriter: TransformRewriter,
+    model_dir: str,
+    quantization: Quantization,
+    representative: Callable[[], Iterator[Row]],
+) -> bytes:
+    """Converts with TFLite's builtin operators only.
+
+    The two parts are converted apart and then joined, so that quantization reaches the network alone: a bucket's
+    boundary or a scale that is rounded to 8 bits would give other features.
+
+    Args:
+        rewriter: The Transform graph.
+        model_dir: The exported SavedModel, for its network.
+        quantization: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8`` (weights and
+            activations).
+        representative: Yields transformed rows by feature, each [1, width], that show the range of the activations;
+            called for ``int8``.
+
+    Returns:
+        The TFLite model: one signature, raw features in, ``predictions`` out.
+
+    Raises:
+        RewriteError: A part needs an operator that TFLite does not have.
+    """
+    transform = rewriter.concrete_function()
+    model = tf.saved_model.load(model_dir)
+    [traced] = model.network.concrete_functions
+    [[taken], _] = traced.structured_input_signature
+    specs = {name: tf.TensorSpec([1, spec.shape[1]], spec.dtype, name) for name, spec in sorted(taken.items())}
+
+    @tf.function(autograph=False)
+    def network(**features: tf.Tensor) -> tf.Tensor:
+        return model.network(features)
+
+    def rows() -> Iterator[list[np.ndarray[Any, Any]]]:
+        for row in representative():
+            yield [row[name] for name in specs]
+
+    def quantize(converter: tf.lite.TFLiteConverter) -> None:
+        if quantization != "none":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantization == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if quantization == "int8":
+            converter.representative_dataset = rows
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
+
+    return join(
+        _converted(transform, "the Transform graph", lambda _converter: None),
+        _converted(network.get_concrete_function(**specs), "the network", quantize),
+        links=sorted(transform.structured_outputs),
+        output=PREDICTIONS,
+    )
+
+
+def _converted(function: Any, what: str, configure: Callable[[tf.lite.TFLiteConverter], None]) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    configure(converter)
+    try:
+        model: bytes = converter.convert()
+    except Exception as error:  # the converter's own type is private
+        lines = [line.strip() for line in str(error).splitlines() if "op is neither a custom op nor a flex op" in line]
+        found = lines[0].rpartition("error: ")[2] if lines else (str(error).strip().splitlines() or [repr(error)])[0]
+        raise RewriteError(
+            f"{what} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "
+            "to false"
+        ) from error
+    return model

@@ -1,0 +1,139 @@
+"""Holds a TFLite model against the SavedModel that it was made of."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from sklearn import metrics
+
+from models.features import Problem
+from models.signatures import SERVING, TRANSFORM_LABEL
+from serving.edge import EdgeModel
+
+BATCH = 512
+QUALITY = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """One bound of the gate.
+
+    Attributes:
+        metric: What was measured.
+        bound: The most allowed.
+        value: What was found.
+    """
+
+    metric: str
+    bound: float
+    value: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is kept; a value that is no number does not keep it."""
+        return self.value <= self.bound
+
+    def __str__(self) -> str:
+        found = "not defined over the eval split" if math.isnan(self.value) else f"{self.value:.6g}"
+        return f"{self.metric} is {found}; expected at most {self.bound:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """How a TFLite model does on a split.
+
+    Attributes:
+        rows: Rows compared.
+        max_abs_diff: Largest difference of a prediction from the SavedModel's; relative above 1.
+        metric: ``auc``, ``accuracy`` or ``r2``, by the task.
+        saved_model: That metric of the SavedModel.
+        tflite: That metric of the TFLite model.
+        p50_ms: Median time for a row, in milliseconds, on one thread.
+        p99_ms: The time that 1 % of the rows exceed.
+    """
+
+    rows: int
+    max_abs_diff: float
+    metric: str
+    saved_model: float
+    tflite: float
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def loss(self) -> float:
+        """How much of the metric is lost."""
+        return self.saved_model - self.tflite
+
+
+def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Problem) -> Measured:
+    """Runs all rows of a split through LiteRT, one by one, and through the SavedModel.
+
+    Args:
+        content: The TFLite model.
+        model_dir: The SavedModel.
+        files: Gzipped TFRecord files of raw examples.
+        problem: Task, label and features.
+
+    Raises:
+        ValueError: There are no rows, or the TFLite model cannot take one of them.
+    """
+    edge = EdgeModel(content)
+    signatures = tf.saved_model.load(model_dir).signatures
+    expected, found, labels, seconds = [], [], [], []
+    for batch in tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").batch(BATCH):
+        expected.append(signatures[SERVING](batch)["predictions"].numpy())
+        labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label.name].numpy())
+        for row in _rows(batch.numpy(), problem.features.columns):
+            start = time.perf_counter()
+            found.append(edge.predict(row))
+            seconds.append(time.perf_counter() - start)
+    if not found:
+        raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")
+    saved, lite, label = np.concatenate(expected), np.stack(found), np.concatenate(labels)[:, 0]
+    p50, p99 = np.percentile(seconds, [50, 99]) * 1000
+    return Measured(
+        rows=len(found),
+        max_abs_diff=float(np.max(np.abs(saved - lite) / np.maximum(1, np.abs(saved)))),
+        metric=QUALITY[problem.task],
+        saved_model=quality(problem.task, label, saved),
+        tflite=quality(problem.task, label, lite),
+        p50_ms=float(p50),
+        p99_ms=float(p99),
+    )
+
+
+def quality(task: str, labels: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any]) -> float:
+    """The AUC of a binary task, the accuracy of a multiclass one, and R² of a regression.
+
+    Args:
+        task: The task.
+        labels: [N]; -1 is no class, and left out.
+        predictions: [N, 1] or [N, C].
+
+    Returns:
+        NaN where it is not defined: an AUC over one class.
+    """
+    if task == "regression":
+        return float(metrics.r2_score(labels, predictions[:, 0]))
+    known = labels >= 0
+    labels, predictions = labels[known], predictions[known]
+    if task == "multiclass":
+        return float(np.mean(predictions.argmax(axis=1) == labels))
+    return float(metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else float("nan")
+
+
+def _rows(records: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        features = tf.train.Example.FromString(record).features.feature
+        yield {name: _value(features[name]) for name in columns if name in features}
+
+
+def _value(feature: tf.train.Feature) -> float | int | bytes | None:
+    kind = feature.WhichOneof("kind")
+    values = list(getattr(feature, kind).value) if kind else []
+    return values[0] if values else None

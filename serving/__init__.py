@@ -1,0 +1,1 @@
+"""Serves what was pushed; knows saved models and nothing of TFX."""
