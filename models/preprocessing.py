@@ -155,8 +155,11 @@ def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
 def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
     # The remainder is taken before anything is rounded: seconds since 1970 have no room in a float32.
     present = is_present(values)
-    known = tf.cast(tf.where(present, values, tf.zeros_like(values)), tf.float64)
-    angle = tf.math.floormod(known, tf.constant(spec.period, tf.float64)) * (2 * math.pi / spec.period)
+    known = tf.where(present, values, tf.zeros_like(values))
+    exact = known.dtype == tf.int64 and spec.period.is_integer()
+    period = tf.constant(int(spec.period), tf.int64) if exact else tf.constant(spec.period, tf.float64)
+    remainder = tf.math.floormod(tf.cast(known, period.dtype), period)
+    angle = tf.cast(remainder, tf.float64) * (2 * math.pi / spec.period)
     circle = tf.cast(tf.concat([tf.sin(angle), tf.cos(angle)], axis=1), tf.float32)
     return tf.where(present, circle, tf.zeros_like(circle))
 

@@ -26,7 +26,9 @@ from models.features import (
     Problem,
     Vocabulary,
 )
-from models.preprocessing import preprocessing_fn
+from models.network import build_network
+from models.preprocessing import categorical_sizes, preprocessing_fn
+from models.signatures import export
 
 Row = Mapping[str, float | int | str | bytes | None]
 
@@ -172,6 +174,25 @@ def raw_rows() -> list[Row]:
             row |= {"gain": np.nan, "share": np.inf, "tail": -np.inf, "city": ""}
         rows.append(row)
     return rows
+
+
+def export_random(problem: Problem, folder: Path, hidden_units: int = 8) -> Path:
+    """Exports a network of random weights over the small table's graph."""
+    graph = small_table().graph
+    network = build_network(problem, {"hidden_units": hidden_units}, categorical_sizes(problem.features, graph))
+    random = np.random.default_rng(0)
+    weights = [random.normal(0, len(each) ** -0.5, each.shape) for each in network.get_weights()]
+    network.set_weights(weights)
+    export(network, graph, problem, str(folder))
+    return folder
+
+
+def write_raw(path: Path, rows: Sequence[Row]) -> list[str]:
+    """Writes raw rows as ExampleGen does, and returns the file."""
+    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+        for row in rows:
+            writer.write(encode(row))
+    return [str(path)]
 
 
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="small_table")

@@ -1,5 +1,6 @@
 """Makes one TFLite model of a rewritten Transform graph and a network."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeAlias
 
@@ -63,22 +64,35 @@ def convert(
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
 
     return join(
-        _converted(transform, "the Transform graph", lambda _converter: None),
-        _converted(network.get_concrete_function(**specs), "the network", quantize),
+        converted(transform, "the Transform graph"),
+        converted(network.get_concrete_function(**specs), "the network", quantize),
         links=sorted(transform.structured_outputs),
         output=PREDICTIONS,
     )
 
 
-def _converted(function: Any, what: str, configure: Callable[[tf.lite.TFLiteConverter], None]) -> bytes:
+def converted(
+    function: tf.types.experimental.ConcreteFunction, what: str, configure: Callable[[Any], None] | None = None
+) -> bytes:
+    """A TFLite model of a function.
+
+    Args:
+        function: Its inputs and outputs become the model's; the outputs in the order of their names.
+        what: What it is, for the error.
+        configure: Sets the ``tf.lite.TFLiteConverter`` up.
+
+    Raises:
+        RewriteError: It needs an operator that TFLite does not have.
+    """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    configure(converter)
+    if configure:
+        configure(converter)
     try:
         model: bytes = converter.convert()
     except Exception as error:  # the converter's own type is private
-        lines = [line.strip() for line in str(error).splitlines() if "op is neither a custom op nor a flex op" in line]
-        found = lines[0].rpartition("error: ")[2] if lines else (str(error).strip().splitlines() or [repr(error)])[0]
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        found = ", ".join(missing) or (str(error).strip().splitlines() or [repr(error)])[0]
         raise RewriteError(
             f"{what} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "
             "to false"

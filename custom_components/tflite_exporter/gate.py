@@ -4,7 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,7 @@ from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel
 
 BATCH = 512
+Array: TypeAlias = np.ndarray[Any, Any]
 QUALITY = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"}
 
 
@@ -98,7 +99,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return Measured(
         rows=len(found),
-        max_abs_diff=float(np.max(np.abs(saved - lite) / np.maximum(1, np.abs(saved)))),
+        max_abs_diff=_largest_difference(saved, lite),
         metric=QUALITY[problem.task],
         saved_model=quality(problem.task, label, saved),
         tflite=quality(problem.task, label, lite),
@@ -107,7 +108,15 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     )
 
 
-def quality(task: str, labels: np.ndarray[Any, Any], predictions: np.ndarray[Any, Any]) -> float:
+def _largest_difference(saved: Array, lite: Array) -> float:
+    """Relative above 1; NaN where one of the two has one and the other does not."""
+    same = (saved == lite) | (np.isnan(saved) & np.isnan(lite))
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(saved - lite) / np.maximum(1, np.abs(saved))
+    return float(np.max(np.where(same, 0, difference)))
+
+
+def quality(task: str, labels: Array, predictions: Array) -> float:
     """The AUC of a binary task, the accuracy of a multiclass one, and R² of a regression.
 
     Args:

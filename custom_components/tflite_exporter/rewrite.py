@@ -181,7 +181,7 @@ class _Walk:
     def feature(self, name: str, output: tf.Tensor) -> tf.Tensor:
         try:
             value = self.value(output)
-            if not isinstance(value, tf.Tensor):
+            if not isinstance(value, tf.Tensor) or value.dtype == tf.string:
                 raise RewriteError("a string as a transformed feature")
             return tf.reshape(value, [1, -1])
         except RewriteError as error:
@@ -302,14 +302,13 @@ class _Walk:
         return _emit(op, [left, right])
 
     def floor_mod(self, op: tf.Operation) -> Value:
+        """``FloorMod``: in float64 only of float32 numbers, which lose nothing by what is divided into them."""
         numbers, modulus = self.tensor(op.inputs[0]), _constant_value(op.inputs[1])
         if modulus is None:
             raise RewriteError("FloorMod by a number that is computed")
-        if numbers.dtype == tf.int64 and float(modulus).is_integer():
-            return tf.cast(tf.math.floormod(numbers, tf.constant(int(modulus), tf.int64)), tf.float32)
-        if numbers.dtype == tf.float32 and float(np.float32(modulus)) == float(modulus):
-            return tf.math.floormod(numbers, tf.constant(modulus, tf.float32))
-        raise RewriteError(f"FloorMod in float64 by {float(modulus)}, which {numbers.dtype.name} does not hold")
+        if numbers.dtype.as_numpy_dtype(modulus) != modulus or op.inputs[0].dtype.is_integer < numbers.dtype.is_integer:
+            raise RewriteError(f"FloorMod of {numbers.dtype.name} by {modulus} in {op.inputs[0].dtype.name}")
+        return tf.math.floormod(numbers, tf.constant(modulus, numbers.dtype))
 
 
 _REWRITES: dict[str, Callable[[_Walk, Any], Value]] = {

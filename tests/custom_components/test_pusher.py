@@ -1,9 +1,12 @@
+import hashlib
+import json
 import os
 import shutil
 import time
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from google.protobuf import json_format
 from tfx.proto import pusher_pb2
 from tfx.types import Artifact
@@ -11,6 +14,10 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, Pu
 from tfx.utils import path_utils
 
 from custom_components.pusher.executor import STAGING_PREFIX, Executor, push
+from custom_components.tflite_exporter.artifact import TfliteModel
+from custom_components.tflite_exporter.convert import converted
+from custom_components.tflite_exporter.flatbuffer import with_metadata
+from serving.edge import METADATA, read_metadata
 
 
 @pytest.fixture
@@ -117,18 +124,27 @@ def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path,
     assert push_copy(model, served) == str(future + 1)
 
 
-def pushed_by_the_node(model: Path, served: Path, blessed: int, guard: InfraBlessing | None = None) -> PushedModel:
+def pushed_by_the_node(
+    model: Path,
+    served: Path,
+    blessed: int,
+    guard: InfraBlessing | None = None,
+    tflite: TfliteModel | None = None,
+    device: Path | None = None,
+) -> PushedModel:
     inputs: dict[str, list[Artifact]] = {"model": [Model()], "model_blessing": [ModelBlessing()]}
     if guard:
         inputs["infra_blessing"] = [guard]
+    if tflite:
+        inputs["tflite_model"] = [tflite]
     inputs["model"][0].uri = str(model.parent)
     inputs["model_blessing"][0].set_int_custom_property("blessed", blessed)
     pushed = PushedModel()
     pushed.uri = str(model.parent.parent / "pushed")
     destination = pusher_pb2.PushDestination()
     destination.filesystem.base_directory = str(served)
-    properties = {"push_destination": json_format.MessageToJson(destination)}
-    Executor().Do(inputs, {"pushed_model": [pushed]}, properties)
+    properties = {"push_destination": json_format.MessageToJson(destination), "tflite_directory": str(device)}
+    Executor(Executor.Context(pipeline_run_id="a run")).Do(inputs, {"pushed_model": [pushed]}, properties)
     return pushed
 
 
@@ -157,6 +173,66 @@ def test_the_skew_guards_copy_is_pushed_with_its_warmup_requests(model: Path, se
     pushed_by_the_node(model, served, blessed=1, guard=guard_blessing(tmp_path, model, blessed=1))
     (version,) = served.iterdir()
     assert (version / "warm").exists()
+
+
+@pytest.fixture
+def tflite(tmp_path: Path) -> TfliteModel:
+    """What the exporter gives, around a model that adds 1."""
+    artifact = TfliteModel()
+    artifact.uri = str(tmp_path / "exported")
+    artifact.set_int_custom_property("blessed", 1)
+    function = tf.function(lambda each: each + 1).get_concrete_function(tf.TensorSpec([1, 1], tf.float32))
+    metadata = {"model": "taxi", "quantization": "int8", "features": []}
+    Path(artifact.uri).mkdir()
+    content = with_metadata(converted(function, "the function"), METADATA, metadata)
+    (Path(artifact.uri) / "model.tflite").write_bytes(content)
+    return artifact
+
+
+def test_the_model_for_devices_is_pushed_under_the_same_version(
+    model: Path, served: Path, device: Path, tflite: TfliteModel
+) -> None:
+    pushed = pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
+    version = pushed.get_string_custom_property("pushed_version")
+    assert os.listdir(served) == os.listdir(device) == [version]
+    file = device / version / "model.tflite"
+    assert pushed.get_string_custom_property("pushed_tflite") == str(file)
+    content = file.read_bytes()
+    assert read_metadata(content) == {
+        "model": "taxi",
+        "quantization": "int8",
+        "features": [],
+        "version": version,
+        "run_id": "a run",
+    }
+    assert json.loads((device / version / "manifest.json").read_text()) == {
+        "model": "taxi",
+        "version": version,
+        "run_id": "a run",
+        "file": "model.tflite",
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "quantization": "int8",
+    }
+
+
+def test_nothing_is_pushed_where_the_model_for_devices_is_not_blessed(
+    model: Path, served: Path, device: Path, tflite: TfliteModel
+) -> None:
+    tflite.set_int_custom_property("blessed", 0)
+    pushed = pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not served.exists()
+    assert not device.exists()
+
+
+def test_a_model_for_devices_that_is_gone_leaves_nothing_half_pushed(
+    model: Path, served: Path, device: Path, tflite: TfliteModel
+) -> None:
+    shutil.rmtree(tflite.uri)
+    with pytest.raises(OSError, match="No such file"):
+        pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
+    assert os.listdir(served) == os.listdir(device) == []
 
 
 def guard_blessing(folder: Path, model: Path, blessed: int) -> InfraBlessing:

@@ -1,6 +1,5 @@
 import dataclasses
 import functools
-import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,8 @@ import tensorflow as tf
 import tf_keras as keras
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_table import IN_FULL, SPEC, Row, encode, small_table
+from random_rows import random_rows
+from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
 
 from custom_components.skew_guard.probe import WARMUP_FILE
 from custom_components.skew_guard.replay import Replay, raw_columns
@@ -46,12 +46,7 @@ class Candidate:
 @pytest.fixture(scope="module", params=sorted(IN_FULL))
 def candidate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Candidate:
     problem = IN_FULL[request.param]
-    network = build_network(problem, {"hidden_units": 8}, categorical_sizes(problem.features, small_table().graph))
-    random = np.random.default_rng(0)
-    network.set_weights([random.normal(size=weights.shape) for weights in network.get_weights()])
-    folder = tmp_path_factory.mktemp("candidate") / "model"
-    export(network, small_table().graph, problem, str(folder))
-    return Candidate(problem, folder)
+    return Candidate(problem, export_random(problem, tmp_path_factory.mktemp("candidate") / "model"))
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +60,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> Candidate:
 
 @pytest.fixture(scope="module")
 def raw_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    path = tmp_path_factory.mktemp("raw") / "examples.gz"
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
-        for row in small_table().rows[:ROWS]:
-            writer.write(encode(row))
-    return [str(path)]
+    return write_raw(tmp_path_factory.mktemp("raw") / "examples.gz", small_table().rows[:ROWS])
 
 
 def transformed_files() -> list[str]:
@@ -86,24 +77,11 @@ def test_no_difference_in_any_task(candidate: Candidate, raw_files: list[str]) -
     assert report.examples == report.compared["transformed_examples"] == 30
 
 
-FLOATS = st.floats(width=32) | st.sampled_from([math.nan, math.inf, 0.0, -0.0, 1e38, -1e38, 1e-45])
-INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100)
-STRINGS = st.sampled_from([b"", b"red", "Zürich".encode(), b"a"]) | st.text(max_size=9).map(str.encode) | st.binary()
-VALUES: dict[tf.DType, st.SearchStrategy[float | int | str | bytes | None]] = {
-    tf.float32: FLOATS,
-    tf.int64: INTEGERS,
-    tf.string: STRINGS,
-}
-rows: st.SearchStrategy[Row] = st.fixed_dictionaries(
-    {}, optional={name: VALUES[spec.dtype] for name, spec in SPEC.items()}
-)
-
-
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_random_row_is_served_otherwise_than_trained(candidate: Candidate, data: st.DataObject) -> None:
     replay = candidate.loaded
-    examples = [encode(row) for row in data.draw(st.lists(rows, min_size=1, max_size=9))]
+    examples = [encode(row) for row in data.draw(st.lists(random_rows, min_size=1, max_size=9))]
     replay.compare(examples)
     signatures = replay.model.signatures
     by_column = signatures["serve_raw"](**raw_columns(examples, SPEC, candidate.problem))

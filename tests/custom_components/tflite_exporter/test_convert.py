@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+import tf_keras as keras
+from small_table import IN_FULL, small_table
+
+from custom_components.tflite_exporter.convert import convert, converted
+from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+from models.network import feature_inputs
+from models.signatures import export
+
+PROBLEM = IN_FULL["binary"]
+
+
+def test_a_network_with_an_operator_that_tflite_lacks_is_refused_by_name(tmp_path: Path) -> None:
+    inputs = feature_inputs(PROBLEM.features)
+    numbers = keras.layers.Concatenate()([each for each in inputs.values() if each.dtype == tf.float32])
+    unknown = keras.layers.Lambda(tf.math.bessel_i0e)(numbers)
+    network = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(unknown))
+    export(network, small_table().graph, PROBLEM, str(tmp_path / "model"))
+    with pytest.raises(RewriteError) as caught:
+        convert(TransformRewriter(small_table().graph, PROBLEM), str(tmp_path / "model"), "none", lambda: iter(()))
+    assert str(caught.value) == (
+        "the network cannot be converted with TFLite's builtin operators: BesselI0e; change it, or set "
+        "tflite.enabled to false"
+    )
+
+
+def test_a_converters_own_failure_is_one_line() -> None:
+    def without_representative_rows(converter: tf.lite.TFLiteConverter) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+
+    function = tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32))
+    with pytest.raises(RewriteError) as caught:
+        converted(function, "the graph", without_representative_rows)
+    assert str(caught.value).startswith("the graph cannot be converted with TFLite's builtin operators: ")
+    assert "representative_dataset" in str(caught.value)
+    assert "\n" not in str(caught.value)

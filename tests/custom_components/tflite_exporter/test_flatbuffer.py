@@ -1,0 +1,71 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from custom_components.tflite_exporter.convert import converted
+from custom_components.tflite_exporter.flatbuffer import join, operators, with_metadata
+from serving.edge import METADATA, read_metadata
+
+ROW = tf.TensorSpec([1, 3], tf.float32, "row")
+HALVES = {"left": tf.TensorSpec([1, 3], tf.float32, "left"), "right": tf.TensorSpec([1, 3], tf.float32, "right")}
+
+
+@tf.function
+def halves(row: tf.Tensor) -> dict[str, tf.Tensor]:
+    return {"left": row * 2, "right": row - 5}
+
+
+@tf.function
+def difference(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    return tf.while_loop(lambda step, _: step < 3, lambda step, sum_: (step + 1, sum_ + left), (0, -right))[1]
+
+
+@pytest.fixture(scope="module")
+def joined() -> bytes:
+    head, tail = halves.get_concrete_function(ROW), difference.get_concrete_function(**HALVES)
+    return join(converted(head, "the head"), converted(tail, "the tail"), ["left", "right"], "sum")
+
+
+def test_the_second_model_takes_what_the_first_gives(joined: bytes) -> None:
+    runner = Interpreter(model_content=joined).get_signature_runner()
+    row = np.array([[1.0, -2.0, 7.0]], np.float32)
+    answer = runner(row=row)
+    assert list(answer) == ["sum"]
+    np.testing.assert_array_equal(answer["sum"], 3 * (row * 2) - (row - 5))
+
+
+def test_a_constant_that_both_have_is_stored_once() -> None:
+    table = np.arange(3000, dtype=np.float32).reshape(1, 3000)
+    wide = tf.TensorSpec([1, 3000], tf.float32, "wide")
+    parts = [tf.function(lambda wide: {"wide": wide + table}), tf.function(lambda wide: wide * table)]
+    head, tail = (converted(part.get_concrete_function(wide), "the part") for part in parts)
+    both = join(head, tail, ["wide"], "product")
+    assert len(both) < len(head) + len(tail) - table.nbytes
+    answer = Interpreter(model_content=both).get_signature_runner()(wide=np.ones([1, 3000], np.float32))
+    np.testing.assert_array_equal(answer["product"], (1 + table) * table)
+
+
+def test_metadata_is_added_and_replaced(joined: bytes) -> None:
+    first = with_metadata(joined, METADATA, {"classes": ["東京"]})
+    second = with_metadata(first, METADATA, {"classes": ["Zürich"]})
+    assert read_metadata(first) == {"classes": ["東京"]}
+    assert read_metadata(second) == {"classes": ["Zürich"]}
+    assert schema.Model.GetRootAs(second, 0).MetadataLength() == schema.Model.GetRootAs(first, 0).MetadataLength()
+    Interpreter(model_content=second).allocate_tensors()
+
+
+def test_operators_beyond_the_builtin_ones_are_told_as_custom() -> None:
+    def flex(converter: Any) -> None:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+
+    square = tf.TensorSpec([1, 3, 3], tf.float32)
+    function = tf.function(lambda each: tf.linalg.det(each) + 1).get_concrete_function(square)
+    assert operators(converted(function, "the function", flex)) == ["ADD", "Custom FlexMatrixDeterminant"]
+
+
+def test_operators_are_named(joined: bytes) -> None:
+    assert {"MUL", "SUB", "WHILE"} <= set(operators(joined))

@@ -1,0 +1,187 @@
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from ai_edge_litert.interpreter import Interpreter
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from hypothesis import HealthCheck, given, settings
+from random_rows import random_rows
+from small_table import EVERY_KIND, IN_FULL, Row, small_table
+
+from custom_components.tflite_exporter.convert import converted
+from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
+from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+from models.features import KINDS, Dense, Features, transformed_name
+from models.preprocessing import as_column
+from serving.edge import encode
+
+PROBLEM = IN_FULL["regression"]
+TOGETHER = "together"
+FEATURES = {kind: Features(**{kind: getattr(EVERY_KIND, kind)}) for kind in KINDS} | {TOGETHER: EVERY_KIND}
+Columns = dict[str, np.ndarray[Any, Any]]
+
+
+class OnDevice:
+    """Some features of the small table, transformed by LiteRT."""
+
+    def __init__(self, features: Features) -> None:
+        self.names = sorted(transformed_name(kind, column) for kind, column in features)
+        rewriter = TransformRewriter(small_table().graph, dataclasses.replace(PROBLEM, features=features))
+        self._features: list[dict[str, Any]] = [
+            {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
+            for name, each in rewriter.inputs.items()
+        ]
+        content = converted(rewriter.concrete_function(), "the graph")
+        self._interpreter = Interpreter(model_content=content, num_threads=1)
+        self._interpreter.allocate_tensors()
+
+    def transform(self, row: Row) -> Columns:
+        for feature, taken in zip(self._features, self._interpreter.get_input_details(), strict=True):
+            self._interpreter.set_tensor(taken["index"], encode(row.get(feature["name"]), feature))
+        self._interpreter.invoke()
+        given_back = [self._interpreter.get_tensor(each["index"]) for each in self._interpreter.get_output_details()]
+        return dict(zip(self.names, given_back, strict=True))
+
+
+@functools.cache
+def on_device(kind: str) -> OnDevice:
+    return OnDevice(FEATURES[kind])
+
+
+def assert_same(device: OnDevice, row: Row) -> None:
+    expected, found = small_table().transform([row]), device.transform(row)
+    for name in device.names:
+        if expected[name].dtype == np.int64:
+            np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+        else:
+            # TFLite has no float64, in which the graph takes logarithms and sines.
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+UNUSUAL: list[Row] = [
+    {},
+    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], float("nan")),
+    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], float("inf")),
+    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], -1e38),
+    dict.fromkeys(["age", "month", "code"], 2**63 - 1),
+    dict.fromkeys(["age", "month", "code"], -(2**63) + 1),
+    dict.fromkeys(["city", "street", "paint", "user"], ""),
+    dict.fromkeys(["city", "street", "paint", "user"], "東京"),
+    dict.fromkeys(["city", "street", "paint", "user"], b"\xff\x00\x80"),
+    dict.fromkeys(["city", "street", "paint", "user"], "x" * TEXT_BYTES),
+]
+
+
+@pytest.mark.parametrize("kind", FEATURES)
+def test_each_kind_alone_and_all_together_give_the_graphs_values(kind: str) -> None:
+    for row in [*small_table().rows[:60], *UNUSUAL]:
+        assert_same(on_device(kind), row)
+
+
+@pytest.mark.parametrize(("column", "around"), [("gain", True), ("share", True), ("age", False)])
+def test_a_value_on_a_boundary_falls_into_the_graphs_bucket(column: str, around: bool) -> None:
+    values: Any = {row.get(column) for row in small_table().rows} - {None}
+    for value in sorted(each for each in values if np.isfinite(each))[::7]:
+        steps = [float(np.nextafter(np.float32(value), np.float32(side))) for side in (-99, 99)] if around else []
+        for each in [value, *steps]:
+            assert_same(on_device("bucketed"), {column: each})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(row=random_rows)
+def test_no_random_row_is_transformed_otherwise(row: Row) -> None:
+    fitting = {name: value[:TEXT_BYTES] if isinstance(value, bytes) else value for name, value in row.items()}
+    assert_same(on_device(TOGETHER), fitting)
+
+
+def test_the_whole_models_input_is_a_row_of_raw_features() -> None:
+    inputs = TransformRewriter(small_table().graph, PROBLEM).inputs
+    assert list(inputs) == sorted(PROBLEM.features.columns)
+    assert {name for name, each in inputs.items() if each.as_bytes} == {"street", "user"}
+    assert inputs["user"].spec == tf.TensorSpec([1, TEXT_BYTES], tf.int32)
+    assert inputs["city"].spec == tf.TensorSpec([1, 1], tf.string)
+    assert inputs["age"].spec == tf.TensorSpec([1, 1], tf.int64)
+
+
+# By column: its dtype, what a preprocessing of one's own might make of it, and what is said of that.
+REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
+    "length": (tf.string, tf.strings.length, "StringLength"),
+    "joined": (tf.string, lambda text: tf.strings.to_hash_bucket_fast(tf.strings.join([text, "!"]), 5), "StringJoin"),
+    "strong": (tf.string, lambda text: tf.strings.to_hash_bucket_strong(text, 5, [1, 2]), "StringToHashBucketStrong"),
+    "itself": (tf.string, lambda text: text, "a string as a transformed feature"),
+    "decimal": (
+        tf.float32,
+        lambda number: tf.strings.to_hash_bucket_fast(tf.strings.as_string(number), 5),
+        "AsString of float32",
+    ),
+    "padded": (
+        tf.int64,
+        lambda whole: tf.strings.to_hash_bucket_fast(tf.strings.as_string(whole, width=9), 5),
+        "AsString of int64, or to a fixed width",
+    ),
+    "tenths": (tf.int64, lambda whole: remainder(whole, 0.1), "FloorMod of int64 by 0.1 in float64"),
+    "large": (tf.int64, lambda whole: remainder(whole, 7.0), "FloorMod of int64 by 7.0 in float64"),
+    "third": (tf.float32, lambda number: remainder(number, 0.3), "FloorMod of float32 by 0.3 in float64"),
+    "modulus": (
+        tf.float32,
+        lambda number: tf.math.floormod(number, tf.abs(number) + 1),
+        "FloorMod by a number that is computed",
+    ),
+    "double": (tf.float32, lambda number: tf.exp(tf.cast(number, tf.float64)), "Exp of float64"),
+}
+REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor], str]] = {
+    "zero": (tf.float32, tf.sparse.to_dense, "SparseToDense with the default 0.0, not nan"),
+    "count": (tf.float32, lambda column: tf.sparse.reduce_sum(column, axis=1), "SparseReduceSum"),
+    "place": (tf.float32, lambda column: column.indices[:, 1:], "an operator that reads a column's sparse indices"),
+}
+
+
+def remainder(values: tf.Tensor, period: float) -> tf.Tensor:
+    return tf.math.floormod(tf.cast(values, tf.float64), tf.constant(period, tf.float64))
+
+
+def storable(values: tf.Tensor) -> tf.Tensor:
+    """In a shape and a dtype that an Example has."""
+    dtype = {tf.float64: tf.float32, tf.int32: tf.int64}.get(values.dtype, values.dtype)
+    return tf.reshape(tf.cast(values, dtype), [-1, 1])
+
+
+@pytest.fixture(scope="module")
+def refused_graph(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOutput:
+    """A saved Transform graph with one feature for each thing that is refused."""
+    folder = tmp_path_factory.mktemp("refused")
+    dtypes = {name: dtype for name, (dtype, _, _) in (REFUSED | REFUSED_SPARSE).items()}
+    metadata = tft.DatasetMetadata.from_feature_spec({name: tf.io.VarLenFeature(each) for name, each in dtypes.items()})
+
+    def preprocess(raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
+        dense = {name: make(as_column(raw[name])) for name, (_, make, _) in REFUSED.items()}
+        sparse = {name: make(raw[name]) for name, (_, make, _) in REFUSED_SPARSE.items()}
+        return {f"{name}_dense": storable(made) for name, made in (dense | sparse).items()}
+
+    row = {name: [dtype.as_numpy_dtype(1) if dtype.is_numeric else "a"] for name, dtype in dtypes.items()}
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
+        raw = pipeline | beam.Create([row], reshuffle=False)
+        graph = (raw, metadata) | tft_beam.AnalyzeDataset(preprocess)
+        _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
+        _ = metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
+    return tft.TFTransformOutput(str(folder / "graph"))
+
+
+@pytest.mark.parametrize("name", [*REFUSED, *REFUSED_SPARSE])
+def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
+    refused_graph: tft.TFTransformOutput, name: str
+) -> None:
+    problem = dataclasses.replace(PROBLEM, features=Features(dense={name: Dense()}))
+    with pytest.raises(RewriteError) as caught:
+        TransformRewriter(refused_graph, problem).concrete_function()
+    text = str(caught.value)
+    assert text.startswith(f"feature '{name}_dense': TFLite's builtin operators cannot express ")
+    assert (REFUSED | REFUSED_SPARSE)[name][2] in text
+    assert text.endswith("; take the feature out, or set tflite.enabled to false")

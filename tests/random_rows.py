@@ -1,0 +1,19 @@
+"""Raw rows of the small table as hypothesis draws them: absent, unseen, extreme, and of any bytes."""
+
+import math
+
+import tensorflow as tf
+from hypothesis import strategies as st
+from small_table import SPEC, Row
+
+FLOATS = st.floats(width=32) | st.sampled_from([math.nan, math.inf, 0.0, -0.0, 1e38, -1e38, 1e-45])
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100)
+STRINGS = st.sampled_from([b"", b"red", "Zürich".encode(), b"a"]) | st.text(max_size=9).map(str.encode) | st.binary()
+VALUES: dict[tf.DType, st.SearchStrategy[float | int | str | bytes | None]] = {
+    tf.float32: FLOATS,
+    tf.int64: INTEGERS,
+    tf.string: STRINGS,
+}
+random_rows: st.SearchStrategy[Row] = st.fixed_dictionaries(
+    {}, optional={name: VALUES[spec.dtype] for name, spec in SPEC.items()}
+)

@@ -1,0 +1,149 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from custom_components.pusher.device import write_device_model
+from custom_components.tflite_exporter.convert import converted
+from custom_components.tflite_exporter.flatbuffer import with_metadata
+from serving.edge import METADATA, encode, load
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NUMBER = {"name": "fare", "dtype": "float32", "bytes": 0}
+WHOLE = {"name": "hour", "dtype": "int64", "bytes": 0}
+TEXT = {"name": "company", "dtype": "string", "bytes": 0}
+HASHED = {"name": "tract", "dtype": "string", "bytes": 8}
+
+
+def device_model(folder: Path, **metadata: Any) -> Path:
+    """A pushed model whose score is the sigmoid of the fare."""
+
+    @tf.function
+    def score(fare: tf.Tensor, hour: tf.Tensor) -> tf.Tensor:
+        return tf.sigmoid(fare) + 0 * tf.cast(hour, tf.float32)
+
+    specs = {"fare": tf.TensorSpec([1, 1], tf.float32, "fare"), "hour": tf.TensorSpec([1, 1], tf.int64, "hour")}
+    known = {"model": "taxi", "quantization": "none", "task": "binary", "classes": ["no", "yes"]}
+    content = converted(score.get_concrete_function(**specs), "the score")
+    (folder / "exported").write_bytes(
+        with_metadata(content, METADATA, known | {"features": [NUMBER, WHOLE]} | metadata)
+    )
+    write_device_model(folder / "exported", folder, 7, "a run")
+    return folder / "model.tflite"
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    line = [sys.executable, "-m", "serving.edge", *arguments]
+    return subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.fixture(scope="module")
+def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return device_model(tmp_path_factory.mktemp("pushed"))
+
+
+def test_a_row_is_answered_with_its_class_and_scores(pushed: Path) -> None:
+    answer = load(pushed).answer({"fare": 2.0, "hour": 3})
+    high = 1 / (1 + np.exp(-2.0))
+    assert answer["class"] == "yes"
+    assert answer["predictions"] == pytest.approx([high])
+    assert answer["scores"] == pytest.approx({"no": 1 - high, "yes": high})
+
+
+def test_a_regression_is_answered_with_its_value(tmp_path: Path) -> None:
+    answer = load(device_model(tmp_path, task="regression", classes=[])).answer({"fare": 0.0, "hour": 3})
+    assert answer == {"predictions": pytest.approx([0.5])}
+
+
+def test_the_command_answers_in_json_and_imports_no_tensorflow(pushed: Path) -> None:
+    finished = command(str(pushed), "--json", '{"fare": 2, "hour": 3}')
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["class"] == "yes"
+    code = (
+        "import sys; from serving.edge import main; main(sys.argv[1:]); "
+        "print([name for name in sys.modules if name.split('.')[0] in ('tensorflow', 'tfx', 'keras', 'tf_keras')])"
+    )
+    line = [sys.executable, "-c", code, str(pushed), "--json", "{}"]
+    imported = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True).stdout.splitlines()[-1]
+    assert imported == "[]"
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"fare": "x"}', "feature 'fare': found 'x'; expected a number"),
+        ('{"fare": true}', "feature 'fare': found True; expected a number"),
+        ('{"hour": 1.5}', "feature 'hour': found 1.5; expected a whole number"),
+        ('{"hour": 9223372036854775808}', "feature 'hour': found 9223372036854775808; expected a number of 64 bits"),
+        ('{"far": 1}', "unknown feature 'far'; expected some of fare, hour; did you mean 'fare'?"),
+        ("[1]", "--json: found list; expected an object of values by feature"),
+        ("{", "--json: Expecting property name enclosed in double quotes"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_refused_in_one_line(pushed: Path, row: str, said: str) -> None:
+    finished = command(str(pushed), "--json", row)
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    [line] = finished.stderr.splitlines()
+    assert line.startswith(f"error: {said}")
+
+
+def test_a_model_that_cannot_be_read_is_refused_in_one_line(pushed: Path, tmp_path: Path) -> None:
+    content = pushed.read_bytes()
+    bare = converted(tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32)), "the function")
+    cases: dict[str, tuple[bytes, str]] = {
+        "text": (b"no model at all", "this is no TFLite model"),
+        "half": (content[: len(content) // 3], "cut off or damaged"),
+        "short": (content[:-64], "LiteRT cannot load the model"),
+        "bare": (bare, "does not name its features"),
+    }
+    for name, (wrong, said) in cases.items():
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(ValueError, match=f"{said}.*; expected the model.tflite that the pipeline pushed"):
+            load(tmp_path / name)
+    finished = command(str(tmp_path / "absent"), "--json", "{}")
+    assert finished.returncode == 2
+    assert finished.stderr == f"error: {tmp_path / 'absent'}: No such file or directory; expected a model.tflite\n"
+
+
+def test_a_file_that_is_not_the_pushed_one_is_refused(tmp_path: Path) -> None:
+    model = device_model(tmp_path)
+    model.write_bytes(model.read_bytes() + b" ")
+    with pytest.raises(ValueError, match=r"found SHA-256 .*; expected .*, as manifest\.json says: copy it again"):
+        load(model)
+
+
+@pytest.mark.parametrize(
+    ("value", "feature", "expected"),
+    [
+        (1, NUMBER, np.array([[1.0]], np.float32)),
+        (None, NUMBER, np.array([[np.nan]], np.float32)),
+        (1e300, NUMBER, np.array([[np.inf]], np.float32)),
+        (-3, WHOLE, np.array([[-3]], np.int64)),
+        (None, WHOLE, np.array([[-(2**63)]], np.int64)),
+        ("é", HASHED, np.array([[0xC3, 0xA9, -1, -1, -1, -1, -1, -1]], np.int32)),
+        (b"12345678", HASHED, np.array([list(b"12345678")], np.int32)),
+        (None, HASHED, np.full([1, 8], -1, np.int32)),
+    ],
+)
+def test_values_are_encoded_as_the_graph_reads_them(
+    value: Any, feature: dict[str, Any], expected: np.ndarray[Any, Any]
+) -> None:
+    found = encode(value, feature)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("é", "é".encode()), (b"\xff", b"\xff"), (None, b"")])
+def test_a_text_is_given_as_its_bytes(value: Any, expected: bytes) -> None:
+    assert encode(value, TEXT).tolist() == [[expected]]
+
+
+def test_a_text_longer_than_the_model_can_hash_is_refused() -> None:
+    with pytest.raises(ValueError, match="feature 'tract': found a string of 9 bytes; expected at most 8"):
+        encode("123456789", HASHED)
