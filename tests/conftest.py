@@ -35,6 +35,7 @@ FEATURES = {
 QUICK = {
     "features": FEATURES,
     "training": {"steps": 60, "batch_size": 64, "evaluate_every": 20},
+    "tflite.enabled": False,  # takes seconds; its own tests turn it on
     "tuning": {"trials": 2, "steps": 20, "search": {"dropout": {"values": [0.0, 0.1]}}},
     "network.hyperparameters": {"hidden_units": 16, "learning_rate": 0.01},
     "evaluation": {

@@ -6,7 +6,9 @@ from conftest import kill_in, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-pytestmark = pytest.mark.e2e
+from serving.edge import load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 # Each kill leaves the nodes before it to be answered from the cache by the next run.
 KILLED_IN = (
@@ -16,12 +18,13 @@ KILLED_IN = (
     ("Tuner", 1.0),
     ("Trainer", 1.0),
     ("Evaluator", 1.0),
+    ("TfliteExporter", 1.0),
     ("Pusher", 0.0),
 )
 
 
 def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_path: Path) -> None:
-    options = (f"--data={table}", "--json")
+    options = (f"--data={table}", "--set=tflite.enabled=true", "--json")
     for node, after in KILLED_IN:
         kill_in(node, tmp_path, *options, after=after)
     completed = run(tmp_path, *options)
@@ -29,6 +32,8 @@ def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_pa
     assert completed.summary["status"] == "pushed"
     assert_store_is_whole(tmp_path)
     assert_every_version_loads(tmp_path / "serving/taxi")
+    for version in (tmp_path / "tflite/taxi").iterdir():
+        load(version / "model.tflite").predict({})
 
 
 def assert_store_is_whole(output: Path) -> None:

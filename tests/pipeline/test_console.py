@@ -9,7 +9,7 @@ import pytest
 from custom_components.anomaly_gate.anomaly import Anomaly
 from pipeline.console import RunConsole
 from pipeline.nodes import Node
-from pipeline.summary import Pushed, Status, ThresholdResult, refused
+from pipeline.summary import Pushed, Status, Tflite, ThresholdResult, refused
 
 KEPT = ThresholdResult("auc", "overall", "value", ">=", 0.93, 0.95, True)
 MISSED = ThresholdResult("accuracy", "payment_type=Credit Card", "value", ">=", 0.65, 0.6, False)
@@ -87,6 +87,28 @@ def test_pushed_run_shows_its_metrics_version_and_folder() -> None:
     assert lines[0] == "eval split: auc 0.9500, pr_auc 0.9000, accuracy 0.9123, precision 0.8000"
     assert lines[1] == "pushed version 4 to output/4"
     assert "output/4" in lines[2].partition("Next: ")[2]
+
+
+TFLITE = Tflite("/out/tflite/4/model.tflite", 169_920, "none", True, 1e-7, "auc", 0.95, 0.95, 0.0612, 0.1)
+
+
+def test_pushed_run_shows_what_devices_get() -> None:
+    shown = ended("pushed", pushed=Pushed("4", "/out/4"), tflite=TFLITE)
+    assert "  for devices: 170 kB, 0.061 ms a row, in /out/tflite/4" in shown.splitlines()
+
+
+def test_a_model_that_devices_do_not_get_is_told_with_what_to_change() -> None:
+    bound = ThresholdResult("tflite_auc_loss", "overall", "value", "<=", 0.002, 0.00301, False)
+    error = "TfliteExporter: tflite_auc_loss is 0.00301; expected at most 0.002"
+    shown = ended("not_blessed", (KEPT, bound), error=error).splitlines()
+    assert "  metric: tflite_auc_loss; slice: overall; bound: <= 0.002; value: 0.00301; MISSED" in shown
+    assert error in shown
+    assert shown[-1].endswith("Next: change tflite in configs/taxi.yaml, then run again")
+
+
+def test_a_small_value_is_not_shown_as_none_at_all() -> None:
+    bound = ThresholdResult("tflite_max_abs_diff", "overall", "value", "<=", 1e-5, 1.8e-7, True)
+    assert "value: 1.8e-07;" in ended("pushed", (bound,), pushed=Pushed("4", "/out/4"))
 
 
 def test_anomalies_are_named_with_what_the_schema_allows() -> None:

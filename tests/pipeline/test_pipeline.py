@@ -92,6 +92,23 @@ def test_pusher_waits_for_the_blessing_and_pushes_to_the_serving_folder() -> Non
     assert setting(pusher, "push_destination") == {"filesystem": {"base_directory": "/out/serving/taxi"}}
 
 
+def test_exporter_waits_for_both_blessings_and_the_pusher_for_the_exporter() -> None:
+    exporter, pusher = nodes()["TfliteExporter"], nodes()["Pusher"]
+    assert source(exporter, "model_blessing") == ("Evaluator", "blessing")
+    assert source(exporter, "infra_blessing") == ("SkewGuard", "blessing")
+    assert source(exporter, "examples") == ("ExampleGen", "examples")
+    assert source(exporter, "transformed_examples") == ("Transform", "transformed_examples")
+    assert (exporter.exec_properties["split"], exporter.exec_properties["representative_split"]) == ("eval", "train")
+    assert source(pusher, "tflite_model") == ("TfliteExporter", "tflite_model")
+    assert pusher.exec_properties["tflite_directory"] == "/out/tflite/taxi"
+
+
+def test_no_devices_no_exporter() -> None:
+    without = nodes(tflite__enabled="false")
+    assert set(nodes()) - set(without) == {"TfliteExporter"}
+    assert "tflite_model" not in without["Pusher"].inputs
+
+
 def test_changed_features_are_recorded_where_they_are_used() -> None:
     changed = nodes(features__bucketed="{fare: {buckets: 7}}")
     for node in ("Transform", "Tuner", "Trainer"):
@@ -110,7 +127,7 @@ def test_other_trials_leave_the_trainers_settings_as_they_were() -> None:
 def test_pipeline_compiles(tune: bool) -> None:
     pipeline = wired(tune)
     compiled = Compiler().compile(pipeline)
-    assert len(compiled.nodes) == (13 if tune else 12)
+    assert len(compiled.nodes) == (14 if tune else 13)
     assert compiled.pipeline_info.id == "taxi"
     assert pipeline.pipeline_info.pipeline_root == "/out/artifacts"
 

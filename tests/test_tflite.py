@@ -1,0 +1,92 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from conftest import Finished, run
+
+from pipeline.config import ROOT
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tflite") / "output"
+
+
+@pytest.fixture(scope="module")
+def first(output: Path, table: Path) -> Finished:
+    finished = run(output, f"--data={table}", "--no-tune", "--json", tflite__enabled=True)
+    assert finished.code == 0, finished.stderr
+    return finished
+
+
+def test_the_model_for_devices_is_pushed_and_told(first: Finished, output: Path) -> None:
+    summary = first.summary
+    assert first.states["TfliteExporter"] == "ran"
+    assert first.states["Pusher"] == "ran"
+    tflite, version = summary["tflite"], summary["pushed"]["version"]
+    folder = output / "tflite/taxi" / version
+    assert tflite["path"] == str(folder / "model.tflite")
+    assert tflite["quantization"] == "none"
+    assert tflite["builtin_only"] is True
+    assert tflite["max_abs_diff"] <= 1e-5
+    assert tflite["metric"] == "auc"
+    assert tflite["tflite"] == pytest.approx(summary["metrics"]["auc"], abs=0.01)
+    assert 0 < tflite["p50_ms"] <= tflite["p99_ms"]
+    content = (folder / "model.tflite").read_bytes()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (manifest["version"], manifest["run_id"]) == (version, summary["run_id"])
+    bounds = {each["metric"]: each["ok"] for each in summary["thresholds"] if each["metric"].startswith("tflite_")}
+    assert bounds == {"tflite_auc_loss": True, "tflite_max_abs_diff": True}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{}, {"fare": 12.5, "payment_type": "Cash", "company": "Flash Cab"}, {"company": "Fußläufig 東京", "fare": -1.0}],
+)
+def test_the_device_answers_as_the_server_does(first: Finished, row: dict[str, float | str]) -> None:
+    line = [sys.executable, "-m", "serving.edge", first.summary["tflite"]["path"], "--json", json.dumps(row)]
+    answer = json.loads(subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
+    features = {
+        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode()]))
+        if isinstance(value, str)
+        else tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
+        for name, value in row.items()
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
+    served = tf.saved_model.load(first.summary["pushed"]["path"]).signatures["serving_default"](tf.constant([example]))
+    assert answer["predictions"] == pytest.approx(served["predictions"].numpy()[0].tolist(), abs=1e-5)
+    assert answer["class"] in ("ordinary", "generous")
+
+
+def test_a_model_that_devices_miss_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
+    options = (f"--data={table}", "--no-tune", "--json")
+    cached = run(output, *options, tflite__enabled=True)
+    assert set(cached.states.values()) == {"cached"}
+    assert cached.summary["tflite"] == first.summary["tflite"]
+    shutil.rmtree(output / "tflite")
+    again = run(output, *options, tflite__enabled=True)
+    assert {node for node, state in again.states.items() if state == "ran"} == {"Pusher"}
+    assert Path(again.summary["tflite"]["path"]).exists()
+
+
+def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Path, table: Path) -> None:
+    before = sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*"))
+    options = (f"--data={table}", "--no-tune")
+    blocked = run(output, *options, "--json", tflite__enabled=True, tflite__most_difference=0.0)
+    assert blocked.code == 4
+    summary = blocked.summary
+    assert summary["status"] == "not_blessed"
+    assert summary["pushed"] is None
+    assert summary["tflite"]["path"] is None
+    assert summary["error"].startswith("TfliteExporter: tflite_max_abs_diff is ")
+    [missed] = [each for each in summary["thresholds"] if not each["ok"]]
+    assert (missed["metric"], missed["bound"]) == ("tflite_max_abs_diff", 0.0)
+    assert sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*")) == before
