@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow schema lint format lock doctor clean
+.PHONY: help run test test-slow bench bench-tflite schema lint format lock doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +21,13 @@ test:  ## run the tests (ARGS="-k config" passes options on)
 test-slow:  ## run the tests that make test leaves out for their time
 	$(INSTALL)
 	@$(PY) -m pytest -m slow $(ARGS)
+
+bench: bench-tflite  ## run all benchmarks
+
+bench-tflite:  ## the TFLite model beside the SavedModel, on output/taxi's last run: speed and size
+	$(INSTALL)
+	@test -e output/taxi/runs/latest || $(PY) local_runner.py
+	@$(PY) -m benchmarks.tflite
 
 schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
 	$(INSTALL)

@@ -22,6 +22,7 @@ MANIFEST_FILE = "manifest.json"
 METADATA = "onegraph"  # the model's own entry among TFLite's metadata
 SIGNATURE = "serving_default"
 PREDICTIONS = "predictions"
+LARGEST = float(np.finfo(np.float32).max)
 NO_BYTE = -1  # behind a text's last byte
 EXPECTED = "expected the model.tflite that the pipeline pushed"
 MISSING: dict[str, Any] = {"float32": math.nan, "int64": -(2**63), "string": b""}
@@ -137,8 +138,7 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
     dtype, size = feature["dtype"], feature["bytes"]
     value = MISSING[dtype] if value is None else value
     if dtype != "string":
-        with np.errstate(over="ignore"):  # what is beyond a float32 is infinite, as it is to the pipeline
-            return np.array([[_number(value, feature)]], dtype)
+        return np.array([[_number(value, feature)]], dtype)
     if not isinstance(value, str | bytes):
         raise ValueError(f"feature '{feature['name']}': found {value!r}; expected a string")
     text = value.encode() if isinstance(value, str) else value
@@ -177,7 +177,8 @@ def _number(value: Any, feature: Mapping[str, Any]) -> float | int:
         raise ValueError(f"feature '{feature['name']}': found {value!r}; expected a {'whole ' if whole else ''}number")
     if whole and not -(2**63) <= value < 2**63:
         raise ValueError(f"feature '{feature['name']}': found {value}; expected a number of 64 bits")
-    return value
+    # What is beyond a float32 is infinite, as it is to the pipeline.
+    return value if whole or not abs(value) > LARGEST else math.copysign(math.inf, value)
 
 
 def _unknown(name: str, known: list[str]) -> str:

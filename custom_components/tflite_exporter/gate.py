@@ -91,7 +91,10 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
         labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label.name].numpy())
         for row in _rows(batch.numpy(), problem.features.columns):
             start = time.perf_counter()
-            found.append(edge.predict(row))
+            try:
+                found.append(edge.predict(row))
+            except ValueError as error:
+                raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from error
             seconds.append(time.perf_counter() - start)
     if not found:
         raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")

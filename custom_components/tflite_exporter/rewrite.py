@@ -41,7 +41,6 @@ TAKEN_OVER = frozenset(
         "Mul",
         "Neg",
         "NotEqual",
-        "OnesLike",
         "Pack",
         "RealDiv",
         "Relu",
@@ -56,7 +55,6 @@ TAKEN_OVER = frozenset(
         "StridedSlice",
         "Sub",
         "Tanh",
-        "ZerosLike",
     ]
 )
 # Operators that are computed in float32 where the graph has float64, which TFLite lacks.
@@ -245,6 +243,11 @@ class _Walk:
         reached = values[:, :, tf.newaxis] >= boundaries[:, tf.newaxis, :]
         return tf.reduce_sum(tf.cast(reached, op.get_attr("out_type")), axis=2)
 
+    def filled(self, op: tf.Operation) -> Value:
+        """``ZerosLike`` and ``OnesLike``: all shapes are known, so this is a constant."""
+        value = self.tensor(op.inputs[0])
+        return tf.fill(value.shape, tf.constant(int(op.type == "OnesLike"), value.dtype))
+
     def look_up(self, op: tf.Operation) -> Value:
         table, keys, default = (self.value(each) for each in op.inputs)
         assert isinstance(table, Table)
@@ -321,11 +324,13 @@ _REWRITES: dict[str, Callable[[_Walk, Any], Value]] = {
     "LookupTableFindV2": _Walk.look_up,
     "LookupTableSizeV2": _Walk.table_size,
     "NotEqual": _Walk.equal,
+    "OnesLike": _Walk.filled,
     "Placeholder": _Walk.placeholder,
     "PlaceholderWithDefault": _Walk.same,
     "SparseToDense": _Walk.dense,
     "StringToHashBucketFast": _Walk.hash_bucket,
     "UpperBound": _Walk.upper_bound,
+    "ZerosLike": _Walk.filled,
 }
 
 
