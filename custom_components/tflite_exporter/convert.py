@@ -6,9 +6,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from custom_components.tflite_exporter.flatbuffer import join
-from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+from custom_components.tflite_exporter.graph import TransformRewriter
+from custom_components.tflite_exporter.rewrite import RewriteError
 
 Quantization = Literal["none", "dynamic_range", "float16", "int8"]
 Row: TypeAlias = dict[str, np.ndarray[Any, Any]]
@@ -91,10 +93,11 @@ def converted(
     try:
         model: bytes = converter.convert()
     except Exception as error:  # the converter's own type is private
+        logging.exception("%s cannot be converted.", what)
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
         found = ", ".join(missing) or (str(error).strip().splitlines() or [repr(error)])[0]
         raise RewriteError(
             f"{what} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "
             "to false"
-        ) from error
+        ) from None
     return model

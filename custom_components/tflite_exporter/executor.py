@@ -21,7 +21,7 @@ from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.flatbuffer import operators, with_metadata
 from custom_components.tflite_exporter.gate import Bound, Measured, measure
-from custom_components.tflite_exporter.rewrite import TransformRewriter
+from custom_components.tflite_exporter.graph import TransformRewriter
 from models.features import Problem
 from serving.edge import METADATA
 

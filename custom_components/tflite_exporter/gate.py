@@ -94,7 +94,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
             try:
                 found.append(edge.predict(row))
             except ValueError as error:
-                raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from error
+                raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from None
             seconds.append(time.perf_counter() - start)
     if not found:
         raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")

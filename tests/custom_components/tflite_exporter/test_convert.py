@@ -6,7 +6,8 @@ import tf_keras as keras
 from small_table import IN_FULL, small_table
 
 from custom_components.tflite_exporter.convert import convert, converted
-from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+from custom_components.tflite_exporter.graph import TransformRewriter
+from custom_components.tflite_exporter.rewrite import RewriteError
 from models.network import feature_inputs
 from models.signatures import export
 

@@ -17,7 +17,8 @@ from small_table import EVERY_KIND, IN_FULL, Row, small_table
 
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
-from custom_components.tflite_exporter.rewrite import RewriteError, TransformRewriter
+from custom_components.tflite_exporter.graph import TransformRewriter
+from custom_components.tflite_exporter.rewrite import RewriteError
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column
 from serving.edge import encode
@@ -116,6 +117,34 @@ REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
     "joined": (tf.string, lambda text: tf.strings.to_hash_bucket_fast(tf.strings.join([text, "!"]), 5), "StringJoin"),
     "strong": (tf.string, lambda text: tf.strings.to_hash_bucket_strong(text, 5, [1, 2]), "StringToHashBucketStrong"),
     "itself": (tf.string, lambda text: text, "a string as a transformed feature"),
+    "zeros": (
+        tf.string,
+        lambda text: hashed(text) + tf.cast(tf.equal(tf.zeros_like(text), text), tf.int64),
+        "ZerosLike of strings that are also hashed",
+    ),
+    "chosen": (tf.string, lambda text: hashed(tf.where(tf.equal(text, "a"), text, "b")), "SelectV2 of strings"),
+    "constant": (
+        tf.string,
+        lambda text: hashed(text) + hashed(tf.constant([["a"]])),
+        "StringToHashBucketFast of a string that is computed",
+    ),
+    "two": (
+        tf.int64,
+        lambda whole: tf.cast(tf.equal(tf.strings.as_string(whole), tf.strings.as_string(whole + 1)), tf.int64),
+        "Equal of two strings that are computed",
+    ),
+    "tenth": (
+        tf.float32,
+        lambda number: tf.cast(tf.equal(tf.cast(number, tf.float64), tf.constant(0.1, tf.float64)), tf.int64),
+        "Equal of float64",
+    ),
+    "bound": (
+        tf.float32,
+        lambda number: tf.searchsorted(tf.constant([[0.7]], tf.float64), tf.cast(number, tf.float64), side="right"),
+        "UpperBound of float64",
+    ),
+    "rounded": (tf.int64, lambda whole: tf.cast(tf.cast(whole, tf.float64), tf.int32), "Cast of float64 to int32"),
+    "difference": (tf.int64, lambda whole: tf.cast(whole, tf.float64) - 1.6e9, "Sub of float64"),
     "decimal": (
         tf.float32,
         lambda number: tf.strings.to_hash_bucket_fast(tf.strings.as_string(number), 5),
@@ -143,6 +172,18 @@ REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor]
 }
 
 
+# What is not refused, though it looks like it.
+EXPRESSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor]]] = {
+    "nested": (tf.string, lambda text: hashed(tf.strings.as_string(hashed(text)))),
+    "reversed": (tf.string, lambda text: hashed(text) + 10 * tf.cast(tf.equal("a", text), tf.int64)),
+    "written": (tf.int64, lambda whole: tf.cast(tf.not_equal(tf.strings.as_string(whole), "1"), tf.int64)),
+}
+
+
+def hashed(text: tf.Tensor) -> tf.Tensor:
+    return tf.strings.to_hash_bucket_fast(text, 5)
+
+
 def remainder(values: tf.Tensor, period: float) -> tf.Tensor:
     return tf.math.floormod(tf.cast(values, tf.float64), tf.constant(period, tf.float64))
 
@@ -150,18 +191,18 @@ def remainder(values: tf.Tensor, period: float) -> tf.Tensor:
 def storable(values: tf.Tensor) -> tf.Tensor:
     """In a shape and a dtype that an Example has."""
     dtype = {tf.float64: tf.float32, tf.int32: tf.int64}.get(values.dtype, values.dtype)
-    return tf.reshape(tf.cast(values, dtype), [-1, 1])
+    return values if dtype == tf.string else tf.reshape(tf.cast(values, dtype), [-1, 1])
 
 
 @pytest.fixture(scope="module")
 def refused_graph(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOutput:
-    """A saved Transform graph with one feature for each thing that is refused."""
+    """A saved Transform graph with one feature for each thing that is refused, or looks like it."""
     folder = tmp_path_factory.mktemp("refused")
-    dtypes = {name: dtype for name, (dtype, _, _) in (REFUSED | REFUSED_SPARSE).items()}
+    dtypes = {name: dtype for name, (dtype, *_) in (REFUSED | REFUSED_SPARSE | EXPRESSED).items()}
     metadata = tft.DatasetMetadata.from_feature_spec({name: tf.io.VarLenFeature(each) for name, each in dtypes.items()})
 
     def preprocess(raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
-        dense = {name: make(as_column(raw[name])) for name, (_, make, _) in REFUSED.items()}
+        dense = {name: make(as_column(raw[name])) for name, (_, make, *_) in (REFUSED | EXPRESSED).items()}
         sparse = {name: make(raw[name]) for name, (_, make, _) in REFUSED_SPARSE.items()}
         return {f"{name}_dense": storable(made) for name, made in (dense | sparse).items()}
 
@@ -185,3 +226,15 @@ def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
     assert text.startswith(f"feature '{name}_dense': TFLite's builtin operators cannot express ")
     assert (REFUSED | REFUSED_SPARSE)[name][2] in text
     assert text.endswith("; take the feature out, or set tflite.enabled to false")
+
+
+@pytest.mark.parametrize("name", EXPRESSED)
+def test_what_looks_hard_but_can_be_expressed_keeps_its_value(refused_graph: tft.TFTransformOutput, name: str) -> None:
+    dtype, make = EXPRESSED[name]
+    problem = dataclasses.replace(PROBLEM, features=Features(dense={name: Dense()}))
+    rewriter = TransformRewriter(refused_graph, problem)
+    function, taken = rewriter.concrete_function(), rewriter.inputs[name]
+    feature = {"name": name, "dtype": taken.dtype, "bytes": TEXT_BYTES if taken.as_bytes else 0}
+    for value in ["a", "b", "東京"] if dtype == tf.string else [1, 2, -1]:
+        found = function(**{name: tf.constant(encode(value, feature))})[f"{name}_dense"]
+        assert found.numpy().tolist() == make(tf.constant([[value]], dtype)).numpy().tolist()
