@@ -8,7 +8,7 @@ INSTALL := @$(PYTHON) scripts/setup_env.py
 .PHONY: help run test test-slow bench bench-tflite schema lint format lock doctor clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run:  ## run the taxi pipeline into output/taxi (ARGS="--no-tune" passes options on)
 	$(INSTALL)

@@ -30,12 +30,15 @@ def main() -> None:
     try:
         summary = json.loads((output / "runs/latest/summary.json").read_text())
         saved, lite = Path(summary["pushed"]["path"]), Path(summary["tflite"]["path"])
-    except (OSError, TypeError):
+        if not (saved / WARMUP_FILE).exists() or not lite.exists():
+            raise FileNotFoundError(saved)
+    except (OSError, TypeError, ValueError):
         sys.exit(_refuse(f"{output}: the last run there pushed no TFLite model; run local_runner.py first"))
     seconds = _times(saved, lite)
     fastest = min(seconds["serving_default"], seconds["serve_raw"])
     speedup = fastest / seconds["LiteRT"]
-    size = lite.stat().st_size / sum(path.stat().st_size for path in saved.rglob("*") if path.is_file())
+    files = [path for path in saved.rglob("*") if path.is_file() and path != saved / WARMUP_FILE]
+    size = lite.stat().st_size / sum(path.stat().st_size for path in files)
     table = Table("one row", "microseconds", "times LiteRT's")
     for name, each in seconds.items():
         table.add_row(name, f"{each * 1e6:.0f}", f"{each / seconds['LiteRT']:.1f}")

@@ -156,7 +156,7 @@ def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
     # The remainder is taken before anything is rounded: seconds since 1970 have no room in a float32.
     present = is_present(values)
     known = tf.where(present, values, tf.zeros_like(values))
-    exact = known.dtype == tf.int64 and spec.period.is_integer()
+    exact = known.dtype == tf.int64 and spec.period.is_integer() and spec.period < tf.int64.max
     period = tf.constant(int(spec.period), tf.int64) if exact else tf.constant(spec.period, tf.float64)
     remainder = tf.math.floormod(tf.cast(known, period.dtype), period)
     angle = tf.cast(remainder, tf.float64) * (2 * math.pi / spec.period)

@@ -147,7 +147,8 @@ def _bound(result: ThresholdResult) -> str:
 
 def _value(result: ThresholdResult) -> str:
     if result.value is None:
-        return "no baseline" if result.ok else "no such rows"
+        undefined = "not defined" if result.metric.startswith("tflite_") else "no such rows"
+        return "no baseline" if result.ok else undefined
     if 0 < abs(result.value) < 1e-4:
         return f"{result.value:.1e}"
     return f"{result.value:+.5f}" if result.kind == "change" else f"{result.value:.5f}"

@@ -170,8 +170,10 @@ def _artifact(store: metadata_store.MetadataStore, execution: int, key: str, kin
 
 
 def _tflite(measured: Mapping[str, Any], path: str | None) -> Tflite:
-    fields = [field.name for field in dataclasses.fields(Tflite) if field.name != "path"]
-    return Tflite(path, **{name: measured[name] for name in fields})
+    """The exporter's report; the size is that of the pushed file, which is stamped with its version."""
+    fields = {field.name: measured.get(field.name) for field in dataclasses.fields(Tflite)}
+    size = Path(path).stat().st_size if path and Path(path).exists() else measured["bytes"]
+    return Tflite(**fields | {"path": path, "bytes": size})
 
 
 def _tflite_bound(bound: Mapping[str, Any]) -> ThresholdResult:

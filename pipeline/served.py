@@ -1,5 +1,6 @@
 """Is the model of a run what a server and the devices find?"""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from ml_metadata import metadata_store
@@ -10,16 +11,16 @@ from custom_components.pusher.executor import PUSHED_TFLITE
 Event = metadata_store_pb2.Event
 
 
-def is_served(store: metadata_store.MetadataStore, serving_dir: Path, model_id: int) -> bool:
-    """Whether the newest version in ``serving_dir`` is the last push, was made from this model, and is whole.
+def is_served(store: metadata_store.MetadataStore, serving_dir: Path, made: Collection[int]) -> bool:
+    """Whether the newest version in ``serving_dir`` is the last push, is whole, and was made from these artifacts.
 
     A Pusher that is answered from the cache pushes nothing: that is right only if this holds. It does not after
-    another model was pushed meanwhile, or the folder was emptied.
+    another model was pushed meanwhile, or the same one for devices in another form, or a folder was emptied.
 
     Args:
         store: ML Metadata.
         serving_dir: Folder of numbered versions.
-        model_id: The model's artifact.
+        made: Ids of the artifacts that are to be pushed: the model, and the TFLite model if there is one.
     """
     pushes = [
         artifact
@@ -40,4 +41,4 @@ def is_served(store: metadata_store.MetadataStore, serving_dir: Path, model_id: 
         each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT
     }
     inputs = store.get_events_by_execution_ids(list(executions))
-    return model_id in {each.artifact_id for each in inputs if each.type == Event.INPUT}
+    return set(made) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}

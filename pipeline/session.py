@@ -23,6 +23,7 @@ from pipeline.served import is_served
 from pipeline.summary import Outcome, Status, Summary
 
 PUSHER = "Pusher"
+PUSHED = (("Trainer", "model"), ("TfliteExporter", "tflite_model"))
 SQLITE_HEADER = b"SQLite format 3\0"
 
 
@@ -80,9 +81,8 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         if node_id != PUSHER or "Trainer" not in executions:
             return True
         with runner.store() as handle:
-            return is_served(
-                handle.store, Path(config.serving_dir), output_id(handle.store, executions["Trainer"], "model")
-            )
+            made = [output_id(handle.store, executions[node], key) for node, key in PUSHED if node in executions]
+            return is_served(handle.store, Path(config.serving_dir), made)
 
     runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
     _check_store(Path(config.metadata_path))

@@ -53,7 +53,8 @@ class Tflite:
         bytes: Its size.
         quantization: How the network is quantized.
         builtin_only: Whether it runs on TFLite's builtin operators alone.
-        max_abs_diff: Largest difference from the SavedModel's predictions; relative above 1.
+        max_abs_diff: Largest difference from the SavedModel's predictions, relative above 1; this and the next ones
+            are ``None`` where they are not defined.
         metric: ``auc``, ``accuracy`` or ``r2``.
         saved_model: That metric of the SavedModel.
         tflite: That metric of the TFLite model.
@@ -65,10 +66,10 @@ class Tflite:
     bytes: int
     quantization: str
     builtin_only: bool
-    max_abs_diff: float
+    max_abs_diff: float | None
     metric: str
-    saved_model: float
-    tflite: float
+    saved_model: float | None
+    tflite: float | None
     p50_ms: float
     p99_ms: float
 

@@ -20,7 +20,6 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 MANIFEST_FILE = "manifest.json"
 METADATA = "onegraph"  # the model's own entry among TFLite's metadata
-SIGNATURE = "serving_default"
 PREDICTIONS = "predictions"
 LARGEST = float(np.finfo(np.float32).max)
 NO_BYTE = -1  # behind a text's last byte
@@ -113,7 +112,13 @@ def load(path: Path) -> EdgeModel:
     content = path.read_bytes()
     manifest = path.with_name(MANIFEST_FILE)
     if manifest.exists():
-        found, expected = hashlib.sha256(content).hexdigest(), json.loads(manifest.read_text())["sha256"]
+        try:
+            expected = json.loads(manifest.read_text())["sha256"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{manifest}: it cannot be read; expected the one that was pushed: copy it again"
+            ) from error
+        found = hashlib.sha256(content).hexdigest()
         if found != expected:
             raise ValueError(
                 f"{path}: found SHA-256 {found}; expected {expected}, as {manifest.name} says: copy it again"
@@ -178,7 +183,9 @@ def _number(value: Any, feature: Mapping[str, Any]) -> float | int:
     if whole and not -(2**63) <= value < 2**63:
         raise ValueError(f"feature '{feature['name']}': found {value}; expected a number of 64 bits")
     # What is beyond a float32 is infinite, as it is to the pipeline.
-    return value if whole or not abs(value) > LARGEST else math.copysign(math.inf, value)
+    if not whole and abs(value) > LARGEST:
+        return math.inf if value > 0 else -math.inf
+    return value
 
 
 def _unknown(name: str, known: list[str]) -> str:
@@ -195,17 +202,22 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--json", required=True, help="the row: values by feature, absent ones missing")
     options = parser.parse_args(arguments)
     try:
-        row = json.loads(options.json)
-        if not isinstance(row, dict):
-            raise ValueError(f"--json: found {type(row).__name__}; expected an object of values by feature")
-        answer = load(options.model).answer(row)
-    except json.JSONDecodeError as error:
-        sys.exit(_refuse(f"--json: {error}; expected an object of values by feature"))
+        answer = load(options.model).answer(_row(options.json))
     except OSError as error:
         sys.exit(_refuse(f"{options.model}: {error.strerror}; expected a model.tflite"))
     except ValueError as error:
         sys.exit(_refuse(str(error)))
     print(json.dumps(answer, ensure_ascii=False))
+
+
+def _row(text: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"--json: {error}; expected an object of values by feature") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"--json: found {type(row).__name__}; expected an object of values by feature")
+    return row
 
 
 def _refuse(line: str) -> int:

@@ -1,6 +1,7 @@
 """The whole sample with the settings as they are, as a new user runs it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,8 @@ from pipeline.config import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def run_sample(output: Path) -> Finished:
-    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json"]
+def run_sample(output: Path, *options: str) -> Finished:
+    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json", *options]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     finished = Finished(result.returncode, result.stdout, result.stderr)
     assert finished.code == 0, finished.stderr
@@ -37,6 +38,26 @@ def test_sample_is_learnt_as_well_as_boosted_trees_learn_it(first: Finished) -> 
     """Gradient-boosted trees reach an AUC of 0.953 and an accuracy of 0.903 on this table; the majority class 0.775."""
     assert first.summary["metrics"]["auc"] >= 0.945
     assert first.summary["metrics"]["accuracy"] >= 0.89
+
+
+def test_sample_runs_on_a_device_as_on_a_server(first: Finished, output: Path) -> None:
+    tflite = first.summary["tflite"]
+    assert tflite["builtin_only"]
+    assert tflite["max_abs_diff"] <= 1e-5
+    line = [sys.executable, "-m", "benchmarks.tflite", f"--output={output}"]
+    compared = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert "times the SavedModel's faster signature" in compared.stdout, compared.stderr
+    [share] = re.findall(r"^size: ([0-9.]+) of", compared.stdout, re.MULTILINE)
+    assert float(share) <= 0.1
+
+
+def test_sample_loses_next_to_nothing_in_8_bits(first: Finished, output: Path) -> None:
+    """At the default bound, or nothing would be pushed."""
+    finished = run_sample(output, "--from=TfliteExporter", "--set=tflite.quantization=int8")
+    tflite = finished.summary["tflite"]
+    assert tflite["quantization"] == "int8"
+    assert tflite["saved_model"] - tflite["tflite"] <= 0.002
+    assert tflite["bytes"] < first.summary["tflite"]["bytes"] * 0.7
 
 
 def test_same_data_and_settings_give_the_same_model(first: Finished, output: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from conftest import Finished, run
 
 from pipeline.config import ROOT
+from serving.edge import load
 
 pytestmark = pytest.mark.e2e
 
@@ -41,6 +42,7 @@ def test_the_model_for_devices_is_pushed_and_told(first: Finished, output: Path)
     assert 0 < tflite["p50_ms"] <= tflite["p99_ms"]
     content = (folder / "model.tflite").read_bytes()
     manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["bytes"] == tflite["bytes"] == len(content)
     assert manifest["sha256"] == hashlib.sha256(content).hexdigest()
     assert (manifest["version"], manifest["run_id"]) == (version, summary["run_id"])
     bounds = {each["metric"]: each["ok"] for each in summary["thresholds"] if each["metric"].startswith("tflite_")}
@@ -75,6 +77,17 @@ def test_a_model_that_devices_miss_is_pushed_again(first: Finished, output: Path
     again = run(output, *options, tflite__enabled=True)
     assert {node for node, state in again.states.items() if state == "ran"} == {"Pusher"}
     assert Path(again.summary["tflite"]["path"]).exists()
+
+
+def test_another_quantization_and_back_reaches_the_devices(first: Finished, output: Path, table: Path) -> None:
+    options = (f"--data={table}", "--no-tune", "--json")
+    quantized = run(output, *options, tflite__enabled=True, tflite__quantization="float16")
+    assert quantized.summary["tflite"]["quantization"] == "float16"
+    back = run(output, *options, tflite__enabled=True)
+    assert back.states["TfliteExporter"] == "cached"
+    newest = max(output.glob("tflite/taxi/*"), key=lambda path: int(path.name))
+    assert load(newest / "model.tflite").metadata["quantization"] == "none"
+    assert back.summary["tflite"]["path"] == str(newest / "model.tflite")
 
 
 def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Path, table: Path) -> None:

@@ -49,6 +49,11 @@ class Executor(executor.Executor):
         )
         base_directory = destination.filesystem.base_directory
         if "://" in base_directory:
+            if TFLITE_MODEL in input_dict:
+                raise ValueError(
+                    f"found {base_directory}, where no folder can be renamed; expected a local one for devices: set "
+                    "tflite.enabled to false"
+                )
             super().Do(input_dict, output_dict, exec_properties)
             return
         pushed_model = artifact_utils.get_single_instance(output_dict[standard_component_specs.PUSHED_MODEL_KEY])
@@ -88,10 +93,11 @@ def push(writers: Mapping[Path, Writer]) -> int:
     """Makes a new version under each base directory, and returns its number.
 
     Args:
-        writers: By base directory, what fills the version's folder. Versions appear in this order.
+        writers: By base directory, what fills the version's folder. Versions appear in this order; a process that is
+            killed between two leaves the first one alone.
 
     Raises:
-        OSError: One cannot be written; then no version is left behind.
+        OSError: One cannot be written; then no version is left behind. So it is for whatever a writer raises.
     """
     versions = [int(time.time())]
     for base_directory in writers:

@@ -13,6 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from custom_components.examples import NO_ROWS, split_files
 from custom_components.skew_guard.graph import Functions, check_graph, check_vocabularies
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import REPORT_FILE, Report, SkewError
@@ -53,7 +54,7 @@ def _guard(input_dict: dict[str, list[types.Artifact]], settings: dict[str, Any]
     transform_dir = Path(transform_output.transform_savedmodel_dir)
     problem = Problem.from_config(json.loads(settings["problem"]))
     split = settings["split"]
-    raw, transformed = (_files(input_dict[key], split) for key in ("examples", "transformed_examples"))
+    raw, transformed = (split_files(input_dict[key], split) for key in ("examples", "transformed_examples"))
     report = Report()
     replay: Replay | None = None
     try:
@@ -85,14 +86,10 @@ def _first_difference(
     return graph
 
 
-def _files(examples: list[types.Artifact], split: str) -> list[str]:
-    return [str(path) for uri in artifact_utils.get_split_uris(examples, split) for path in Path(uri).glob("*")]
-
-
 def _first(files: list[str]) -> list[bytes]:
     records = list(tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(BATCH).as_numpy_iterator())
     if not records:
-        raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")
+        raise ValueError(NO_ROWS)
     return records
 
 

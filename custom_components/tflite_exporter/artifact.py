@@ -9,8 +9,9 @@ BLESSED, REASON = "blessed", "reason"
 class TfliteModel(types.artifact.Artifact):
     """``model.tflite``, and ``report.json``: how it does beside the SavedModel.
 
-    Its custom properties repeat the report's figures. ``blessed`` is 1 if all bounds are kept, ``reason`` tells in one
-    line why it is 0; both are there without a model where the Evaluator or the skew guard blessed none.
+    Its custom properties repeat the report's figures. ``blessed`` is 1 if all bounds are kept, and ``reason`` tells in
+    one line why it is 0. Where the Evaluator or the skew guard blessed no model there is ``blessed`` alone, and no
+    file.
     """
 
     TYPE_NAME = "TfliteModel"

@@ -11,10 +11,10 @@ from absl import logging
 from custom_components.tflite_exporter.flatbuffer import join
 from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
+from serving.edge import PREDICTIONS
 
 Quantization = Literal["none", "dynamic_range", "float16", "int8"]
 Row: TypeAlias = dict[str, np.ndarray[Any, Any]]
-PREDICTIONS = "predictions"
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from custom_components.examples import split_files
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
@@ -38,7 +40,7 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the TFLite model and its report; a model that passes a bound is no error, and is not blessed.
+        """Writes the TFLite model and its report; a model beyond a bound is no error, and is not blessed.
 
         Raises:
             RewriteError: A feature or the network needs an operator that TFLite does not have.
@@ -54,11 +56,11 @@ class Executor(base_executor.BaseExecutor):
         problem = Problem.from_config(json.loads(exec_properties["problem"]))
         model_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         content = _export(input_dict, exec_properties, problem, model_dir)
-        measured = measure(content, model_dir, _files(input_dict["examples"], exec_properties["split"]), problem)
+        measured = measure(content, model_dir, split_files(input_dict["examples"], exec_properties["split"]), problem)
         report = _report(content, measured, exec_properties)
         logging.info("TFLite: %s", report)
         (Path(exported.uri) / MODEL_FILE).write_bytes(content)
-        (Path(exported.uri) / REPORT_FILE).write_text(json.dumps(report, indent=2))
+        (Path(exported.uri) / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=False))
         _record(exported, report)
 
 
@@ -67,7 +69,7 @@ def _export(
 ) -> bytes:
     """The TFLite model, with what it says of itself."""
     transform_output = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-    train = _files(input_dict["transformed_examples"], settings["representative_split"])
+    train = split_files(input_dict["transformed_examples"], settings["representative_split"])
     rewriter = TransformRewriter(transform_output, problem)
     content = convert(rewriter, model_dir, settings["quantization"], lambda: representative(train, transform_output))
     metadata = {
@@ -94,32 +96,35 @@ def representative(files: list[str], transform_output: tft.TFTransformOutput) ->
 
 
 def _report(content: bytes, measured: Measured, settings: dict[str, Any]) -> dict[str, Any]:
+    """What is written down, plain JSON: a figure that is not defined is ``None``."""
     bounds = [Bound(f"tflite_{measured.metric}_loss", settings["most_quality_loss"], measured.loss)]
     if settings["quantization"] == "none":
         bounds.append(Bound("tflite_max_abs_diff", settings["most_difference"], measured.max_abs_diff))
     used = operators(content)
     return {
-        **dataclasses.asdict(measured),
-        "loss": measured.loss,
+        **{name: _finite(value) for name, value in dataclasses.asdict(measured).items()},
+        "loss": _finite(measured.loss),
         "quantization": settings["quantization"],
         "bytes": len(content),
         "operators": used,
         "builtin_only": not any(name.startswith("Custom") for name in used),
-        "bounds": [{**dataclasses.asdict(bound), "ok": bound.ok} for bound in bounds],
+        "bounds": [{**dataclasses.asdict(each), "value": _finite(each.value), "ok": each.ok} for each in bounds],
+        "reason": "; ".join(str(each) for each in bounds if not each.ok),
     }
 
 
+def _finite(value: Any) -> Any:
+    return value if not isinstance(value, float) or math.isfinite(value) else None
+
+
 def _record(artifact: types.Artifact, report: dict[str, Any]) -> None:
-    failed = [Bound(each["metric"], each["bound"], each["value"]) for each in report["bounds"] if not each["ok"]]
-    artifact.set_int_custom_property(BLESSED, int(not failed))
-    artifact.set_string_custom_property(REASON, "; ".join(map(str, failed)))
+    """Repeats the report's figures in ML Metadata, which has no place for one that is not defined."""
+    artifact.set_int_custom_property(BLESSED, int(not report["reason"]))
+    artifact.set_string_custom_property(REASON, report["reason"])
     for key in ("quantization", "metric"):
         artifact.set_string_custom_property(key, report[key])
     for key in ("bytes", "rows", "builtin_only"):
         artifact.set_int_custom_property(key, int(report[key]))
     for key in ("max_abs_diff", "saved_model", "tflite", "p50_ms", "p99_ms"):
-        artifact.set_float_custom_property(key, report[key])
-
-
-def _files(examples: list[types.Artifact], split: str) -> list[str]:
-    return [str(path) for uri in artifact_utils.get_split_uris(examples, split) for path in Path(uri).glob("*")]
+        if report[key] is not None:
+            artifact.set_float_custom_property(key, report[key])

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
+from serving.edge import NO_BYTE
+
 TEXT_BYTES = 64  # longer texts take another branch of the hash, with a loop
-NO_BYTE = -1  # behind a text's last byte
 
 K0, K1, K2 = 0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F
 DIGITS = 19  # of the largest int64

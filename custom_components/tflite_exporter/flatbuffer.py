@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 FILE_IDENTIFIER = b"TFL3"
 SIGNATURE = "serving_default"
+ALIGNMENT = 16
 
 
 def join(first: bytes, second: bytes, links: Sequence[str], output: str) -> bytes:
@@ -85,19 +86,17 @@ def _shrink(model: Any) -> None:
                 tensor.name = None
             if tensor.quantization is not None and tensor.quantization.scale is None:
                 tensor.quantization = None
-    first: dict[bytes, int] = {}
-    kept: list[Any] = []
-    moved: dict[int, int] = {}
-    for index, buffer in enumerate(model.buffers):
+    used = [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or [])]
+    places = {b"": 0}  # the first buffer is empty, and stands for "no constant"
+    kept = [model.buffers[0]]
+    for entry in used:
+        buffer = model.buffers[entry.buffer]
         content = b"" if buffer.data is None else bytes(buffer.data)
-        # The first buffer, which is empty, stands for "no constant".
-        if index == 0 or content not in first:
-            first[content] = len(kept)
+        if content not in places:
+            places[content] = len(kept)
             kept.append(buffer)
-        moved[index] = first[content]
+        entry.buffer = places[content]
     model.buffers = kept
-    for entry in [*(tensor for graph in model.subgraphs for tensor in graph.tensors), *(model.metadata or [])]:
-        entry.buffer = moved[entry.buffer]
 
 
 def _signature(inputs: Mapping[str, int], outputs: Mapping[str, int]) -> Any:
@@ -127,6 +126,24 @@ def _read(content: bytes) -> Any:
 
 
 def _written(model: Any) -> bytes:
+    for buffer in model.buffers:
+        buffer.__class__ = _AlignedBuffer
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     return bytes(builder.Output())
+
+
+class _AlignedBuffer(schema.BufferT):
+    """A buffer whose content begins where the schema says; the generated code forgets, which only x86 forgives."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:
+        content = None if self.data is None else bytes(self.data)
+        if content is not None:
+            builder.StartVector(1, len(content), ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if content is not None:
+            schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn import metrics
 
+from custom_components.examples import NO_ROWS
 from models.features import Problem
 from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel
@@ -97,7 +98,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
                 raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from None
             seconds.append(time.perf_counter() - start)
     if not found:
-        raise ValueError("the eval split has no rows; expected some, so look at data.splits and at the table")
+        raise ValueError(NO_ROWS)
     saved, lite, label = np.concatenate(expected), np.stack(found), np.concatenate(labels)[:, 0]
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return Measured(
@@ -128,15 +129,17 @@ def quality(task: str, labels: Array, predictions: Array) -> float:
         predictions: [N, 1] or [N, C].
 
     Returns:
-        NaN where it is not defined: an AUC over one class.
+        NaN where it is not defined: over predictions that are no numbers, or an AUC over one class.
     """
+    if not np.isfinite(predictions).all():
+        return math.nan
     if task == "regression":
         return float(metrics.r2_score(labels, predictions[:, 0]))
     known = labels >= 0
     labels, predictions = labels[known], predictions[known]
     if task == "multiclass":
         return float(np.mean(predictions.argmax(axis=1) == labels))
-    return float(metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else float("nan")
+    return float(metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else math.nan
 
 
 def _rows(records: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from custom_components.tflite_exporter.fingerprint import NO_BYTE, TEXT_BYTES, decimal_text, hash_bucket
+from custom_components.tflite_exporter.fingerprint import TEXT_BYTES, decimal_text, hash_bucket
 from models.preprocessing import MISSING
+from serving.edge import NO_BYTE
 
 # Operators that the converter knows for the dtypes used here.
 TAKEN_OVER = frozenset(

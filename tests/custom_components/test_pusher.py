@@ -126,7 +126,7 @@ def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path,
 
 def pushed_by_the_node(
     model: Path,
-    served: Path,
+    served: Path | str,
     blessed: int,
     guard: InfraBlessing | None = None,
     tflite: TfliteModel | None = None,
@@ -233,6 +233,11 @@ def test_a_model_for_devices_that_is_gone_leaves_nothing_half_pushed(
     with pytest.raises(OSError, match="No such file"):
         pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
     assert os.listdir(served) == os.listdir(device) == []
+
+
+def test_devices_cannot_be_served_from_a_remote_folder(model: Path, device: Path, tflite: TfliteModel) -> None:
+    with pytest.raises(ValueError, match=r"found gs://bucket/taxi, .* set tflite\.enabled to false"):
+        pushed_by_the_node(model, "gs://bucket/taxi", blessed=1, tflite=tflite, device=device)
 
 
 def guard_blessing(folder: Path, model: Path, blessed: int) -> InfraBlessing:

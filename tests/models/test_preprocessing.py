@@ -184,10 +184,18 @@ def test_cyclical_lies_on_the_unit_circle_and_at_its_centre_where_missing(
     def expected(value: Any) -> tuple[float, float]:
         if value is None or value == INT64_MIN or not math.isfinite(value):
             return 0.0, 0.0
-        angle = 2 * math.pi * (float(value) % period) / period
+        # Whole numbers are divided as such: a float64 has no room for the largest.
+        remainder = value % int(period) if isinstance(value, int) else value % period
+        angle = 2 * math.pi * remainder / period
         return math.sin(angle), math.cos(angle)
 
     np.testing.assert_allclose(found, [expected(value) for value in raw], atol=1e-6)
+
+
+def test_the_largest_whole_numbers_keep_their_remainder() -> None:
+    large = [2**62 + 5, 2**63 - 1, -(2**62) - 7]
+    near = [number % 12 for number in large]
+    np.testing.assert_array_equal(transformed("cyclical", "month", large), transformed("cyclical", "month", near))
 
 
 def test_the_period_comes_round_again() -> None:

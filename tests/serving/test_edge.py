@@ -1,4 +1,6 @@
+import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import ROOT
 
 from custom_components.pusher.device import write_device_model
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
+from models.preprocessing import MISSING
+from serving import edge
 from serving.edge import METADATA, encode, load
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 NUMBER = {"name": "fare", "dtype": "float32", "bytes": 0}
 WHOLE = {"name": "hour", "dtype": "int64", "bytes": 0}
 TEXT = {"name": "company", "dtype": "string", "bytes": 0}
@@ -60,17 +64,22 @@ def test_a_regression_is_answered_with_its_value(tmp_path: Path) -> None:
     assert answer == {"predictions": pytest.approx([0.5])}
 
 
-def test_the_command_answers_in_json_and_imports_no_tensorflow(pushed: Path) -> None:
+def test_the_command_answers_in_json(pushed: Path) -> None:
     finished = command(str(pushed), "--json", '{"fare": 2, "hour": 3}')
     assert finished.returncode == 0
     assert json.loads(finished.stdout)["class"] == "yes"
+
+
+def test_the_file_alone_with_numpy_and_litert_is_enough(pushed: Path, tmp_path: Path) -> None:
+    shutil.copy(edge.__file__, tmp_path / "edge.py")
     code = (
-        "import sys; from serving.edge import main; main(sys.argv[1:]); "
-        "print([name for name in sys.modules if name.split('.')[0] in ('tensorflow', 'tfx', 'keras', 'tf_keras')])"
+        "import sys; sys.path.insert(0, sys.argv[1]); before = set(sys.modules); import edge; edge.main(sys.argv[2:]); "
+        "print(sorted({name.split('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names))"
     )
-    line = [sys.executable, "-c", code, str(pushed), "--json", "{}"]
-    imported = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True).stdout.splitlines()[-1]
-    assert imported == "[]"
+    line = [sys.executable, "-P", "-c", code, str(tmp_path), str(pushed), "--json", "{}"]
+    finished = subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, check=True)
+    imported = set(ast.literal_eval(finished.stdout.splitlines()[-1]))
+    assert imported <= {"edge", "numpy", "ai_edge_litert", "flatbuffers", "_litert"}, imported
 
 
 @pytest.mark.parametrize(
@@ -124,6 +133,7 @@ def test_a_file_that_is_not_the_pushed_one_is_refused(tmp_path: Path) -> None:
         (1, NUMBER, np.array([[1.0]], np.float32)),
         (None, NUMBER, np.array([[np.nan]], np.float32)),
         (1e300, NUMBER, np.array([[np.inf]], np.float32)),
+        (-(10**400), NUMBER, np.array([[-np.inf]], np.float32)),
         (-3, WHOLE, np.array([[-3]], np.int64)),
         (None, WHOLE, np.array([[-(2**63)]], np.int64)),
         ("é", HASHED, np.array([[0xC3, 0xA9, -1, -1, -1, -1, -1, -1]], np.int32)),
@@ -142,6 +152,23 @@ def test_values_are_encoded_as_the_graph_reads_them(
 @pytest.mark.parametrize(("value", "expected"), [("é", "é".encode()), (b"\xff", b"\xff"), (None, b"")])
 def test_a_text_is_given_as_its_bytes(value: Any, expected: bytes) -> None:
     assert encode(value, TEXT).tolist() == [[expected]]
+
+
+def test_a_missing_value_is_the_graphs() -> None:
+    for dtype, missing in MISSING.items():
+        ours = tf.constant(edge.MISSING[dtype.name], dtype)
+        np.testing.assert_array_equal(ours.numpy(), tf.constant(missing, dtype).numpy())
+    assert len(edge.MISSING) == len(MISSING)
+
+
+@pytest.mark.parametrize("manifest", ['{"sha256": "a', "{}", "[]"])
+def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path, manifest: str) -> None:
+    model = device_model(tmp_path)
+    (tmp_path / "manifest.json").write_text(manifest)
+    finished = command(str(model), "--json", "{}")
+    assert finished.returncode == 2
+    [line] = finished.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'manifest.json'}: it cannot be read")
 
 
 def test_a_text_longer_than_the_model_can_hash_is_refused() -> None:

@@ -10,6 +10,7 @@ from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.network import feature_inputs
 from models.signatures import export
+from pipeline.local import reason
 
 PROBLEM = IN_FULL["binary"]
 
@@ -26,6 +27,7 @@ def test_a_network_with_an_operator_that_tflite_lacks_is_refused_by_name(tmp_pat
         "the network cannot be converted with TFLite's builtin operators: BesselI0e; change it, or set "
         "tflite.enabled to false"
     )
+    assert reason(caught.value) == str(caught.value)
 
 
 def test_a_converters_own_failure_is_one_line() -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
 from random_rows import random_rows
 from small_table import IN_FULL, Row, encode, export_random, small_table, write_raw
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
@@ -19,6 +21,7 @@ from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.gate import Bound, measure, quality
 from models.features import Problem
 from models.signatures import SERVING
+from pipeline.local import reason
 from serving.edge import EdgeModel
 
 SETTINGS = {"most_difference": 1e-5, "most_quality_loss": 0.002}
@@ -179,8 +182,12 @@ def test_another_models_tflite_is_measured_as_another(exported: Exported, tmp_pa
 
 def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_path: Path) -> None:
     files = write_raw(tmp_path / "rows.gz", [{"user": "x" * 65, "amount": 1.0}])
-    with pytest.raises(ValueError, match="feature 'user': found a string of 65 bytes; expected at most 64"):
+    with pytest.raises(ValueError, match="feature 'user'") as caught:
         measure(exported.content, str(exported.model_dir), files, exported.problem)
+    assert reason(caught.value) == (
+        "feature 'user': found a string of 65 bytes; expected at most 64; take the feature out, or set tflite.enabled "
+        "to false"
+    )
 
 
 def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
@@ -188,10 +195,18 @@ def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
         measure(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem)
 
 
-def test_a_metric_that_is_not_defined_is_told() -> None:
-    assert str(Bound("tflite_auc_loss", 0.002, math.nan)) == (
-        "tflite_auc_loss is not defined over the eval split; expected at most 0.002"
-    )
+def test_a_metric_that_is_not_defined_blocks_the_model_and_can_be_recorded(models: Path, tmp_path: Path) -> None:
+    rows = [{**row, "amount": 99.0} for row in small_table().rows[:20]]  # of one class
+    blocked = run_node(models / "binary", tmp_path, rows=rows)
+    assert not blocked.blessed
+    assert blocked.reason == "tflite_auc_loss is not defined over the eval split; expected at most 0.002"
+    assert blocked.report["loss"] is None
+    config = metadata_store_pb2.ConnectionConfig()
+    config.fake_database.SetInParent()
+    store = metadata_store.MetadataStore(config)
+    blocked.artifact.type_id = store.put_artifact_type(blocked.artifact.artifact_type)
+    [recorded] = store.put_artifacts([blocked.artifact.mlmd_artifact])
+    assert store.get_artifacts_by_id([recorded])[0].custom_properties["reason"].string_value == blocked.reason
 
 
 def test_a_bound_is_kept_up_to_itself() -> None:
@@ -206,6 +221,8 @@ def test_a_bound_is_kept_up_to_itself() -> None:
         ("binary", [0, 1, 0, 1], [[0.1], [0.4], [0.5], [0.9]], 0.75),
         ("binary", [0, 1, -1], [[0.1], [0.9], [0.0]], 1.0),
         ("binary", [1, 1], [[0.1], [0.9]], math.nan),
+        ("binary", [0, 1], [[math.nan], [0.9]], math.nan),
+        ("regression", [0.5, 1.5], [[math.inf], [0.9]], math.nan),
         ("multiclass", [2, 0, -1], [[0.1, 0.2, 0.7], [0.2, 0.5, 0.3], [1.0, 0.0, 0.0]], 0.5),
         ("regression", [1.0, 2.0, 3.0], [[1.0], [2.0], [4.0]], 0.5),
     ],

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.fingerprint import NO_BYTE, TEXT_BYTES, decimal_text, fingerprint, hash_bucket
+from custom_components.tflite_exporter.fingerprint import TEXT_BYTES, decimal_text, fingerprint, hash_bucket
+from serving.edge import NO_BYTE
 
 BUCKETS = [2, 97, 9_999_991]
 Array = np.ndarray[Any, Any]

@@ -67,5 +67,22 @@ def test_operators_beyond_the_builtin_ones_are_told_as_custom() -> None:
     assert operators(converted(function, "the function", flex)) == ["ADD", "Custom FlexMatrixDeterminant"]
 
 
+def test_every_constant_begins_where_a_processor_without_unaligned_loads_finds_it(joined: bytes) -> None:
+    content = with_metadata(joined, METADATA, {"classes": ["a"]})
+    start = np.frombuffer(content, np.uint8).ctypes.data
+    model = schema.Model.GetRootAs(content, 0)
+    constants = [model.Buffers(index).DataAsNumpy() for index in range(model.BuffersLength())]
+    places = [each.ctypes.data - start for each in constants if isinstance(each, np.ndarray) and each.size]
+    assert len(places) > 3
+    assert [place % 16 for place in places] == [0] * len(places)
+
+
+def test_no_buffer_is_left_that_nothing_refers_to(joined: bytes) -> None:
+    model = schema.ModelT.InitFromPackedBuf(joined)
+    used = {each.buffer for graph in model.subgraphs for each in graph.tensors}
+    used |= {each.buffer for each in model.metadata or ()}
+    assert used | {0} == set(range(len(model.buffers)))
+
+
 def test_operators_are_named(joined: bytes) -> None:
     assert {"MUL", "SUB", "WHILE"} <= set(operators(joined))

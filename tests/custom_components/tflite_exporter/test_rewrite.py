@@ -21,6 +21,7 @@ from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column
+from pipeline.local import reason
 from serving.edge import encode
 
 PROBLEM = IN_FULL["regression"]
@@ -226,6 +227,7 @@ def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
     assert text.startswith(f"feature '{name}_dense': TFLite's builtin operators cannot express ")
     assert (REFUSED | REFUSED_SPARSE)[name][2] in text
     assert text.endswith("; take the feature out, or set tflite.enabled to false")
+    assert reason(caught.value) == text  # what a run shows
 
 
 @pytest.mark.parametrize("name", EXPRESSED)
