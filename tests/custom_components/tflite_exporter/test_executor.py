@@ -196,7 +196,7 @@ def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
 
 
 def test_a_metric_that_is_not_defined_blocks_the_model_and_can_be_recorded(models: Path, tmp_path: Path) -> None:
-    rows = [{**row, "amount": 99.0} for row in small_table().rows[:20]]  # of one class
+    rows: list[Row] = [{**row, "amount": 99.0} for row in small_table().rows[:20]]  # of one class
     blocked = run_node(models / "binary", tmp_path, rows=rows)
     assert not blocked.blessed
     assert blocked.reason == "tflite_auc_loss is not defined over the eval split; expected at most 0.002"
