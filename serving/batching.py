@@ -1,0 +1,80 @@
+"""Merges concurrent requests of a signature in TensorFlow's own batching, in C++."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+
+@dataclasses.dataclass(frozen=True)
+class Batching:
+    """How requests are merged; the names are those of TensorFlow Serving's ``BatchingParameters``.
+
+    Attributes:
+        max_batch_size: Most rows in a batch.
+        batch_timeout_micros: How long a batch waits to become full, in microseconds.
+        max_enqueued_batches: Batches that may wait; beyond, requests are refused.
+        num_batch_threads: Batches that run at once.
+        allowed_batch_sizes: A batch is padded to the next of these; empty runs it as it is.
+        enable_large_batch_splitting: Whether a request above ``max_batch_size`` is split.
+    """
+
+    max_batch_size: int = 1000
+    batch_timeout_micros: int = 0
+    max_enqueued_batches: int = 10
+    num_batch_threads: int = 2
+    allowed_batch_sizes: tuple[int, ...] = ()
+    enable_large_batch_splitting: bool = False
+
+
+def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, batching: Batching) -> dict[str, str]:
+    """Adds to a graph a copy of a signature that merges the requests made of it at the same time.
+
+    The copy is a function, so that TensorFlow's ``BatchFunction`` can call it. It finds the variables and tables of the
+    model by their names, since these are the session's.
+
+    Args:
+        graph: The loaded model's.
+        signature: The signature.
+        batching: How to merge.
+
+    Returns:
+        Names of the tensors that give the outputs, by the outputs' names.
+
+    Raises:
+        ValueError: The signature cannot be made a function, as with variables of TensorFlow 1.
+    """
+    inputs = {name: signature.inputs[name].name for name in sorted(signature.inputs)}
+    outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
+    definition = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.as_graph_def(), [_node(name) for name in outputs.values()]
+    )
+    if any(node.op in ("Variable", "VariableV2") for node in definition.node):
+        raise ValueError("it reads variables of TensorFlow 1")
+
+    @tf.nondifferentiable_batch_function(
+        num_batch_threads=batching.num_batch_threads,
+        max_batch_size=batching.max_batch_size,
+        batch_timeout_micros=batching.batch_timeout_micros,
+        allowed_batch_sizes=_sizes(batching),
+        max_enqueued_batches=batching.max_enqueued_batches,
+        enable_large_batch_splitting=batching.enable_large_batch_splitting,
+    )
+    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+        fed = dict(zip(inputs.values(), tensors, strict=True))
+        found: list[tf.Tensor] = tf.import_graph_def(
+            definition, input_map=fed, return_elements=list(outputs.values()), name=""
+        )
+        return found
+
+    with graph.as_default():
+        merged = run(*(graph.get_tensor_by_name(name) for name in inputs.values()))
+    return {name: tensor.name for name, tensor in zip(outputs, merged, strict=True)}
+
+
+def _sizes(batching: Batching) -> list[int] | None:
+    return sorted(batching.allowed_batch_sizes) or None
+
+
+def _node(tensor: str) -> str:
+    return tensor.partition(":")[0]

@@ -1,0 +1,189 @@
+"""What both protocols call: finds the version, runs the request, counts it, and logs it."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
+
+from serving import inference
+from serving.configuration import checked
+from serving.errors import Code, ServingError, invalid
+from serving.json_predict import read_inputs, write_outputs
+from serving.json_values import SIGNATURE_NAME, Json
+from serving.manager import Manager
+from serving.metrics import Metrics
+from serving.servable import Servable
+
+SIGNATURE_DEF = "signature_def"
+PredictionLog = prediction_log_pb2.PredictionLog
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How requests are answered.
+
+    Attributes:
+        check_method: Whether Predict, Classify and Regress ask for their own signatures.
+        early_labels: Whether a label may be given to a version that is not loaded yet.
+    """
+
+    check_method: bool = False
+    early_labels: bool = False
+
+
+class Core:
+    """Answers requests over the loaded models."""
+
+    def __init__(self, manager: Manager, metrics: Metrics, settings: Settings) -> None:
+        self.manager = manager
+        self.metrics = metrics
+        self._settings = settings
+
+    def predict(self, request: predict_pb2.PredictRequest, entry: str) -> predict_pb2.PredictResponse:
+        """Answers Predict.
+
+        Args:
+            request: The request.
+            entry: ``GRPC`` or ``REST``, for the metrics.
+
+        Raises:
+            ServingError: It cannot be answered.
+        """
+        with self._servable(request.model_spec, "Predict", entry) as servable:
+            return self._timed(
+                "Predict", servable, lambda: inference.predict(servable, request, self._settings.check_method)
+            )
+
+    def predict_json(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
+        """Answers Predict of REST; see :meth:`predict`."""
+        with self._servable(spec, "Predict", "REST") as servable:
+            key = document.get(SIGNATURE_NAME) or inference.DEFAULT
+            signature = servable.signatures.get(key)
+            if signature is None:
+                raise invalid(f'Serving signature name: "{key}" not found in signature def')
+            if not signature.inputs:
+                raise invalid(f"Failed to get input map for signature: {document.get(SIGNATURE_NAME) or 'DEFAULT'}")
+            inputs, form = read_inputs(document, signature.inputs)
+            outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
+            return write_outputs(outputs, form)
+
+    def classify(
+        self, request: classification_pb2.ClassificationRequest, entry: str
+    ) -> classification_pb2.ClassificationResponse:
+        """Answers Classify; see :meth:`predict`."""
+        with self._servable(request.model_spec, "Classify", entry) as servable:
+            return self._timed(
+                "Classify", servable, lambda: inference.classify(servable, request, self._settings.check_method)
+            )
+
+    def regress(self, request: regression_pb2.RegressionRequest, entry: str) -> regression_pb2.RegressionResponse:
+        """Answers Regress; see :meth:`predict`."""
+        with self._servable(request.model_spec, "Regress", entry) as servable:
+            return self._timed(
+                "Regress", servable, lambda: inference.regress(servable, request, self._settings.check_method)
+            )
+
+    def multi_inference(
+        self, request: inference_pb2.MultiInferenceRequest, entry: str
+    ) -> inference_pb2.MultiInferenceResponse:
+        """Answers MultiInference; see :meth:`predict`."""
+        if not request.tasks:
+            raise invalid("Inference request must have at least one task.")
+        with self._servable(request.tasks[0].model_spec, "MultiInference", entry) as servable:
+            return self._timed("MultiInference", servable, lambda: inference.multi_inference(servable, request))
+
+    def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """Answers GetModelMetadata.
+
+        Raises:
+            ServingError: Another field than ``signature_def`` is asked for, or there is no such version.
+        """
+        if not request.metadata_field:
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != SIGNATURE_DEF:
+                raise invalid(f"Metadata field {field} is not supported")
+        _check_spec(request.model_spec)
+        with self.manager.servable(request.model_spec) as servable:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            response.model_spec.name = servable.name
+            response.model_spec.version.value = servable.version
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for key, signature in servable.signatures.items():
+                signatures.signature_def[key].CopyFrom(signature)
+            response.metadata[SIGNATURE_DEF].Pack(signatures)
+            return response
+
+    def status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """Answers GetModelStatus: all versions of a model, those that have ended too.
+
+        Raises:
+            ServingError: There is no such model or version.
+        """
+        _check_spec(request.model_spec)
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number, version in self.manager.statuses(request.model_spec).items():
+            found = response.model_version_status.add(version=number, state=version.state)
+            found.status.SetInParent()
+            if version.error:
+                found.status.error_code = version.error.code.value[0]
+                found.status.error_message = version.error.message
+        return response
+
+    def reload(self, request: model_management_pb2.ReloadConfigRequest) -> None:
+        """Answers HandleReloadConfigRequest: returns once each new model has a version that answers.
+
+        Raises:
+            ServingError: The list cannot be served, or a new model has no version that can be loaded.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid("Cannot handle request: config has no model_config_list")
+        known = set(self.manager.configs())
+        configs = checked(list(request.config.model_config_list.config))
+        self.manager.configure(configs, self._settings.early_labels)
+        new = [config.name for config in configs if config.name not in known]
+        if not self.manager.wait_available(new):
+            raise ServingError(Code.UNKNOWN, f"Some models did not become available: {', '.join(new)}")
+
+    @contextmanager
+    def _servable(self, spec: model_pb2.ModelSpec, api: str, entry: str) -> Iterator[Servable]:
+        start = time.perf_counter()
+        status = "OK"
+        try:
+            _check_spec(spec)
+            with self.manager.servable(spec) as servable:
+                yield servable
+        except ServingError as error:
+            status = error.code.name
+            raise
+        finally:
+            self.metrics.requests.add((spec.name, status))
+            self.metrics.request_latency.observe((spec.name, api, entry), time.perf_counter() - start)
+
+    def _timed(self, api: str, servable: Servable, run: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        answer = run()
+        self.metrics.runtime_latency.observe((servable.name, api, "TF1"), time.perf_counter() - start)
+        return answer
+
+
+def _check_spec(spec: model_pb2.ModelSpec) -> None:
+    if not spec.name:
+        raise invalid("ModelSpec has no name specified." if spec.ByteSize() else "Missing ModelSpec")

@@ -1,0 +1,111 @@
+"""PredictionService, ModelService and gRPC's health service."""
+
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any
+
+import grpc
+from absl import logging
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    model_service_pb2_grpc,
+    prediction_service_pb2_grpc,
+)
+
+from serving.core import Core
+from serving.errors import Code, ServingError
+from serving.flags import Flags
+
+ENTRY = "GRPC"
+MESSAGE_BYTES = (1 << 31) - 1
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """Answers with what the core gives, or aborts with its error."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Runs a signature over tensors."""
+        return _answer(context, lambda: self._core.predict(request, ENTRY))
+
+    def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Classifies examples."""
+        return _answer(context, lambda: self._core.classify(request, ENTRY))
+
+    def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Gives a number for each example."""
+        return _answer(context, lambda: self._core.regress(request, ENTRY))
+
+    def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Several signatures over the same examples."""
+        return _answer(context, lambda: self._core.multi_inference(request, ENTRY))
+
+    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """The signatures of a version."""
+        return _answer(context, lambda: self._core.metadata(request))
+
+
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+    """Tells what is loaded, and replaces what is served."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """The versions of a model and how each one is."""
+        return _answer(context, lambda: self._core.status(request))
+
+    def HandleReloadConfigRequest(self, request: Any, _context: grpc.ServicerContext) -> Any:
+        """Replaces all models."""
+        response = model_management_pb2.ReloadConfigResponse()
+        try:
+            self._core.reload(request)
+        except ServingError as error:
+            response.status.error_code = error.code.value[0]
+            response.status.error_message = error.cut
+        return response
+
+
+def make_server(core: Core, flags: Flags) -> grpc.Server:
+    """A server with all services, bound and not yet started.
+
+    Raises:
+        RuntimeError: The port or the socket is taken.
+    """
+    options: list[tuple[str, Any]] = [
+        ("grpc.max_receive_message_length", MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MESSAGE_BYTES),
+        ("grpc.so_reuseport", 0),
+        *_channel_arguments(flags.grpc_channel_arguments),
+    ]
+    server = grpc.server(futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc"), options=options)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), server)
+    if flags.enable_grpc_healthcheck_service:
+        server_health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(server_health, server)
+        for name in ("", "ModelService", "PredictionService"):
+            server_health.set(name, health_pb2.HealthCheckResponse.SERVING)
+    if flags.grpc_socket_path:
+        server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
+    if flags.port:
+        server.add_insecure_port(f"{flags.address}:{flags.port}")
+    return server
+
+
+def _answer(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except ServingError as error:
+        context.abort(error.code, error.cut)
+    except Exception:  # a defect of ours must not end the server
+        logging.exception("A request failed.")
+        context.abort(Code.INTERNAL, "internal error; the server's log tells more")
+
+
+def _channel_arguments(text: str) -> list[tuple[str, Any]]:
+    pairs = [pair.partition("=") for pair in text.split(",") if pair]
+    return [(key, int(value) if value.lstrip("-").isdigit() else value) for key, _, value in pairs]

@@ -1,0 +1,256 @@
+"""Predict, Classify, Regress and MultiInference over a loaded version; texts of errors are TensorFlow Serving's."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    input_pb2,
+    model_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving.errors import Code, ServingError, invalid
+from serving.servable import Array, Servable, Signature
+
+TensorProto: TypeAlias = tensor_pb2.TensorProto
+DEFAULT = "serving_default"
+PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
+INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
+# The field of a TensorProto that has the values of a dtype.
+FIELDS = {
+    tf.float32: "float_val",
+    tf.float64: "double_val",
+    tf.int64: "int64_val",
+    tf.uint32: "uint32_val",
+    tf.uint64: "uint64_val",
+    tf.bool: "bool_val",
+    tf.string: "string_val",
+    **dict.fromkeys((tf.int32, tf.int16, tf.int8, tf.uint8, tf.uint16), "int_val"),
+}
+
+
+def predict(
+    servable: Servable, request: predict_pb2.PredictRequest, check_method: bool = False
+) -> predict_pb2.PredictResponse:
+    """Answers Predict.
+
+    Args:
+        servable: The version.
+        request: Its inputs by name.
+        check_method: Whether the signature must be one for Predict.
+
+    Raises:
+        ServingError: The request does not fit the signature, or TensorFlow cannot run it.
+    """
+    key = request.model_spec.signature_name or DEFAULT
+    signature = servable.signatures.get(key)
+    if signature is None:
+        raise ServingError(Code.FAILED_PRECONDITION, f'Serving signature key "{key}" not found.')
+    if check_method and signature.method_name not in (PREDICT, CLASSIFY, REGRESS):
+        raise invalid(
+            f"Expected prediction signature method_name to be one of {{{PREDICT}, {CLASSIFY}, {REGRESS}}}. "
+            f"Was: {signature.method_name}"
+        )
+    inputs = _fed(signature, request.inputs)
+    wanted = _filtered(signature, list(request.output_filter))
+    response = predict_pb2.PredictResponse(model_spec=_spec(servable, key))
+    for name, value in servable.run(key, inputs, wanted).items():
+        response.outputs[name].CopyFrom(to_proto(value, signature.outputs[name].dtype))
+    return response
+
+
+def classify(
+    servable: Servable, request: classification_pb2.ClassificationRequest, check_method: bool = False
+) -> classification_pb2.ClassificationResponse:
+    """Answers Classify; raises as :func:`predict` does."""
+    key = request.model_spec.signature_name or DEFAULT
+    result = _classified(servable, key, serialized(request.input), check_method)
+    return classification_pb2.ClassificationResponse(model_spec=_spec(servable, key), result=result)
+
+
+def regress(
+    servable: Servable, request: regression_pb2.RegressionRequest, check_method: bool = False
+) -> regression_pb2.RegressionResponse:
+    """Answers Regress; raises as :func:`predict` does."""
+    key = request.model_spec.signature_name or DEFAULT
+    result = _regressed(servable, key, serialized(request.input), check_method)
+    return regression_pb2.RegressionResponse(model_spec=_spec(servable, key), result=result)
+
+
+def multi_inference(
+    servable: Servable, request: inference_pb2.MultiInferenceRequest
+) -> inference_pb2.MultiInferenceResponse:
+    """Answers several signatures of one model over the same input; raises as :func:`predict` does."""
+    examples = serialized(request.input)
+    response = inference_pb2.MultiInferenceResponse()
+    seen: set[str] = set()
+    for task in request.tasks:
+        if task.model_spec.name != servable.name:
+            raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+        key = task.model_spec.signature_name or DEFAULT
+        if key in seen:
+            raise invalid(f"Duplicate evaluation of signature: {key}")
+        seen.add(key)
+        result = response.results.add(model_spec=_spec(servable, key))
+        if task.method_name == CLASSIFY:
+            result.classification_result.CopyFrom(_classified(servable, key, examples, True))
+        elif task.method_name == REGRESS:
+            result.regression_result.CopyFrom(_regressed(servable, key, examples, True))
+        else:
+            raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+    return response
+
+
+def serialized(given: input_pb2.Input) -> Array:
+    """The examples of an Input, each with the context's features where it has none of its own; [N].
+
+    Raises:
+        ServingError: There are none.
+    """
+    match given.WhichOneof("kind"):
+        case "example_list":
+            examples = [each.SerializeToString() for each in given.example_list.examples]
+        case "example_list_with_context":
+            context = given.example_list_with_context.context.SerializeToString()
+            # Two messages one behind the other are parsed as one, in which the later one's features win.
+            examples = [context + each.SerializeToString() for each in given.example_list_with_context.examples]
+        case _:
+            examples = []
+    if not examples:
+        raise invalid("Input is empty.")
+    return np.array(examples, object)
+
+
+def to_array(proto: TensorProto) -> Array:
+    """The tensor of a message.
+
+    Raises:
+        ServingError: It is none.
+    """
+    try:
+        if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) > 1:
+            shape = [dimension.size for dimension in proto.tensor_shape.dim]
+            return np.array(proto.string_val, object).reshape(shape)
+        array: Array = tf.make_ndarray(proto)
+    except (ValueError, TypeError, KeyError) as error:
+        raise invalid(f"Tensor cannot be parsed: {error}") from error
+    return array
+
+
+def to_proto(array: Array, dtype: int) -> TensorProto:
+    """A tensor as a message, its values in the field of their type."""
+    kind = tf.dtypes.as_dtype(dtype).base_dtype
+    if kind not in FIELDS:
+        return tf.make_tensor_proto(array, kind)
+    proto = TensorProto(dtype=kind.as_datatype_enum)
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    getattr(proto, FIELDS[kind]).extend(array.ravel().tolist())
+    return proto
+
+
+def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Array]:
+    missing = sorted(set(signature.inputs) - set(given) - set(signature.defaults))
+    extra = sorted(set(given) - set(signature.inputs))
+    if missing or extra:
+        raise invalid(
+            f"input size does not match signature: {len(given)}!={len(signature.inputs)} "
+            f"len({{{','.join(sorted(given))}}})!=len({{{','.join(sorted(signature.inputs))}}}). "
+            f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
+        )
+    inputs = {}
+    for name, info in signature.inputs.items():
+        proto = given[name] if name in given else signature.defaults[name]
+        expected = tf.dtypes.as_dtype(info.dtype).base_dtype
+        if proto.dtype != expected.as_datatype_enum:
+            sent = tensor_pb2.types__pb2.DataType.Name(proto.dtype) if proto.dtype else "DT_INVALID"
+            raise invalid(f"input {name} has dtype {sent}; expected {_type_name(info.dtype)}")
+        inputs[name] = to_array(proto)
+    return inputs
+
+
+def _filtered(signature: Signature, wanted: Sequence[str]) -> list[str]:
+    for name in wanted:
+        if name not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {name} Outputs expected to be in the set "
+                f"{{{','.join(sorted(signature.outputs))}}}."
+            )
+    if len(set(wanted)) != len(wanted):
+        raise invalid(f"duplicate output tensor alias: {next(name for name in wanted if wanted.count(name) > 1)}")
+    return list(wanted) or sorted(signature.outputs)
+
+
+def _classified(
+    servable: Servable, key: str, examples: Array, check_method: bool
+) -> classification_pb2.ClassificationResult:
+    signature = _of_examples(servable, key, CLASSIFY, check_method)
+    names = [name for name in (CLASSES, SCORES) if name in signature.outputs]
+    if not names:
+        raise invalid('Expected classification signature outputs to contain at least one of "classes" or "scores".')
+    values = servable.run(key, {INPUTS: examples}, names)
+    for name, value in values.items():
+        if value.ndim != 2:
+            raise invalid(f"Expected Tensor shape: [batch_size num_{name}] but got {list(value.shape)}")
+        if len(value) != len(examples):
+            raise invalid(f"Expected {name} output batch size of {len(examples)}. Got: {len(value)}")
+    labels, scores = values.get(CLASSES), values.get(SCORES)
+    result = classification_pb2.ClassificationResult()
+    for row in range(len(examples)):
+        classes = result.classifications.add().classes
+        width = (labels if labels is not None else scores).shape[1]  # type: ignore[union-attr]
+        for column in range(width):
+            found = classes.add()
+            if labels is not None:
+                found.label = labels[row, column].decode("utf-8", "replace")
+            if scores is not None:
+                found.score = scores[row, column]
+    return result
+
+
+def _regressed(servable: Servable, key: str, examples: Array, check_method: bool) -> regression_pb2.RegressionResult:
+    signature = _of_examples(servable, key, REGRESS, check_method)
+    if OUTPUTS not in signature.outputs:
+        raise invalid(f'Expected regression signature outputs to contain "{OUTPUTS}".')
+    values = servable.run(key, {INPUTS: examples}, [OUTPUTS])[OUTPUTS]
+    if values.shape not in ((len(examples),), (len(examples), 1)):
+        raise invalid(
+            f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
+        )
+    if values.dtype != np.float32:
+        raise invalid(f"Expected output Tensor of DT_FLOAT. Got: {_type_name(signature.outputs[OUTPUTS].dtype)}")
+    result = regression_pb2.RegressionResult()
+    for value in values.ravel().tolist():
+        result.regressions.add(value=value)
+    return result
+
+
+def _of_examples(servable: Servable, key: str, method: str, check_method: bool) -> Signature:
+    signature = servable.signatures.get(key)
+    if signature is None:
+        raise invalid(f"No signature was found with the name: {key}")
+    if check_method and signature.method_name != method:
+        raise invalid(
+            f"Expected {method.rpartition('/')[2]} signature method_name to be {method}. Was: {signature.method_name}"
+        )
+    if len(signature.inputs) != 1 or INPUTS not in signature.inputs:
+        raise invalid(f'Expected signature inputs to be exactly "{INPUTS}"; found {sorted(signature.inputs)}')
+    return signature
+
+
+def _spec(servable: Servable, key: str) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=servable.name, signature_name=key)
+    spec.version.value = servable.version
+    return spec
+
+
+def _type_name(dtype: int) -> str:
+    return f"DT_{tf.dtypes.as_dtype(dtype).base_dtype.name.upper()}".replace("FLOAT32", "FLOAT").replace(
+        "FLOAT64", "DOUBLE"
+    )

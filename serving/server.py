@@ -1,0 +1,129 @@
+"""The model server: models, both protocols, and the threads that look for what changed."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+from absl import logging
+
+from serving.configuration import (
+    BATCHING_FILE,
+    batching_of,
+    metrics_path,
+    model_configs,
+    read_batching,
+    read_models,
+)
+from serving.core import Core, Settings
+from serving.errors import ServingError
+from serving.flags import Flags
+from serving.grpc_server import make_server
+from serving.manager import Manager, Retries
+from serving.metrics import Metrics
+from serving.rest import RestApi
+from serving.rest_server import DRAIN_SECONDS, RestServer
+from serving.servable import Servable
+from serving.warmup import warm_up
+
+
+class ModelServer:
+    """Serves models as the flags say.
+
+    Attributes:
+        core: What answers.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        """Reads what the flags name; nothing is loaded yet.
+
+        Raises:
+            ServingError: A file cannot be read, or is wrong.
+        """
+        if flags.ssl_config_file:
+            raise ServingError(
+                grpc.StatusCode.UNIMPLEMENTED, "--ssl_config_file is not supported; end TLS before the server"
+            )
+        self._flags = flags
+        self._configs = model_configs(flags)
+        self._batching = batching_of(flags)
+        self._metrics = Metrics()
+        retries = Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
+        manager = Manager(self._load, retries)
+        self.core = Core(
+            manager,
+            self._metrics,
+            Settings(flags.enable_signature_method_name_check, flags.allow_version_labels_for_unavailable_models),
+        )
+        self._rest = RestServer(RestApi(self.core, metrics_path(flags)), flags) if flags.rest_api_port else None
+        self._grpc: grpc.Server | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        """Loads the models, and opens the ports once each has a version that answers.
+
+        Raises:
+            ServingError: A model has versions, and none can be loaded.
+            OSError: The REST port is taken.
+            RuntimeError: The gRPC port is taken.
+        """
+        manager = self.core.manager
+        manager.configure(self._configs, self._flags.allow_version_labels_for_unavailable_models)
+        self._every(self._flags.file_system_poll_wait_seconds, manager.poll)
+        names = [config.name for config in self._configs]
+        if not manager.wait_available(names):
+            raise ServingError(grpc.StatusCode.UNKNOWN, f"none of the versions of {', '.join(names)} can be loaded")
+        self._grpc = make_server(self.core, self._flags)
+        self._grpc.start()
+        logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)
+        if self._rest:
+            self._rest.start()
+            logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
+        if self._flags.model_config_file:
+            self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
+
+    def stop(self) -> None:
+        """Takes no new request, answers those under way, and ends."""
+        self._stopped.set()
+        waiting = self._grpc.stop(DRAIN_SECONDS) if self._grpc else None
+        if self._rest:
+            self._rest.stop()
+        if waiting:
+            waiting.wait()
+        self.core.manager.close()
+
+    def _every(self, seconds: int, work: Callable[[], None]) -> None:
+        def repeat() -> None:
+            while not self._stopped.wait(seconds):
+                try:
+                    work()
+                except Exception:  # whatever it is, the next look may do better
+                    logging.exception("Looking for changes failed.")
+
+        if seconds > 0:
+            threading.Thread(target=repeat, name="poll", daemon=True).start()
+
+    def _read_models_anew(self) -> None:
+        try:
+            configs = read_models(Path(self._flags.model_config_file))
+            self.core.manager.configure(configs, self._flags.allow_version_labels_for_unavailable_models)
+        except ServingError as error:
+            logging.error("%s; what was served before is served on.", error.message)
+
+    def _load(self, name: str, version: int, path: Path) -> Servable:
+        batching = self._batching
+        if batching and self._flags.enable_per_model_batching_parameters and (path / BATCHING_FILE).exists():
+            batching = read_batching(path / BATCHING_FILE)
+        servable = Servable(name, version, path, batching)
+        if self._flags.enable_model_warmup:
+            start, status = time.perf_counter(), "OK"
+            try:
+                warm_up(servable, self._flags.num_request_iterations_for_warmup)
+            except ServingError as error:
+                status = error.code.name
+                servable.close()
+                raise
+            finally:
+                self._metrics.warmup_latency.observe((str(path), status), time.perf_counter() - start)
+        return servable
