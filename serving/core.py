@@ -103,7 +103,11 @@ class Core:
         if not request.tasks:
             raise invalid("Inference request must have at least one task.")
         with self._servable(request.tasks[0].model_spec, "MultiInference", entry) as servable:
-            return self._timed("MultiInference", servable, lambda: inference.multi_inference(servable, request))
+            return self._timed(
+                "MultiInference",
+                servable,
+                lambda: inference.multi_inference(servable, request, self._settings.check_method),
+            )
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest

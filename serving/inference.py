@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2
+from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     inference_pb2,
@@ -84,7 +84,7 @@ def regress(
 
 
 def multi_inference(
-    servable: Servable, request: inference_pb2.MultiInferenceRequest
+    servable: Servable, request: inference_pb2.MultiInferenceRequest, check_method: bool = False
 ) -> inference_pb2.MultiInferenceResponse:
     """Answers several signatures of one model over the same input; raises as :func:`predict` does."""
     examples = serialized(request.input)
@@ -99,9 +99,9 @@ def multi_inference(
         seen.add(key)
         result = response.results.add(model_spec=_spec(servable, key))
         if task.method_name == CLASSIFY:
-            result.classification_result.CopyFrom(_classified(servable, key, examples, True))
+            result.classification_result.CopyFrom(_classified(servable, key, examples, check_method))
         elif task.method_name == REGRESS:
-            result.regression_result.CopyFrom(_regressed(servable, key, examples, True))
+            result.regression_result.CopyFrom(_regressed(servable, key, examples, check_method))
         else:
             raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
     return response
@@ -169,8 +169,10 @@ def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Ar
         proto = given[name] if name in given else signature.defaults[name]
         expected = tf.dtypes.as_dtype(info.dtype).base_dtype
         if proto.dtype != expected.as_datatype_enum:
-            sent = tensor_pb2.types__pb2.DataType.Name(proto.dtype) if proto.dtype else "DT_INVALID"
-            raise invalid(f"input {name} has dtype {sent}; expected {_type_name(info.dtype)}")
+            sent = types_pb2.DataType.Name(proto.dtype)
+            raise invalid(
+                f"input {name} has dtype {sent}; expected {types_pb2.DataType.Name(expected.as_datatype_enum)}"
+            )
         inputs[name] = to_array(proto)
     return inputs
 
@@ -224,7 +226,9 @@ def _regressed(servable: Servable, key: str, examples: Array, check_method: bool
             f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
         )
     if values.dtype != np.float32:
-        raise invalid(f"Expected output Tensor of DT_FLOAT. Got: {_type_name(signature.outputs[OUTPUTS].dtype)}")
+        raise invalid(
+            f"Expected output Tensor of DT_FLOAT. Got: {types_pb2.DataType.Name(signature.outputs[OUTPUTS].dtype)}"
+        )
     result = regression_pb2.RegressionResult()
     for value in values.ravel().tolist():
         result.regressions.add(value=value)
@@ -248,9 +252,3 @@ def _spec(servable: Servable, key: str) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=servable.name, signature_name=key)
     spec.version.value = servable.version
     return spec
-
-
-def _type_name(dtype: int) -> str:
-    return f"DT_{tf.dtypes.as_dtype(dtype).base_dtype.name.upper()}".replace("FLOAT32", "FLOAT").replace(
-        "FLOAT64", "DOUBLE"
-    )

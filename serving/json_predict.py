@@ -113,7 +113,8 @@ def _add_object(row: dict[str, Json], place: int, collectors: Mapping[str, "_Col
 
 
 def _in_row(error: ServingError, where: str) -> ServingError:
-    return invalid(f"Failed to process {where} of 'instances' list. Error: {error.code.name}: {error.message}")
+    text = f"Failed to process {where} of 'instances' list. Error: {error.code.name}: {error.message}"
+    return ServingError(error.code, text)
 
 
 def _columns(value: Json, infos: TensorInfos) -> dict[str, Array]:

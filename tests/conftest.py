@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
+pytest_plugins = ["server_process"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data/taxi/taxi.csv"
 ROWS = 1500

@@ -1,0 +1,31 @@
+import dataclasses
+
+import pytest
+
+from serving.flags import Flags, parse
+
+
+def test_flags_are_name_equals_value_and_a_bare_bool_is_true() -> None:
+    flags = parse(["--port=9000", "--model_name=taxi", "--enable_batching", "--enable_model_warmup=false"])
+    assert flags == dataclasses.replace(
+        Flags(), port=9000, model_name="taxi", enable_batching=True, enable_model_warmup=False
+    )
+
+
+@pytest.mark.parametrize("argument", ["--no_such_flag=1", "--port", "9000", "-port=9000", "--model_name"])
+def test_what_is_no_flag_is_told_and_skipped(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse([argument]) == Flags()
+    assert capsys.readouterr().err == f"unknown argument: {argument}\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("--port=x", "--port: found 'x'; expected a whole number"),
+        ("--port=", "--port: found ''; expected a whole number"),
+        ("--enable_batching=maybe", "--enable_batching: found 'maybe'; expected true or false"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(argument: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse([argument])
