@@ -44,7 +44,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     ========================  ==============================================  ==================================
 
     Strings are serialized ``tf.Example``. A problem with classes has ``classify``, a regression ``regress``. The loaded
-    model also has a function ``network`` of the transformed features by name, which gives the predictions.
+    model also has a function ``network`` of the transformed features by name, which gives the predictions, and
+    ``network_of_one``, the same for one row, which some layers need to be converted for a device.
 
     Args:
         model: Takes the transformed features by name, gives predictions [N, 1] or [N, C].
@@ -78,8 +79,18 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
     transformed = signatures[TRANSFORM_FEATURES].structured_outputs
-    specs = {name: tf.TensorSpec([None, transformed[name].shape[1]], transformed[name].dtype, name) for name in names}
-    model.network = tf.function(lambda features: model(features, training=False), input_signature=[specs])
+    model.network, model.network_of_one = (
+        tf.function(
+            lambda features: model(features, training=False),
+            input_signature=[
+                {
+                    name: tf.TensorSpec([rows, transformed[name].shape[1]], transformed[name].dtype, name)
+                    for name in names
+                }
+            ],
+        )
+        for rows in (None, 1)
+    )
     tf.saved_model.save(model, directory, signatures=signatures)
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import keyword
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.config import Config
 from pipeline.config_errors import ConfigError, unknown_name
 
 INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
-COLUMN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_]*")
+COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     "dense": (INT, FLOAT),
     "bucketed": (INT, FLOAT),
@@ -63,12 +64,7 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
         if column not in types:
             what = f"column of {Path(config.data.schema).name}"
             raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
-    for column in config.features.columns:
-        if not COLUMN_NAME.fullmatch(column):
-            raise ConfigError(
-                f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
-                "underscores, which TensorFlow can name an input by: rename it in the header and in the schema"
-            )
+    _check_names(config, settings)
     for feature in schema.feature:
         if feature.HasField("shape"):
             raise ConfigError(
@@ -124,6 +120,25 @@ def _defined_names(module: ast.Module) -> Iterator[str]:
                 yield from (alias.asname or alias.name for alias in names)
             case ast.Assign(targets=targets):
                 yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _check_names(config: Config, settings: Path) -> None:
+    """A feature's column becomes the name of an input of TensorFlow's."""
+    for column in config.features.columns:
+        if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column):
+            raise ConfigError(
+                f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
+                "underscores, a letter first and no word of Python's own, so that TensorFlow can name an input by it: "
+                "rename it in the header and in the schema"
+            )
+    folded: dict[str, str] = {}
+    for column in config.features.columns:
+        other = folded.setdefault(column.lower(), column)
+        if other != column:
+            raise ConfigError(
+                f"{settings}: features: found the columns '{other}' and '{column}'; expected names that differ in more "
+                "than capitals, since TensorFlow's inputs do not: rename one in the header and in the schema"
+            )
 
 
 def _named_columns(config: Config) -> Iterator[tuple[str, str]]:

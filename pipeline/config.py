@@ -130,8 +130,8 @@ class Tflite:
         enabled: Whether a TFLite model is exported and pushed beside the SavedModel.
         quantization: Of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8``
             (weights and activations). The features are never rounded.
-        most_difference: Largest difference from the SavedModel's predictions, relative where they are above 1; held
-            against ``none`` alone.
+        most_difference: Largest difference from the SavedModel's predictions before anything is quantized, relative
+            where they are above 1.
         most_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
             SavedModel's on the eval split.
     """

@@ -1,5 +1,6 @@
 """Reads a YAML file of settings and sets single keys of it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,12 @@ class _TextKeyLoader(yaml.SafeLoader):
                 raise yaml.MarkedYAMLError(problem=f"found '{key_node.value}' twice", problem_mark=key_node.start_mark)
             mapping[key_node.value] = self.construct_object(value_node, deep=True)
         return mapping
+
+
+# YAML 1.2 takes 1e-5 for a number; PyYAML, which is of YAML 1.1, wants a point in it.
+_TextKeyLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

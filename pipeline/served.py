@@ -2,24 +2,33 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from custom_components.pusher.device import is_whole
 from custom_components.pusher.executor import PUSHED_TFLITE
 
 Event = metadata_store_pb2.Event
 
 
-def is_served(store: metadata_store.MetadataStore, serving_dir: Path, made: Collection[int]) -> bool:
-    """Whether the newest version in ``serving_dir`` is the last push, is whole, and was made from these artifacts.
+class Folders(NamedTuple):
+    """Where versions are pushed: for the server, and for devices."""
+
+    serving: Path
+    tflite: Path
+
+
+def is_served(store: metadata_store.MetadataStore, folders: Folders, made: Collection[int]) -> bool:
+    """Whether the newest version in each folder is the last push, is whole, and was made from these artifacts.
 
     A Pusher that is answered from the cache pushes nothing: that is right only if this holds. It does not after
     another model was pushed meanwhile, or the same one for devices in another form, or a folder was emptied.
 
     Args:
         store: ML Metadata.
-        serving_dir: Folder of numbered versions.
+        folders: Where versions are pushed.
         made: Ids of the artifacts that are to be pushed: the model, and the TFLite model if there is one.
     """
     pushes = [
@@ -30,15 +39,18 @@ def is_served(store: metadata_store.MetadataStore, serving_dir: Path, made: Coll
     if not pushes:
         return True
     last = max(pushes, key=lambda artifact: int(artifact.custom_properties["pushed_version"].string_value))
-    versions = [path.name for path in serving_dir.glob("*") if path.name.isdigit()]
-    newest = max(versions, key=int, default=None)
-    if newest != last.custom_properties["pushed_version"].string_value:
+    version = last.custom_properties["pushed_version"].string_value
+    if _newest(folders.serving) != version:
         return False
-    device = last.custom_properties[PUSHED_TFLITE].string_value
-    if device and not Path(device).exists():
+    for_devices = last.custom_properties[PUSHED_TFLITE].string_value
+    if for_devices and not (_newest(folders.tflite) == version and is_whole(folders.tflite / version)):
         return False
     executions = {
         each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT
     }
     inputs = store.get_events_by_execution_ids(list(executions))
     return set(made) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}
+
+
+def _newest(folder: Path) -> str | None:
+    return max((path.name for path in folder.glob("*") if path.name.isdigit()), key=int, default=None)

@@ -19,7 +19,7 @@ from pipeline.nodes import Listener, Node
 from pipeline.outcome import executions_of, output_id, read_outcome
 from pipeline.pipeline import create_pipeline
 from pipeline.recovery import close_interrupted
-from pipeline.served import is_served
+from pipeline.served import Folders, is_served
 from pipeline.summary import Outcome, Status, Summary
 
 PUSHER = "Pusher"
@@ -82,7 +82,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
             return True
         with runner.store() as handle:
             made = [output_id(handle.store, executions[node], key) for node, key in PUSHED if node in executions]
-            return is_served(handle.store, Path(config.serving_dir), made)
+            return is_served(handle.store, Folders(Path(config.serving_dir), Path(config.tflite_dir)), made)
 
     runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
     _check_store(Path(config.metadata_path))

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,8 @@ class Core:
             ServingError: It cannot be answered.
         """
         with self._servable(request.model_spec, "Predict", entry) as servable:
+            shapes = [tensor.tensor_shape.dim for tensor in request.inputs.values()]
+            self._count(servable, [each.size for each in shapes[0]] if shapes else [])
             return self._timed(
                 "Predict", servable, lambda: inference.predict(servable, request, self._settings.check_method)
             )
@@ -77,6 +79,7 @@ class Core:
             if not signature.inputs:
                 raise invalid(f"Failed to get input map for signature: {document.get(SIGNATURE_NAME) or 'DEFAULT'}")
             inputs, form = read_inputs(document, signature.inputs)
+            self._count(servable, next(iter(inputs.values())).shape)
             outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
             return write_outputs(outputs, form)
 
@@ -85,6 +88,7 @@ class Core:
     ) -> classification_pb2.ClassificationResponse:
         """Answers Classify; see :meth:`predict`."""
         with self._servable(request.model_spec, "Classify", entry) as servable:
+            self._count(servable, [inference.count(request.input)])
             return self._timed(
                 "Classify", servable, lambda: inference.classify(servable, request, self._settings.check_method)
             )
@@ -92,6 +96,7 @@ class Core:
     def regress(self, request: regression_pb2.RegressionRequest, entry: str) -> regression_pb2.RegressionResponse:
         """Answers Regress; see :meth:`predict`."""
         with self._servable(request.model_spec, "Regress", entry) as servable:
+            self._count(servable, [inference.count(request.input)])
             return self._timed(
                 "Regress", servable, lambda: inference.regress(servable, request, self._settings.check_method)
             )
@@ -103,6 +108,7 @@ class Core:
         if not request.tasks:
             raise invalid("Inference request must have at least one task.")
         with self._servable(request.tasks[0].model_spec, "MultiInference", entry) as servable:
+            self._count(servable, [inference.count(request.input)])
             return self._timed(
                 "MultiInference",
                 servable,
@@ -180,6 +186,10 @@ class Core:
         finally:
             self.metrics.requests.add((spec.name, status))
             self.metrics.request_latency.observe((spec.name, api, entry), time.perf_counter() - start)
+
+    def _count(self, servable: Servable, shape: Sequence[int]) -> None:
+        """Counts a request's rows; one without a dimension has one."""
+        self.metrics.examples.add((servable.name,), max(0, shape[0]) if shape else 1)
 
     def _timed(self, api: str, servable: Servable, run: Callable[[], Any]) -> Any:
         start = time.perf_counter()

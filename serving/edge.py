@@ -1,5 +1,7 @@
 """Answers one raw row with a TFLite model, with numpy and LiteRT alone: the example to copy to a phone or a board.
 
+Copy ``manifest.json`` with the model: its SHA-256 is what tells a damaged copy from a whole one.
+
 python -m serving.edge MODEL --json '{"fare": 12.5, "payment_type": "Cash"}'
 """
 
@@ -81,10 +83,17 @@ class EdgeModel:
         return {name: encode(row.get(name), feature) for name, feature in self._features.items()}
 
     def run(self, tensors: Mapping[str, Array]) -> Array:
-        """Predicts from input tensors; see :meth:`predict` for what it returns."""
-        for name, index in self._inputs.items():
-            self._interpreter.set_tensor(index, tensors[name])
-        self._interpreter.invoke()
+        """Predicts from input tensors; see :meth:`predict` for what it returns.
+
+        Raises:
+            ValueError: The model is damaged.
+        """
+        try:
+            for name, index in self._inputs.items():
+                self._interpreter.set_tensor(index, tensors[name])
+            self._interpreter.invoke()
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"LiteRT cannot run the model ({error}); {EXPECTED}") from error
         predictions: Array = self._interpreter.get_tensor(self._output)[0]
         return predictions
 
@@ -146,7 +155,10 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
         return np.array([[_number(value, feature)]], dtype)
     if not isinstance(value, str | bytes):
         raise ValueError(f"feature '{feature['name']}': found {value!r}; expected a string")
-    text = value.encode() if isinstance(value, str) else value
+    try:
+        text = value.encode() if isinstance(value, str) else value
+    except UnicodeEncodeError:
+        raise ValueError(f"feature '{feature['name']}': found half a character in {value!r}; expected UTF-8") from None
     if not size:
         return np.array([[text]], object)
     if len(text) > size:
@@ -190,7 +202,7 @@ def _number(value: Any, feature: Mapping[str, Any]) -> float | int:
 
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    return f"unknown feature '{name}'; expected some of {', '.join(known)}" + (
+    return f"unknown feature {name!r}; expected some of {', '.join(known)}" + (
         f"; did you mean '{near[0]}'?" if near else ""
     )
 

@@ -107,6 +107,11 @@ def multi_inference(
     return response
 
 
+def count(given: input_pb2.Input) -> int:
+    """How many examples an Input has."""
+    return len(given.example_list.examples) or len(given.example_list_with_context.examples)
+
+
 def serialized(given: input_pb2.Input) -> Array:
     """The examples of an Input, each with the context's features where it has none of its own; [N].
 

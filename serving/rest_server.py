@@ -1,10 +1,12 @@
 """Serves the REST API over HTTP, in an event loop of its own thread."""
 
 import asyncio
+import contextlib
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from aiohttp import web
+from aiohttp import http_exceptions, web
 
 from serving.errors import Code
 from serving.flags import Flags
@@ -18,7 +20,9 @@ CORS = {
     "Access-Control-Allow-Headers": "Content-Type",
 }
 TOO_LARGE = 413
+BACKLOG = 1024
 DRAIN_SECONDS = 30.0
+LAST_SECONDS = 2.0  # in which a connection that is kept open may ask once more
 
 
 class RestServer:
@@ -42,20 +46,41 @@ class RestServer:
         Raises:
             OSError: The port is taken.
         """
+        self._socket = socket.create_server((self._flags.address, self._flags.rest_api_port), backlog=BACKLOG)
+        self._socket.setblocking(False)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
     def stop(self) -> None:
         """Takes no new connection, answers what is under way, and closes."""
+        if not self._thread.is_alive():
+            return
         self._closing = True
-        asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(DRAIN_SECONDS + 5)
+        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(DRAIN_SECONDS + LAST_SECONDS + 5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._workers.shutdown(wait=False)
 
     async def _listen(self) -> None:
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._flags.address, self._flags.rest_api_port, backlog=1024).start()
+        self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
+        await self._site.start()
+
+    async def _drain(self) -> None:
+        """Answers the connections that are there, those that wait to be accepted too, once more each."""
+        waiting = []
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting.append(self._socket.accept()[0])
+        await self._site.stop()
+        server = self._runner.server
+        assert server is not None
+        for connection in waiting:
+            await self._loop.connect_accepted_socket(server, connection)
+        end = self._loop.time() + LAST_SECONDS
+        while server.connections and self._loop.time() < end:
+            await asyncio.sleep(0.01)
+        await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.Response:
         reply = await self._reply(request)
@@ -79,5 +104,7 @@ class RestServer:
         except web.HTTPRequestEntityTooLarge:
             most = self._flags.rest_api_max_body_bytes
             return Reply(TOO_LARGE, error_body(f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)"))
+        except (web.RequestPayloadError, http_exceptions.BadHttpMessage) as error:
+            return Reply(HTTP[Code.INVALID_ARGUMENT], error_body(f"Request body cannot be read: {error}"))
         except TimeoutError:
             return Reply(HTTP[Code.DEADLINE_EXCEEDED], error_body("Timed out"), JSON)

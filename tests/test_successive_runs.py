@@ -17,6 +17,7 @@ def test_better_model_is_pushed_beside_the_one_before(table: Path, tmp_path: Pat
     assert (tmp_path / "serving/taxi" / weak.summary["pushed"]["version"] / "saved_model.pb").is_file()
 
 
+@pytest.mark.slow
 def test_no_tune_takes_the_settings_hyperparameters(table: Path, tmp_path: Path) -> None:
     shown = run(tmp_path, f"--data={table}", "--no-tune", "--to=Trainer", "--json")
     assert "Tuner" not in shown.states

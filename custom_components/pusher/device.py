@@ -35,3 +35,12 @@ def write_device_model(exported: Path, folder: Path, version: int, run_id: str |
     }
     (folder / MODEL_FILE).write_bytes(content)
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a version's folder holds the model that its manifest tells of."""
+    try:
+        manifest = json.loads((folder / MANIFEST_FILE).read_text())
+        return bool(hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest() == manifest["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

@@ -44,13 +44,13 @@ def convert(
     """
     transform = rewriter.concrete_function()
     model = tf.saved_model.load(model_dir)
-    [traced] = model.network.concrete_functions
+    [traced] = model.network_of_one.concrete_functions
     [[taken], _] = traced.structured_input_signature
-    specs = {name: tf.TensorSpec([1, spec.shape[1]], spec.dtype, name) for name, spec in sorted(taken.items())}
+    specs = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in sorted(taken.items())}
 
     @tf.function(autograph=False)
     def network(**features: tf.Tensor) -> tf.Tensor:
-        return model.network(features)
+        return model.network_of_one(features)
 
     def rows() -> Iterator[list[np.ndarray[Any, Any]]]:
         for row in representative():
@@ -94,7 +94,7 @@ def converted(
         model: bytes = converter.convert()
     except Exception as error:  # the converter's own type is private
         logging.exception("%s cannot be converted.", what)
-        missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+        missing = sorted(set(re.findall(r"'tf\.(\w+)' op (?:is neither|requires)", str(error))))
         found = ", ".join(missing) or (str(error).strip().splitlines() or [repr(error)])[0]
         raise RewriteError(
             f"{what} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "

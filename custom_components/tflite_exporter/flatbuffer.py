@@ -41,6 +41,7 @@ def join(first: bytes, second: bytes, links: Sequence[str], output: str) -> byte
     graph.tensors += added.tensors
     graph.operators = [*added.operators, *graph.operators]
     graph.inputs = list(inputs.values())
+    graph.outputs = [replaced.get(index, index) for index in graph.outputs]
     model.buffers += head.buffers
     model.operatorCodes += head.operatorCodes
     model.signatureDefs = [_signature(inputs, {output: graph.outputs[0]})]

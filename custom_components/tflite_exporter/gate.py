@@ -93,9 +93,10 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
         for row in _rows(batch.numpy(), problem.features.columns):
             start = time.perf_counter()
             try:
-                found.append(edge.predict(row))
+                tensors = edge.encode(row)
             except ValueError as error:
                 raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from None
+            found.append(edge.run(tensors))
             seconds.append(time.perf_counter() - start)
     if not found:
         raise ValueError(NO_ROWS)

@@ -137,11 +137,17 @@ def test_label_that_cannot_be_learnt_from(tmp_path: Path, label: str, found: str
     assert found in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["Île", "trip miles", "a/b", ":x", "_x", ""])
+@pytest.mark.parametrize("name", ["Île", "trip miles", "a/b", ":x", "_x", "", "1st", "class"])
 def test_column_that_tensorflow_cannot_name_an_input_by(tmp_path: Path, name: str) -> None:
     schema = SCHEMA + f'feature {{ name: "{name}" type: FLOAT }}'
     with pytest.raises(ConfigError, match=f"found the column '{name}'; expected letters"):
         check_schema(tmp_path, {"features.dense": f"{{'{name}': {{}}}}"}, schema.encode())
+
+
+def test_columns_that_differ_in_capitals_alone(tmp_path: Path) -> None:
+    schema = SCHEMA + 'feature { name: "Miles" type: FLOAT }'
+    with pytest.raises(ConfigError, match="found the columns 'miles' and 'Miles'; expected names that differ"):
+        check_schema(tmp_path, {"features.dense": "{miles: {}, Miles: {}}"}, schema.encode())
 
 
 def test_slice_value_outside_its_range(tmp_path: Path) -> None:

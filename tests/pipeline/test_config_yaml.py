@@ -115,3 +115,17 @@ def test_override_that_leads_nowhere_is_refused(key: str, reason: str) -> None:
 def test_override_that_is_no_yaml_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^--set name: found '\[1'; expected a YAML value$"):
         override({}, "name", "[1")
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.e-5", "+1e-5", "1.0e-5"])
+def test_a_number_needs_no_point_before_its_exponent(text: str) -> None:
+    values: dict[str, Any] = {}
+    override(values, "tflite.most_difference", text)
+    assert values == {"tflite": {"most_difference": 1e-5}}
+
+
+@pytest.mark.parametrize("text", ["e-5", "1e", "2020-01-01e5", "a1e5"])
+def test_what_only_looks_like_an_exponent_is_a_text(text: str) -> None:
+    values: dict[str, Any] = {}
+    override(values, "name", text)
+    assert values == {"name": text}

@@ -1,10 +1,13 @@
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline.served import is_served
+from pipeline.served import Folders, is_served
 
 Event = metadata_store_pb2.Event
 
@@ -35,7 +38,9 @@ class Pushes:
         if device:
             file = self.tflite_dir / str(version) / "model.tflite"
             file.parent.mkdir(parents=True)
-            file.touch()
+            file.write_bytes(b"model")
+            manifest = {"sha256": hashlib.sha256(b"model").hexdigest()}
+            file.with_name("manifest.json").write_text(json.dumps(manifest))
             pushed.custom_properties["pushed_tflite"].string_value = str(file)
         events = [(metadata_store_pb2.Artifact(id=each), Event(type=Event.INPUT)) for each in inputs]
         execution = metadata_store_pb2.Execution(type_id=self._execution_type)
@@ -44,7 +49,7 @@ class Pushes:
         self.store.put_execution(execution, [*pairs, (pushed, Event(type=Event.OUTPUT))], [])
 
     def served(self, *made: int) -> bool:
-        return is_served(self.store, self.serving_dir, made)
+        return is_served(self.store, Folders(self.serving_dir, self.tflite_dir), made)
 
 
 @pytest.fixture
@@ -85,8 +90,19 @@ def test_another_form_of_the_same_model_is_not_what_devices_have(pushes: Pushes)
     assert not pushes.served(model, quantized)
 
 
-def test_a_file_that_devices_miss_is_not_served(pushes: Pushes) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "model.tflite").unlink(),
+        lambda folder: (folder / "model.tflite").write_bytes(b"mod"),
+        lambda folder: (folder / "manifest.json").unlink(),
+        lambda folder: (folder / "manifest.json").write_text("{"),
+        lambda folder: (folder.parent / "2").mkdir(),
+    ],
+)
+def test_a_file_that_devices_miss_is_not_served(pushes: Pushes, damage: Callable[[Path], object]) -> None:
     model, whole = pushes.made("Model"), pushes.made("TfliteModel")
     pushes.push(1, model, whole, device=True)
-    (pushes.tflite_dir / "1/model.tflite").unlink()
+    assert pushes.served(model, whole)
+    damage(pushes.tflite_dir / "1")
     assert not pushes.served(model, whole)

@@ -16,7 +16,7 @@ from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
 from models.preprocessing import MISSING
 from serving import edge
-from serving.edge import METADATA, encode, load
+from serving.edge import METADATA, EdgeModel, encode, load
 
 NUMBER = {"name": "fare", "dtype": "float32", "bytes": 0}
 WHOLE = {"name": "hour", "dtype": "int64", "bytes": 0}
@@ -90,6 +90,8 @@ def test_the_file_alone_with_numpy_and_litert_is_enough(pushed: Path, tmp_path: 
         ('{"hour": 1.5}', "feature 'hour': found 1.5; expected a whole number"),
         ('{"hour": 9223372036854775808}', "feature 'hour': found 9223372036854775808; expected a number of 64 bits"),
         ('{"far": 1}', "unknown feature 'far'; expected some of fare, hour; did you mean 'fare'?"),
+        (r'{"company": "\ud800"}', "unknown feature 'company'"),
+        (r'{"a\nb": 1}', r"unknown feature 'a\nb'"),
         ("[1]", "--json: found list; expected an object of values by feature"),
         ("{", "--json: Expecting property name enclosed in double quotes"),
     ],
@@ -152,6 +154,17 @@ def test_values_are_encoded_as_the_graph_reads_them(
 @pytest.mark.parametrize(("value", "expected"), [("é", "é".encode()), (b"\xff", b"\xff"), (None, b"")])
 def test_a_text_is_given_as_its_bytes(value: Any, expected: bytes) -> None:
     assert encode(value, TEXT).tolist() == [[expected]]
+
+
+def test_half_a_character_is_refused_by_the_features_name() -> None:
+    with pytest.raises(ValueError, match="feature 'company': found half a character"):
+        encode("\ud800", TEXT)
+
+
+def test_a_damaged_model_that_cannot_run_says_so(tmp_path: Path) -> None:
+    model = EdgeModel(device_model(tmp_path).read_bytes())
+    with pytest.raises(ValueError, match="LiteRT cannot run the model"):
+        model.run({"fare": np.zeros([1, 1], np.float32)})
 
 
 def test_a_missing_value_is_the_graphs() -> None:

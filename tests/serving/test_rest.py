@@ -1,0 +1,204 @@
+import gzip
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from server_process import Server
+
+PREDICT = "/v1/models/tiny:predict"
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    base = tmp_path_factory.mktemp("tiny")
+    (base / "3").symlink_to(tiny)
+    monitoring = base / "monitoring"
+    monitoring.write_text("prometheus_config { enable: true }")
+    return serve(
+        "--model_name=tiny",
+        f"--model_base_path={base}",
+        f"--monitoring_config_file={monitoring}",
+        "--rest_api_enable_cors_support",
+        "--rest_api_max_body_bytes=1000000",
+        "--rest_api_timeout_in_ms=2000",
+    )
+
+
+def test_curl_asks_by_rows_and_by_columns(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.rest_port}{PREDICT}"
+    for body, expected in (
+        ('{"instances": [1.0, 2.0]}', {"predictions": [2.5, 3.0]}),
+        ('{"inputs": {"x": [1.0, 2.0]}}', {"outputs": [2.5, 3.0]}),
+    ):
+        answer = subprocess.run(["curl", "-sf", url, "-d", body], capture_output=True, text=True, check=True).stdout
+        assert json.loads(answer) == expected
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        PREDICT,
+        "/v1/models/tiny/versions/3:predict",
+        "/V1/MODELS/tiny:PREDICT",
+        "/v1/models/t%69ny:predict",
+        f"{PREDICT}?pretty=1",
+    ],
+)
+def test_paths_lead_to_the_model(server: Server, path: str) -> None:
+    assert server.json("POST", path, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
+
+
+def test_several_inputs_come_back_by_name_and_bytes_as_base64(server: Server) -> None:
+    body = {"signature_name": "two", "instances": [{"x": 1, "s": {"b64": "/wA="}}, {"x": 2, "s": "a"}]}
+    rows = [{"text_bytes": {"b64": "/wA="}, "total": 3.0}, {"text_bytes": {"b64": "YQ=="}, "total": 4.0}]
+    assert server.json("POST", PREDICT, body) == (200, {"predictions": rows})
+
+
+def test_classify_and_regress_take_examples(server: Server) -> None:
+    examples = {"signature_name": "classify", "examples": [{"x": 1.0}]}
+    status, answer = server.json("POST", "/v1/models/tiny:classify", examples)
+    assert (status, answer) == (200, {"results": [[["low", -1.5], ["high", 2.5]]]})
+    context = {"signature_name": "regress", "context": {"x": 8.0}, "examples": [{}, {"x": [2.0]}]}
+    assert server.json("POST", "/v1/models/tiny:regress", context) == (200, {"results": [6.0, 3.0]})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "said"),
+    [
+        ("POST", PREDICT, "", 400, "JSON Parse error: The document is empty"),
+        ("POST", PREDICT, "{", 400, "JSON Parse error: "),
+        ("POST", PREDICT, '{"instances": ["a"]}', 400, "is not of expected type: float"),
+        ("POST", PREDICT, '{"signature_name": "no", "instances": [1]}', 400, 'name: "no" not found in signature def'),
+        ("POST", PREDICT, '{"signature_name": "scalar", "instances": [1]}', 400, "has no shape information"),
+        ("POST", "/v1/models/nope:predict", '{"instances": [1]}', 404, "Servable not found for request: Latest(nope)"),
+        ("POST", "/v1/models/tiny/versions/9:predict", '{"instances": [1]}', 404, "for request: Specific(tiny, 9)"),
+        (
+            "POST",
+            "/v1/models/tiny/labels/x:predict",
+            '{"instances": [1]}',
+            400,
+            "Unrecognized servable version label: x",
+        ),
+        ("POST", "/v1/models/tiny:regress", '{"signature_name": "regress"}', 400, "key 'examples' is expected"),
+        ("POST", "/v1/models/tiny:regress", '{"examples": []}', 400, "'examples' value is an empty array"),
+        ("POST", "/v1/models/tiny:regress", '{"examples": 1}', 400, "Expecting 'examples' value to be an list/array"),
+        (
+            "POST",
+            "/v1/models/tiny:regress",
+            '{"examples": [1]}',
+            400,
+            "Example must be JSON object but got JSON Number",
+        ),
+        ("POST", "/v1/models/tiny:regress", '{"examples": [{"x": null}]}', 400, "unexpected JSON type: Null"),
+        ("POST", "/v1/models/tiny:regress", '{"examples": [{"x": [1, 2.0]}]}', 400, "expecting type: int64"),
+        ("POST", "/v1/models/tiny:regress", '{"examples": [{"x": 18446744073709551615}]}', 400, "uint64 element"),
+        ("GET", "/v1/models", None, 400, "Missing model name in request."),
+        ("GET", "/v1/models/nope", None, 404, "Could not find any versions of model nope"),
+        ("GET", "/v1/models/tiny/versions/9223372036854775808", None, 400, "Failed to convert version: 92233720368547"),
+        ("GET", PREDICT, None, 400, f"Malformed request: GET {PREDICT}"),
+        ("DELETE", "/v1/models/tiny", None, 400, "Malformed request: DELETE /v1/models/tiny"),
+        ("POST", "/v1/models/tiny:explain", "{}", 400, "Malformed request: POST /v1/models/tiny:explain"),
+        ("OPTIONS", PREDICT, None, 400, f"Malformed request: OPTIONS {PREDICT}"),
+    ],
+)
+def test_errors_have_tensorflow_servings_code_and_text(
+    server: Server, method: str, path: str, body: str | None, status: int, said: str
+) -> None:
+    found, answer = server.rest(method, path, body)
+    assert found == status
+    assert list(json.loads(answer)) == ["error"]
+    assert said in json.loads(answer)["error"]
+
+
+def test_what_is_not_the_api_is_an_html_page(server: Server) -> None:
+    status, answer = server.rest("GET", "/")
+    assert (status, answer[:6]) == (404, b"<HTML>")
+
+
+def test_status_is_told_with_the_defaults(server: Server) -> None:
+    version = {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+    for path in ("/v1/models/tiny", "/v1/models/tiny/versions/3"):
+        assert server.json("GET", path) == (200, {"model_version_status": [version]})
+
+
+def test_metadata_is_the_signatures_by_their_proto_names(server: Server) -> None:
+    status, answer = server.json("GET", "/v1/models/tiny/metadata")
+    assert status == 200
+    assert answer["model_spec"] == {"name": "tiny", "signature_name": "", "version": "3"}
+    signatures = answer["metadata"]["signature_def"]["signature_def"]
+    assert "__saved_model_init_op" in signatures
+    taken = signatures["serving_default"]["inputs"]["x"]
+    assert taken["dtype"] == "DT_FLOAT"
+    assert taken["tensor_shape"] == {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
+
+
+def test_a_packed_body_is_unpacked(server: Server) -> None:
+    body = gzip.compress(b'{"instances": [1.0]}')
+    assert server.rest("POST", PREDICT, body, Content_Encoding="gzip")[0] == 200
+    assert server.rest("POST", PREDICT, b"no gzip", Content_Encoding="gzip")[0] == 400
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_body_beyond_the_bound_is_refused(server: Server, packed: bool) -> None:
+    body = b'{"instances": [' + b"1.0," * 25_000_000 + b"1.0]}"  # 100 MB
+    headers = {"Content_Encoding": "gzip"} if packed else {}
+    try:
+        status, answer = server.rest("POST", PREDICT, gzip.compress(body, 1) if packed else body, **headers)
+        assert status == 413
+        assert "larger than 1000000 bytes" in json.loads(answer)["error"]
+    except (BrokenPipeError, ConnectionResetError):
+        assert not packed  # the server need not read on
+    assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+
+
+def test_a_request_that_takes_too_long_is_answered_and_the_next_one_too(server: Server) -> None:
+    slow = {"signature_name": "slow", "instances": [2000.0]}
+    assert server.json("POST", PREDICT, slow)[0] == 504
+    assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+
+
+def test_browsers_of_other_origins_may_ask(server: Server) -> None:
+    url = f"http://127.0.0.1:{server.rest_port}{PREDICT}"
+    line = ["curl", "-si", "-X", "OPTIONS", url, "-H", "Origin: http://elsewhere"]
+    answer = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert answer.startswith("HTTP/1.1 200")
+    assert "Access-Control-Allow-Origin: *" in answer
+
+
+def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
+    server.json("POST", PREDICT, {"instances": [1.0]})
+    server.rest("POST", PREDICT, "{")
+    server.json("POST", PREDICT, {"instances": ["a"]})
+    status, page = server.rest("GET", "/monitoring/prometheus/metrics")
+    assert status == 200
+    lines = dict(line.rsplit(" ", 1) for line in page.decode().splitlines() if not line.startswith("#"))
+
+    def value(name: str, **labels: str) -> float:
+        pairs = ",".join(f'{key}="{each}"' for key, each in labels.items())
+        return float(lines[f":tensorflow:serving:{name}{{{pairs}}}"])
+
+    assert value("request_count", model_name="tiny", status="OK") >= 1
+    assert value("request_count", model_name="tiny", status="INVALID_ARGUMENT") >= 1
+    assert value("request_latency_count", model_name="tiny", API="Predict", entrypoint="REST") >= 2
+    assert value("runtime_latency_count", model_name="tiny", API="Predict", runtime="TF1") >= 1
+    assert value("request_example_count_total", model_name="tiny") >= 1
+    buckets = [name for name in lines if "request_latency_bucket" in name and 'name="tiny",API="Predict"' in name]
+    assert len(buckets) == 34
+
+
+def test_a_client_that_sends_half_a_request_holds_nobody_up(server: Server) -> None:
+    import socket  # noqa: PLC0415 - of this test alone
+
+    with socket.create_connection(("127.0.0.1", server.rest_port)) as slow:
+        slow.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+        assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+        slow.settimeout(10)
+        assert slow.recv(100).startswith(b"HTTP/1.1 504")
+
+
+def test_the_server_says_nothing_of_its_files(server: Server) -> None:
+    answer: Any = server.rest("POST", PREDICT, '{"instances": ["a"]}')[1]
+    assert b"/serving/" not in answer
