@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow bench bench-tflite schema lint format lock doctor clean
+.PHONY: help run test test-slow serve bench bench-tflite schema lint format lock doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -21,6 +21,10 @@ test:  ## run the tests (ARGS="-k config" passes options on)
 test-slow:  ## run the tests that make test leaves out for their time
 	$(INSTALL)
 	@$(PY) -m pytest -m slow $(ARGS)
+
+serve:  ## serve what was pushed (MODEL=taxi BASE=folder PORT=8500 REST_PORT=8501)
+	$(INSTALL)
+	@MODEL="$(MODEL)" BASE="$(BASE)" PORT="$(PORT)" REST_PORT="$(REST_PORT)" scripts/serve.sh
 
 bench: bench-tflite  ## run all benchmarks
 

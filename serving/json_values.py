@@ -112,7 +112,7 @@ def tensor_text(array: Array, as_bytes: bool) -> str:
         ServingError: Its dtype has no JSON.
     """
     if array.ndim:
-        return f"[{', '.join(tensor_text(part, as_bytes) for part in array)}]"
+        return f"[{', '.join(list_text(array, as_bytes))}]"
     return _value_text(array.item(), array.dtype, as_bytes)
 
 

@@ -122,6 +122,12 @@ def test_nesting_without_end_is_refused() -> None:
         ({"y": np.array([[1.0]], np.float32)}, "columnar", {"outputs": [[1.0]]}),
         ({"y": np.array(3, np.int32)}, "columnar", {"outputs": 3}),
         ({"y": np.array([True]), "z": np.array(2)}, "columnar", {"outputs": {"y": [True], "z": 2}}),
+        (
+            {"s": np.array([[b"a", b"b"]], object), "t": np.array(b"c", object)},
+            "columnar",
+            {"outputs": {"s": [["a", "b"]], "t": "c"}},
+        ),
+        ({"raw_bytes": np.array([[[b"a"]]], object)}, "columnar", {"outputs": [[[{"b64": "YQ=="}]]]}),
         ({"raw_bytes": np.array([b"\xff"], object)}, "row", {"predictions": [{"b64": "/w=="}]}),
         ({"text": np.array(["é".encode()], object)}, "row", {"predictions": ["é"]}),
         ({"y": np.zeros([0, 2], np.float32)}, "row", {"predictions": []}),

@@ -1,13 +1,17 @@
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
 from conftest import Finished, run
+from server_process import Server, free_port, started
 
 from pipeline.config import ROOT
 from serving.edge import load
@@ -103,3 +107,43 @@ def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Pat
     [missed] = [each for each in summary["thresholds"] if not each["ok"]]
     assert (missed["metric"], missed["bound"]) == ("tflite_max_abs_diff", 0.0)
     assert sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*")) == before
+
+
+@pytest.fixture(scope="module")
+def rest_port(first: Finished, output: Path) -> Iterator[int]:
+    """``make serve`` over what was pushed, as the README says, on other ports."""
+    port, rest_port = free_port(), free_port()
+    environment = {**os.environ, "BASE": str(output / "serving/taxi"), "PORT": str(port), "REST_PORT": str(rest_port)}
+    log = output / "server.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(["scripts/serve.sh"], stdout=file, stderr=file, cwd=ROOT, env=environment)
+    started(Server(process, port, rest_port, log))  # type: ignore[arg-type]
+    yield rest_port
+    process.terminate()
+    assert process.wait(60) == 0
+
+
+def readme_commands(program: str) -> list[str]:
+    """The README's commands of a program, a command with its further lines."""
+    page = (ROOT / "README.md").read_text()
+    return re.findall(rf"^    ({program} .*?')$", page, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("command", readme_commands("curl"))
+def test_what_the_readme_asks_the_server_is_answered(rest_port: int, command: str) -> None:
+    line = command.replace("localhost:8501", f"127.0.0.1:{rest_port}")
+    answer = subprocess.run(["bash", "-c", f"{line} -sf"], capture_output=True, text=True, check=True).stdout
+    assert "generous" in answer
+
+
+def test_the_readme_asks_something() -> None:
+    assert len(readme_commands("curl")) == 2
+
+
+def test_a_folder_without_a_version_is_refused(tmp_path: Path) -> None:
+    environment = {**os.environ, "BASE": str(tmp_path)}
+    refused = subprocess.run(
+        ["scripts/serve.sh"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {tmp_path}: found no version")
