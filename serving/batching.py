@@ -16,7 +16,8 @@ class Batching:
         max_enqueued_batches: Batches that may wait; beyond, requests are refused.
         num_batch_threads: Batches that run at once.
         allowed_batch_sizes: A batch is padded to the next of these; empty runs it as it is.
-        enable_large_batch_splitting: Whether a request above ``max_batch_size`` is split.
+        enable_large_batch_splitting: Whether a request above ``max_execution_batch_size`` is split.
+        max_execution_batch_size: Most rows that the model is run over at once; 0 is ``max_batch_size``.
     """
 
     max_batch_size: int = 1000
@@ -25,6 +26,7 @@ class Batching:
     num_batch_threads: int = 2
     allowed_batch_sizes: tuple[int, ...] = ()
     enable_large_batch_splitting: bool = False
+    max_execution_batch_size: int = 0
 
 
 def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, batching: Batching) -> dict[str, str]:
@@ -73,7 +75,10 @@ def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, b
 
 
 def _sizes(batching: Batching) -> list[int] | None:
-    return sorted(batching.allowed_batch_sizes) or None
+    """The sizes that a batch is padded to; where requests are split, the last one is the most that is run at once."""
+    if batching.allowed_batch_sizes or not batching.enable_large_batch_splitting:
+        return sorted(batching.allowed_batch_sizes) or None
+    return list(range(1, (batching.max_execution_batch_size or batching.max_batch_size) + 1))
 
 
 def _node(tensor: str) -> str:

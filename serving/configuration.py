@@ -114,16 +114,20 @@ def read_batching(path: Path) -> Batching:
     """
     message = _parse(path, _BATCHING())
     values: dict[str, Any] = {}
-    for field in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"):
+    for field in (
+        *("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"),
+        "max_execution_batch_size",
+    ):
         if message.HasField(field):
             values[field] = getattr(message, field).value
     sizes = tuple(message.allowed_batch_sizes)
     splitting = message.enable_large_batch_splitting.value
     batching = Batching(**values, allowed_batch_sizes=sizes, enable_large_batch_splitting=splitting)
-    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != batching.max_batch_size):
+    last = (splitting and batching.max_execution_batch_size) or batching.max_batch_size
+    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != last):
+        name = "max_batch_size" if last == batching.max_batch_size else "max_execution_batch_size"
         raise invalid(
-            f"{path}: found allowed_batch_sizes {list(sizes)}; expected them to grow, and to end with max_batch_size "
-            f"{batching.max_batch_size}"
+            f"{path}: found allowed_batch_sizes {list(sizes)}; expected them to grow, and to end with {name} {last}"
         )
     return batching
 
