@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -19,16 +19,17 @@ from tensorflow_serving.apis import (
 )
 
 from serving import inference
-from serving.configuration import checked
+from serving.configuration import ModelConfig, checked
 from serving.errors import Code, ServingError, invalid
 from serving.json_predict import read_inputs, write_outputs
 from serving.json_values import SIGNATURE_NAME, Json
 from serving.manager import Manager
 from serving.metrics import Metrics
+from serving.request_log import RequestLog
 from serving.servable import Servable
 
 SIGNATURE_DEF = "signature_def"
-PredictionLog = prediction_log_pb2.PredictionLog
+PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +52,33 @@ class Core:
         self.manager = manager
         self.metrics = metrics
         self._settings = settings
+        self._logs: dict[str, RequestLog] = {}
+
+    def configure(self, configs: Sequence[ModelConfig]) -> None:
+        """Replaces all models, and what is logged of them.
+
+        Raises:
+            ServingError: A label or a log makes no sense; then nothing is changed.
+        """
+        before = self.manager.configs()
+        logs = {}
+        for config in configs:
+            known = self._logs.get(config.name)
+            if known and before.get(config.name, config).logging_config == config.logging_config:
+                logs[config.name] = known
+            elif config.HasField("logging_config"):
+                logs[config.name] = self._open_log(config)
+        self.manager.configure(configs, self._settings.early_labels)
+        ended = [log for name, log in self._logs.items() if logs.get(name) is not log]
+        self._logs = logs
+        for log in ended:
+            log.close()
+
+    def close(self) -> None:
+        """Unloads all, and writes what is still to be logged."""
+        self.manager.close()
+        for log in self._logs.values():
+            log.close()
 
     def predict(self, request: predict_pb2.PredictRequest, entry: str) -> predict_pb2.PredictResponse:
         """Answers Predict.
@@ -65,9 +93,11 @@ class Core:
         with self._servable(request.model_spec, "Predict", entry) as servable:
             shapes = [tensor.tensor_shape.dim for tensor in request.inputs.values()]
             self._count(servable, [each.size for each in shapes[0]] if shapes else [])
-            return self._timed(
+            response = self._timed(
                 "Predict", servable, lambda: inference.predict(servable, request, self._settings.check_method)
             )
+            self._log(servable, lambda: _predict_log(request, response))
+            return response
 
     def predict_json(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
         """Answers Predict of REST; see :meth:`predict`."""
@@ -81,6 +111,7 @@ class Core:
             inputs, form = read_inputs(document, signature.inputs)
             self._count(servable, next(iter(inputs.values())).shape)
             outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
+            self._log(servable, lambda: _predict_log(*inference.as_messages(servable, key, inputs, outputs)))
             return write_outputs(outputs, form)
 
     def classify(
@@ -89,17 +120,23 @@ class Core:
         """Answers Classify; see :meth:`predict`."""
         with self._servable(request.model_spec, "Classify", entry) as servable:
             self._count(servable, [inference.count(request.input)])
-            return self._timed(
+            response = self._timed(
                 "Classify", servable, lambda: inference.classify(servable, request, self._settings.check_method)
             )
+            record = prediction_log_pb2.ClassifyLog
+            self._log(servable, lambda: PredictionLog(classify_log=record(request=request, response=response)))
+            return response
 
     def regress(self, request: regression_pb2.RegressionRequest, entry: str) -> regression_pb2.RegressionResponse:
         """Answers Regress; see :meth:`predict`."""
         with self._servable(request.model_spec, "Regress", entry) as servable:
             self._count(servable, [inference.count(request.input)])
-            return self._timed(
+            response = self._timed(
                 "Regress", servable, lambda: inference.regress(servable, request, self._settings.check_method)
             )
+            record = prediction_log_pb2.RegressLog
+            self._log(servable, lambda: PredictionLog(regress_log=record(request=request, response=response)))
+            return response
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, entry: str
@@ -109,11 +146,14 @@ class Core:
             raise invalid("Inference request must have at least one task.")
         with self._servable(request.tasks[0].model_spec, "MultiInference", entry) as servable:
             self._count(servable, [inference.count(request.input)])
-            return self._timed(
+            response = self._timed(
                 "MultiInference",
                 servable,
                 lambda: inference.multi_inference(servable, request, self._settings.check_method),
             )
+            record = prediction_log_pb2.MultiInferenceLog
+            self._log(servable, lambda: PredictionLog(multi_inference_log=record(request=request, response=response)))
+            return response
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -167,7 +207,7 @@ class Core:
             raise invalid("Cannot handle request: config has no model_config_list")
         known = set(self.manager.configs())
         configs = checked(list(request.config.model_config_list.config))
-        self.manager.configure(configs, self._settings.early_labels)
+        self.configure(configs)
         new = [config.name for config in configs if config.name not in known]
         if not self.manager.wait_available(new):
             raise ServingError(Code.UNKNOWN, f"Some models did not become available: {', '.join(new)}")
@@ -187,6 +227,15 @@ class Core:
             self.metrics.requests.add((spec.name, status))
             self.metrics.request_latency.observe((spec.name, api, entry), time.perf_counter() - start)
 
+    def _open_log(self, config: ModelConfig) -> RequestLog:
+        name = config.name
+        return RequestLog(name, config.logging_config, lambda status: self.metrics.logged.add((name, status)))
+
+    def _log(self, servable: Servable, make: Callable[[], PredictionLog]) -> None:
+        log = self._logs.get(servable.name)
+        if log:
+            log.offer(make)
+
     def _count(self, servable: Servable, shape: Sequence[int]) -> None:
         """Counts a request's rows; one without a dimension has one."""
         self.metrics.examples.add((servable.name,), max(0, shape[0]) if shape else 1)
@@ -196,6 +245,10 @@ class Core:
         answer = run()
         self.metrics.runtime_latency.observe((servable.name, api, "TF1"), time.perf_counter() - start)
         return answer
+
+
+def _predict_log(request: predict_pb2.PredictRequest, response: predict_pb2.PredictResponse) -> PredictionLog:
+    return PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request, response=response))
 
 
 def _check_spec(spec: model_pb2.ModelSpec) -> None:

@@ -160,6 +160,19 @@ def to_proto(array: Array, dtype: int) -> TensorProto:
     return proto
 
 
+def as_messages(
+    servable: Servable, key: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
+) -> tuple[predict_pb2.PredictRequest, predict_pb2.PredictResponse]:
+    """A request that came as JSON, and its answer, as gRPC would have them."""
+    signature, spec = servable.signatures[key], _spec(servable, key)
+    request, response = predict_pb2.PredictRequest(model_spec=spec), predict_pb2.PredictResponse(model_spec=spec)
+    for name, array in inputs.items():
+        request.inputs[name].CopyFrom(to_proto(array, signature.inputs[name].dtype))
+    for name, array in outputs.items():
+        response.outputs[name].CopyFrom(to_proto(array, signature.outputs[name].dtype))
+    return request, response
+
+
 def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Array]:
     missing = sorted(set(signature.inputs) - set(given) - set(signature.defaults))
     extra = sorted(set(given) - set(signature.inputs))

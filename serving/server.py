@@ -69,7 +69,7 @@ class ModelServer:
             RuntimeError: The gRPC port is taken.
         """
         manager = self.core.manager
-        manager.configure(self._configs, self._flags.allow_version_labels_for_unavailable_models)
+        self.core.configure(self._configs)
         self._every(self._flags.file_system_poll_wait_seconds, manager.poll)
         names = [config.name for config in self._configs]
         if not manager.wait_available(names):
@@ -91,7 +91,7 @@ class ModelServer:
             self._rest.stop()
         if waiting:
             waiting.wait()
-        self.core.manager.close()
+        self.core.close()
 
     def _every(self, seconds: int, work: Callable[[], None]) -> None:
         def repeat() -> None:
@@ -107,7 +107,7 @@ class ModelServer:
     def _read_models_anew(self) -> None:
         try:
             configs = read_models(Path(self._flags.model_config_file))
-            self.core.manager.configure(configs, self._flags.allow_version_labels_for_unavailable_models)
+            self.core.configure(configs)
         except ServingError as error:
             logging.error("%s; what was served before is served on.", error.message)
 

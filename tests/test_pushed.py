@@ -110,15 +110,14 @@ def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Pat
 
 
 @pytest.fixture(scope="module")
-def rest_port(first: Finished, output: Path) -> Iterator[int]:
+def server(first: Finished, output: Path) -> Iterator[Server]:
     """``make serve`` over what was pushed, as the README says, on other ports."""
     port, rest_port = free_port(), free_port()
     environment = {**os.environ, "BASE": str(output / "serving/taxi"), "PORT": str(port), "REST_PORT": str(rest_port)}
     log = output / "server.log"
     with log.open("w") as file:
         process = subprocess.Popen(["scripts/serve.sh"], stdout=file, stderr=file, cwd=ROOT, env=environment)
-    started(Server(process, port, rest_port, log))  # type: ignore[arg-type]
-    yield rest_port
+    yield started(Server(process, port, rest_port, log))  # type: ignore[arg-type]
     process.terminate()
     assert process.wait(60) == 0
 
@@ -130,10 +129,26 @@ def readme_commands(program: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", readme_commands("curl"))
-def test_what_the_readme_asks_the_server_is_answered(rest_port: int, command: str) -> None:
-    line = command.replace("localhost:8501", f"127.0.0.1:{rest_port}")
+def test_what_the_readme_asks_the_server_is_answered(server: Server, command: str) -> None:
+    line = command.replace("localhost:8501", f"127.0.0.1:{server.rest_port}")
     answer = subprocess.run(["bash", "-c", f"{line} -sf"], capture_output=True, text=True, check=True).stdout
     assert "generous" in answer
+
+
+def test_the_client_gets_the_same_over_both_protocols(server: Server, first: Finished, tmp_path: Path) -> None:
+    rows = [{"fare": 12.5, "payment_type": "Credit Card"}, {}, {"company": "東京", "trip_start_hour": 20}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    line = [sys.executable, "-m", "serving.client", "predict", "--model=taxi", f"--rows={tmp_path / 'rows.jsonl'}"]
+    answers = []
+    for options in (
+        [f"--address=127.0.0.1:{server.port}"],
+        ["--protocol=rest", f"--address=127.0.0.1:{server.rest_port}"],
+    ):
+        shown = subprocess.run([*line, *options], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+        answers.append([json.loads(each)["predictions"][0] for each in shown.splitlines()])
+    on_device = [load(Path(first.summary["tflite"]["path"])).predict(row)[0] for row in rows]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-7)
+    assert answers[0] == pytest.approx(on_device, abs=1e-5)
 
 
 def test_the_readme_asks_something() -> None:

@@ -1,0 +1,139 @@
+"""Logs a sample of the requests and their answers, for monitoring to read later.
+
+A model's ``logging_config`` asks for it: ``log_collector_config.type`` is ``tfrecord`` or ``jsonl``,
+``filename_prefix`` says where, ``sampling_config.sampling_rate`` how many. The stock server has no collector at all.
+"""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import tensorflow as tf
+from absl import logging
+from google.protobuf import json_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import logging_config_pb2
+
+from serving.errors import invalid
+
+PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
+TYPES = ("tfrecord", "jsonl")
+MOST_WAITING = 10_000
+MOST_BYTES = 64 << 20
+FLUSH_SECONDS = 1.0
+
+
+class RequestLog:
+    """Writes in a thread of its own, so that no request waits for a disk; beyond a full queue they are lost."""
+
+    def __init__(
+        self,
+        model: str,
+        config: logging_config_pb2.LoggingConfig,
+        count: Callable[[str], None],
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Opens the log.
+
+        Args:
+            model: The model.
+            config: Its ``logging_config``.
+            count: Told ``written`` or ``lost`` of each request.
+            most_bytes: After which a new file is begun.
+
+        Raises:
+            ServingError: The configuration makes no sense, or the folder cannot be written to.
+        """
+        collector = config.log_collector_config
+        if collector.type not in TYPES:
+            raise invalid(f"model {model}: found log_collector_config.type '{collector.type}'; expected one of {TYPES}")
+        if not collector.filename_prefix.startswith("/"):
+            raise invalid(
+                f"model {model}: found filename_prefix '{collector.filename_prefix}'; expected an absolute path"
+            )
+        self._prefix = Path(collector.filename_prefix)
+        try:
+            self._prefix.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise invalid(f"model {model}: {error}") from error
+        self._type = collector.type
+        self._rate = config.sampling_config.sampling_rate
+        self._config = config
+        self._count = count
+        self._most_bytes = most_bytes
+        self._waiting: queue.Queue[PredictionLog | None] = queue.Queue(MOST_WAITING)
+        self._thread = threading.Thread(target=self._work, name=f"log {model}", daemon=True)
+        self._thread.start()
+
+    def offer(self, make: Callable[[], PredictionLog]) -> None:
+        """Takes a request with the probability of the sampling rate; only then is the record made."""
+        if random.random() >= self._rate:  # noqa: S311 - a sample, no secret
+            return
+        record = make()
+        record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._count("lost")
+
+    def close(self) -> None:
+        """Writes what waits, and ends."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        writer: _File | None = None
+        number = 0
+        ended = False
+        while not ended:
+            try:
+                record = self._waiting.get(timeout=FLUSH_SECONDS)
+                ended = record is None
+                if record is not None:
+                    if writer is None or writer.size >= self._most_bytes:
+                        if writer:
+                            writer.close()
+                        number += 1
+                        writer = _File(self._path(number), self._type)
+                    writer.write(record)
+                    self._count("written")
+            except queue.Empty:
+                if writer:
+                    writer.flush()
+            except OSError:
+                logging.exception("A request cannot be logged.")
+                self._count("lost")
+        if writer:
+            writer.close()
+
+    def _path(self, number: int) -> Path:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+        return self._prefix.with_name(f"{self._prefix.name}-{stamp}-{number:04d}.{self._type}")
+
+
+class _File:
+    """A file of records."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.size = 0
+        self._records = tf.io.TFRecordWriter(str(path)) if kind == "tfrecord" else None
+        self._lines: IO[Any] | None = None if self._records else path.open("w", encoding="utf-8")
+
+    def write(self, record: PredictionLog) -> None:
+        if self._records:
+            content = record.SerializeToString()
+            self._records.write(content)
+            self.size += len(content)
+        elif self._lines:
+            text = json_format.MessageToJson(record, preserving_proto_field_name=True, indent=None)
+            self.size += self._lines.write(text + "\n")
+
+    def flush(self) -> None:
+        (self._records or self._lines).flush()  # type: ignore[union-attr]
+
+    def close(self) -> None:
+        (self._records or self._lines).close()  # type: ignore[union-attr]
