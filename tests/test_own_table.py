@@ -50,6 +50,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     data, schema, settings = tmp_path / "my data", tmp_path / "schema.pbtxt", tmp_path / "penguin.yaml"
     write_table(data)
