@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
     def start() -> None:
         try:
             server.start()
-        except (ServingError, OSError, RuntimeError) as error:
+        except Exception as error:  # whatever it is, a server that does not serve has to end
             failures.append(error)
             stopped.set()
 

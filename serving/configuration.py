@@ -1,5 +1,6 @@
 """What is served: models, their folders, which versions, their labels; and how requests are merged and counted."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ ModelServerConfig: TypeAlias = model_server_config_pb2.ModelServerConfig
 ModelConfig: TypeAlias = model_server_config_pb2.ModelConfig
 PLATFORM = "tensorflow"
 METRICS_PATH = "/monitoring/prometheus/metrics"
+_VERSION = re.compile("[0-9]{1,30}")
 BATCHING_FILE = "batching_params.pbtxt"
 
 
@@ -58,7 +60,7 @@ def checked(configs: Sequence[ModelConfig]) -> list[ModelConfig]:
         if config.name in names:
             raise invalid(f"Illegal to list model {config.name} multiple times in config list")
         names.add(config.name)
-        if not config.base_path.startswith("/"):
+        if not config.base_path.startswith("/") or "\0" in config.base_path:
             raise invalid(
                 f"Expected model {config.name} to have an absolute path or URI; got base_path()={config.base_path}"
             )
@@ -83,10 +85,14 @@ def wanted_versions(config: ModelConfig, found: Sequence[int]) -> list[int]:
 
 
 def versions_in(folder: Path) -> dict[int, Path]:
-    """The sub-folders whose names are whole numbers of 64 bits."""
+    """The sub-folders whose names are whole numbers of 64 bits; none if there is no folder.
+
+    Raises:
+        OSError: One cannot look into it.
+    """
     try:
-        entries = [entry for entry in folder.iterdir() if entry.name.isascii() and entry.name.isdigit()]
-    except OSError:
+        entries = [entry for entry in folder.iterdir() if _VERSION.fullmatch(entry.name)]
+    except FileNotFoundError:
         return {}
     return {int(entry.name): entry for entry in entries if int(entry.name) < 1 << 63 and entry.is_dir()}
 

@@ -29,6 +29,7 @@ from serving.request_log import RequestLog
 from serving.servable import Servable
 
 SIGNATURE_DEF = "signature_def"
+UNKNOWN_MODEL = "unknown"
 PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 
 
@@ -108,7 +109,10 @@ class Core:
                 raise invalid(f'Serving signature name: "{key}" not found in signature def')
             if not signature.inputs:
                 raise invalid(f"Failed to get input map for signature: {document.get(SIGNATURE_NAME) or 'DEFAULT'}")
-            inputs, form = read_inputs(document, signature.inputs)
+            try:
+                inputs, form = read_inputs(document, signature.inputs)
+            except (ValueError, RecursionError) as error:  # of numpy, which knows 64 levels, or of Python
+                raise invalid(f"JSON Value cannot be made a tensor: {error}") from error
             self._count(servable, next(iter(inputs.values())).shape)
             outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
             self._log(servable, lambda: _predict_log(*inference.as_messages(servable, key, inputs, outputs)))
@@ -224,8 +228,10 @@ class Core:
             status = error.code.name
             raise
         finally:
-            self.metrics.requests.add((spec.name, status))
-            self.metrics.request_latency.observe((spec.name, api, entry), time.perf_counter() - start)
+            # A name that a client made up must not be kept for ever.
+            name = spec.name if spec.name in self.manager.configs() else UNKNOWN_MODEL
+            self.metrics.requests.add((name, status))
+            self.metrics.request_latency.observe((name, api, entry), time.perf_counter() - start)
 
     def _open_log(self, config: ModelConfig) -> RequestLog:
         name = config.name

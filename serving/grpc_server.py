@@ -97,6 +97,9 @@ def make_server(core: Core, flags: Flags) -> grpc.Server:
 
 
 def _answer(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
+    left = context.time_remaining()
+    if left is not None and left <= 0:
+        context.abort(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at")
     try:
         return run()
     except ServingError as error:

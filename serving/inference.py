@@ -1,5 +1,6 @@
 """Predict, Classify, Regress and MultiInference over a loaded version; texts of errors are TensorFlow Serving's."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -22,6 +23,8 @@ TensorProto: TypeAlias = tensor_pb2.TensorProto
 DEFAULT = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
+MOST_ELEMENTS = 1 << 28  # a message may name a shape far beyond what it carries
+_DTYPE_NAMES = {number: name for name, number in types_pb2.DataType.items()}
 # The field of a TensorProto that has the values of a dtype.
 FIELDS = {
     tf.float32: "float_val",
@@ -138,10 +141,12 @@ def to_array(proto: TensorProto) -> Array:
     Raises:
         ServingError: It is none.
     """
+    sizes = [dimension.size for dimension in proto.tensor_shape.dim]
+    if min(sizes, default=0) < 0 or math.prod(sizes) > MOST_ELEMENTS:
+        raise invalid(f"Tensor cannot be parsed: found the shape {sizes}; expected at most {MOST_ELEMENTS} elements")
     try:
         if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) > 1:
-            shape = [dimension.size for dimension in proto.tensor_shape.dim]
-            return np.array(proto.string_val, object).reshape(shape)
+            return np.array(proto.string_val, object).reshape(sizes)
         array: Array = tf.make_ndarray(proto)
     except (ValueError, TypeError, KeyError) as error:
         raise invalid(f"Tensor cannot be parsed: {error}") from error
@@ -187,7 +192,7 @@ def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Ar
         proto = given[name] if name in given else signature.defaults[name]
         expected = tf.dtypes.as_dtype(info.dtype).base_dtype
         if proto.dtype != expected.as_datatype_enum:
-            sent = types_pb2.DataType.Name(proto.dtype)
+            sent = _DTYPE_NAMES.get(proto.dtype, proto.dtype)
             raise invalid(
                 f"input {name} has dtype {sent}; expected {types_pb2.DataType.Name(expected.as_datatype_enum)}"
             )

@@ -75,7 +75,7 @@ def write_outputs(outputs: Mapping[str, Array], form: Format) -> bytes:
 
 def _rows(rows: list[Json], infos: TensorInfos) -> dict[str, Array]:
     named = isinstance(rows[0], dict) and not is_base64(rows[0])
-    if not isinstance(rows[0], dict) and len(infos) > 1:
+    if not named and len(infos) > 1:
         raise invalid(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"

@@ -39,10 +39,14 @@ def parse_object(body: bytes) -> dict[str, Json]:
         text = body.decode("utf-8-sig", "surrogateescape")
         start = len(text) - len(text.lstrip(_BLANK))
         value, _ = _DECODER.raw_decode(text, start)
+        if "\\u" in text:
+            to_bytes(json.dumps(value, ensure_ascii=False))  # half a character cannot be written
     except json.JSONDecodeError as error:
         raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except RecursionError as error:
         raise invalid("JSON Parse error: Nested too deeply at offset: 0") from error
+    except ValueError as error:  # a number of thousands of digits, or half a character
+        raise invalid(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
     if not isinstance(value, dict):
         raise invalid(f"JSON Value: {shown(value)} Is not object")
     if not isinstance(value.get(SIGNATURE_NAME, ""), str):
@@ -127,7 +131,7 @@ def list_text(array: Array, as_bytes: bool) -> list[str]:
 
 def error_body(message: str) -> bytes:
     """``{"error": "…"}``."""
-    return to_bytes(json.dumps({"error": message}, ensure_ascii=False))
+    return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def string_text(value: bytes | str) -> str:

@@ -52,6 +52,11 @@ class Model:
         """Versions that answer, the newest first."""
         return sorted((number for number, each in self.versions.items() if each.state == State.AVAILABLE), reverse=True)
 
+    @property
+    def failed(self) -> bool:
+        """Whether there are versions, and none of them can be loaded."""
+        return bool(self.wanted) and all(self.versions[number].state == State.END for number in self.wanted)
+
 
 @dataclasses.dataclass(frozen=True)
 class Retries:
@@ -75,6 +80,7 @@ class Manager:
         self._retries = retries
         self._models: dict[str, Model] = {}
         self._changed = threading.Condition()
+        self._looking = threading.Lock()  # so that no list of files is older than the configuration it is held against
         self._loading = threading.Semaphore(LOADERS)
         self._closed = threading.Event()
 
@@ -88,7 +94,7 @@ class Manager:
         Raises:
             ServingError: A label is given to a version that does not answer; then nothing is changed.
         """
-        with self._changed:
+        with self._looking, self._changed:
             for config in configs:
                 self._check_labels(config, early_labels)
             for config in configs:
@@ -100,19 +106,23 @@ class Manager:
 
     def poll(self) -> None:
         """Looks into the folders, and loads and unloads accordingly; returns at once."""
-        with self._changed:
-            models = list(self._models.items())
-        for name, model in models:
-            found = {} if model.removed else versions_in(Path(model.config.base_path))
-            with self._changed:
-                self._aspire(name, model, found)
+        with self._looking:
+            for name, model in list(self._models.items()):
+                try:
+                    found = {} if model.removed else versions_in(Path(model.config.base_path))
+                except OSError as error:  # what is loaded stays
+                    logging.error("%s: one cannot look for versions: %s", name, error)
+                    continue
+                with self._changed:
+                    self._aspire(name, model, found)
         self._changed_now()
 
     def wait_available(self, names: Sequence[str], seconds: float | None = None) -> bool:
         """Waits until each model has a version that answers or can have none, and returns whether all have one."""
 
         def settled() -> bool:
-            return self._closed.is_set() or all(self._models[name].available or self._failed(name) for name in names)
+            models = [self._models[name] for name in names]
+            return self._closed.is_set() or all(each.available or each.removed or each.failed for each in models)
 
         with self._changed:
             self._changed.wait_for(settled, seconds)
@@ -203,8 +213,8 @@ class Manager:
                 model.versions[number] = Version(found[number])
                 self._start(self._bring_up, name, number, model.versions[number])
         for number, version in model.versions.items():
-            if number not in found and version.state == State.END:
-                version.error = None  # so that it is tried again when it comes back
+            if number not in model.wanted and version.state == State.END:
+                version.error = None  # so that it is tried again when it is wanted again
         self._retire(name, model)
 
     def _retire(self, name: str, model: Model) -> None:
@@ -263,11 +273,6 @@ class Manager:
     def _is_wanted(self, name: str, number: int) -> bool:
         with self._changed:
             return number in self._models[name].wanted
-
-    def _failed(self, name: str) -> bool:
-        """Whether a model has versions, and none of them can be loaded."""
-        model = self._models[name]
-        return bool(model.wanted) and all(model.versions[number].state == State.END for number in model.wanted)
 
     def _set(self, version: Version, state: int) -> None:
         with self._changed:

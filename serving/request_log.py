@@ -4,6 +4,7 @@ A model's ``logging_config`` asks for it: ``log_collector_config.type`` is ``tfr
 ``filename_prefix`` says where, ``sampling_config.sampling_rate`` how many. The stock server has no collector at all.
 """
 
+import itertools
 import queue
 import random
 import threading
@@ -24,7 +25,8 @@ PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 TYPES = ("tfrecord", "jsonl")
 MOST_WAITING = 10_000
 MOST_BYTES = 64 << 20
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 0.5
+CLOSE_SECONDS = 10.0
 
 
 class RequestLog:
@@ -65,7 +67,8 @@ class RequestLog:
         self._config = config
         self._count = count
         self._most_bytes = most_bytes
-        self._waiting: queue.Queue[PredictionLog | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[PredictionLog] = queue.Queue(MOST_WAITING)
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"log {model}", daemon=True)
         self._thread.start()
 
@@ -82,37 +85,47 @@ class RequestLog:
 
     def close(self) -> None:
         """Writes what waits, and ends."""
-        self._waiting.put(None)
-        self._thread.join()
+        self._ending.set()
+        self._thread.join(CLOSE_SECONDS)
 
     def _work(self) -> None:
         writer: _File | None = None
-        number = 0
-        ended = False
-        while not ended:
+        while not (self._ending.is_set() and self._waiting.empty()):
             try:
-                record = self._waiting.get(timeout=FLUSH_SECONDS)
-                ended = record is None
-                if record is not None:
-                    if writer is None or writer.size >= self._most_bytes:
-                        if writer:
-                            writer.close()
-                        number += 1
-                        writer = _File(self._path(number), self._type)
-                    writer.write(record)
-                    self._count("written")
-            except queue.Empty:
-                if writer:
-                    writer.flush()
-            except OSError:
+                writer = self._write_next(writer)
+            except Exception:  # a disk that is full today may not be tomorrow
                 logging.exception("A request cannot be logged.")
                 self._count("lost")
+                writer = None
         if writer:
             writer.close()
 
-    def _path(self, number: int) -> Path:
+    def _write_next(self, writer: "_File | None") -> "_File | None":
+        try:
+            record = self._waiting.get(timeout=FLUSH_SECONDS)
+        except queue.Empty:
+            if writer:
+                writer.flush()
+            return writer
+        if writer is None or writer.size >= self._most_bytes:
+            if writer:
+                writer.close()
+            writer = _File(self._path(), self._type)
+        writer.write(record)
+        self._count("written")
+        return writer
+
+    def _path(self) -> Path:
+        """A name that is not there yet: two logs may share a prefix, and a second."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-        return self._prefix.with_name(f"{self._prefix.name}-{stamp}-{number:04d}.{self._type}")
+        for number in itertools.count(1):
+            path = self._prefix.with_name(f"{self._prefix.name}-{stamp}-{number:04d}.{self._type}")
+            try:
+                path.touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            return path
+        raise AssertionError
 
 
 class _File:

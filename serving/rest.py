@@ -18,16 +18,17 @@ from tensorflow_serving.apis import (
 from serving.core import SIGNATURE_DEF, Core
 from serving.errors import Code, ServingError, invalid
 from serving.json_examples import read_input, write_classes, write_values
-from serving.json_values import SIGNATURE_NAME, error_body, parse_object
+from serving.json_values import SHOWN, SIGNATURE_NAME, error_body, parse_object
 
 ENTRY = "REST"
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
-_VERSION = r"(?:/(?:versions/(?P<version>\d+)|labels/(?P<label>[^/:]+)))?"
+_VERSION = r"(?:/(?:versions/(?P<version>[0-9]+)|labels/(?P<label>[^/:]+)))?"
 _API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _RUN = re.compile(rf"/v1/models/(?P<model>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _STATUS = re.compile(rf"/v1/models(?:/(?P<model>[^/:]+))?{_VERSION}(?P<metadata>/metadata)?", re.IGNORECASE)
 LARGEST_VERSION = 2**63 - 1
+LONGEST_VERSION = len(str(LARGEST_VERSION))
 HTTP = {
     Code.INVALID_ARGUMENT: 400,
     Code.FAILED_PRECONDITION: 400,
@@ -136,9 +137,10 @@ def _printed(value: object) -> bytes:
 def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
     spec = model_pb2.ModelSpec(name=unquote(found["model"]))
     if found["version"]:
-        if int(found["version"]) > LARGEST_VERSION:
-            raise invalid(f"Failed to convert version: {found['version']} to numeric.")
-        spec.version.value = int(found["version"])
+        digits = found["version"].lstrip("0") or "0"
+        if len(digits) > LONGEST_VERSION or int(digits) > LARGEST_VERSION:
+            raise invalid(f"Failed to convert version: {found['version'][:SHOWN]} to numeric.")
+        spec.version.value = int(digits)
     if found["label"]:
         spec.version_label = unquote(found["label"])
     return spec

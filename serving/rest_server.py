@@ -22,6 +22,7 @@ CORS = {
 TOO_LARGE = 413
 BACKLOG = 1024
 DRAIN_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 75.0
 LAST_SECONDS = 2.0  # in which a connection that is kept open may ask once more
 
 
@@ -36,8 +37,10 @@ class RestServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
         app = web.Application(client_max_size=flags.rest_api_max_body_bytes)
-        app.router.add_route("*", "/{path:.*}", self._handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=DRAIN_SECONDS)
+        app.router.add_route("*", "/{path:(?s:.*)}", self._handle)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=DRAIN_SECONDS, keepalive_timeout=KEEP_ALIVE_SECONDS
+        )
         self._closing = False
 
     def start(self) -> None:
@@ -56,7 +59,7 @@ class RestServer:
         if not self._thread.is_alive():
             return
         self._closing = True
-        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(DRAIN_SECONDS + LAST_SECONDS + 5)
+        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(2 * DRAIN_SECONDS + LAST_SECONDS + 5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._workers.shutdown(wait=False)
@@ -69,7 +72,7 @@ class RestServer:
     async def _drain(self) -> None:
         """Answers the connections that are there, those that wait to be accepted too, once more each."""
         waiting = []
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # none waits, or there is no room for one
             while True:
                 waiting.append(self._socket.accept()[0])
         await self._site.stop()
@@ -99,8 +102,8 @@ class RestServer:
             answer = self._loop.run_in_executor(
                 self._workers, self._api.answer, request.method, request.rel_url.raw_path, body
             )
-            # The call itself cannot be ended; it goes on, and its answer is thrown away.
-            return await asyncio.wait_for(asyncio.shield(answer), seconds)
+            # A call that has begun cannot be ended: it goes on, and its answer is thrown away.
+            return await asyncio.wait_for(answer, seconds)
         except web.HTTPRequestEntityTooLarge:
             most = self._flags.rest_api_max_body_bytes
             return Reply(TOO_LARGE, error_body(f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)"))

@@ -77,12 +77,13 @@ class Servable:
             ServingError: What TensorFlow says of it.
         """
         try:
-            values = self._callable(key, tuple(outputs))(*(inputs[name] for name in sorted(inputs)))
+            names = tuple(sorted(outputs))
+            values = self._callable(key, names)(*(inputs[name] for name in sorted(inputs)))
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from error
         except (TypeError, ValueError) as error:  # of numpy, where a feed has the wrong form
             raise invalid(str(error)) from error
-        return dict(zip(outputs, values, strict=True))
+        return dict(zip(names, values, strict=True))
 
     def close(self) -> None:
         """Frees what it holds; no request may be under way."""

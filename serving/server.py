@@ -87,11 +87,13 @@ class ModelServer:
         """Takes no new request, answers those under way, and ends."""
         self._stopped.set()
         waiting = self._grpc.stop(DRAIN_SECONDS) if self._grpc else None
-        if self._rest:
-            self._rest.stop()
-        if waiting:
-            waiting.wait()
-        self.core.close()
+        try:
+            if self._rest:
+                self._rest.stop()
+            if waiting:
+                waiting.wait()
+        finally:
+            self.core.close()
 
     def _every(self, seconds: int, work: Callable[[], None]) -> None:
         def repeat() -> None:
@@ -120,8 +122,8 @@ class ModelServer:
             start, status = time.perf_counter(), "OK"
             try:
                 warm_up(servable, self._flags.num_request_iterations_for_warmup)
-            except ServingError as error:
-                status = error.code.name
+            except BaseException as error:
+                status = error.code.name if isinstance(error, ServingError) else "INTERNAL"
                 servable.close()
                 raise
             finally:

@@ -133,6 +133,13 @@ def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> 
     request.inputs["x"].tensor_shape.dim[0].size = 7
     request.inputs["x"].tensor_content = b"abc"
     assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
+    request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000  # of one value
+    assert "expected at most" in refused(lambda: server.prediction.Predict(request))[1]
+    request.inputs["x"].tensor_shape.dim[0].size = -1
+    assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+    request.inputs["x"].dtype = 999
+    assert refused(lambda: server.prediction.Predict(request))[1] == "input x has dtype 999; expected DT_FLOAT"
     text_request = predict_request("tiny", np.array([b"a"], object))
     assert refused(lambda: server.prediction.Predict(text_request))[0] == grpc.StatusCode.INVALID_ARGUMENT
 

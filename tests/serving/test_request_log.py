@@ -57,6 +57,26 @@ def test_a_sample_is_taken_and_the_others_are_not_even_made(tmp_path: Path) -> N
     assert len(values(tmp_path)) == len(made)
 
 
+def test_a_log_that_cannot_be_written_loses_records_and_still_ends(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    counted: list[str] = []
+    log = RequestLog("tiny", config(tmp_path / "gone/requests"), counted.append)
+    (tmp_path / "gone").rmdir()
+    for _ in range(3):
+        log.offer(lambda: record(1.0))
+    log.close()
+    assert counted == ["lost"] * 3
+
+
+def test_two_logs_of_one_prefix_write_to_files_of_their_own(tmp_path: Path) -> None:
+    logs = [RequestLog("tiny", config(tmp_path / "requests"), lambda _status: None) for _ in range(2)]
+    for number, log in enumerate(logs):
+        log.offer(lambda number=number: record(number))  # type: ignore[misc]
+    for log in logs:
+        log.close()
+    assert sorted(values(tmp_path)) == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("kind", "prefix", "said"),
     [("kafka", "/tmp/x", "type 'kafka'; expected one of"), ("jsonl", "relative", "expected an absolute path")],

@@ -96,6 +96,17 @@ def test_a_version_that_is_taken_away_gives_way_to_the_one_before(
     one.wait_for(lambda: plus(one) == 3.0)
 
 
+def test_a_folder_that_cannot_be_looked_into_keeps_what_is_loaded(one: Server, base: Path) -> None:
+    assert plus(one) == 1.0
+    kept = base.with_name("kept")
+    base.rename(kept)
+    base.write_text("no folder")
+    time.sleep(2.5)
+    assert plus(one) == 1.0
+    base.unlink()
+    kept.rename(base)
+
+
 def test_a_broken_version_is_skipped_while_the_one_before_answers(
     one: Server, models: dict[int, Path], base: Path
 ) -> None:
