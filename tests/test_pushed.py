@@ -135,7 +135,7 @@ def test_what_the_readme_asks_the_server_is_answered(server: Server, command: st
     assert "generous" in answer
 
 
-def test_the_client_gets_the_same_over_both_protocols(server: Server, first: Finished, tmp_path: Path) -> None:
+def test_the_client_gets_the_same_over_both_protocols(server: Server, output: Path, tmp_path: Path) -> None:
     rows = [{"fare": 12.5, "payment_type": "Credit Card"}, {}, {"company": "東京", "trip_start_hour": 20}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     line = [sys.executable, "-m", "serving.client", "predict", "--model=taxi", f"--rows={tmp_path / 'rows.jsonl'}"]
@@ -146,7 +146,8 @@ def test_the_client_gets_the_same_over_both_protocols(server: Server, first: Fin
     ):
         shown = subprocess.run([*line, *options], capture_output=True, text=True, cwd=ROOT, check=True).stdout
         answers.append([json.loads(each)["predictions"][0] for each in shown.splitlines()])
-    on_device = [load(Path(first.summary["tflite"]["path"])).predict(row)[0] for row in rows]
+    newest = max(output.glob("tflite/taxi/*"), key=lambda path: int(path.name))  # the server's newest too
+    on_device = [load(newest / "model.tflite").predict(row)[0] for row in rows]
     assert answers[0] == pytest.approx(answers[1], abs=1e-7)
     assert answers[0] == pytest.approx(on_device, abs=1e-5)
 

@@ -6,6 +6,7 @@ from conftest import run
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.slow
 def test_better_model_is_pushed_beside_the_one_before(table: Path, tmp_path: Path) -> None:
     weak = run(tmp_path, f"--data={table}", "--no-tune", "--json", training__steps=20)
     better = run(tmp_path, f"--data={table}", "--no-tune", "--json", training__steps=120)
