@@ -229,7 +229,7 @@ class Core:
             raise
         finally:
             # A name that a client made up must not be kept for ever.
-            name = spec.name if spec.name in self.manager.configs() else UNKNOWN_MODEL
+            name = spec.name if self.manager.serves(spec.name) else UNKNOWN_MODEL
             self.metrics.requests.add((name, status))
             self.metrics.request_latency.observe((name, api, entry), time.perf_counter() - start)
 

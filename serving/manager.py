@@ -16,7 +16,6 @@ from serving.servable import Servable
 
 State = get_model_status_pb2.ModelVersionStatus
 LOADERS = 2
-MICROSECONDS = 1_000_000
 
 
 @dataclasses.dataclass
@@ -166,6 +165,12 @@ class Manager:
         """What is served, by name."""
         with self._changed:
             return {name: model.config for name, model in self._models.items() if not model.removed}
+
+    def serves(self, name: str) -> bool:
+        """Whether a model of that name is served, be it loaded or not."""
+        with self._changed:
+            model = self._models.get(name)
+            return model is not None and not model.removed
 
     def close(self) -> None:
         """Loads no more, and unloads all once its requests are answered."""

@@ -111,7 +111,7 @@ class RestApi:
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         response = self._core.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
-        return _printed(json_format.MessageToDict(response, **_FORMAT)) if response else b""
+        return _printed(json_format.MessageToDict(response, **_FORMAT))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])

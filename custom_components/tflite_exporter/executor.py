@@ -20,7 +20,6 @@ from tfx.utils import path_utils
 from custom_components.examples import split_files
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
 from custom_components.tflite_exporter.convert import Row, convert
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.flatbuffer import operators, with_metadata
 from custom_components.tflite_exporter.gate import Bound, Measured, measure
 from custom_components.tflite_exporter.graph import TransformRewriter
@@ -83,10 +82,7 @@ def _export(
         "task": problem.task,
         "label": problem.label.name,
         "classes": list(problem.class_names),
-        "features": [
-            {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
-            for name, each in rewriter.inputs.items()
-        ],
+        "features": rewriter.features,
     }
     return with_metadata(content, METADATA, metadata)
 

@@ -1,7 +1,7 @@
 """The saved Transform graph as a function of one row in operators that TFLite has."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -74,6 +74,14 @@ class TransformRewriter:
         self._hashes = _hashes(frozen.graph)
         hashed = _hashed_columns(self._hashes, self._columns)
         self.inputs = {name: RawInput(spec[name].dtype.name, name in hashed) for name in columns}
+
+    @property
+    def features(self) -> list[dict[str, Any]]:
+        """The raw features as the model's metadata tells them, and :func:`serving.edge.encode` reads them."""
+        return [
+            {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
+            for name, each in self.inputs.items()
+        ]
 
     def concrete_function(self) -> tf.types.experimental.ConcreteFunction:
         """A function of one row, in operators that TFLite has.

@@ -6,7 +6,6 @@ import tf_keras as keras
 from small_table import IN_FULL, small_table, write_raw
 
 from custom_components.tflite_exporter.convert import convert, converted
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.flatbuffer import with_metadata
 from custom_components.tflite_exporter.gate import measure
 from custom_components.tflite_exporter.graph import TransformRewriter
@@ -38,17 +37,12 @@ def test_a_recurrent_layer_and_an_output_that_is_an_input_are_converted(tmp_path
     inputs = feature_inputs(PROBLEM.features)
     numbers = keras.layers.Concatenate()([inputs["gain_dense"], inputs["age_dense"]])
     recurrent = keras.layers.Dense(1, "sigmoid")(keras.layers.LSTM(3)(keras.layers.Reshape((-1, 1))(numbers)))
+    rewriter = TransformRewriter(small_table().graph, PROBLEM)
     for name, output in (("recurrent", recurrent), ("identity", inputs["gain_dense"])):
         export(keras.Model(inputs, output), small_table().graph, PROBLEM, str(tmp_path / name))
-        content = convert(
-            TransformRewriter(small_table().graph, PROBLEM), str(tmp_path / name), "none", lambda: iter(())
-        )
+        content = convert(rewriter, str(tmp_path / name), "none", lambda: iter(()))
         files = write_raw(tmp_path / "rows.gz", small_table().rows[:20])
-        features = [
-            {"name": column, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
-            for column, each in TransformRewriter(small_table().graph, PROBLEM).inputs.items()
-        ]
-        described = with_metadata(content, METADATA, {"features": features})
+        described = with_metadata(content, METADATA, {"features": rewriter.features})
         assert measure(described, str(tmp_path / name), files, PROBLEM).max_abs_diff <= 1e-5
 
 

@@ -36,10 +36,7 @@ class OnDevice:
     def __init__(self, features: Features) -> None:
         self.names = sorted(transformed_name(kind, column) for kind, column in features)
         rewriter = TransformRewriter(small_table().graph, dataclasses.replace(PROBLEM, features=features))
-        self._features: list[dict[str, Any]] = [
-            {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
-            for name, each in rewriter.inputs.items()
-        ]
+        self._features = rewriter.features
         content = converted(rewriter.concrete_function(), "the graph")
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
@@ -235,8 +232,7 @@ def test_what_looks_hard_but_can_be_expressed_keeps_its_value(refused_graph: tft
     dtype, make = EXPRESSED[name]
     problem = dataclasses.replace(PROBLEM, features=Features(dense={name: Dense()}))
     rewriter = TransformRewriter(refused_graph, problem)
-    function, taken = rewriter.concrete_function(), rewriter.inputs[name]
-    feature = {"name": name, "dtype": taken.dtype, "bytes": TEXT_BYTES if taken.as_bytes else 0}
+    function, [feature] = rewriter.concrete_function(), rewriter.features
     for value in ["a", "b", "東京"] if dtype == tf.string else [1, 2, -1]:
         found = function(**{name: tf.constant(encode(value, feature))})[f"{name}_dense"]
         assert found.numpy().tolist() == make(tf.constant([[value]], dtype)).numpy().tolist()
