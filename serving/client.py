@@ -23,7 +23,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.errors import Code, ServingError, invalid
-from serving.inference import to_array
+from serving.tensor_protos import to_array
 
 Row = Mapping[str, Any]
 RAW = "serve_raw"

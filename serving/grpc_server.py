@@ -19,6 +19,7 @@ from serving.flags import Flags
 
 ENTRY = "GRPC"
 MESSAGE_BYTES = (1 << 31) - 1
+MOST_CALLS = 1024  # that wait or are answered; beyond, they are refused
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -81,7 +82,8 @@ def make_server(core: Core, flags: Flags) -> grpc.Server:
         ("grpc.so_reuseport", 0),
         *_channel_arguments(flags.grpc_channel_arguments),
     ]
-    server = grpc.server(futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc"), options=options)
+    workers = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
+    server = grpc.server(workers, options=options, maximum_concurrent_rpcs=MOST_CALLS)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), server)
     if flags.enable_grpc_healthcheck_service:

@@ -1,12 +1,8 @@
 """Predict, Classify, Regress and MultiInference over a loaded version; texts of errors are TensorFlow Serving's."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     inference_pb2,
@@ -18,24 +14,11 @@ from tensorflow_serving.apis import (
 
 from serving.errors import Code, ServingError, invalid
 from serving.servable import Array, Servable, Signature
+from serving.tensor_protos import TensorProto, dtype_name, form_of, to_array, to_proto
 
-TensorProto: TypeAlias = tensor_pb2.TensorProto
 DEFAULT = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
-MOST_ELEMENTS = 1 << 28  # a message may name a shape far beyond what it carries
-_DTYPE_NAMES = {number: name for name, number in types_pb2.DataType.items()}
-# The field of a TensorProto that has the values of a dtype.
-FIELDS = {
-    tf.float32: "float_val",
-    tf.float64: "double_val",
-    tf.int64: "int64_val",
-    tf.uint32: "uint32_val",
-    tf.uint64: "uint64_val",
-    tf.bool: "bool_val",
-    tf.string: "string_val",
-    **dict.fromkeys((tf.int32, tf.int16, tf.int8, tf.uint8, tf.uint16), "int_val"),
-}
 
 
 def predict(
@@ -135,36 +118,6 @@ def serialized(given: input_pb2.Input) -> Array:
     return np.array(examples, object)
 
 
-def to_array(proto: TensorProto) -> Array:
-    """The tensor of a message.
-
-    Raises:
-        ServingError: It is none.
-    """
-    sizes = [dimension.size for dimension in proto.tensor_shape.dim]
-    if min(sizes, default=0) < 0 or math.prod(sizes) > MOST_ELEMENTS:
-        raise invalid(f"Tensor cannot be parsed: found the shape {sizes}; expected at most {MOST_ELEMENTS} elements")
-    try:
-        if proto.dtype == tf.string.as_datatype_enum and len(proto.string_val) > 1:
-            return np.array(proto.string_val, object).reshape(sizes)
-        array: Array = tf.make_ndarray(proto)
-    except (ValueError, TypeError, KeyError) as error:
-        raise invalid(f"Tensor cannot be parsed: {error}") from error
-    return array
-
-
-def to_proto(array: Array, dtype: int) -> TensorProto:
-    """A tensor as a message, its values in the field of their type."""
-    kind = tf.dtypes.as_dtype(dtype).base_dtype
-    if kind not in FIELDS:
-        return tf.make_tensor_proto(array, kind)
-    proto = TensorProto(dtype=kind.as_datatype_enum)
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
-    getattr(proto, FIELDS[kind]).extend(array.ravel().tolist())
-    return proto
-
-
 def as_messages(
     servable: Servable, key: str, inputs: Mapping[str, Array], outputs: Mapping[str, Array]
 ) -> tuple[predict_pb2.PredictRequest, predict_pb2.PredictResponse]:
@@ -179,8 +132,8 @@ def as_messages(
 
 
 def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Array]:
-    missing = sorted(set(signature.inputs) - set(given) - set(signature.defaults))
-    extra = sorted(set(given) - set(signature.inputs))
+    missing = sorted(name for name in signature.inputs if name not in given and name not in signature.defaults)
+    extra = sorted(name for name in given if name not in signature.inputs)
     if missing or extra:
         raise invalid(
             f"input size does not match signature: {len(given)}!={len(signature.inputs)} "
@@ -190,12 +143,9 @@ def _fed(signature: Signature, given: Mapping[str, TensorProto]) -> dict[str, Ar
     inputs = {}
     for name, info in signature.inputs.items():
         proto = given[name] if name in given else signature.defaults[name]
-        expected = tf.dtypes.as_dtype(info.dtype).base_dtype
-        if proto.dtype != expected.as_datatype_enum:
-            sent = _DTYPE_NAMES.get(proto.dtype, proto.dtype)
-            raise invalid(
-                f"input {name} has dtype {sent}; expected {types_pb2.DataType.Name(expected.as_datatype_enum)}"
-            )
+        expected = form_of(info.dtype).number
+        if proto.dtype != expected:
+            raise invalid(f"input {name} has dtype {dtype_name(proto.dtype)}; expected {dtype_name(expected)}")
         inputs[name] = to_array(proto)
     return inputs
 
@@ -249,9 +199,7 @@ def _regressed(servable: Servable, key: str, examples: Array, check_method: bool
             f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
         )
     if values.dtype != np.float32:
-        raise invalid(
-            f"Expected output Tensor of DT_FLOAT. Got: {types_pb2.DataType.Name(signature.outputs[OUTPUTS].dtype)}"
-        )
+        raise invalid(f"Expected output Tensor of DT_FLOAT. Got: {dtype_name(signature.outputs[OUTPUTS].dtype)}")
     result = regression_pb2.RegressionResult()
     for value in values.ravel().tolist():
         result.regressions.add(value=value)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from serving.errors import invalid
-from serving.json_values import Json, decimal, from_base64, is_base64, shown, string_text, to_bytes, type_name
+from serving.json_tensors import decimals
+from serving.json_values import Json, from_base64, is_base64, shown, string_text, to_bytes, type_name
 
 CONTEXT, EXAMPLES, RESULTS = "context", "examples", "results"
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
@@ -38,8 +40,11 @@ def read_input(document: dict[str, Json]) -> input_pb2.Input:
 
 def write_classes(result: classification_pb2.ClassificationResult) -> bytes:
     """The reply of Classify: a list of ``[label, score]`` for each example."""
+    scores = iter(
+        decimals(np.array([each.score for row in result.classifications for each in row.classes], np.float32))
+    )
     rows = [
-        f"[{', '.join(f'[{string_text(each.label)}, {decimal(each.score, True)}]' for each in row.classes)}]"
+        f"[{', '.join(f'[{string_text(each.label)}, {next(scores)}]' for each in row.classes)}]"
         for row in result.classifications
     ]
     return to_bytes(f'{{\n    "{RESULTS}": [{", ".join(rows)}\n    ]\n}}')
@@ -47,7 +52,7 @@ def write_classes(result: classification_pb2.ClassificationResult) -> bytes:
 
 def write_values(result: regression_pb2.RegressionResult) -> bytes:
     """The reply of Regress: a number for each example."""
-    texts = ", ".join(decimal(each.value, True) for each in result.regressions)
+    texts = ", ".join(decimals(np.array([each.value for each in result.regressions], np.float32)))
     return to_bytes(f'{{\n    "{RESULTS}": [{texts}]\n}}')
 
 

@@ -3,37 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.errors import Code, ServingError, invalid
-from serving.json_values import (
-    Json,
-    from_base64,
-    is_base64,
+from serving.errors import ServingError, invalid
+from serving.json_tensors import (
+    Kind,
+    kind_of,
     list_text,
-    shown,
-    string_text,
+    read_tensor,
+    read_well_formed,
+    shape_of,
+    shape_text,
     tensor_text,
-    to_bytes,
-    type_name,
+    to_array,
+    values_of,
 )
+from serving.json_values import Json, is_base64, shown, string_text, to_bytes
 from serving.servable import Array
 
 Format = Literal["row", "columnar"]
 INSTANCES, INPUTS, PREDICTIONS, OUTPUTS = "instances", "inputs", "predictions", "outputs"
 BYTES_SUFFIX = "_bytes"
 TensorInfos = Mapping[str, meta_graph_pb2.TensorInfo]
-INT32, UINT64 = (-(2**31), 2**31 - 1), (0, 2**64 - 1)
-# What a JSON value of a dtype may be; the small integers are only looked at as 32 bits.
-RANGES: dict[tf.DType, tuple[int, int]] = {
-    **dict.fromkeys((tf.int32, tf.int16, tf.int8, tf.uint8), INT32),
-    tf.int64: (-(2**63), 2**63 - 1),
-    tf.uint32: (0, 2**32 - 1),
-    tf.uint64: UINT64,
-}
 
 
 def read_inputs(document: dict[str, Json], infos: TensorInfos) -> tuple[dict[str, Array], Format]:
@@ -80,7 +71,29 @@ def _rows(rows: list[Json], infos: TensorInfos) -> dict[str, Array]:
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    collectors = {name: _Collector(info) for name, info in infos.items()}
+    kinds = {name: kind_of(info.dtype) for name, info in infos.items()}
+    return _well_formed_rows(rows, kinds, named) or _collected_rows(rows, kinds, named)
+
+
+def _well_formed_rows(rows: list[Json], kinds: Mapping[str, Kind], named: bool) -> dict[str, Array] | None:
+    """The tensors of rows that are all alike; ``None`` for others, which take the way that can say what is wrong."""
+    if not named:
+        columns = dict.fromkeys(kinds, rows)
+    elif all(type(row) is dict and row.keys() == kinds.keys() for row in rows):
+        columns = {name: [row[name] for row in rows] for name in kinds}
+    else:
+        return None
+    found = {}
+    for name, kind in kinds.items():
+        array = read_well_formed(columns[name], kind)
+        if array is None:
+            return None
+        found[name] = array
+    return found
+
+
+def _collected_rows(rows: list[Json], kinds: Mapping[str, Kind], named: bool) -> dict[str, Array]:
+    collectors = {name: _Collector(kind) for name, kind in kinds.items()}
     for place, row in enumerate(rows):
         is_object = isinstance(row, dict) and not is_base64(row)
         if named and not is_object:
@@ -125,118 +138,37 @@ def _columns(value: Json, infos: TensorInfos) -> dict[str, Array]:
                 "tensorinfo_map"
             )
         [(name, info)] = infos.items()
-        return {name: _tensor(value, info)}
+        return {name: read_tensor(value, kind_of(info.dtype))}
     for name in infos:
         if name not in value:
             raise invalid(f"Missing named input: {name} in 'inputs' object.")
-    return {name: _tensor(value[name], info) for name, info in infos.items()}
-
-
-def _tensor(value: Json, info: meta_graph_pb2.TensorInfo) -> Array:
-    dtype = tf.dtypes.as_dtype(info.dtype).base_dtype
-    shape = _shape(value)
-    return _array(_values(value, dtype, shape), dtype).reshape(shape)
+    return {name: read_tensor(value[name], kind_of(info.dtype)) for name, info in infos.items()}
 
 
 class _Collector:
     """Gathers the values of one input, a row at a time; all rows have the first one's shape."""
 
-    def __init__(self, info: meta_graph_pb2.TensorInfo) -> None:
-        self._dtype = tf.dtypes.as_dtype(info.dtype).base_dtype
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
         self._shape: list[int] | None = None
         self._size = 0
         self._count = 0
         self._found: list[Any] = []
 
     def add(self, value: Json) -> None:
-        shape = _shape(value)
-        values = _values(value, self._dtype, shape)
+        shape = shape_of(value)
+        values = values_of(value, self._kind, shape)
         if self._shape is None:
             self._shape, self._size = shape, len(values)
         if len(values) != self._size:
             raise invalid(f"Expecting tensor size: {self._size} but got: {len(values)}")
         if shape != self._shape:
-            raise invalid(f"Expecting shape {_shape_text(self._shape)} but got: {_shape_text(shape)}")
+            raise invalid(f"Expecting shape {shape_text(self._shape)} but got: {shape_text(shape)}")
         self._found += values
         self._count += 1
 
     def array(self) -> Array:
-        return _array(self._found, self._dtype).reshape([self._count, *(self._shape or [])])
-
-
-def _shape(value: Json) -> list[int]:
-    shape = []
-    while isinstance(value, list):
-        shape.append(len(value))
-        if not value:
-            break
-        value = value[0]
-    return shape
-
-
-def _values(value: Json, dtype: tf.DType, shape: list[int]) -> list[Any]:
-    found: list[Any] = []
-    _fill(value, 0, dtype, shape, found)
-    return found
-
-
-def _fill(value: Json, level: int, dtype: tf.DType, shape: list[int], found: list[Any]) -> None:
-    if not isinstance(value, list):
-        if level != len(shape):
-            raise invalid(
-                f"JSON Value: {shown(value)} found at incorrect level: {level + 1} in the JSON DOM. Expected at level: "
-                f"{len(shape)}"
-            )
-        found.append(_scalar(value, dtype))
-        return
-    if level >= len(shape):
-        raise invalid(f"Encountered list at unexpected level: {level} expected < {len(shape)}")
-    if len(value) != shape[level]:
-        raise invalid(
-            f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
-        )
-    for each in value:
-        _fill(each, level + 1, dtype, shape, found)
-
-
-def _scalar(value: Json, dtype: tf.DType) -> Any:
-    fits = False
-    if dtype == tf.string:
-        if isinstance(value, dict):
-            return from_base64(value)
-        if isinstance(value, str):
-            return to_bytes(value)
-    elif dtype == tf.bool:
-        fits = isinstance(value, bool)
-    elif dtype in (tf.float32, tf.float64, tf.float16):
-        fits = isinstance(value, int | float) and not isinstance(value, bool)
-    elif dtype in RANGES:
-        smallest, largest = RANGES[dtype]
-        fits = isinstance(value, int) and not isinstance(value, bool) and smallest <= value <= largest
-    else:
-        text = f"Conversion of JSON Value: {shown(value)} to type: {dtype.name}"
-        raise ServingError(Code.UNIMPLEMENTED, text)
-    if not fits:
-        raise invalid(
-            f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {_dtype_name(dtype)}"
-        )
-    return value
-
-
-def _array(values: list[Any], dtype: tf.DType) -> Array:
-    if dtype == tf.string:
-        return np.array(values, object)
-    kind = dtype.as_numpy_dtype
-    if dtype.is_floating:
-        values = (
-            [float(each) if abs(each) < 1e308 else np.sign(each) * np.inf for each in values]
-            if any(isinstance(each, int) for each in values)
-            else values
-        )
-    with np.errstate(over="ignore"):
-        # Small integers wrap, as in a message's 32-bit field.
-        wide = np.int32 if dtype in (tf.int16, tf.int8, tf.uint8) else kind
-        return np.array(values, wide).astype(kind)
+        return to_array(self._found, self._kind).reshape([self._count, *(self._shape or [])])
 
 
 def _row_texts(outputs: Mapping[str, Array]) -> str:
@@ -270,13 +202,3 @@ def _column_text(outputs: Mapping[str, Array]) -> str:
 
 def _as_bytes(name: str) -> bool:
     return name.endswith(BYTES_SUFFIX)
-
-
-def _shape_text(shape: list[int]) -> str:
-    return f"[{','.join(map(str, shape))}]"
-
-
-def _dtype_name(dtype: tf.DType) -> str:
-    """As TensorFlow's C++ prints it: ``float``, not ``float32``."""
-    names = {types_pb2.DT_FLOAT: "float", types_pb2.DT_DOUBLE: "double", types_pb2.DT_HALF: "half"}
-    return names.get(dtype.as_datatype_enum, dtype.name)

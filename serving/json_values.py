@@ -1,21 +1,18 @@
-"""JSON as TensorFlow Serving has it: NaN and Infinity as bare tokens, base64 objects, floats that come back."""
+"""JSON as TensorFlow Serving reads it: NaN and Infinity as bare tokens, bytes as base64 objects."""
 
 import base64
 import binascii
 import json
-import math
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from serving.errors import invalid
-from serving.servable import Array
 
 Json: TypeAlias = Any
 BASE64 = "b64"
 SIGNATURE_NAME = "signature_name"
 SHOWN = 1000  # characters of a value in an error
 _DECODER = json.JSONDecoder()
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _BLANK = " \t\r\n"
 _TYPES: dict[type, str] = {
     type(None): "Null",
@@ -92,43 +89,6 @@ def to_bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def decimal(value: float, single: bool) -> str:
-    """A float as text: as short as six digits if those give it back, and never like a whole number.
-
-    Args:
-        value: The number.
-        single: Whether it is a float32, and 9 digits are enough.
-    """
-    if math.isfinite(value):
-        text = f"{value:g}"
-        if (float(np.float32(text)) if single else float(text)) != value:
-            text = f"{value:.9g}" if single else f"{value:.17g}"
-        return text if "." in text or "e" in text else text + ".0"
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
-
-
-def tensor_text(array: Array, as_bytes: bool) -> str:
-    """A tensor, or a part of one, as JSON; strings as base64 objects if asked for.
-
-    Raises:
-        ServingError: Its dtype has no JSON.
-    """
-    if array.ndim:
-        return f"[{', '.join(list_text(array, as_bytes))}]"
-    return _value_text(array.item(), array.dtype, as_bytes)
-
-
-def list_text(array: Array, as_bytes: bool) -> list[str]:
-    """The rows of a tensor as JSON; faster than one by one for the common shapes."""
-    if array.ndim == 1:
-        return [_value_text(value, array.dtype, as_bytes) for value in array.tolist()]
-    if array.ndim == 2:
-        return [f"[{', '.join(_value_text(value, array.dtype, as_bytes) for value in row)}]" for row in array.tolist()]
-    return [tensor_text(row, as_bytes) for row in array]
-
-
 def error_body(message: str) -> bytes:
     """``{"error": "…"}``."""
     return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace")
@@ -136,19 +96,4 @@ def error_body(message: str) -> bytes:
 
 def string_text(value: bytes | str) -> str:
     """A string as JSON."""
-    return json.dumps(
-        value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value, ensure_ascii=False
-    )
-
-
-def _value_text(value: Any, dtype: np.dtype[Any], as_bytes: bool) -> str:
-    if dtype.kind == "f":
-        return decimal(value, dtype.itemsize <= 4)
-    if dtype.kind == "b":
-        return "true" if value else "false"
-    if dtype.kind in "iu":
-        return str(value)
-    if isinstance(value, bytes | str):
-        raw = value if isinstance(value, bytes) else to_bytes(value)
-        return f'{{"{BASE64}": "{base64.b64encode(raw).decode()}"}}' if as_bytes else string_text(raw)
-    raise invalid(f"Failed to write JSON value for tensor type: {dtype}")
+    return _ENCODER.encode(value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value)

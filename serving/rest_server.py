@@ -6,12 +6,13 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import uvloop
 from aiohttp import http_exceptions, web
 
 from serving.errors import Code
 from serving.flags import Flags
 from serving.json_values import error_body
-from serving.rest import HTTP, JSON, Reply, RestApi
+from serving.rest import HTTP, Reply, RestApi
 
 ORIGIN = "Origin"
 CORS = {
@@ -21,6 +22,7 @@ CORS = {
 }
 TOO_LARGE = 413
 BACKLOG = 1024
+MOST_BYTES = 1 << 30  # of all bodies that are held at once
 DRAIN_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
 LAST_SECONDS = 2.0  # in which a connection that is kept open may ask once more
@@ -33,14 +35,11 @@ class RestServer:
         """Makes the server; nothing listens yet."""
         self._api = api
         self._flags = flags
+        self._seconds = flags.rest_api_timeout_in_ms / 1000
+        self._held = 0
         self._workers = ThreadPoolExecutor(flags.grpc_max_threads, "rest")
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
-        app = web.Application(client_max_size=flags.rest_api_max_body_bytes)
-        app.router.add_route("*", "/{path:(?s:.*)}", self._handle)
-        self._runner = web.AppRunner(
-            app, access_log=None, shutdown_timeout=DRAIN_SECONDS, keepalive_timeout=KEEP_ALIVE_SECONDS
-        )
         self._closing = False
 
     def start(self) -> None:
@@ -65,6 +64,9 @@ class RestServer:
         self._workers.shutdown(wait=False)
 
     async def _listen(self) -> None:
+        # Below aiohttp's routes, which a server that has one handler does not need and pays for on each request.
+        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=DRAIN_SECONDS)
         await self._runner.setup()
         self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
         await self._site.start()
@@ -76,16 +78,14 @@ class RestServer:
             while True:
                 waiting.append(self._socket.accept()[0])
         await self._site.stop()
-        server = self._runner.server
-        assert server is not None
         for connection in waiting:
-            await self._loop.connect_accepted_socket(server, connection)
+            await self._loop.connect_accepted_socket(self._server, connection)
         end = self._loop.time() + LAST_SECONDS
-        while server.connections and self._loop.time() < end:
+        while self._server.connections and self._loop.time() < end:
             await asyncio.sleep(0.01)
         await self._runner.cleanup()
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
         reply = await self._reply(request)
         headers = CORS if self._flags.rest_api_enable_cors_support and ORIGIN in request.headers else {}
         response = web.Response(body=reply.body, status=reply.status, content_type=reply.content_type, headers=headers)
@@ -93,21 +93,46 @@ class RestServer:
             response.force_close()
         return response
 
-    async def _reply(self, request: web.Request) -> Reply:
+    async def _reply(self, request: web.BaseRequest) -> Reply:
         if request.method == "OPTIONS" and self._flags.rest_api_enable_cors_support and ORIGIN in request.headers:
             return Reply(200, b"")
-        seconds = self._flags.rest_api_timeout_in_ms / 1000
+        body = bytearray()
         try:
-            body = await asyncio.wait_for(request.read(), seconds)
-            answer = self._loop.run_in_executor(
-                self._workers, self._api.answer, request.method, request.rel_url.raw_path, body
-            )
             # A call that has begun cannot be ended: it goes on, and its answer is thrown away.
-            return await asyncio.wait_for(answer, seconds)
-        except web.HTTPRequestEntityTooLarge:
-            most = self._flags.rest_api_max_body_bytes
-            return Reply(TOO_LARGE, error_body(f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)"))
+            async with asyncio.timeout(self._seconds):
+                await self._read(request, body)
+                return await self._loop.run_in_executor(
+                    self._workers, self._api.answer, request.method, request.rel_url.raw_path, bytes(body)
+                )
+        except _RefusedError as error:
+            return error.reply
         except (web.RequestPayloadError, http_exceptions.BadHttpMessage) as error:
             return Reply(HTTP[Code.INVALID_ARGUMENT], error_body(f"Request body cannot be read: {error}"))
         except TimeoutError:
-            return Reply(HTTP[Code.DEADLINE_EXCEEDED], error_body("Timed out"), JSON)
+            return Reply(HTTP[Code.DEADLINE_EXCEEDED], error_body("Timed out"))
+        finally:
+            self._held -= len(body)
+
+    async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
+        """Reads a body, unpacked, as long as it and all others together are within their bounds."""
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        most = self._flags.rest_api_max_body_bytes
+        while part := await request.content.readany():
+            body += part
+            self._held += len(part)
+            if len(body) > most:
+                raise _RefusedError(TOO_LARGE, f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)")
+            if self._held > MOST_BYTES:
+                raise _RefusedError(
+                    HTTP[Code.RESOURCE_EXHAUSTED], f"Bodies of more than {MOST_BYTES} bytes wait; try again"
+                )
+
+
+class _RefusedError(Exception):
+    """A body that is not read to its end."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.reply = Reply(status, error_body(message))

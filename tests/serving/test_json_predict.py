@@ -11,7 +11,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import Code, ServingError
 from serving.json_predict import Format, read_inputs, write_outputs
-from serving.json_values import decimal, parse_object
+from serving.json_tensors import decimals
+from serving.json_values import parse_object
 
 
 def infos(**dtypes: tf.DType) -> dict[str, meta_graph_pb2.TensorInfo]:
@@ -165,14 +166,16 @@ def test_outputs_without_rows_are_refused(outputs: dict[str, Any], said: str) ->
     ],
 )
 def test_floats_are_short_and_never_whole_numbers(value: float, text: str) -> None:
-    assert decimal(value, True) == text
+    assert decimals(np.array([value], np.float32)) == [text]
 
 
 @given(value=st.floats(width=32, allow_nan=False))
 def test_a_float32_comes_back_from_its_text(value: float) -> None:
-    assert float(np.float32(float(decimal(value, True)))) == value
+    [text] = decimals(np.array([value], np.float32))
+    assert float(np.float32(float(text))) == value
 
 
 @given(value=st.floats(allow_nan=False))
 def test_a_float64_comes_back_from_its_text(value: float) -> None:
-    assert float(decimal(value, False)) == value
+    [text] = decimals(np.array([value]))
+    assert float(text) == value

@@ -1,5 +1,6 @@
 import gzip
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -203,13 +204,21 @@ def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
 
 
 def test_a_client_that_sends_half_a_request_holds_nobody_up(server: Server) -> None:
-    import socket  # noqa: PLC0415 - of this test alone
-
     with socket.create_connection(("127.0.0.1", server.rest_port)) as slow:
         slow.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
         assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
         slow.settimeout(10)
         assert slow.recv(100).startswith(b"HTTP/1.1 504")
+
+
+def test_a_client_that_asks_whether_to_go_on_is_told_so(server: Server) -> None:
+    body = b'{"instances": [1.0]}'
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as careful:
+        careful.sendall(head.encode())
+        assert careful.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        careful.sendall(body)
+        assert careful.recv(100).startswith(b"HTTP/1.1 200")
 
 
 def test_the_server_says_nothing_of_its_files(server: Server) -> None:

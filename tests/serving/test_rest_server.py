@@ -1,0 +1,51 @@
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from server_process import free_port
+
+from serving import rest_server
+from serving.flags import Flags
+from serving.rest import Reply
+from serving.rest_server import RestServer
+
+PORT = free_port()
+
+
+class Echo:
+    """Answers with the length of the body."""
+
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        return Reply(200, json.dumps(len(body)).encode())
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RestServer]:
+    monkeypatch.setattr(rest_server, "MOST_BYTES", 1000)
+    made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=PORT))  # type: ignore[arg-type]
+    made.start()
+    yield made
+    made.stop()
+
+
+def post(body: bytes) -> tuple[int, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    connection.request("POST", "/v1/x", body)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def test_bodies_that_are_held_are_bounded_together_and_given_back(server: RestServer) -> None:
+    with socket.create_connection(("127.0.0.1", PORT)) as slow:
+        slow.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 901\r\n\r\n" + b"x" * 900)
+        deadline = time.monotonic() + 10
+        while (answer := post(b"x" * 200))[0] == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the first body has been read
+        assert answer == (429, {"error": "Bodies of more than 1000 bytes wait; try again"})
+        assert post(b"x" * 50) == (200, 50)
+        slow.sendall(b"x")
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+    assert post(b"x" * 1000) == (200, 1000)
