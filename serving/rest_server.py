@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
 from aiohttp import http_exceptions, web
@@ -13,6 +12,7 @@ from serving.errors import Code
 from serving.flags import Flags
 from serving.json_values import error_body
 from serving.rest import HTTP, Reply, RestApi
+from serving.workers import Workers
 
 ORIGIN = "Origin"
 CORS = {
@@ -37,7 +37,6 @@ class RestServer:
         self._flags = flags
         self._seconds = flags.rest_api_timeout_in_ms / 1000
         self._held = 0
-        self._workers = ThreadPoolExecutor(flags.grpc_max_threads, "rest")
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
         self._closing = False
@@ -51,6 +50,7 @@ class RestServer:
         self._socket = socket.create_server((self._flags.address, self._flags.rest_api_port), backlog=BACKLOG)
         self._socket.setblocking(False)
         self._thread.start()
+        self._workers = Workers(self._loop, self._flags.grpc_max_threads, "rest")
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class RestServer:
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(2 * DRAIN_SECONDS + LAST_SECONDS + 5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
-        self._workers.shutdown(wait=False)
+        self._workers.stop()
 
     async def _listen(self) -> None:
         # Below aiohttp's routes, which a server that has one handler does not need and pays for on each request.
@@ -101,9 +101,9 @@ class RestServer:
             # A call that has begun cannot be ended: it goes on, and its answer is thrown away.
             async with asyncio.timeout(self._seconds):
                 await self._read(request, body)
-                return await self._loop.run_in_executor(
-                    self._workers, self._api.answer, request.method, request.rel_url.raw_path, bytes(body)
-                )
+                method, path, content = request.method, request.rel_url.raw_path, bytes(body)
+                reply: Reply = await self._workers.submit(lambda: self._api.answer(method, path, content))
+                return reply
         except _RefusedError as error:
             return error.reply
         except (web.RequestPayloadError, http_exceptions.BadHttpMessage) as error:

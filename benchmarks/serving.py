@@ -1,0 +1,247 @@
+"""The embedded server beside the SavedModel called in process, itself without batching, and a plain FastAPI app."""
+
+import argparse
+import contextlib
+import dataclasses
+import functools
+import http.client
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+from benchmarks.load import grpc_rate, rest_rate
+from benchmarks.pushed import Pushed, columns, last_pushed
+from benchmarks.timing import ROUNDS, medians
+
+MODEL = "taxi"
+PATH = f"/v1/models/{MODEL}:predict"
+BATCHING = Path("deploy/serving/batching_parameters.txt")
+REPEATS, CLIENTS, SECONDS, MANY = 200, 32, 2.0, 64
+START_SECONDS = 60
+
+
+@dataclasses.dataclass(frozen=True)
+class Promise:
+    """A ratio, and what it has to be.
+
+    Attributes:
+        what: What is divided by what.
+        ratio: As measured.
+        bound: At most this, or at least.
+        at_most: Which of the two.
+    """
+
+    what: str
+    ratio: float
+    bound: float
+    at_most: bool = False
+
+    @property
+    def kept(self) -> bool:
+        """Whether the ratio is within its bound."""
+        return self.ratio <= self.bound if self.at_most else self.ratio >= self.bound
+
+
+def main() -> None:
+    """Prints the ratios; exits with 1 if one is worse than promised, with 2 if there is no pushed model."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("output/taxi"), help="folder of a run that pushed")
+    pushed = last_pushed(parser.parse_args().output)
+    with contextlib.ExitStack() as stack:
+        plain = stack.enter_context(_embedded(pushed))
+        batched = stack.enter_context(
+            _embedded(pushed, "--enable_batching", f"--batching_parameters_file={BATCHING.resolve()}")
+        )
+        fastapi = stack.enter_context(_fastapi(pushed))
+        promises = [*_one_client(pushed, plain), *_many_clients(pushed, plain, batched, fastapi)]
+    table = Table("what", "ratio", "promised", "")
+    for promise in promises:
+        bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound:g}"
+        table.add_row(promise.what, f"{promise.ratio:.2f}", bound, "kept" if promise.kept else "missed")
+    Console().print(table)
+    sys.exit(0 if all(promise.kept for promise in promises) else 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """Where a server listens."""
+
+    grpc: int
+    rest: int
+
+
+def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
+    """One client that waits for each answer, beside calls in process with tensors that are there already."""
+    signatures = tf.saved_model.load(str(pushed.saved)).signatures
+    default, raw = signatures["serving_default"], signatures["serve_raw"]
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(f"127.0.0.1:{server.grpc}"))
+    connection = http.client.HTTPConnection("127.0.0.1", server.rest)
+    connection.connect()
+    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    promises = []
+    for rows in (1, MANY):
+        examples = _rows(pushed, rows)
+        serialized, tensors = tf.constant(examples), _tensors(examples, raw)
+        request, body = _request(examples), _body(examples, raw)
+        seconds = medians(
+            {
+                "serving_default in process": functools.partial(_call, default, serialized),
+                "serve_raw in process": functools.partial(_call, raw, **tensors),
+                "serving_default over gRPC": functools.partial(_call, stub.Predict, request),
+                "serve_raw over REST": functools.partial(_call, _post, connection, body),
+            },
+            REPEATS,
+        )
+        _show(
+            f"{rows} row{'s' * (rows > 1)}, one client",
+            {name: f"{each * 1e6:.0f} us" for name, each in seconds.items()},
+        )
+        over_grpc = seconds["serving_default over gRPC"] / seconds["serving_default in process"]
+        over_rest = seconds["serve_raw over REST"] / seconds["serve_raw in process"]
+        if rows == 1:
+            promises.append(Promise("gRPC's p50 / in process, 1 row", over_grpc, 3, at_most=True))
+            promises.append(Promise("REST's p50 / in process, 1 row", over_rest, 4, at_most=True))
+        else:
+            promises.append(Promise(f"gRPC's examples a second / in process, {rows} rows", 1 / over_grpc, 0.6))
+            promises.append(Promise(f"REST's examples a second / in process, {rows} rows", 1 / over_rest, 0.6))
+    return promises
+
+
+def _many_clients(pushed: Pushed, plain: Ports, batched: Ports, fastapi: Ports) -> list[Promise]:
+    """32 clients at once, each with one row; the servers take turns."""
+    raw = tf.saved_model.load(str(pushed.saved)).signatures["serve_raw"]
+    examples = _rows(pushed, 1)
+    body, request = _body(examples, raw), _request(examples).SerializeToString()
+    ways: dict[str, Callable[[float], float]] = {
+        "gRPC": lambda seconds: grpc_rate(plain.grpc, request, CLIENTS, seconds),
+        "gRPC, batching": lambda seconds: grpc_rate(batched.grpc, request, CLIENTS, seconds),
+        "REST": lambda seconds: rest_rate(plain.rest, PATH, body, CLIENTS, seconds),
+        "REST, batching": lambda seconds: rest_rate(batched.rest, PATH, body, CLIENTS, seconds),
+        "FastAPI": lambda seconds: rest_rate(fastapi.rest, "/predict", body, CLIENTS, seconds),
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way(SECONDS)  # to warm up
+    for _ in range(ROUNDS):
+        for name, way in ways.items():
+            found[name].append(way(SECONDS))
+    rates = {name: statistics.median(each) for name, each in found.items()}
+    _show(f"1 row, {CLIENTS} clients", {name: f"{rate:.0f} requests/s" for name, rate in rates.items()})
+    return [
+        Promise("gRPC's requests a second, batching / without", rates["gRPC, batching"] / rates["gRPC"], 1.5),
+        Promise("REST's requests a second, batching / without", rates["REST, batching"] / rates["REST"], 1.5),
+        Promise("REST's requests a second, batching / FastAPI", rates["REST, batching"] / rates["FastAPI"], 3),
+    ]
+
+
+def _rows(pushed: Pushed, count: int) -> list[bytes]:
+    return [pushed.examples[place % len(pushed.examples)] for place in range(count)]
+
+
+def _tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
+
+
+def _request(examples: list[bytes]) -> predict_pb2.PredictRequest:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = MODEL
+    request.inputs["examples"].CopyFrom(tf.make_tensor_proto(np.array(examples, object)))
+    return request
+
+
+def _body(examples: list[bytes], signature: Any) -> bytes:
+    inputs = {
+        name: np.char.decode(array.astype(bytes), "utf-8").tolist() if array.dtype == object else array.tolist()
+        for name, array in columns(examples, signature).items()
+    }
+    return json.dumps({"signature_name": "serve_raw", "inputs": inputs}).encode()
+
+
+def _post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
+    connection.request("POST", PATH, body)
+    response = connection.getresponse()
+    answer = response.read()
+    assert response.status == http.HTTPStatus.OK, answer
+    return answer
+
+
+def _call(function: Callable[..., object], *arguments: Any, **named: Any) -> object:
+    """Leaves out the number of the repeat, which comes last."""
+    return function(*arguments[:-1], **named)
+
+
+def _show(title: str, lines: dict[str, str]) -> None:
+    table = Table(title, "")
+    for name, text in lines.items():
+        table.add_row(name, text)
+    Console().print(table)
+
+
+def _embedded(pushed: Pushed, *flags: str) -> contextlib.AbstractContextManager[Ports]:
+    ports = Ports(_free_port(), _free_port())
+    line = [
+        *("-m", "serving", "--address=127.0.0.1", f"--port={ports.grpc}", f"--rest_api_port={ports.rest}"),
+        *(f"--model_name={MODEL}", f"--model_base_path={pushed.saved.parent.resolve()}", *flags),
+    ]
+    return _running(line, ports)
+
+
+def _fastapi(pushed: Pushed) -> contextlib.AbstractContextManager[Ports]:
+    port = _free_port()
+    line = ["-m", "uvicorn", "benchmarks.fastapi_app:app", f"--port={port}", "--no-access-log"]
+    return _running(line, Ports(0, port), MODEL=str(pushed.saved))
+
+
+@contextlib.contextmanager
+def _running(line: list[str], ports: Ports, **environment: str) -> Iterator[Ports]:
+    """A server in a process of its own, from when it answers until the block ends."""
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(  # noqa: S603 - our own servers
+            [sys.executable, *line], stdout=log, stderr=log, env={**os.environ, **environment}
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _answers(ports.rest):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    log.seek(0)
+                    raise RuntimeError(f"{' '.join(line)} does not answer: {log.read()[-2000:]}")
+                time.sleep(0.1)
+            yield ports
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
