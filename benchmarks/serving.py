@@ -32,7 +32,7 @@ from benchmarks.timing import ROUNDS, medians
 
 MODEL = "taxi"
 PATH = f"/v1/models/{MODEL}:predict"
-BATCHING = Path("deploy/serving/batching_parameters.txt")
+BATCHING = Path("deploy/serving/config/batching_parameters.txt")
 REPEATS, CLIENTS, SECONDS, MANY = 200, 32, 2.0, 64
 START_SECONDS = 60
 

@@ -135,6 +135,14 @@ def test_what_the_readme_asks_the_server_is_answered(server: Server, command: st
     assert "generous" in answer
 
 
+def test_what_the_readme_asks_over_grpc_is_answered(server: Server) -> None:
+    [program] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    program = program.replace("localhost:8500", f"127.0.0.1:{server.port}")
+    line = [sys.executable, "-c", program]
+    answer = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"\[b'ordinary', b'generous'\] \[0\.\d+, 0\.\d+\]\n", answer)
+
+
 def test_the_client_gets_the_same_over_both_protocols(server: Server, output: Path, tmp_path: Path) -> None:
     rows = [{"fare": 12.5, "payment_type": "Credit Card"}, {}, {"company": "東京", "trip_start_hour": 20}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
