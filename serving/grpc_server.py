@@ -7,11 +7,7 @@ from typing import Any
 import grpc
 from absl import logging
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    model_management_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.core import Core
 from serving.errors import Code, ServingError
@@ -58,15 +54,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """The versions of a model and how each one is."""
         return _answer(context, lambda: self._core.status(request))
 
-    def HandleReloadConfigRequest(self, request: Any, _context: grpc.ServicerContext) -> Any:
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Replaces all models."""
-        response = model_management_pb2.ReloadConfigResponse()
-        try:
-            self._core.reload(request)
-        except ServingError as error:
-            response.status.error_code = error.code.value[0]
-            response.status.error_message = error.cut
-        return response
+        context.add_callback(self._core.manager.wake)  # a client that went waits for no model
+        return _answer(context, lambda: self._core.reload(request, context.is_active))
 
 
 def make_server(core: Core, flags: Flags) -> grpc.Server:
