@@ -90,8 +90,9 @@ class RequestLog:
 
     def close(self) -> None:
         """Writes what waits, and ends; what a request under way still offers goes to a file of its own."""
-        self._ending.set()
-        thread = self._thread
+        with self._lock:
+            self._ending.set()
+            thread = self._thread
         if thread:
             thread.join(CLOSE_SECONDS)
 
