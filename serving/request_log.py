@@ -4,6 +4,7 @@ A model's ``logging_config`` asks for it: ``log_collector_config.type`` is ``tfr
 ``filename_prefix`` says where, ``sampling_config.sampling_rate`` how many. The stock server has no collector at all.
 """
 
+import contextlib
 import itertools
 import queue
 import random
@@ -67,7 +68,7 @@ class RequestLog:
         self._config = config
         self._count = count
         self._most_bytes = most_bytes
-        self._waiting: queue.Queue[PredictionLog] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[PredictionLog | None] = queue.Queue(MOST_WAITING)
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._name = f"log {model}"
@@ -93,6 +94,8 @@ class RequestLog:
         with self._lock:
             self._ending.set()
             thread = self._thread
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)  # so that nobody waits for the next record
         if thread:
             thread.join(CLOSE_SECONDS)
 
@@ -121,6 +124,8 @@ class RequestLog:
         except queue.Empty:
             if writer:
                 writer.flush()
+            return writer
+        if record is None:
             return writer
         if writer is None or writer.size >= self._most_bytes:
             if writer:

@@ -107,7 +107,11 @@ def test_a_new_version_of_a_known_model_is_not_waited_for(server: Client, base: 
         ({"name": "tiny"}, "INVALID_ARGUMENT", "Illegal to list model tiny multiple times in config list"),
         ({"base_path": "relative"}, "INVALID_ARGUMENT", "to have an absolute path or URI"),
         ({"model_platform": "other"}, "INVALID_ARGUMENT", "Invalid platform 'other' for model new"),
-        ({"version_labels": {"a": 5}}, "FAILED_PRECONDITION", "version 5 of model new, which is not currently available"),
+        (
+            {"version_labels": {"a": 5}},
+            "FAILED_PRECONDITION",
+            "version 5 of model new, which is not currently available",
+        ),
         ({"base_path": "BROKEN"}, "UNKNOWN", "Some models did not become available: new/1: "),
     ],
 )
@@ -148,7 +152,10 @@ def test_a_version_keeps_its_status_when_a_label_is_asked_for_and_after_its_end(
         assert status == 200
         assert [each["version"] for each in answer["model_version_status"]] == ["2", "1"]
     assert server.json("GET", "/v1/models/tiny/versions/1")[1]["model_version_status"][0]["state"] == "END"
-    assert server.json("GET", "/v1/models/tiny/versions/7") == (404, {"error": "Could not find version 7 of model tiny"})
+    assert server.json("GET", "/v1/models/tiny/versions/7") == (
+        404,
+        {"error": "Could not find version 7 of model tiny"},
+    )
     predict = server.prediction.Predict
     code, text = refused(lambda: predict(predict_request("tiny", np.ones(1, np.float32), version_label="stable")))
     assert (code, text) == (grpc.StatusCode.NOT_FOUND, "Servable not found for request: Specific(tiny, 1)")
