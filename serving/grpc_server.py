@@ -67,10 +67,10 @@ def make_server(core: Core, flags: Flags) -> grpc.Server:
         RuntimeError: The port or the socket is taken.
     """
     options: list[tuple[str, Any]] = [
+        *_channel_arguments(flags.grpc_channel_arguments),  # of two values gRPC takes the first
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.so_reuseport", 0),
-        *_channel_arguments(flags.grpc_channel_arguments),
     ]
     server = grpc.server(futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc"), options=options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)

@@ -2,7 +2,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,8 @@ def base(tiny: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(embed: Callable[..., Client], base: Path) -> Iterator[Client]:
-    yield embed("--model_name=tiny", f"--model_base_path={base}", "--max_num_load_retries=0")
+def server(embed: Callable[..., Client], base: Path) -> Client:
+    return embed("--model_name=tiny", f"--model_base_path={base}", "--max_num_load_retries=0")
 
 
 def folder(path: Path, **versions: Path) -> Path:
@@ -169,7 +169,7 @@ def test_labels_of_unavailable_versions_need_their_flag(
         f"model_config_list {{ config {{ name: 'tiny' base_path: '{base}' model_platform: 'tensorflow' "
         "version_labels { key: 'blue green' value: 1 } version_labels { key: 'next' value: 2 } } }"
     )
-    with pytest.raises(ServingError, match="version 1 of model tiny, which is not currently available"):
+    with pytest.raises(ServingError, match=r"version [12] of model tiny, which is not currently available"):
         embed(f"--model_config_file={config}")
     server = embed(f"--model_config_file={config}", "--allow_version_labels_for_unavailable_models")
     labelled = "/v1/models/tiny/labels/blue%20green"

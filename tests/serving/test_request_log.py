@@ -161,7 +161,7 @@ def core(tiny: Path, tmp_path: Path) -> Iterator[Core]:
     (tmp_path / "base/1").symlink_to(tiny)
     Held.begun.clear()
     Held.go_on.set()
-    core = Core(Manager(lambda *version: Held(*version), Retries(0, 0)), Metrics(), Settings())
+    core = Core(Manager(Held, Retries(0, 0)), Metrics(), Settings())
     yield core
     core.close()
 

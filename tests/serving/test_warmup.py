@@ -1,7 +1,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from serving.errors import Code, ServingError
 from serving.servable import Servable
 from serving.warmup import WARMUP_FILE, warm_up
 
-PredictionLog = prediction_log_pb2.PredictionLog
+PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
