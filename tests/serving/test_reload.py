@@ -81,7 +81,11 @@ def waiting() -> int:
     return sum("wait_available" in stack for stack in stacks)
 
 
-def test_a_reload_whose_model_has_no_version_ends_with_its_client(server: Client, base: Path, tmp_path: Path) -> None:
+def test_a_reload_whose_model_has_no_version_ends_with_its_client(
+    embed: Callable[..., Client], base: Path, tmp_path: Path
+) -> None:
+    # Without polls, which would wake those who wait.
+    server = embed("--model_name=tiny", f"--model_base_path={base}", "--file_system_poll_wait_seconds=0")
     empty = folder(tmp_path / "empty")
     reload = server.models.HandleReloadConfigRequest
     code, _ = refused(lambda: reload(request_of(tiny=base, empty=empty), timeout=0.5))

@@ -1,5 +1,6 @@
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -201,22 +202,32 @@ def test_a_request_under_way_is_logged_whatever_becomes_of_its_log(core: Core, t
     assert log_threads() == 0
 
 
-def test_changes_at_the_same_time_leave_one_log(core: Core, tmp_path: Path) -> None:
-    base = tmp_path / "base"
+def test_changes_at_the_same_time_leave_a_log_that_is_open(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, configure = tmp_path / "base", core.manager.configure
+    core.configure(models(base, tmp_path / "old"))
 
-    def change(number: int) -> None:
-        for step in range(5):
-            core.configure(models(base, tmp_path / f"log{number}-{step}"))
-            core._logs["tiny"].offer(lambda: record(1.0))
+    def slow(*arguments: Any) -> None:
+        time.sleep(0.2)  # so that the changes would meet
+        configure(*arguments)
 
-    threads = [threading.Thread(target=change, args=(number,)) for number in range(4)]
+    monkeypatch.setattr(core.manager, "configure", slow)
+    threads = [
+        threading.Thread(target=core.configure, args=(models(base, tmp_path / name),)) for name in ("new", "old")
+    ]
     for thread in threads:
         thread.start()
+        time.sleep(0.05)
     for thread in threads:
         thread.join()
+    for value in (1.0, 2.0):
+        core._logs["tiny"].offer(lambda value=value: record(value))  # type: ignore[misc]
+        time.sleep(0.1)
+    assert log_threads() == 1, "a log that was closed writes each record to a file of its own"
     core.close()
+    assert values(tmp_path) == [1.0, 2.0]
     assert log_threads() == 0
-    assert values(tmp_path) == [1.0] * 20
 
 
 def test_a_log_that_is_turned_off_writes_no_more(core: Core, tmp_path: Path) -> None:
