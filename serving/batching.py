@@ -5,6 +5,8 @@ import dataclasses
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from serving.padding import packed, unpacked
+
 
 @dataclasses.dataclass(frozen=True)
 class Batching:
@@ -18,6 +20,8 @@ class Batching:
         allowed_batch_sizes: A batch is padded to the next of these; empty runs it as it is.
         enable_large_batch_splitting: Whether a request above ``max_execution_batch_size`` is split.
         max_execution_batch_size: Most rows that the model is run over at once; 0 is ``max_batch_size``.
+        pad_variable_length_inputs: Whether rows of other sizes are padded to the largest of a batch, each request's
+            with its own first value; otherwise rows of other sizes cannot be merged, and fail.
     """
 
     max_batch_size: int = 1000
@@ -27,9 +31,12 @@ class Batching:
     allowed_batch_sizes: tuple[int, ...] = ()
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 0
+    pad_variable_length_inputs: bool = False
 
 
-def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, batching: Batching) -> dict[str, str]:
+def batched_signature(
+    graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, batching: Batching
+) -> tuple[dict[str, str], str]:
     """Adds to a graph a copy of a signature that merges the requests made of it at the same time.
 
     The copy is a function, so that TensorFlow's ``BatchFunction`` can call it. It finds the variables and tables of the
@@ -41,12 +48,14 @@ def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, b
         batching: How to merge.
 
     Returns:
-        Names of the tensors that give the outputs, by the outputs' names.
+        Names of the tensors that give the outputs, by the outputs' names; and that of the seconds, a float64 scalar,
+        which a request waited to be merged.
 
     Raises:
-        ValueError: The signature cannot be made a function, as with variables of TensorFlow 1.
+        ValueError: The signature cannot be made a function, as with variables of TensorFlow 1, or its inputs padded.
     """
     inputs = {name: signature.inputs[name].name for name in sorted(signature.inputs)}
+    like = [graph.get_tensor_by_name(name) for name in inputs.values()]
     outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
     definition = tf.compat.v1.graph_util.extract_sub_graph(
         graph.as_graph_def(), [_node(name) for name in outputs.values()]
@@ -62,16 +71,20 @@ def batched_signature(graph: tf.Graph, signature: meta_graph_pb2.SignatureDef, b
         max_enqueued_batches=batching.max_enqueued_batches,
         enable_large_batch_splitting=batching.enable_large_batch_splitting,
     )
-    def run(*tensors: tf.Tensor) -> list[tf.Tensor]:
+    def run(*parts: tf.Tensor) -> list[tf.Tensor]:
+        begun = tf.timestamp()
+        tensors = unpacked(parts, like) if batching.pad_variable_length_inputs else parts
         fed = dict(zip(inputs.values(), tensors, strict=True))
         found: list[tf.Tensor] = tf.import_graph_def(
             definition, input_map=fed, return_elements=list(outputs.values()), name=""
         )
-        return found
+        return [*found, tf.fill([tf.shape(parts[0])[0]], begun)]
 
     with graph.as_default():
-        merged = run(*(graph.get_tensor_by_name(name) for name in inputs.values()))
-    return {name: tensor.name for name, tensor in zip(outputs, merged, strict=True)}
+        asked = tf.timestamp()
+        *merged, begun = run(*(packed(like) if batching.pad_variable_length_inputs else like))
+        waited = tf.reduce_max(begun) - asked
+    return {name: tensor.name for name, tensor in zip(outputs, merged, strict=True)}, waited.name
 
 
 def _sizes(batching: Batching) -> list[int] | None:

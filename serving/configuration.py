@@ -1,5 +1,6 @@
 """What is served: models, their folders, which versions, their labels; and how requests are merged and counted."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,7 +129,12 @@ def read_batching(path: Path) -> Batching:
             values[field] = getattr(message, field).value
     sizes = tuple(message.allowed_batch_sizes)
     splitting = message.enable_large_batch_splitting.value
-    batching = Batching(**values, allowed_batch_sizes=sizes, enable_large_batch_splitting=splitting)
+    batching = Batching(
+        **values,
+        allowed_batch_sizes=sizes,
+        enable_large_batch_splitting=splitting,
+        pad_variable_length_inputs=message.pad_variable_length_inputs,
+    )
     last = (splitting and batching.max_execution_batch_size) or batching.max_batch_size
     if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != last):
         name = "max_batch_size" if last == batching.max_batch_size else "max_execution_batch_size"
@@ -136,6 +142,22 @@ def read_batching(path: Path) -> Batching:
             f"{path}: found allowed_batch_sizes {list(sizes)}; expected them to grow, and to end with {name} {last}"
         )
     return batching
+
+
+def version_batching(path: Path, common: Batching) -> Batching | None:
+    """How requests of a version are merged that has parameters of its own; ``None`` if it has none.
+
+    Args:
+        path: The version's folder.
+        common: Those of the server, of which only the threads hold for such a version.
+
+    Raises:
+        ServingError: The file cannot be read, or its sizes do not fit together.
+    """
+    file = path / BATCHING_FILE
+    if not file.exists():
+        return None
+    return dataclasses.replace(read_batching(file), num_batch_threads=common.num_batch_threads)
 
 
 def metrics_path(flags: Flags) -> str | None:

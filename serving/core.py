@@ -1,6 +1,7 @@
 """What both protocols call: finds the version, runs the request, counts it, and logs it."""
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,26 +55,34 @@ class Core:
         self.metrics = metrics
         self._settings = settings
         self._logs: dict[str, RequestLog] = {}
+        self._configuring = threading.Lock()
 
-    def configure(self, configs: Sequence[ModelConfig]) -> None:
+    def configure(self, configs: Sequence[ModelConfig]) -> list[str]:
         """Replaces all models, and what is logged of them.
+
+        Returns:
+            The names of the models that were not served before.
 
         Raises:
             ServingError: A label or a log makes no sense; then nothing is changed.
         """
-        before = self.manager.configs()
-        logs = {}
-        for config in configs:
-            known = self._logs.get(config.name)
-            if known and before.get(config.name, config).logging_config == config.logging_config:
-                logs[config.name] = known
-            elif config.HasField("logging_config"):
-                logs[config.name] = self._open_log(config)
-        self.manager.configure(configs, self._settings.early_labels)
-        ended = [log for name, log in self._logs.items() if logs.get(name) is not log]
-        self._logs = logs
-        for log in ended:
-            log.close()
+        with self._configuring:  # the config file is read anew while a client reloads
+            before = self.manager.configs()
+            logs = {}
+            for config in configs:
+                known, past = self._logs.get(config.name), before.get(config.name)
+                if known and past and past.logging_config == config.logging_config:
+                    logs[config.name] = known
+                elif config.HasField("logging_config"):
+                    logs[config.name] = self._open_log(config)
+            self.manager.configure(configs, self._settings.early_labels)
+            names = [config.name for config in configs]
+            ended = [log for name, log in self._logs.items() if logs.get(name) is not log]
+            # The log of a model that is taken away is kept for its requests that are under way.
+            self._logs = {name: log for name, log in self._logs.items() if name not in names} | logs
+            for log in ended:
+                log.close()
+            return [name for name in names if name not in before]
 
     def close(self) -> None:
         """Unloads all, and writes what is still to be logged."""
@@ -191,7 +200,8 @@ class Core:
         Raises:
             ServingError: There is no such model or version.
         """
-        _check_spec(request.model_spec)
+        if not request.HasField("model_spec"):
+            raise invalid("Missing ModelSpec")
         response = get_model_status_pb2.GetModelStatusResponse()
         for number, version in self.manager.statuses(request.model_spec).items():
             found = response.model_version_status.add(version=number, state=version.state)
@@ -201,20 +211,36 @@ class Core:
                 found.status.error_message = version.error.message
         return response
 
-    def reload(self, request: model_management_pb2.ReloadConfigRequest) -> None:
+    def reload(
+        self, request: model_management_pb2.ReloadConfigRequest, going_on: Callable[[], bool]
+    ) -> model_management_pb2.ReloadConfigResponse:
         """Answers HandleReloadConfigRequest: returns once each new model has a version that answers.
 
+        The metrics that the request names are answered with what they grew by: over all of their labels, where the
+        original looks at the first only.
+
+        Args:
+            request: The new list of models.
+            going_on: Whether the client still waits; the models are replaced, whatever it says.
+
         Raises:
-            ServingError: The list cannot be served, or a new model has no version that can be loaded.
+            ServingError: The list cannot be served, a new model has no version that can be loaded, or the client went.
         """
         if request.config.WhichOneof("config") != "model_config_list":
-            raise invalid("Cannot handle request: config has no model_config_list")
-        known = set(self.manager.configs())
-        configs = checked(list(request.config.model_config_list.config))
-        self.configure(configs)
-        new = [config.name for config in configs if config.name not in known]
-        if not self.manager.wait_available(new):
-            raise ServingError(Code.UNKNOWN, f"Some models did not become available: {', '.join(new)}")
+            raise invalid(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        before = self.metrics.values(request.metric_names)
+        new = self.configure(checked(list(request.config.model_config_list.config)))
+        if not self.manager.wait_available(new, going_on):
+            code = Code.UNKNOWN if going_on() else Code.CANCELLED
+            raise ServingError(code, f"Some models did not become available: {self.manager.failures(new)}")
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        for name, value in self.metrics.values(before).items():
+            response.metric.add(name=name, int64_value_increase=value - before[name])
+        return response
 
     @contextmanager
     def _servable(self, spec: model_pb2.ModelSpec, api: str, entry: str) -> Iterator[Servable]:

@@ -7,11 +7,7 @@ from typing import Any
 import grpc
 from absl import logging
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import (
-    model_management_pb2,
-    model_service_pb2_grpc,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.core import Core
 from serving.errors import Code, ServingError
@@ -59,15 +55,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         """The versions of a model and how each one is."""
         return _answer(context, lambda: self._core.status(request))
 
-    def HandleReloadConfigRequest(self, request: Any, _context: grpc.ServicerContext) -> Any:
+    def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Replaces all models."""
-        response = model_management_pb2.ReloadConfigResponse()
-        try:
-            self._core.reload(request)
-        except ServingError as error:
-            response.status.error_code = error.code.value[0]
-            response.status.error_message = error.cut
-        return response
+        context.add_callback(self._core.manager.wake)  # a client that went waits for no model
+        return _answer(context, lambda: self._core.reload(request, context.is_active))
 
 
 def make_server(core: Core, flags: Flags) -> grpc.Server:
@@ -77,10 +68,10 @@ def make_server(core: Core, flags: Flags) -> grpc.Server:
         RuntimeError: The port or the socket is taken.
     """
     options: list[tuple[str, Any]] = [
+        *_channel_arguments(flags.grpc_channel_arguments),  # of two values gRPC takes the first
         ("grpc.max_receive_message_length", MESSAGE_BYTES),
         ("grpc.max_send_message_length", MESSAGE_BYTES),
         ("grpc.so_reuseport", 0),
-        *_channel_arguments(flags.grpc_channel_arguments),
     ]
     workers = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
     server = grpc.server(workers, options=options, maximum_concurrent_rpcs=MOST_CALLS)

@@ -8,61 +8,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
-from tensorflow_serving.apis import get_model_status_pb2, model_pb2
+from tensorflow_serving.apis import model_pb2
 
 from serving.configuration import ModelConfig, versions_in, wanted_versions
 from serving.errors import Code, ServingError, invalid
 from serving.servable import Servable
+from serving.versions import Model, Retries, State, Version, check_labels
 
-State = get_model_status_pb2.ModelVersionStatus
 LOADERS = 2
-
-
-@dataclasses.dataclass
-class Version:
-    """One version of a model.
-
-    Attributes:
-        path: Its folder.
-        state: ``START``, ``LOADING``, ``AVAILABLE``, ``UNLOADING`` or ``END``.
-        error: Why it could not be loaded.
-        servable: The loaded version, while it is ``AVAILABLE`` or ``UNLOADING``.
-        users: Requests under way.
-    """
-
-    path: Path
-    state: int = State.START
-    error: ServingError | None = None
-    servable: Servable | None = None
-    users: int = 0
-
-
-@dataclasses.dataclass
-class Model:
-    """A model: what was asked for, and what there is of it."""
-
-    config: ModelConfig
-    versions: dict[int, Version] = dataclasses.field(default_factory=dict)
-    wanted: list[int] = dataclasses.field(default_factory=list)
-    removed: bool = False
-
-    @property
-    def available(self) -> list[int]:
-        """Versions that answer, the newest first."""
-        return sorted((number for number, each in self.versions.items() if each.state == State.AVAILABLE), reverse=True)
-
-    @property
-    def failed(self) -> bool:
-        """Whether there are versions, and none of them can be loaded."""
-        return bool(self.wanted) and all(self.versions[number].state == State.END for number in self.wanted)
-
-
-@dataclasses.dataclass(frozen=True)
-class Retries:
-    """How often a version that cannot be loaded is tried again, and after how many seconds."""
-
-    most: int
-    seconds: float
+NEW_LINE = "\n"
 
 
 class Manager:
@@ -95,7 +49,7 @@ class Manager:
         """
         with self._looking, self._changed:
             for config in configs:
-                self._check_labels(config, early_labels)
+                check_labels(self._models.get(config.name), config, early_labels)
             for config in configs:
                 model = self._models.setdefault(config.name, Model(config))
                 model.config, model.removed = config, False
@@ -114,18 +68,41 @@ class Manager:
                     continue
                 with self._changed:
                     self._aspire(name, model, found)
-        self._changed_now()
+        self.wake()
 
-    def wait_available(self, names: Sequence[str], seconds: float | None = None) -> bool:
-        """Waits until each model has a version that answers or can have none, and returns whether all have one."""
+    def wait_available(self, names: Sequence[str], going_on: Callable[[], bool] = lambda: True) -> bool:
+        """Waits until each model has a version that answers or can have none, and returns whether all have one.
+
+        Args:
+            names: The models.
+            going_on: Whether someone still waits for the answer; asked anew after :meth:`wake`.
+        """
 
         def settled() -> bool:
             models = [self._models[name] for name in names]
-            return self._closed.is_set() or all(each.available or each.removed or each.failed for each in models)
+            given_up = self._closed.is_set() or not going_on()
+            return given_up or all(each.available or each.removed or each.failed for each in models)
 
         with self._changed:
-            self._changed.wait_for(settled, seconds)
+            self._changed.wait_for(settled)
             return all(self._models[name].available for name in names)
+
+    def wake(self) -> None:
+        """Lets those who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def failures(self, names: Sequence[str]) -> str:
+        """Why models have no version that answers, for a person to read."""
+        with self._changed:
+            unavailable = {name: self._models[name] for name in names if not self._models[name].available}
+            reasons = [
+                f"{name}/{number}: {each.error.message.partition(NEW_LINE)[0]}"
+                for name, model in unavailable.items()
+                for number, each in model.versions.items()
+                if each.error
+            ]
+            return "; ".join(reasons) or f"{', '.join(unavailable)}: no version was found"
 
     @contextlib.contextmanager
     def servable(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
@@ -147,7 +124,7 @@ class Manager:
                     self._changed.notify_all()
 
     def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, Version]:
-        """The versions of a model, the newest first; only the one asked for if a version is.
+        """The versions of a model, the newest first; only the one asked for if a version is, all of them for a label.
 
         Raises:
             ServingError: There is no such model or version.
@@ -155,10 +132,12 @@ class Manager:
         with self._changed:
             model = self._models.get(spec.name)
             versions = dict(sorted(model.versions.items(), reverse=True)) if model else {}
+            asked = "any versions"
             if spec.WhichOneof("version_choice") == "version":
+                asked = f"version {spec.version.value}"
                 versions = {number: each for number, each in versions.items() if number == spec.version.value}
             if not versions:
-                raise ServingError(Code.NOT_FOUND, f"Could not find any versions of model {spec.name}")
+                raise ServingError(Code.NOT_FOUND, f"Could not find {asked} of model {spec.name}")
             return {number: dataclasses.replace(each) for number, each in versions.items()}
 
     def configs(self) -> dict[str, ModelConfig]:
@@ -173,9 +152,9 @@ class Manager:
             return model is not None and not model.removed
 
     def close(self) -> None:
-        """Loads no more, and unloads all once its requests are answered."""
+        """Loads and unloads no more; what is loaded ends with the process."""
         self._closed.set()
-        self._changed_now()
+        self.wake()
 
     def _find(self, spec: model_pb2.ModelSpec) -> Version:
         model = self._models.get(spec.name)
@@ -196,27 +175,15 @@ class Manager:
         asked = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
         raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
 
-    def _check_labels(self, config: ModelConfig, early: bool) -> None:
-        known = self._models.get(config.name)
-        available = known.available if known else []
-        for label, number in config.version_labels.items():
-            new = known is None or label not in known.config.version_labels
-            if number in available or (early and new):
-                continue
-            raise ServingError(
-                Code.FAILED_PRECONDITION,
-                f"Request to assign label to version {number} of model {config.name}, which is not currently available "
-                "for inference",
-            )
-
     def _aspire(self, name: str, model: Model, found: Mapping[int, Path]) -> None:
         model.wanted = wanted_versions(model.config, list(found)) if not model.removed else []
         for number in model.wanted:
             version = model.versions.get(number)
             # One that was taken away and came back is a new one.
             if version is None or (version.state == State.END and version.error is None):
-                model.versions[number] = Version(found[number])
-                self._start(self._bring_up, name, number, model.versions[number])
+                self._begin(name, number, found[number])
+            elif version.state == State.UNLOADING:
+                version.path = found[number]  # from where it is loaded again, see _end
         for number, version in model.versions.items():
             if number not in model.wanted and version.state == State.END:
                 version.error = None  # so that it is tried again when it is wanted again
@@ -230,6 +197,10 @@ class Manager:
                 model.versions[number].state = State.UNLOADING
                 self._start(self._take_down, name, number, model.versions[number])
 
+    def _begin(self, name: str, number: int, path: Path) -> None:
+        version = self._models[name].versions[number] = Version(path)
+        self._start(self._bring_up, name, number, version)
+
     @staticmethod
     def _start(work: Callable[[str, int, Version], None], name: str, number: int, version: Version) -> None:
         threading.Thread(target=work, args=(name, number, version), name=f"{name}/{number}", daemon=True).start()
@@ -238,6 +209,7 @@ class Manager:
         self._set(version, State.LOADING)
         for attempt in range(self._retries.most + 1):
             if self._closed.is_set() or not self._is_wanted(name, number):
+                version.error = None  # nobody asks any more; who asks again gets a new try
                 break
             try:
                 with self._loading:
@@ -257,7 +229,7 @@ class Manager:
             with self._changed:
                 self._retire(name, self._models[name])
             return
-        self._set(version, State.END)
+        self._end(name, number, version)
 
     def _wait_for_retry(self, name: str, number: int, attempt: int) -> None:
         if attempt < self._retries.most:
@@ -273,7 +245,14 @@ class Manager:
         if servable:
             servable.close()
         logging.info("%s/%d is unloaded.", name, number)
-        self._set(version, State.END)
+        self._end(name, number, version)
+
+    def _end(self, name: str, number: int, version: Version) -> None:
+        """Ends a version, and begins anew if it is wanted again: no look into the folder may follow."""
+        with self._changed:
+            self._set(version, State.END)
+            if version.error is None and not self._closed.is_set() and self._is_wanted(name, number):
+                self._begin(name, number, version.path)
 
     def _is_wanted(self, name: str, number: int) -> bool:
         with self._changed:
@@ -282,8 +261,4 @@ class Manager:
     def _set(self, version: Version, state: int) -> None:
         with self._changed:
             version.state = state
-            self._changed.notify_all()
-
-    def _changed_now(self) -> None:
-        with self._changed:
             self._changed.notify_all()

@@ -4,13 +4,15 @@ The names keep their colons, which the usual client library would turn into some
 """
 
 import bisect
+import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 Labels: TypeAlias = tuple[str, ...]
 PREFIX = ":tensorflow:serving:"
 BOUNDS = tuple(10 * 1.8**power for power in range(33))  # microseconds
+QUEUE_BOUNDS = tuple(100 * 1.2**power for power in range(52))
 
 
 class Counter:
@@ -18,10 +20,10 @@ class Counter:
 
     def __init__(self, name: str, labels: Sequence[str]) -> None:
         self.name, self.labels = name, tuple(labels)
-        self._values: dict[Labels, float] = {}
+        self._values: dict[Labels, int] = {}
         self._lock = threading.Lock()
 
-    def add(self, labels: Labels, amount: float = 1) -> None:
+    def add(self, labels: Labels, amount: int = 1) -> None:
         """Counts."""
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + amount
@@ -32,15 +34,21 @@ class Counter:
             values = sorted(self._values.items())
         return [
             f"# TYPE {self.name} counter",
-            *(f"{self.name}{_braces(self.labels, key)} {value:g}" for key, value in values),
+            *(f"{self.name}{_braces(self.labels, key)} {value}" for key, value in values),
         ]
+
+    @property
+    def total(self) -> int:
+        """Over all labels."""
+        with self._lock:
+            return sum(self._values.values())
 
 
 class Histogram:
     """Durations in microseconds, by labels."""
 
-    def __init__(self, name: str, labels: Sequence[str]) -> None:
-        self.name, self.labels = name, tuple(labels)
+    def __init__(self, name: str, labels: Sequence[str], bounds: Sequence[float] = BOUNDS) -> None:
+        self.name, self.labels, self.bounds = name, tuple(labels), tuple(bounds)
         self._counts: dict[Labels, list[int]] = {}
         self._sums: dict[Labels, float] = {}
         self._lock = threading.Lock()
@@ -49,8 +57,8 @@ class Histogram:
         """Counts one duration."""
         microseconds = seconds * 1e6
         with self._lock:
-            counts = self._counts.setdefault(labels, [0] * (len(BOUNDS) + 1))
-            counts[bisect.bisect_right(BOUNDS, microseconds)] += 1
+            counts = self._counts.setdefault(labels, [0] * (len(self.bounds) + 1))
+            counts[bisect.bisect_right(self.bounds, microseconds)] += 1
             self._sums[labels] = self._sums.get(labels, 0.0) + microseconds
 
     def lines(self) -> list[str]:
@@ -60,10 +68,10 @@ class Histogram:
         found = [f"# TYPE {self.name} histogram"]
         for labels, counts, total in known:
             reached = 0
-            for bound, count in zip([*(f"{bound:g}" for bound in BOUNDS), "+Inf"], counts, strict=True):
+            for bound, count in zip([*(f"{bound:g}" for bound in self.bounds), "+Inf"], counts, strict=True):
                 reached += count
                 found.append(f"{self.name}_bucket{_braces((*self.labels, 'le'), (*labels, bound))} {reached}")
-            found.append(f"{self.name}_sum{_braces(self.labels, labels)} {total:g}")
+            found.append(f"{self.name}_sum{_braces(self.labels, labels)} {total:.0f}")
             found.append(f"{self.name}_count{_braces(self.labels, labels)} {reached}")
         return found
 
@@ -76,7 +84,9 @@ class Metrics:
         request_latency: By model, API and entry point (``GRPC`` or ``REST``).
         runtime_latency: Of the model alone; by model, API and runtime.
         examples: By model.
-        warmup_latency: By model and status.
+        warmup_latency: By the version's folder and status.
+        queuing_latency: How long requests waited to be merged; by thread pool, a name that stays empty.
+        load_attempts: By the version's folder, and ``success`` or ``fail``.
         logged: Requests that the request log took, or lost; by model and which of the two.
     """
 
@@ -86,19 +96,27 @@ class Metrics:
         self.runtime_latency = Histogram(f"{PREFIX}runtime_latency", ["model_name", "API", "runtime"])
         self.examples = Counter(f"{PREFIX}request_example_count_total", ["model_name"])
         self.warmup_latency = Histogram(f"{PREFIX}model_warmup_latency", ["model_path", "status"])
+        self.queuing_latency = Histogram(
+            f"{PREFIX}batching_session:queuing_latency", ["thread_pool_name"], QUEUE_BOUNDS
+        )
+        self.load_attempts = Counter(":tensorflow:cc:saved_model:load_attempt_count", ["model_path", "status"])
         self.logged = Counter(f"{PREFIX}request_log_count", ["model_name", "status"])
+        self._counters = (self.requests, self.examples, self.load_attempts, self.logged)
+        self._histograms = (self.request_latency, self.runtime_latency, self.warmup_latency, self.queuing_latency)
 
     def text(self) -> str:
         """The page that Prometheus reads."""
-        metrics = (
-            self.requests,
-            self.request_latency,
-            self.runtime_latency,
-            self.examples,
-            self.warmup_latency,
-            self.logged,
-        )
-        return "\n".join(line for metric in metrics for line in metric.lines()) + "\n"
+        lines = [line for metric in (*self._counters, *self._histograms) for line in metric.lines()]
+        return "\n".join(lines) + "\n"
+
+    def values(self, names: Iterable[str]) -> dict[str, int]:
+        """What counters have counted, over all labels; 0 for a metric that is not a counter, or unknown.
+
+        Args:
+            names: As on Prometheus' page, or with the slashes of TensorFlow's registry.
+        """
+        totals = {counter.name: counter.total for counter in self._counters}
+        return {name: totals.get(re.sub(r"\W", ":", name), 0) for name in names}
 
 
 def _braces(names: Sequence[str], values: Sequence[str]) -> str:

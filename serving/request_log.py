@@ -4,6 +4,7 @@ A model's ``logging_config`` asks for it: ``log_collector_config.type`` is ``tfr
 ``filename_prefix`` says where, ``sampling_config.sampling_rate`` how many. The stock server has no collector at all.
 """
 
+import contextlib
 import itertools
 import queue
 import random
@@ -67,10 +68,11 @@ class RequestLog:
         self._config = config
         self._count = count
         self._most_bytes = most_bytes
-        self._waiting: queue.Queue[PredictionLog] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[PredictionLog | None] = queue.Queue(MOST_WAITING)
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=f"log {model}", daemon=True)
-        self._thread.start()
+        self._lock = threading.Lock()
+        self._name = f"log {model}"
+        self._thread: threading.Thread | None = None  # none while there is nothing to write
 
     def offer(self, make: Callable[[], PredictionLog]) -> None:
         """Takes a request with the probability of the sampling rate; only then is the record made."""
@@ -78,19 +80,35 @@ class RequestLog:
             return
         record = make()
         record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
-        try:
-            self._waiting.put_nowait(record)
-        except queue.Full:
-            self._count("lost")
+        with self._lock:
+            try:
+                self._waiting.put_nowait(record)
+            except queue.Full:
+                self._count("lost")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
-        """Writes what waits, and ends."""
-        self._ending.set()
-        self._thread.join(CLOSE_SECONDS)
+        """Writes what waits, and ends; what a request under way still offers goes to a file of its own."""
+        with self._lock:
+            self._ending.set()
+            thread = self._thread
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)  # so that nobody waits for the next record
+        if thread:
+            thread.join(CLOSE_SECONDS)
+
+    def _is_done(self) -> bool:
+        with self._lock:
+            done = self._ending.is_set() and self._waiting.empty()
+            if done:
+                self._thread = None
+            return done
 
     def _work(self) -> None:
         writer: _File | None = None
-        while not (self._ending.is_set() and self._waiting.empty()):
+        while not self._is_done():
             try:
                 writer = self._write_next(writer)
             except Exception:  # a disk that is full today may not be tomorrow
@@ -106,6 +124,8 @@ class RequestLog:
         except queue.Empty:
             if writer:
                 writer.flush()
+            return writer
+        if record is None:
             return writer
         if writer is None or writer.size >= self._most_bytes:
             if writer:

@@ -21,6 +21,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 Signature: TypeAlias = meta_graph_pb2.SignatureDef
 TAG = "serve"
 INIT_OP = "__saved_model_init_op"
+MOST_CALLABLES = 64
 CALLERS_THREAD = -1  # saves two hand-overs a request
 
 
@@ -34,7 +35,14 @@ class Servable:
         signatures: Those of the SavedModel, by key.
     """
 
-    def __init__(self, name: str, version: int, path: Path, batching: Batching | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        version: int,
+        path: Path,
+        batching: Batching | None = None,
+        waited: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
         """Loads it.
 
         Args:
@@ -42,11 +50,12 @@ class Servable:
             version: The version.
             path: The SavedModel's folder.
             batching: How concurrent requests of a signature are merged; ``None`` runs each on its own.
+            waited: Told the seconds that each request waited to be merged.
 
         Raises:
             ServingError: It cannot be loaded.
         """
-        self.name, self.version, self.path = name, version, path
+        self.name, self.version, self.path, self._waited = name, version, path, waited
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             with self._session.graph.as_default():
@@ -54,6 +63,7 @@ class Servable:
             self.signatures: dict[str, Signature] = dict(meta_graph.signature_def)
             # By signature key: the tensors to run instead of the signature's own.
             self._outputs = {key: _names(signature.outputs) for key, signature in self.signatures.items()}
+            self._waits: dict[str, str] = {}  # by signature key: the tensor of the time until a request was merged
             if batching:
                 self._batch(batching)
         except tf.errors.OpError as error:
@@ -83,6 +93,8 @@ class Servable:
             raise from_tensorflow(error) from error
         except (TypeError, ValueError) as error:  # of numpy, where a feed has the wrong form
             raise invalid(str(error)) from error
+        if key in self._waits:
+            self._waited(max(0.0, float(values.pop())))
         return dict(zip(names, values, strict=True))
 
     def close(self) -> None:
@@ -95,7 +107,7 @@ class Servable:
             if key == INIT_OP or not signature.inputs:
                 continue
             try:
-                self._outputs[key] = batched_signature(self._session.graph, signature, batching)
+                self._outputs[key], self._waits[key] = batched_signature(self._session.graph, signature, batching)
             except (ValueError, TypeError, tf.errors.OpError) as error:
                 logging.warning("%s/%d: signature %s is not batched: %s", self.name, self.version, key, error)
 
@@ -109,7 +121,10 @@ class Servable:
                 signature = self.signatures[key]
                 options.feed.extend(signature.inputs[name].name for name in sorted(signature.inputs))
                 options.fetch.extend(self._outputs[key][name] for name in outputs)
+                options.fetch.extend([self._waits[key]] if key in self._waits else [])
                 options.run_options.inter_op_thread_pool = CALLERS_THREAD
+                if len(self._callables) >= MOST_CALLABLES:  # each output_filter asks for one
+                    del self._callables[next(iter(self._callables))]
                 self._callables[key, outputs] = _Callable(self._session._make_callable_from_options(options))
             return self._callables[key, outputs]
 

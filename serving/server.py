@@ -9,23 +9,23 @@ import grpc
 from absl import logging
 
 from serving.configuration import (
-    BATCHING_FILE,
     batching_of,
     metrics_path,
     model_configs,
-    read_batching,
     read_models,
+    version_batching,
 )
 from serving.core import Core, Settings
 from serving.errors import ServingError
 from serving.flags import Flags
 from serving.grpc_server import make_server
-from serving.manager import Manager, Retries
+from serving.manager import Manager
 from serving.metrics import Metrics
 from serving.rest import RestApi
 from serving.rest_server import DRAIN_SECONDS, RestServer
 from serving.servable import Servable
-from serving.warmup import warm_up
+from serving.versions import Retries
+from serving.warmup import WARMUP_FILE, warm_up
 
 
 class ModelServer:
@@ -73,10 +73,14 @@ class ModelServer:
         self._every(self._flags.file_system_poll_wait_seconds, manager.poll)
         names = [config.name for config in self._configs]
         if not manager.wait_available(names):
-            raise ServingError(grpc.StatusCode.UNKNOWN, f"none of the versions of {', '.join(names)} can be loaded")
+            text = f"none of the versions of {', '.join(names)} can be loaded: {manager.failures(names)}"
+            raise ServingError(grpc.StatusCode.UNKNOWN, text)
         self._grpc = make_server(self.core, self._flags)
         self._grpc.start()
-        logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)
+        if self._flags.port:
+            logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)
+        if self._flags.grpc_socket_path:
+            logging.info("Running gRPC ModelServer at UNIX socket %s ...", self._flags.grpc_socket_path)
         if self._rest:
             self._rest.start()
             logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
@@ -114,18 +118,29 @@ class ModelServer:
             logging.error("%s; what was served before is served on.", error.message)
 
     def _load(self, name: str, version: int, path: Path) -> Servable:
-        batching = self._batching
-        if batching and self._flags.enable_per_model_batching_parameters and (path / BATCHING_FILE).exists():
-            batching = read_batching(path / BATCHING_FILE)
-        servable = Servable(name, version, path, batching)
-        if self._flags.enable_model_warmup:
-            start, status = time.perf_counter(), "OK"
-            try:
-                warm_up(servable, self._flags.num_request_iterations_for_warmup)
-            except BaseException as error:
-                status = error.code.name if isinstance(error, ServingError) else "INTERNAL"
-                servable.close()
-                raise
-            finally:
-                self._metrics.warmup_latency.observe((str(path), status), time.perf_counter() - start)
+        status = "fail"
+        try:
+            batching = self._batching
+            if batching and self._flags.enable_per_model_batching_parameters:
+                batching = version_batching(path, batching)
+            servable = Servable(name, version, path, batching, self._waited)
+            status = "success"
+        finally:
+            self._metrics.load_attempts.add((str(path), status))
+        if self._flags.enable_model_warmup and (path / WARMUP_FILE).exists():
+            self._warm_up(servable)
         return servable
+
+    def _warm_up(self, servable: Servable) -> None:
+        start, status = time.perf_counter(), "OK"
+        try:
+            warm_up(servable, self._flags.num_request_iterations_for_warmup)
+        except BaseException as error:
+            status = error.code.name if isinstance(error, ServingError) else "INTERNAL"
+            servable.close()
+            raise
+        finally:
+            self._metrics.warmup_latency.observe((str(servable.path), status), time.perf_counter() - start)
+
+    def _waited(self, seconds: float) -> None:
+        self._metrics.queuing_latency.observe(("",), seconds)

@@ -24,6 +24,9 @@ from tensorflow_serving.apis import (
 )
 from tiny_models import write_model
 
+from serving.flags import parse
+from serving.server import ModelServer
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 60
 
@@ -35,16 +38,15 @@ def free_port() -> int:
 
 
 @dataclasses.dataclass
-class Server:
-    """A running server.
+class Client:
+    """What asks a server over its ports.
 
     Attributes:
-        process: Its process.
         port: gRPC's.
         rest_port: REST's.
+        log: What the server says.
     """
 
-    process: "subprocess.Popen[str]"
     port: int
     rest_port: int
     log: Path
@@ -56,11 +58,18 @@ class Server:
 
     def rest(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> tuple[int, bytes]:
         """Status and body of one request over a connection of its own."""
+        status, answer, _ = self.rest_headers(method, path, body, **headers)
+        return status, answer
+
+    def rest_headers(
+        self, method: str, path: str, body: bytes | str | None = None, **headers: str
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """Status, body and headers of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.rest_port, timeout=60)
         try:
             connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
             response = connection.getresponse()
-            return response.status, response.read()
+            return response.status, response.read(), dict(response.getheaders())
         finally:
             connection.close()
 
@@ -94,6 +103,13 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(self.log.read_text()[-4000:])
 
+
+@dataclasses.dataclass
+class Server(Client):
+    """A server in a process of its own."""
+
+    process: "subprocess.Popen[str]"
+
     def stop(self) -> int:
         """Ends it as an orchestrator does, and returns its exit code."""
         self.channel.close()
@@ -123,7 +139,7 @@ def launch(folder: Path, *flags: str) -> Server:
     command = [sys.executable, "-m", "serving", f"--port={port}", f"--rest_api_port={rest_port}", "--address=127.0.0.1"]
     with log.open("w") as file:
         process = subprocess.Popen([*command, *flags], stdout=file, stderr=file, text=True, cwd=ROOT)
-    return Server(process, port, rest_port, log)
+    return Server(port, rest_port, log, process)
 
 
 def started(server: Server) -> Server:
@@ -162,3 +178,23 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
         if server.process.poll() is None:
             server.process.kill()
             server.process.wait()
+
+
+@pytest.fixture
+def embed(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """Starts servers in this process, where TensorFlow is there already; they end with the test."""
+    servers: list[ModelServer] = []
+
+    def start(*flags: str) -> Client:
+        port, rest_port = free_port(), free_port()
+        log = tmp_path / "log"
+        log.touch()
+        ports = [f"--port={port}", f"--rest_api_port={rest_port}", "--address=127.0.0.1"]
+        server = ModelServer(parse([*ports, *flags]))
+        servers.append(server)
+        server.start()
+        return Client(port, rest_port, log)
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -109,7 +109,7 @@ def test_batching_parameters_are_read(tmp_path: Path) -> None:
     path = tmp_path / "batching"
     path.write_text(
         "max_batch_size { value: 32 } batch_timeout_micros { value: 500 } max_enqueued_batches { value: 9 } "
-        "num_batch_threads { value: 3 } allowed_batch_sizes: 8 allowed_batch_sizes: 32"
+        "num_batch_threads { value: 3 } allowed_batch_sizes: 8 allowed_batch_sizes: 32 pad_variable_length_inputs: true"
     )
     assert batching_of(Flags(enable_batching=True, batching_parameters_file=str(path))) == Batching(
         max_batch_size=32,
@@ -117,6 +117,7 @@ def test_batching_parameters_are_read(tmp_path: Path) -> None:
         max_enqueued_batches=9,
         num_batch_threads=3,
         allowed_batch_sizes=(8, 32),
+        pad_variable_length_inputs=True,
     )
     assert batching_of(Flags(enable_batching=True)) == Batching()
     assert batching_of(Flags()) is None

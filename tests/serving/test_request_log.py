@@ -1,6 +1,9 @@
 import json
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,14 @@ from server_process import Server, predict_request
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
 from tensorflow_serving.config import logging_config_pb2
 
+from serving.configuration import ModelConfig
+from serving.core import Core, Settings
 from serving.errors import ServingError
+from serving.manager import Manager
+from serving.metrics import Metrics
 from serving.request_log import RequestLog
+from serving.servable import Servable
+from serving.versions import Retries
 
 
 def config(prefix: Path | str, kind: str = "tfrecord", rate: float = 1.0) -> logging_config_pb2.LoggingConfig:
@@ -111,3 +120,120 @@ def test_the_server_logs_what_either_protocol_asked_and_was_answered(
     assert [each["predict_log"]["response"]["outputs"]["y"]["float_val"] for each in logged[:2]] == [[2.5], [3.5]]
     assert logged[2]["classify_log"]["response"]["model_spec"]["version"] == "1"
     assert all(each["log_metadata"]["sampling_config"]["sampling_rate"] == 1.0 for each in logged)
+
+
+def log_threads() -> int:
+    return sum(thread.name == "log tiny" for thread in threading.enumerate())
+
+
+def test_what_is_offered_after_the_end_is_written_too(tmp_path: Path) -> None:
+    counted: list[str] = []
+    log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
+    log.offer(lambda: record(1.0))
+    log.close()
+    log.offer(lambda: record(2.0))
+    log.close()
+    assert sorted(values(tmp_path)) == [1.0, 2.0]
+    assert counted == ["written"] * 2
+    assert log_threads() == 0
+
+
+def models(base: Path, log: Path | None, *more: str) -> list[ModelConfig]:
+    made = ModelConfig(name="tiny", base_path=str(base), model_platform="tensorflow")
+    if log:
+        made.logging_config.CopyFrom(config(log))
+    return [made, *(ModelConfig(name=name, base_path=str(base), model_platform="tensorflow") for name in more)]
+
+
+class Held(Servable):
+    """Answers once it is let go on."""
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def run(self, *arguments: Any) -> Any:
+        self.begun.set()
+        assert self.go_on.wait(10)
+        return super().run(*arguments)
+
+
+@pytest.fixture
+def core(tiny: Path, tmp_path: Path) -> Iterator[Core]:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    Held.begun.clear()
+    Held.go_on.set()
+    core = Core(Manager(Held, Retries(0, 0)), Metrics(), Settings())
+    yield core
+    core.close()
+
+
+def test_a_change_that_is_refused_leaves_the_log_as_it_was(core: Core, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    core.configure(models(base, tmp_path / "old"))
+    assert core.manager.wait_available(["tiny"])
+    core.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
+    wrong = models(base, tmp_path / "new")
+    wrong[0].version_labels["stable"] = 9
+    for _ in range(3):
+        with pytest.raises(ServingError, match="not currently available"):
+            core.configure(wrong)
+    assert log_threads() == 1
+    core.predict(predict_request("tiny", np.array([2], np.float32)), "GRPC")
+    core.close()
+    assert values(tmp_path) == [1.0, 2.0]
+    assert not list(tmp_path.glob("new*"))
+
+
+@pytest.mark.parametrize("change", ["swapped", "taken away"])
+def test_a_request_under_way_is_logged_whatever_becomes_of_its_log(core: Core, tmp_path: Path, change: str) -> None:
+    base = tmp_path / "base"
+    core.configure(models(base, tmp_path / "old"))
+    assert core.manager.wait_available(["tiny"])
+    Held.go_on.clear()
+    request = predict_request("tiny", np.array([1], np.float32))
+    under_way = threading.Thread(target=core.predict, args=(request, "GRPC"))
+    under_way.start()
+    assert Held.begun.wait(10)
+    core.configure(models(base, tmp_path / "new") if change == "swapped" else [])
+    Held.go_on.set()
+    under_way.join()
+    core.close()
+    assert values(tmp_path) == [1.0]
+    assert log_threads() == 0
+
+
+def test_changes_at_the_same_time_leave_a_log_that_is_open(
+    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, configure = tmp_path / "base", core.manager.configure
+    core.configure(models(base, tmp_path / "old"))
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(0.2)  # so that the changes would meet
+        configure(*arguments)
+
+    monkeypatch.setattr(core.manager, "configure", slow)
+    threads = [
+        threading.Thread(target=core.configure, args=(models(base, tmp_path / name),)) for name in ("new", "old")
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    for value in (1.0, 2.0):
+        core._logs["tiny"].offer(lambda value=value: record(value))  # type: ignore[misc]
+        time.sleep(0.1)
+    assert log_threads() == 1, "a log that was closed writes each record to a file of its own"
+    core.close()
+    assert values(tmp_path) == [1.0, 2.0]
+    assert log_threads() == 0
+
+
+def test_a_log_that_is_turned_off_writes_no_more(core: Core, tmp_path: Path) -> None:
+    core.configure(models(tmp_path / "base", tmp_path / "old"))
+    assert core.manager.wait_available(["tiny"])
+    core.configure(models(tmp_path / "base", None))
+    core.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
+    core.close()
+    assert values(tmp_path) == []

@@ -25,6 +25,7 @@ def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.Te
         "--rest_api_enable_cors_support",
         "--rest_api_max_body_bytes=1000000",
         "--rest_api_timeout_in_ms=2000",
+        "--no_such_flag=1",
     )
 
 
@@ -50,6 +51,22 @@ def test_curl_asks_by_rows_and_by_columns(server: Server) -> None:
 )
 def test_paths_lead_to_the_model(server: Server, path: str) -> None:
     assert server.json("POST", path, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
+
+
+def test_a_flag_that_is_unknown_is_told_and_the_server_starts(server: Server) -> None:
+    assert "unknown argument: --no_such_flag=1" in server.log.read_text()
+
+
+def test_answers_and_errors_are_json_and_other_pages_html(server: Server) -> None:
+    for method, path, body, status, kind in (
+        ("POST", PREDICT, '{"instances": [1]}', 200, "application/json"),
+        ("GET", "/v1/models/tiny", None, 200, "application/json"),
+        ("POST", PREDICT, "{", 400, "application/json"),
+        ("GET", "/v1/models/nope", None, 404, "application/json"),
+        ("GET", "/v2/models/tiny", None, 404, "text/html"),
+    ):
+        found, _, headers = server.rest_headers(method, path, body)
+        assert (found, headers["Content-Type"].partition(";")[0]) == (status, kind)
 
 
 def test_several_inputs_come_back_by_name_and_bytes_as_base64(server: Server) -> None:
@@ -115,6 +132,17 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
         ("GET", PREDICT, None, 400, f"Malformed request: GET {PREDICT}"),
         ("DELETE", "/v1/models/tiny", None, 400, "Malformed request: DELETE /v1/models/tiny"),
         ("POST", "/v1/models/tiny:explain", "{}", 400, "Malformed request: POST /v1/models/tiny:explain"),
+        ("POST", "/v1/models/tiny:multiInference", "{}", 400, "Malformed request: POST /v1/models/tiny:multiInference"),
+        ("GET", "/v1/models/tiny/versions/x", None, 400, "Malformed request: GET /v1/models/tiny/versions/x"),
+        ("GET", "/v1/models/tiny/versions/-3", None, 400, "Malformed request: GET /v1/models/tiny/versions/-3"),
+        ("GET", "/v1/other", None, 400, "Malformed request: GET /v1/other"),
+        (
+            "POST",
+            "/v1/models/tiny:classify",
+            '{"signature_name": "nope", "examples": [{}]}',
+            400,
+            "No signature was found with the name: nope",
+        ),
         ("OPTIONS", PREDICT, None, 400, f"Malformed request: OPTIONS {PREDICT}"),
     ],
 )
@@ -180,6 +208,9 @@ def test_browsers_of_other_origins_may_ask(server: Server) -> None:
     answer = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert answer.startswith("HTTP/1.1 200")
     assert "Access-Control-Allow-Origin: *" in answer
+    _, _, headers = server.rest_headers("POST", PREDICT, '{"instances": [1]}', Origin="http://elsewhere")
+    assert headers["Access-Control-Allow-Origin"] == "*"
+    assert "Access-Control-Allow-Origin" not in server.rest_headers("POST", PREDICT, '{"instances": [1]}')[2]
 
 
 def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
@@ -199,6 +230,8 @@ def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
     assert value("request_latency_count", model_name="tiny", API="Predict", entrypoint="REST") >= 2
     assert value("runtime_latency_count", model_name="tiny", API="Predict", runtime="TF1") >= 1
     assert value("request_example_count_total", model_name="tiny") >= 1
+    assert "# TYPE :tensorflow:serving:request_count counter" in page.decode()
+    assert "# TYPE :tensorflow:serving:request_latency histogram" in page.decode()
     buckets = [name for name in lines if "request_latency_bucket" in name and 'name="tiny",API="Predict"' in name]
     assert len(buckets) == 34
 

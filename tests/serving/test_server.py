@@ -1,0 +1,165 @@
+"""Flags that other tests of the server do not need, each seen at work over a socket."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from server_process import Client, predict_request
+from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
+
+from serving.__main__ import main
+from serving.errors import Code, ServingError
+from serving.flags import Flags
+from serving.rest import RestApi
+from serving.server import ModelServer
+
+UNBOUNDED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+PREDICT = "/v1/models/tiny:predict"
+
+
+@pytest.fixture
+def flags(tiny: Path, tmp_path: Path) -> list[str]:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    return ["--model_name=tiny", f"--model_base_path={tmp_path / 'base'}"]
+
+
+def test_a_unix_socket_answers_beside_the_port(embed: Callable[..., Client], flags: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "socket"
+    server = embed(*flags, f"--grpc_socket_path={path}")
+    with grpc.insecure_channel(f"unix:{path}") as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        response = stub.Predict(predict_request("tiny", np.array([1], np.float32)), timeout=30)
+    assert list(response.outputs["y"].float_val) == [2.5]
+    assert server.predict() == [2.5]
+
+
+def test_channel_arguments_reach_grpc(embed: Callable[..., Client], flags: list[str]) -> None:
+    arguments = "grpc.max_receive_message_length=2000,grpc.default_compression_algorithm=2,grpc.some_text=text"
+    server = embed(*flags, f"--grpc_channel_arguments={arguments}")
+    assert server.predict() == [2.5]
+    with pytest.raises(grpc.RpcError) as caught:
+        server.predict(values=(1.0,) * 1000)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_messages_of_a_hundred_megabytes_are_taken_and_large_ones_given(
+    embed: Callable[..., Client], flags: list[str]
+) -> None:
+    server = embed(*flags)
+    large = np.zeros(28_000_000, np.float32)  # 112 MB
+    large[-1] = 5.0
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "tiny", "scalar"
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(large))
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}", UNBOUNDED) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        assert list(stub.Predict(request, timeout=60).outputs["sum"].float_val) == [5.0]
+        reply = stub.Predict(predict_request("tiny", large[:2_000_000]), timeout=60)
+    assert reply.ByteSize() > 8_000_000
+    assert len(reply.outputs["y"].float_val) == 2_000_000
+
+
+def test_methods_are_looked_at_if_the_flag_says_so(embed: Callable[..., Client], flags: list[str]) -> None:
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
+    request.input.example_list.examples.add().features.feature["x"].float_list.value.append(1.0)
+    assert embed(*flags).prediction.Classify(request, timeout=30).result.classifications
+    with pytest.raises(grpc.RpcError, match="Expected classify signature method_name to be"):
+        embed(*flags, "--enable_signature_method_name_check").prediction.Classify(request, timeout=30)
+
+
+def test_health_is_answered_only_if_the_flag_says_so(embed: Callable[..., Client], flags: list[str]) -> None:
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - of this test alone
+
+    stub = health_pb2_grpc.HealthStub(embed(*flags).channel)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_what_is_off_is_not_there(embed: Callable[..., Client], flags: list[str]) -> None:
+    """Metrics and headers for browsers of other origins."""
+    server = embed(*flags)
+    status, body, headers = server.rest_headers("GET", "/monitoring/prometheus/metrics")
+    assert (status, body[:6], headers["Content-Type"].partition(";")[0]) == (404, b"<HTML>", "text/html")
+    status, body, headers = server.rest_headers("POST", PREDICT, '{"instances": [1]}', Origin="http://elsewhere")
+    assert status == 200
+    assert not [name for name in headers if name.startswith("Access-Control")]
+    assert server.rest("OPTIONS", PREDICT, Origin="http://elsewhere")[0] == 400
+
+
+def test_metrics_are_told_at_the_path_of_the_file(
+    embed: Callable[..., Client], flags: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
+    server = embed(*flags, f"--monitoring_config_file={tmp_path / 'monitoring'}")
+    status, body, headers = server.rest_headers("GET", "/numbers")
+    assert (status, headers["Content-Type"].partition(";")[0]) == (200, "text/plain")
+    assert b"# TYPE :tensorflow:serving:request_count counter" in body
+    assert server.rest("GET", "/monitoring/prometheus/metrics")[0] == 404
+
+
+def test_metadata_is_of_the_latest_version_or_of_the_one_asked_for(
+    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+) -> None:
+    for version in ("1", "00000012"):
+        (tmp_path / "base").mkdir(exist_ok=True)
+        (tmp_path / "base" / version).symlink_to(tiny)
+    (tmp_path / "models").write_text(
+        f"model_config_list {{ config {{ name: 'tiny' base_path: '{tmp_path / 'base'}' model_platform: 'tensorflow' "
+        "model_version_policy { all {} } } }"
+    )
+    server = embed(f"--model_config_file={tmp_path / 'models'}")
+    server.wait_for(lambda: server.states() == {12: "AVAILABLE", 1: "AVAILABLE"})
+    for path, version in (("", "12"), ("/versions/1", "1"), ("/versions/0012", "12")):
+        answer = server.json("GET", f"/v1/models/tiny{path}/metadata")[1]
+        assert answer["model_spec"]["version"] == version
+    assert [each["version"] for each in server.json("GET", "/v1/models/tiny")[1]["model_version_status"]] == ["12", "1"]
+
+
+def test_the_version_is_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version", "--port=1"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("TensorFlow ModelServer: ")
+    assert second == f"TensorFlow Library: {tf.__version__}"
+
+
+def test_tls_is_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(ServingError, match="--ssl_config_file is not supported"):
+        ModelServer(Flags(model_base_path="/a", ssl_config_file="/b"))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        (Code.INVALID_ARGUMENT, 400),
+        (Code.FAILED_PRECONDITION, 400),
+        (Code.OUT_OF_RANGE, 400),
+        (Code.UNAUTHENTICATED, 401),
+        (Code.PERMISSION_DENIED, 403),
+        (Code.NOT_FOUND, 404),
+        (Code.ALREADY_EXISTS, 409),
+        (Code.ABORTED, 409),
+        (Code.RESOURCE_EXHAUSTED, 429),
+        (Code.CANCELLED, 499),
+        (Code.UNIMPLEMENTED, 501),
+        (Code.UNAVAILABLE, 503),
+        (Code.DEADLINE_EXCEEDED, 504),
+        (Code.INTERNAL, 500),
+        (Code.DATA_LOSS, 500),
+        (Code.UNKNOWN, 500),
+    ],
+)
+def test_each_code_has_its_status(code: grpc.StatusCode, status: int) -> None:
+    def fails(_request: Any) -> None:
+        raise ServingError(code, "said")
+
+    reply = RestApi(SimpleNamespace(status=fails), None).answer("GET", "/v1/models/tiny", b"")  # type: ignore[arg-type]
+    assert (reply.status, json.loads(reply.body), reply.content_type) == (status, {"error": "said"}, "application/json")
