@@ -1,7 +1,7 @@
 """Clients that ask a server as fast as it answers, and cost little themselves: it runs on the same cores.
 
-They send bytes that were made beforehand and read no more of an answer than where it ends. A gRPC client in Python takes
-nearly as long for a request as the server, and the ratio of two servers would be that of the same client twice.
+They send bytes that were made beforehand and read no more of an answer than where it ends. A gRPC client in Python
+takes nearly as long for a request as the server, and the ratio of two servers would be that of the same client twice.
 """
 
 import selectors

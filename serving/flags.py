@@ -35,6 +35,8 @@ class Flags:
         num_request_iterations_for_warmup: How often each.
         enable_batching: Whether concurrent requests are merged.
         batching_parameters_file: How, as ``BatchingParameters``.
+        gather_python_threads: Whether with batching Python's threads share one CPU; not a flag of the original, which
+            has none.
         enable_per_model_batching_parameters: Whether a version's own ``batching_params.pbtxt`` goes before that.
         enable_signature_method_name_check: Whether Predict, Classify and Regress ask for their own signatures.
         monitoring_config_file: Metrics, as a ``MonitoringConfig``.
@@ -64,6 +66,7 @@ class Flags:
     num_request_iterations_for_warmup: int = 1
     enable_batching: bool = False
     batching_parameters_file: str = ""
+    gather_python_threads: bool = True
     enable_per_model_batching_parameters: bool = False
     enable_signature_method_name_check: bool = False
     monitoring_config_file: str = ""

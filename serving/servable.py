@@ -14,6 +14,7 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 
+from serving import affinity
 from serving.batching import Batching, batched_signature
 from serving.errors import Code, ServingError, from_tensorflow, invalid
 
@@ -139,7 +140,7 @@ class _Callable:
 
     def __call__(self, *feeds: Array) -> list[Array]:
         if not self._prepared:
-            with self._lock:
+            with self._lock, affinity.spread():
                 values = self._function(*feeds)
                 self._prepared = True
                 return values

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 from absl import logging
 
+from serving import affinity
 from serving.configuration import (
     batching_of,
     metrics_path,
@@ -86,6 +87,8 @@ class ModelServer:
             logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
         if self._flags.model_config_file:
             self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
+        if self._batching and self._flags.gather_python_threads:
+            affinity.gather()
 
     def stop(self) -> None:
         """Takes no new request, answers those under way, and ends."""
@@ -118,6 +121,10 @@ class ModelServer:
             logging.error("%s; what was served before is served on.", error.message)
 
     def _load(self, name: str, version: int, path: Path) -> Servable:
+        with affinity.spread():
+            return self._loaded(name, version, path)
+
+    def _loaded(self, name: str, version: int, path: Path) -> Servable:
         status = "fail"
         try:
             batching = self._batching
