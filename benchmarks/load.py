@@ -44,13 +44,38 @@ def grpc_rate(port: int, request: bytes, clients: int, seconds: float) -> float:
     return _rate(port, lambda: _Grpc(request), clients, seconds)
 
 
+def rest_request(path: str, body: bytes) -> bytes:
+    """The bytes of a POST."""
+    head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Connection:
+    """One client that waits for each answer."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = _connected(port)
+
+    def ask(self, request: bytes) -> None:
+        """Sends what :func:`rest_request` made, and waits until it is answered."""
+        client = _Http(request)
+        self._socket.sendall(request)
+        while not client.answered:
+            client.take(self._socket.recv(1 << 20))
+
+
+def _connected(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
 def _rate(port: int, make: Callable[[], Client], count: int, seconds: float) -> float:
     clients = [make() for _ in range(count)]
     with ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
         for client in clients:
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection = stack.enter_context(_connected(port))
             selector.register(connection, selectors.EVENT_READ, (connection, client))
             connection.sendall(client.first())
         start = time.perf_counter()

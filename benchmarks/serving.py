@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import dataclasses
 import functools
-import http.client
 import json
 import os
 import socket
@@ -26,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from benchmarks.load import grpc_rate, rest_rate
+from benchmarks.load import Connection, grpc_rate, rest_rate, rest_request
 from benchmarks.pushed import Pushed, columns, last_pushed
 from benchmarks.timing import ROUNDS, medians
 
@@ -99,9 +98,7 @@ def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
     signatures = tf.saved_model.load(str(pushed.saved)).signatures
     default, raw = signatures["serving_default"], signatures["serve_raw"]
     stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(f"127.0.0.1:{server.grpc}"))
-    connection = http.client.HTTPConnection("127.0.0.1", server.rest)
-    connection.connect()
-    connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = Connection(server.rest)
     promises = []
     for rows in (1, MANY):
         examples = _rows(pushed, rows)
@@ -112,7 +109,7 @@ def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
                 "serving_default in process": functools.partial(_call, default, serialized),
                 "serve_raw in process": functools.partial(_call, raw, **tensors),
                 "serving_default over gRPC": functools.partial(_call, stub.Predict, request),
-                "serve_raw over REST": functools.partial(_call, _post, connection, body),
+                "serve_raw over REST": functools.partial(_call, connection.ask, rest_request(PATH, body)),
             },
             REPEATS,
         )
@@ -181,14 +178,6 @@ def _body(examples: list[bytes], signature: Any) -> bytes:
     return json.dumps({"signature_name": "serve_raw", "inputs": inputs}).encode()
 
 
-def _post(connection: http.client.HTTPConnection, body: bytes) -> bytes:
-    connection.request("POST", PATH, body)
-    response = connection.getresponse()
-    answer = response.read()
-    assert response.status == http.HTTPStatus.OK, answer
-    return answer
-
-
 def _call(function: Callable[..., object], *arguments: Any, **named: Any) -> object:
     """Leaves out the number of the repeat, which comes last."""
     return function(*arguments[:-1], **named)
@@ -205,7 +194,9 @@ def _embedded(pushed: Pushed, *flags: str) -> contextlib.AbstractContextManager[
     ports = Ports(_free_port(), _free_port())
     line = [
         *("-m", "serving", "--address=127.0.0.1", f"--port={ports.grpc}", f"--rest_api_port={ports.rest}"),
-        *(f"--model_name={MODEL}", f"--model_base_path={pushed.saved.parent.resolve()}", *flags),
+        *(f"--model_name={MODEL}", f"--model_base_path={pushed.saved.parent.resolve()}"),
+        # A model this small gains nothing from several threads for one operation.
+        *("--tensorflow_intra_op_parallelism=1", *flags),
     ]
     return _running(line, ports)
 

@@ -245,17 +245,18 @@ class Core:
     @contextmanager
     def _servable(self, spec: model_pb2.ModelSpec, api: str, entry: str) -> Iterator[Servable]:
         start = time.perf_counter()
-        status = "OK"
+        status, name = "OK", UNKNOWN_MODEL  # a name that a client made up must not be kept for ever
         try:
             _check_spec(spec)
             with self.manager.servable(spec) as servable:
+                name = servable.name
                 yield servable
         except ServingError as error:
             status = error.code.name
+            if self.manager.serves(spec.name):
+                name = spec.name
             raise
         finally:
-            # A name that a client made up must not be kept for ever.
-            name = spec.name if self.manager.serves(spec.name) else UNKNOWN_MODEL
             self.metrics.requests.add((name, status))
             self.metrics.request_latency.observe((name, api, entry), time.perf_counter() - start)
 

@@ -39,6 +39,9 @@ class Flags:
             has none.
         enable_per_model_batching_parameters: Whether a version's own ``batching_params.pbtxt`` goes before that.
         enable_signature_method_name_check: Whether Predict, Classify and Regress ask for their own signatures.
+        tensorflow_session_parallelism: Threads of each of the two pools below; 0 leaves it to TensorFlow.
+        tensorflow_intra_op_parallelism: Threads that share an operation; 1 suits small models and many clients.
+        tensorflow_inter_op_parallelism: Threads that run operations side by side.
         monitoring_config_file: Metrics, as a ``MonitoringConfig``.
         ssl_config_file: Not supported here.
         version: Print the version and end.
@@ -69,6 +72,9 @@ class Flags:
     gather_python_threads: bool = True
     enable_per_model_batching_parameters: bool = False
     enable_signature_method_name_check: bool = False
+    tensorflow_session_parallelism: int = 0
+    tensorflow_intra_op_parallelism: int = 0
+    tensorflow_inter_op_parallelism: int = 0
     monitoring_config_file: str = ""
     ssl_config_file: str = ""
     version: bool = False

@@ -95,12 +95,13 @@ def read_well_formed(value: Json, kind: Kind) -> Array | None:
         if {*map(type, level)} != {list} or {*map(len, level)} != {size}:
             return None
         level = list(itertools.chain.from_iterable(level))
-    if not kind.types or not kind.types.issuperset(map(type, level)):
+    types = {*map(type, level)}
+    if not kind.types or not types <= kind.types:
         return None
     if kind.bounds and level and not kind.bounds[0] <= min(level) <= max(level) <= kind.bounds[1]:
         return None
     values = [to_bytes(each) for each in level] if kind.types == STRINGS else level
-    return to_array(values, kind).reshape(shape)
+    return to_array(values, kind, int in types).reshape(shape)
 
 
 def shape_of(value: Json) -> list[int]:
@@ -130,26 +131,38 @@ def values_of(value: Json, kind: Kind, shape: Sequence[int]) -> list[Any]:
     return found
 
 
-def to_array(values: list[Any], kind: Kind) -> Array:
-    """Values that were checked, as an array [N]; what is too large for a float is infinite."""
+def to_array(values: list[Any], kind: Kind, with_whole: bool = True) -> Array:
+    """Values that were checked, as an array [N]; what is too large for a float is infinite.
+
+    Args:
+        values: The values.
+        kind: Their kind.
+        with_whole: Whether for floats whole numbers may be among them.
+    """
     if kind.types != FLOATING:
         return np.array(values, kind.wide).astype(kind.array, copy=False)
-    if int in map(type, values):
-        values = [float(each) if abs(each) < LARGE else np.sign(each) * np.inf for each in values]
+    if with_whole:
+        values = [each if type(each) is float else _as_float(each) for each in values]
     with np.errstate(over="ignore"):
         return np.array(values, kind.array)
+
+
+def _as_float(value: int) -> float:
+    return float(value) if abs(value) < LARGE else math.copysign(math.inf, value)
 
 
 def decimals(array: Array) -> list[str]:
     """Each float of an array [N] as text: six digits if those give it back, and never like a whole number."""
     wide = array.astype(np.float64)
     kind, digits = (np.float64, 17) if array.dtype == np.float64 else (np.float32, 9)
-    texts = _printed("%g", wide)
+    texts = _printed(f"%.{digits}g", wide)
+    places = np.flatnonzero(_near_six_digits(wide, kind))
+    shorter = _printed("%g", wide[places])
     with np.errstate(over="ignore"):
-        back = np.array(list(map(float, texts))).astype(kind)
-    [longer] = np.nonzero(back != wide)
-    for place, text in zip(longer.tolist(), _printed(f"%.{digits}g", wide[longer]), strict=True):
-        texts[place] = text
+        same = np.array([float(text) for text in shorter]).astype(kind) == wide[places]
+    for place, text, fits in zip(places.tolist(), shorter, same.tolist(), strict=True):
+        if fits:
+            texts[place] = text
     texts = [text if "." in text or "e" in text else text + ".0" for text in texts]
     for place in np.flatnonzero(~np.isfinite(wide)).tolist():
         texts[place] = "NaN" if math.isnan(wide[place]) else "Infinity" if wide[place] > 0 else "-Infinity"
@@ -159,6 +172,17 @@ def decimals(array: Array) -> list[str]:
 def _printed(form: str, array: Array) -> list[str]:
     """All numbers printed at once, which costs a third of printing each."""
     return (f"{form} " * len(array) % tuple(array.tolist())).split()
+
+
+def _near_six_digits(array: Array, kind: type[np.floating[Any]]) -> Array:
+    """Where six digits may do, which most numbers that a model computes rule out before they are printed."""
+    with np.errstate(all="ignore"):
+        scale = 10.0 ** (5 - np.floor(np.log10(np.abs(array))))
+        rounded = np.rint(array * scale) / scale
+        # Half of the way to the next number, and what the lines above may be wrong by.
+        limits = np.finfo(kind)
+        bound = (0.51 * limits.eps + 1e-14) * np.abs(array) + limits.smallest_subnormal
+        return ~(np.abs(rounded - array) > bound)  # also where there is no logarithm
 
 
 def tensor_text(array: Array, as_bytes: bool) -> str:
@@ -191,10 +215,13 @@ def _value_texts(array: Array, as_bytes: bool) -> list[str]:
             return [str(value) for value in array.tolist()]
         case "O" | "S" | "U":
             raw = [value if isinstance(value, bytes) else to_bytes(value) for value in array.tolist()]
-            if as_bytes:
-                return [f'{{"{BASE64}": "{base64.b64encode(value).decode()}"}}' for value in raw]
-            return [string_text(value) for value in raw]
+            known = {value: _bytes_text(value) if as_bytes else string_text(value) for value in set(raw)}
+            return [known[value] for value in raw]
     raise invalid(f"Failed to write JSON value for tensor type: {array.dtype}")
+
+
+def _bytes_text(value: bytes) -> str:
+    return f'{{"{BASE64}": "{base64.b64encode(value).decode()}"}}'
 
 
 def _fill(value: Json, level: int, kind: Kind, shape: Sequence[int], found: list[Any]) -> None:

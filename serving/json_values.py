@@ -13,7 +13,7 @@ SIGNATURE_NAME = "signature_name"
 SHOWN = 1000  # characters of a value in an error
 _DECODER = json.JSONDecoder()
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
-_BLANK = " \t\r\n"
+_BLANK, _BYTE_ORDER_MARK = " \t\r\n", "\ufeff"
 _TYPES: dict[type, str] = {
     type(None): "Null",
     dict: "Object",
@@ -33,7 +33,7 @@ def parse_object(body: bytes) -> dict[str, Json]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        text = body.decode("utf-8-sig", "surrogateescape")
+        text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
         start = len(text) - len(text.lstrip(_BLANK))
         value, _ = _DECODER.raw_decode(text, start)
         if "\\u" in text:

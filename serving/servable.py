@@ -43,6 +43,7 @@ class Servable:
         path: Path,
         batching: Batching | None = None,
         waited: Callable[[float], None] = lambda _seconds: None,
+        session: config_pb2.ConfigProto | None = None,
     ) -> None:
         """Loads it.
 
@@ -52,12 +53,13 @@ class Servable:
             path: The SavedModel's folder.
             batching: How concurrent requests of a signature are merged; ``None`` runs each on its own.
             waited: Told the seconds that each request waited to be merged.
+            session: How TensorFlow runs it; ``None`` leaves that to TensorFlow.
 
         Raises:
             ServingError: It cannot be loaded.
         """
         self.name, self.version, self.path, self._waited = name, version, path, waited
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=session)
         try:
             with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [TAG], str(path))

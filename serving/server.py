@@ -1,5 +1,6 @@
 """The model server: models, both protocols, and the threads that look for what changed."""
 
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import grpc
 from absl import logging
+from tensorflow.core.protobuf import config_pb2
 
 from serving import affinity
 from serving.configuration import (
@@ -49,6 +51,11 @@ class ModelServer:
         self._flags = flags
         self._configs = model_configs(flags)
         self._batching = batching_of(flags)
+        common = flags.tensorflow_session_parallelism
+        self._session = config_pb2.ConfigProto(
+            intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or common,
+            inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or common,
+        )
         self._metrics = Metrics()
         retries = Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
         manager = Manager(self._load, retries)
@@ -89,6 +96,7 @@ class ModelServer:
             self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
         if self._batching and self._flags.gather_python_threads:
             affinity.gather()
+        gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
 
     def stop(self) -> None:
         """Takes no new request, answers those under way, and ends."""
@@ -130,7 +138,7 @@ class ModelServer:
             batching = self._batching
             if batching and self._flags.enable_per_model_batching_parameters:
                 batching = version_batching(path, batching)
-            servable = Servable(name, version, path, batching, self._waited)
+            servable = Servable(name, version, path, batching, self._waited, self._session)
             status = "success"
         finally:
             self._metrics.load_attempts.add((str(path), status))

@@ -16,19 +16,20 @@ class Workers:
     through a thread costs, and with small models that is a part of the time of a request.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int, name: str) -> None:
-        """Starts the threads.
+    def __init__(self, loop: asyncio.AbstractEventLoop, most: int, name: str) -> None:
+        """Starts no thread yet: as few as are needed at once find their memory in the CPU's cache.
 
         Args:
-            loop: Whom they work for.
-            count: How many.
+            loop: Whom they work for; only from there may work be submitted.
+            most: How many there may be.
             name: What they are called.
         """
         self._loop = loop
+        self._most = most
+        self._name = name
         self._waiting: queue.SimpleQueue[tuple[asyncio.Future[Any], Work] | None] = queue.SimpleQueue()
-        self._count = count
-        for number in range(count):
-            threading.Thread(target=self._run, name=f"{name}_{number}", daemon=True).start()
+        self._threads = 0
+        self._under_way = 0
 
     def submit(self, work: Work) -> "asyncio.Future[Any]":
         """Has a thread do it; one that is cancelled before a thread takes it is not done.
@@ -38,30 +39,33 @@ class Workers:
         """
         future = self._loop.create_future()
         self._waiting.put((future, work))
+        self._under_way += 1
+        if self._threads < min(self._under_way, self._most):
+            self._threads += 1
+            threading.Thread(target=self._run, name=f"{self._name}_{self._threads}", daemon=True).start()
         return future
 
     def stop(self) -> None:
         """Ends the threads once what waits is done."""
-        for _ in range(self._count):
+        for _ in range(self._threads):
             self._waiting.put(None)
 
     def _run(self) -> None:
         while taken := self._waiting.get():
             future, work = taken
-            if future.cancelled():
-                continue
             value, failure = None, None
-            try:
-                value = work()
-            except Exception as error:  # whoever waits is told
-                failure = error
-            self._loop.call_soon_threadsafe(_settle, future, value, failure)
+            if not future.cancelled():
+                try:
+                    value = work()
+                except Exception as error:  # whoever waits is told
+                    failure = error
+            self._loop.call_soon_threadsafe(self._settle, future, value, failure)
 
-
-def _settle(future: "asyncio.Future[Any]", value: Any, error: Exception | None) -> None:
-    if future.done():  # nobody waits any more
-        return
-    if error:
-        future.set_exception(error)
-    else:
-        future.set_result(value)
+    def _settle(self, future: "asyncio.Future[Any]", value: Any, error: Exception | None) -> None:
+        self._under_way -= 1
+        if future.done():  # nobody waits any more
+            return
+        if error:
+            future.set_exception(error)
+        else:
+            future.set_result(value)

@@ -169,13 +169,16 @@ def test_floats_are_short_and_never_whole_numbers(value: float, text: str) -> No
     assert decimals(np.array([value], np.float32)) == [text]
 
 
-@given(value=st.floats(width=32, allow_nan=False))
-def test_a_float32_comes_back_from_its_text(value: float) -> None:
+@given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_float32_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
     [text] = decimals(np.array([value], np.float32))
     assert float(np.float32(float(text))) == value
+    short = f"{value:g}"
+    assert float(text) == float(short if np.float32(float(short)) == value else f"{value:.9g}")
 
 
-@given(value=st.floats(allow_nan=False))
-def test_a_float64_comes_back_from_its_text(value: float) -> None:
+@given(value=st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 10).map(lambda x: round(x, 5))))
+def test_a_float64_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
     [text] = decimals(np.array([value]))
     assert float(text) == value
+    assert text.removesuffix(".0") == (f"{value:g}" if float(f"{value:g}") == value else f"{value:.17g}")
