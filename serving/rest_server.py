@@ -11,6 +11,7 @@ from aiohttp import http_exceptions, web
 from serving.errors import Code
 from serving.flags import Flags
 from serving.json_values import error_body
+from serving.listening import refuse_new
 from serving.rest import HTTP, Reply, RestApi
 from serving.workers import Workers
 
@@ -25,6 +26,7 @@ BACKLOG = 1024
 MOST_BYTES = 1 << 30  # of all bodies that are held at once
 DRAIN_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
+ACCEPT_SECONDS = 0.1  # in which the loop accepts what waits
 LAST_SECONDS = 2.0  # in which a connection that is kept open may ask once more
 
 
@@ -73,13 +75,10 @@ class RestServer:
 
     async def _drain(self) -> None:
         """Answers the connections that are there, those that wait to be accepted too, once more each."""
-        waiting = []
-        with contextlib.suppress(OSError):  # none waits, or there is no room for one
-            while True:
-                waiting.append(self._socket.accept()[0])
+        with contextlib.suppress(OSError):  # without a filter a client may be reset in the moment of the close
+            refuse_new(self._socket)
+        await asyncio.sleep(ACCEPT_SECONDS)
         await self._site.stop()
-        for connection in waiting:
-            await self._loop.connect_accepted_socket(self._server, connection)
         end = self._loop.time() + LAST_SECONDS
         while self._server.connections and self._loop.time() < end:
             await asyncio.sleep(0.01)

@@ -1,0 +1,30 @@
+"""Closes a listening socket without resetting a client that has just been connected."""
+
+import ctypes
+import socket
+import struct
+
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+# In the words of a packet filter (linux/filter.h), over a TCP header: load byte 13, the flags; keep SYN and ACK; a
+# packet that has SYN alone asks for a connection and is dropped, all others pass.
+_LOAD, _AND, _IF_EQUAL, _RETURN = 0x30, 0x54, 0x15, 0x06
+_FLAGS, _SYN, _ACK, _ALL = 13, 0x02, 0x10, 0xFFFFFFFF
+_NO_NEW_ONES = [(_LOAD, 0, 0, _FLAGS), (_AND, 0, 0, _SYN | _ACK), (_IF_EQUAL, 0, 1, _SYN), (_RETURN, 0, 0, 0)]
+
+
+def refuse_new(listening: socket.socket) -> None:
+    """Has the kernel let no more connections in, while those that wait to be accepted can still be.
+
+    When a listening socket is closed, the kernel resets what waits, and between the last accept and the close there is
+    always a moment. A client whose packet is dropped sends it again after a second, and is then refused.
+
+    Args:
+        listening: The socket.
+
+    Raises:
+        OSError: The kernel has no such filters.
+    """
+    steps = b"".join(struct.pack("HBBI", *step) for step in [*_NO_NEW_ONES, (_RETURN, 0, 0, _ALL)])
+    buffer = ctypes.create_string_buffer(steps)
+    program = struct.pack("HL", len(_NO_NEW_ONES) + 1, ctypes.addressof(buffer))
+    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
