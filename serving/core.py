@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -15,7 +15,6 @@ from tensorflow_serving.apis import (
     model_management_pb2,
     model_pb2,
     predict_pb2,
-    prediction_log_pb2,
     regression_pb2,
 )
 
@@ -26,12 +25,18 @@ from serving.json_predict import read_inputs, write_outputs
 from serving.json_values import SIGNATURE_NAME, Json
 from serving.manager import Manager
 from serving.metrics import Metrics
-from serving.request_log import RequestLog
+from serving.request_log import (
+    PredictionLog,
+    RequestLog,
+    classify_record,
+    multi_inference_record,
+    predict_record,
+    regress_record,
+)
 from serving.servable import Servable
 
 SIGNATURE_DEF = "signature_def"
 UNKNOWN_MODEL = "unknown"
-PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,23 @@ class Settings:
 
     check_method: bool = False
     early_labels: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """What is asked.
+
+    Attributes:
+        api: ``Predict``, ``Classify``, ``Regress`` or ``MultiInference``.
+        entry: ``GRPC`` or ``REST``.
+        spec: The model, and its version if one is asked for.
+        shape: The shape of the first input; its first size is the rows.
+    """
+
+    api: str
+    entry: str
+    spec: model_pb2.ModelSpec
+    shape: Sequence[int]
 
 
 class Core:
@@ -100,14 +122,10 @@ class Core:
         Raises:
             ServingError: It cannot be answered.
         """
-        with self._servable(request.model_spec, "Predict", entry) as servable:
-            shapes = [tensor.tensor_shape.dim for tensor in request.inputs.values()]
-            self._count(servable, [each.size for each in shapes[0]] if shapes else [])
-            response = self._timed(
-                "Predict", servable, lambda: inference.predict(servable, request, self._settings.check_method)
-            )
-            self._log(servable, lambda: _predict_log(request, response))
-            return response
+        shapes = [tensor.tensor_shape.dim for tensor in request.inputs.values()]
+        rows = [each.size for each in shapes[0]] if shapes else []
+        asked = _Asked("Predict", entry, request.model_spec, rows)
+        return self._answer(asked, request, inference.predict, predict_record)
 
     def predict_json(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
         """Answers Predict of REST; see :meth:`predict`."""
@@ -124,32 +142,20 @@ class Core:
                 raise invalid(f"JSON Value cannot be made a tensor: {error}") from error
             self._count(servable, next(iter(inputs.values())).shape)
             outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
-            self._log(servable, lambda: _predict_log(*inference.as_messages(servable, key, inputs, outputs)))
+            self._log(servable, lambda: predict_record(*inference.as_messages(servable, key, inputs, outputs)))
             return write_outputs(outputs, form)
 
     def classify(
         self, request: classification_pb2.ClassificationRequest, entry: str
     ) -> classification_pb2.ClassificationResponse:
         """Answers Classify; see :meth:`predict`."""
-        with self._servable(request.model_spec, "Classify", entry) as servable:
-            self._count(servable, [inference.count(request.input)])
-            response = self._timed(
-                "Classify", servable, lambda: inference.classify(servable, request, self._settings.check_method)
-            )
-            record = prediction_log_pb2.ClassifyLog
-            self._log(servable, lambda: PredictionLog(classify_log=record(request=request, response=response)))
-            return response
+        asked = _Asked("Classify", entry, request.model_spec, [inference.count(request.input)])
+        return self._answer(asked, request, inference.classify, classify_record)
 
     def regress(self, request: regression_pb2.RegressionRequest, entry: str) -> regression_pb2.RegressionResponse:
         """Answers Regress; see :meth:`predict`."""
-        with self._servable(request.model_spec, "Regress", entry) as servable:
-            self._count(servable, [inference.count(request.input)])
-            response = self._timed(
-                "Regress", servable, lambda: inference.regress(servable, request, self._settings.check_method)
-            )
-            record = prediction_log_pb2.RegressLog
-            self._log(servable, lambda: PredictionLog(regress_log=record(request=request, response=response)))
-            return response
+        asked = _Asked("Regress", entry, request.model_spec, [inference.count(request.input)])
+        return self._answer(asked, request, inference.regress, regress_record)
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, entry: str
@@ -157,16 +163,9 @@ class Core:
         """Answers MultiInference; see :meth:`predict`."""
         if not request.tasks:
             raise invalid("Inference request must have at least one task.")
-        with self._servable(request.tasks[0].model_spec, "MultiInference", entry) as servable:
-            self._count(servable, [inference.count(request.input)])
-            response = self._timed(
-                "MultiInference",
-                servable,
-                lambda: inference.multi_inference(servable, request, self._settings.check_method),
-            )
-            record = prediction_log_pb2.MultiInferenceLog
-            self._log(servable, lambda: PredictionLog(multi_inference_log=record(request=request, response=response)))
-            return response
+        rows = [inference.count(request.input)]
+        asked = _Asked("MultiInference", entry, request.tasks[0].model_spec, rows)
+        return self._answer(asked, request, inference.multi_inference, multi_inference_record)
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -242,6 +241,20 @@ class Core:
             response.metric.add(name=name, int64_value_increase=value - before[name])
         return response
 
+    def _answer(
+        self,
+        asked: "_Asked",
+        request: Any,
+        run: Callable[[Servable, Any, bool], Any],
+        record: Callable[[Any, Any], PredictionLog],
+    ) -> Any:
+        """Runs a request that is a message, counts it, and logs it."""
+        with self._servable(asked.spec, asked.api, asked.entry) as servable:
+            self._count(servable, asked.shape)
+            response = self._timed(asked.api, servable, lambda: run(servable, request, self._settings.check_method))
+            self._log(servable, lambda: record(request, response))
+            return response
+
     @contextmanager
     def _servable(self, spec: model_pb2.ModelSpec, api: str, entry: str) -> Iterator[Servable]:
         start = time.perf_counter()
@@ -278,10 +291,6 @@ class Core:
         answer = run()
         self.metrics.runtime_latency.observe((servable.name, api, "TF1"), time.perf_counter() - start)
         return answer
-
-
-def _predict_log(request: predict_pb2.PredictRequest, response: predict_pb2.PredictResponse) -> PredictionLog:
-    return PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request, response=response))
 
 
 def _check_spec(spec: model_pb2.ModelSpec) -> None:

@@ -17,7 +17,13 @@ from typing import IO, Any, TypeAlias
 import tensorflow as tf
 from absl import logging
 from google.protobuf import json_format
-from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    inference_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    regression_pb2,
+)
 from tensorflow_serving.config import logging_config_pb2
 
 from serving.errors import invalid
@@ -28,6 +34,32 @@ MOST_WAITING = 10_000
 MOST_BYTES = 64 << 20
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
+
+
+def predict_record(request: predict_pb2.PredictRequest, response: predict_pb2.PredictResponse) -> PredictionLog:
+    """What is logged of Predict."""
+    return PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request, response=response))
+
+
+def classify_record(
+    request: classification_pb2.ClassificationRequest, response: classification_pb2.ClassificationResponse
+) -> PredictionLog:
+    """What is logged of Classify."""
+    return PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request, response=response))
+
+
+def regress_record(
+    request: regression_pb2.RegressionRequest, response: regression_pb2.RegressionResponse
+) -> PredictionLog:
+    """What is logged of Regress."""
+    return PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=request, response=response))
+
+
+def multi_inference_record(
+    request: inference_pb2.MultiInferenceRequest, response: inference_pb2.MultiInferenceResponse
+) -> PredictionLog:
+    """What is logged of MultiInference."""
+    return PredictionLog(multi_inference_log=prediction_log_pb2.MultiInferenceLog(request=request, response=response))
 
 
 class RequestLog:
