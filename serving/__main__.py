@@ -47,7 +47,10 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=start, daemon=True).start()
     stopped.wait()
     failed = list(failures)
-    server.stop()
+    try:
+        server.stop()
+    except Exception:  # whatever it is, the process ends
+        logging.exception("The server did not end in good order.")
     return _refuse(str(failed[0])) if failed else 0
 
 

@@ -2,34 +2,63 @@
 
 Of Python's threads one runs at a time, whatever the number of CPUs. When they are spread, each hand-over from one to
 the next wakes another CPU and finds its caches cold; on one CPU it is a mere switch. With batching the model runs in
-threads of TensorFlow's own, which keep all CPUs, so that nothing is lost; without, it runs in the caller's thread, and
-these are left alone.
+threads of TensorFlow's own, which keep all CPUs. Without, it runs in the caller's thread, and these are left alone.
 """
 
 import contextlib
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-ALL = os.sched_getaffinity(0)
+from absl import logging
 
 
-def gather() -> None:
-    """Puts Python's threads on one CPU, and with them those that they will start."""
-    cpu = random.choice(sorted(ALL))  # noqa: S311 - several servers on a machine are not to choose the same
-    for thread in threading.enumerate():
-        if thread.native_id is not None:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.sched_setaffinity(thread.native_id, {cpu})
+def started_on_one_cpu(work: Callable[[], Any]) -> None:
+    """Does something in a thread that has one CPU, which the threads that it starts inherit.
+
+    Raises:
+        Exception: Whatever the work raises.
+    """
+    failures: list[Exception] = []
+
+    def run() -> None:
+        # Several servers on a machine are not to choose the same.
+        _move({random.choice(sorted(_all()))})  # noqa: S311
+        try:
+            work()
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="start")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
 
 
 @contextlib.contextmanager
 def spread() -> Iterator[None]:
     """Gives the calling thread all CPUs for a while, and with it the threads that TensorFlow starts meanwhile."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, ALL)
+    if before == _all():
+        yield
+        return
+    _move(_all())
     try:
         yield
     finally:
-        os.sched_setaffinity(0, before)
+        _move(before)
+
+
+def _all() -> set[int]:
+    """Those of the main thread, which stays where it is."""
+    return os.sched_getaffinity(os.getpid())
+
+
+def _move(cpus: set[int]) -> None:
+    try:
+        os.sched_setaffinity(0, cpus)
+    except OSError as error:  # forbidden, or the CPUs have just been changed: slower, and no reason to fail
+        logging.warning("A thread cannot be put on the CPUs %s: %s", sorted(cpus), error)

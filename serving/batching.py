@@ -1,6 +1,7 @@
 """Merges concurrent requests of a signature in TensorFlow's own batching, in C++."""
 
 import dataclasses
+import os
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -16,7 +17,7 @@ class Batching:
         max_batch_size: Most rows in a batch.
         batch_timeout_micros: How long a batch waits to become full, in microseconds.
         max_enqueued_batches: Batches that may wait; beyond, requests are refused.
-        num_batch_threads: Batches that run at once.
+        num_batch_threads: Batches of a signature that run at once; as many as there are CPUs.
         allowed_batch_sizes: A batch is padded to the next of these; empty runs it as it is.
         enable_large_batch_splitting: Whether a request above ``max_execution_batch_size`` is split.
         max_execution_batch_size: Most rows that the model is run over at once; 0 is ``max_batch_size``.
@@ -27,7 +28,7 @@ class Batching:
     max_batch_size: int = 1000
     batch_timeout_micros: int = 0
     max_enqueued_batches: int = 10
-    num_batch_threads: int = 2
+    num_batch_threads: int = len(os.sched_getaffinity(0))
     allowed_batch_sizes: tuple[int, ...] = ()
     enable_large_batch_splitting: bool = False
     max_execution_batch_size: int = 0

@@ -86,15 +86,12 @@ def wanted_versions(config: ModelConfig, found: Sequence[int]) -> list[int]:
 
 
 def versions_in(folder: Path) -> dict[int, Path]:
-    """The sub-folders whose names are whole numbers of 64 bits; none if there is no folder.
+    """The sub-folders whose names are whole numbers of 64 bits.
 
     Raises:
-        OSError: One cannot look into it.
+        OSError: One cannot look into it, or it is not there, which is not to be taken for a folder without versions.
     """
-    try:
-        entries = [entry for entry in folder.iterdir() if _VERSION.fullmatch(entry.name)]
-    except FileNotFoundError:
-        return {}
+    entries = [entry for entry in folder.iterdir() if _VERSION.fullmatch(entry.name)]
     return {int(entry.name): entry for entry in entries if int(entry.name) < 1 << 63 and entry.is_dir()}
 
 
@@ -127,6 +124,9 @@ def read_batching(path: Path) -> Batching:
     ):
         if message.HasField(field):
             values[field] = getattr(message, field).value
+    for field in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
+        if values.get(field, 1) < 1:
+            raise invalid(f"{path}: found {field} {values[field]}; expected 1 or more")
     sizes = tuple(message.allowed_batch_sizes)
     splitting = message.enable_large_batch_splitting.value
     batching = Batching(

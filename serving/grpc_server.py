@@ -1,5 +1,7 @@
 """PredictionService, ModelService and gRPC's health service."""
 
+import contextlib
+import time
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -12,9 +14,12 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from serving.core import Core
 from serving.errors import Code, ServingError
 from serving.flags import Flags
+from serving.listening import refuse_new, sockets_of
 
 ENTRY = "GRPC"
 MESSAGE_BYTES = (1 << 31) - 1
+CONNECTION_SECONDS = 5
+DRAIN_SECONDS = 30.0
 MOST_CALLS = 1024  # that wait or are answered; beyond, they are refused
 
 
@@ -61,32 +66,60 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return _answer(context, lambda: self._core.reload(request, context.is_active))
 
 
-def make_server(core: Core, flags: Flags) -> grpc.Server:
-    """A server with all services, bound and not yet started.
+class GrpcServer:
+    """A gRPC server with all services."""
 
-    Raises:
-        RuntimeError: The port or the socket is taken.
-    """
-    options: list[tuple[str, Any]] = [
-        *_channel_arguments(flags.grpc_channel_arguments),  # of two values gRPC takes the first
-        ("grpc.max_receive_message_length", MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MESSAGE_BYTES),
-        ("grpc.so_reuseport", 0),
-    ]
-    workers = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
-    server = grpc.server(workers, options=options, maximum_concurrent_rpcs=MOST_CALLS)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), server)
-    if flags.enable_grpc_healthcheck_service:
-        server_health = health.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(server_health, server)
-        for name in ("", "ModelService", "PredictionService"):
-            server_health.set(name, health_pb2.HealthCheckResponse.SERVING)
-    if flags.grpc_socket_path:
-        server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
-    if flags.port:
-        server.add_insecure_port(f"{flags.address}:{flags.port}")
-    return server
+    def __init__(self, core: Core, flags: Flags) -> None:
+        """Binds it; nothing is answered yet.
+
+        Raises:
+            RuntimeError: The port or the socket is taken.
+        """
+        self._port = flags.port
+        options: list[tuple[str, Any]] = [
+            *_channel_arguments(flags.grpc_channel_arguments),  # of two values gRPC takes the first
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MESSAGE_BYTES),
+            ("grpc.so_reuseport", 0),
+            # gRPC has no other way to ask clients for a new connection, and a server that stops has to.
+            ("grpc.max_connection_age_ms", 1000 * CONNECTION_SECONDS),
+        ]
+        workers = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
+        self._server = grpc.server(workers, options=options, maximum_concurrent_rpcs=MOST_CALLS)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), self._server)
+        if flags.enable_grpc_healthcheck_service:
+            server_health = health.HealthServicer()
+            health_pb2_grpc.add_HealthServicer_to_server(server_health, self._server)
+            for name in ("", "ModelService", "PredictionService"):
+                server_health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        if flags.grpc_socket_path:
+            self._server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
+        if flags.port:
+            self._server.add_insecure_port(f"{flags.address}:{flags.port}")
+
+    def start(self) -> None:
+        """Answers."""
+        self._server.start()
+
+    def refuse_new(self) -> None:
+        """Lets no new connection in; those there are go on."""
+        for listening in sockets_of(self._port, listening=True):
+            with listening, contextlib.suppress(OSError):  # without a filter it is gRPC's own stop that refuses
+                refuse_new(listening)
+
+    def stop(self) -> None:
+        """Waits until the connections have come of age, and ends; gRPC's own stop cancels what is just arriving."""
+        end = time.monotonic() + 1.2 * CONNECTION_SECONDS  # gRPC adds a tenth at most
+        while time.monotonic() < end and self._connected():
+            time.sleep(0.05)
+        self._server.stop(DRAIN_SECONDS).wait()
+
+    def _connected(self) -> bool:
+        found = sockets_of(self._port, listening=False)
+        for connection in found:
+            connection.close()
+        return bool(found)
 
 
 def _answer(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:

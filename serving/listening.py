@@ -1,6 +1,8 @@
-"""Closes a listening socket without resetting a client that has just been connected."""
+"""Closes a port without resetting a client that has just been connected."""
 
+import contextlib
 import ctypes
+import os
 import socket
 import struct
 
@@ -28,3 +30,27 @@ def refuse_new(listening: socket.socket) -> None:
     buffer = ctypes.create_string_buffer(steps)
     program = struct.pack("HL", len(_NO_NEW_ONES) + 1, ctypes.addressof(buffer))
     listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+
+
+def sockets_of(port: int, listening: bool) -> list[socket.socket]:
+    """Copies of this process' sockets on a TCP port, for a library that hands out none of its own; to be closed.
+
+    Args:
+        port: The port; 0 has none.
+        listening: Whether those that listen are wanted, or those that are connected.
+    """
+    found = []
+    for name in os.listdir("/proc/self/fd") if port else []:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:  # it is no socket, or has just been closed
+            number = os.dup(int(name))
+            stack.callback(os.close, number)
+            copy = socket.socket(fileno=number)
+            address = copy.getsockname()
+            if copy.family in (socket.AF_INET, socket.AF_INET6) and address[1] == port:
+                listens = bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+                if listens is listening:
+                    found.append(copy)
+                    stack.pop_all()
+                    continue
+            copy.detach()
+    return found

@@ -63,8 +63,11 @@ class Manager:
             for name, model in list(self._models.items()):
                 try:
                     found = {} if model.removed else versions_in(Path(model.config.base_path))
+                    model.trouble = ""
                 except OSError as error:  # what is loaded stays
-                    logging.error("%s: one cannot look for versions: %s", name, error)
+                    if str(error) != model.trouble:
+                        logging.error("%s: one cannot look for versions: %s", name, error)
+                    model.trouble = str(error)
                     continue
                 with self._changed:
                     self._aspire(name, model, found)

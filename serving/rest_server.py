@@ -27,7 +27,7 @@ MOST_BYTES = 1 << 30  # of all bodies that are held at once
 DRAIN_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
 ACCEPT_SECONDS = 0.1  # in which the loop accepts what waits
-LAST_SECONDS = 2.0  # in which a connection that is kept open may ask once more
+LAST_SECONDS = 5.0  # in which a connection that is kept open may ask once more
 
 
 class RestServer:
@@ -41,7 +41,7 @@ class RestServer:
         self._held = 0
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
-        self._closing = False
+        self._listening = self._closing = False
 
     def start(self) -> None:
         """Listens.
@@ -54,10 +54,11 @@ class RestServer:
         self._thread.start()
         self._workers = Workers(self._loop, self._flags.grpc_max_threads, "rest")
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        self._listening = True
 
     def stop(self) -> None:
         """Takes no new connection, answers what is under way, and closes."""
-        if not self._thread.is_alive():
+        if not self._listening:
             return
         self._closing = True
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(2 * DRAIN_SECONDS + LAST_SECONDS + 5)
@@ -95,13 +96,18 @@ class RestServer:
     async def _reply(self, request: web.BaseRequest) -> Reply:
         if request.method == "OPTIONS" and self._flags.rest_api_enable_cors_support and ORIGIN in request.headers:
             return Reply(200, b"")
-        body = bytearray()
+        parts: list[bytes] = []
         try:
-            # A call that has begun cannot be ended: it goes on, and its answer is thrown away.
             async with asyncio.timeout(self._seconds):
-                await self._read(request, body)
-                method, path, content = request.method, request.rel_url.raw_path, bytes(body)
-                reply: Reply = await self._workers.submit(lambda: self._api.answer(method, path, content))
+                await self._read(request, parts)
+                size, body = sum(map(len, parts)), parts[0] if len(parts) == 1 else b"".join(parts)
+                parts.clear()
+                method, path = request.method, request.rel_url.raw_path
+                # A call that has begun cannot be ended: it goes on with its body, and its answer is thrown away.
+                answer = self._workers.submit(
+                    lambda: self._api.answer(method, path, body), lambda: self._give_back(size)
+                )
+                reply: Reply = await answer
                 return reply
         except _RefusedError as error:
             return error.reply
@@ -110,18 +116,22 @@ class RestServer:
         except TimeoutError:
             return Reply(HTTP[Code.DEADLINE_EXCEEDED], error_body("Timed out"))
         finally:
-            self._held -= len(body)
+            self._give_back(sum(map(len, parts)))
 
-    async def _read(self, request: web.BaseRequest, body: bytearray) -> None:
+    def _give_back(self, size: int) -> None:
+        self._held -= size
+
+    async def _read(self, request: web.BaseRequest, parts: list[bytes]) -> None:
         """Reads a body, unpacked, as long as it and all others together are within their bounds."""
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        most = self._flags.rest_api_max_body_bytes
+        most, size = self._flags.rest_api_max_body_bytes, 0
         while part := await request.content.readany():
-            body += part
+            parts.append(part)
+            size += len(part)
             self._held += len(part)
-            if len(body) > most:
+            if size > most:
                 raise _RefusedError(TOO_LARGE, f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)")
             if self._held > MOST_BYTES:
                 raise _RefusedError(

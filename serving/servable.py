@@ -127,26 +127,33 @@ class Servable:
                 options.fetch.extend([self._waits[key]] if key in self._waits else [])
                 options.run_options.inter_op_thread_pool = CALLERS_THREAD
                 if len(self._callables) >= MOST_CALLABLES:  # each output_filter asks for one
-                    del self._callables[next(iter(self._callables))]
-                self._callables[key, outputs] = _Callable(self._session._make_callable_from_options(options))
+                    partial = (each for each in self._callables if len(each[1]) < len(self._outputs[each[0]]))
+                    del self._callables[next(partial)]
+                function = self._session._make_callable_from_options(options)
+                self._callables[key, outputs] = _Callable(function, merged=key in self._waits)
             return self._callables[key, outputs]
 
 
 class _Callable:
     """Feeds in, fetches out. The first call is alone: TensorFlow would prepare the graph anew for each beside it."""
 
-    def __init__(self, function: Callable[..., list[Array]]) -> None:
+    def __init__(self, function: Callable[..., list[Array]], merged: bool) -> None:
         self._function = function
+        self._merged = merged
         self._lock = threading.Lock()
         self._prepared = False
 
     def __call__(self, *feeds: Array) -> list[Array]:
-        if not self._prepared:
-            with self._lock, affinity.spread():
-                values = self._function(*feeds)
-                self._prepared = True
-                return values
-        return self._function(*feeds)
+        if self._prepared and self._merged:
+            return self._function(*feeds)
+        with affinity.spread():  # what is not merged is run in this thread
+            if self._prepared:
+                return self._function(*feeds)
+            with self._lock:
+                try:
+                    return self._function(*feeds)
+                finally:
+                    self._prepared = True
 
 
 def _names(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:

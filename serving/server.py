@@ -21,11 +21,11 @@ from serving.configuration import (
 from serving.core import Core, Settings
 from serving.errors import ServingError
 from serving.flags import Flags
-from serving.grpc_server import make_server
+from serving.grpc_server import GrpcServer
 from serving.manager import Manager
 from serving.metrics import Metrics
 from serving.rest import RestApi
-from serving.rest_server import DRAIN_SECONDS, RestServer
+from serving.rest_server import RestServer
 from serving.servable import Servable
 from serving.versions import Retries
 from serving.warmup import WARMUP_FILE, warm_up
@@ -65,7 +65,7 @@ class ModelServer:
             Settings(flags.enable_signature_method_name_check, flags.allow_version_labels_for_unavailable_models),
         )
         self._rest = RestServer(RestApi(self.core, metrics_path(flags)), flags) if flags.rest_api_port else None
-        self._grpc: grpc.Server | None = None
+        self._grpc: GrpcServer | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -76,6 +76,8 @@ class ModelServer:
             OSError: The REST port is taken.
             RuntimeError: The gRPC port is taken.
         """
+        gc.collect()
+        gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
         manager = self.core.manager
         self.core.configure(self._configs)
         self._every(self._flags.file_system_poll_wait_seconds, manager.poll)
@@ -83,7 +85,29 @@ class ModelServer:
         if not manager.wait_available(names):
             text = f"none of the versions of {', '.join(names)} can be loaded: {manager.failures(names)}"
             raise ServingError(grpc.StatusCode.UNKNOWN, text)
-        self._grpc = make_server(self.core, self._flags)
+        if self._batching and self._flags.gather_python_threads:
+            affinity.started_on_one_cpu(self._open)
+        else:
+            self._open()
+        if self._flags.model_config_file:
+            self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
+
+    def stop(self) -> None:
+        """Takes no new connection, answers the requests on those there are until they end, and ends."""
+        self._stopped.set()
+        self.core.manager.close()  # who waits for a model waits no more
+        try:
+            if self._grpc:
+                self._grpc.refuse_new()
+            if self._rest:
+                self._rest.stop()
+            if self._grpc:
+                self._grpc.stop()
+        finally:
+            self.core.close()
+
+    def _open(self) -> None:
+        self._grpc = GrpcServer(self.core, self._flags)
         self._grpc.start()
         if self._flags.port:
             logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)
@@ -92,23 +116,6 @@ class ModelServer:
         if self._rest:
             self._rest.start()
             logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
-        if self._flags.model_config_file:
-            self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
-        if self._batching and self._flags.gather_python_threads:
-            affinity.gather()
-        gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
-
-    def stop(self) -> None:
-        """Takes no new request, answers those under way, and ends."""
-        self._stopped.set()
-        waiting = self._grpc.stop(DRAIN_SECONDS) if self._grpc else None
-        try:
-            if self._rest:
-                self._rest.stop()
-            if waiting:
-                waiting.wait()
-        finally:
-            self.core.close()
 
     def _every(self, seconds: int, work: Callable[[], None]) -> None:
         def repeat() -> None:

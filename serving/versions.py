@@ -33,12 +33,21 @@ class Version:
 
 @dataclasses.dataclass
 class Model:
-    """A model: what was asked for, and what there is of it."""
+    """A model: what was asked for, and what there is of it.
+
+    Attributes:
+        config: What was asked for.
+        versions: What is known of each version.
+        wanted: The versions that are to answer, the newest first.
+        removed: Whether it is not to be served any more.
+        trouble: Why one could not look for versions the last time.
+    """
 
     config: ModelConfig
     versions: dict[int, Version] = dataclasses.field(default_factory=dict)
     wanted: list[int] = dataclasses.field(default_factory=list)
     removed: bool = False
+    trouble: str = ""
 
     @property
     def available(self) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 Work = Callable[[], Any]
+_Waiting = tuple["asyncio.Future[Any]", Work, Callable[[], None]]
 
 
 class Workers:
@@ -27,18 +28,21 @@ class Workers:
         self._loop = loop
         self._most = most
         self._name = name
-        self._waiting: queue.SimpleQueue[tuple[asyncio.Future[Any], Work] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[asyncio.Future[Any], Work, Callable[[], None]] | None] = (
+            queue.SimpleQueue()
+        )
         self._threads = 0
         self._under_way = 0
 
-    def submit(self, work: Work) -> "asyncio.Future[Any]":
+    def submit(self, work: Work, after: Callable[[], None] = lambda: None) -> "asyncio.Future[Any]":
         """Has a thread do it; one that is cancelled before a thread takes it is not done.
 
         Args:
             work: What to do. An exception that it raises is the future's.
+            after: Called in the loop once it is done or dropped, be the future cancelled or not.
         """
         future = self._loop.create_future()
-        self._waiting.put((future, work))
+        self._waiting.put((future, work, after))
         self._under_way += 1
         if self._threads < min(self._under_way, self._most):
             self._threads += 1
@@ -52,17 +56,21 @@ class Workers:
 
     def _run(self) -> None:
         while taken := self._waiting.get():
-            future, work = taken
+            future, work, after = taken
             value, failure = None, None
             if not future.cancelled():
                 try:
                     value = work()
                 except Exception as error:  # whoever waits is told
                     failure = error
-            self._loop.call_soon_threadsafe(self._settle, future, value, failure)
+            self._loop.call_soon_threadsafe(self._settle, after, future, value, failure)
+            del taken, future, work, after, value, failure  # else they are kept until there is more to do
 
-    def _settle(self, future: "asyncio.Future[Any]", value: Any, error: Exception | None) -> None:
+    def _settle(
+        self, after: Callable[[], None], future: "asyncio.Future[Any]", value: Any, error: Exception | None
+    ) -> None:
         self._under_way -= 1
+        after()
         if future.done():  # nobody waits any more
             return
         if error:

@@ -102,7 +102,8 @@ def test_versions_are_folders_whose_names_are_whole_numbers(tmp_path: Path) -> N
         (tmp_path / name).mkdir()
     (tmp_path / "7").touch()
     assert versions_in(tmp_path) == {1: tmp_path / "1", 123: tmp_path / "00000123"}
-    assert versions_in(tmp_path / "absent") == {}
+    with pytest.raises(FileNotFoundError):  # a folder that is not mounted is none without versions
+        versions_in(tmp_path / "absent")
 
 
 def test_batching_parameters_are_read(tmp_path: Path) -> None:
@@ -121,6 +122,14 @@ def test_batching_parameters_are_read(tmp_path: Path) -> None:
     )
     assert batching_of(Flags(enable_batching=True)) == Batching()
     assert batching_of(Flags()) is None
+
+
+@pytest.mark.parametrize("field", ["max_batch_size", "num_batch_threads", "max_enqueued_batches"])
+def test_batching_parameters_that_allow_nothing_are_refused(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "batching"
+    path.write_text(f"{field} {{ value: 0 }}")
+    with pytest.raises(ServingError, match=f"found {field} 0; expected 1 or more"):
+        batching_of(Flags(enable_batching=True, batching_parameters_file=str(path)))
 
 
 def test_batching_parameters_without_batching_are_refused() -> None:

@@ -100,7 +100,7 @@ def test_a_version_that_cannot_be_loaded_is_tried_as_often_as_told_and_then_says
     manager.configure([config])
     assert not manager.wait_available(["tiny"])
     assert len(times) == 3
-    assert all(0.25 <= later - earlier < 2 for earlier, later in itertools.pairwise(times))
+    assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(times))
     ended = manager.statuses(TINY)[1]
     assert (ended.state, ended.error.code if ended.error else None) == (State.END, Code.DATA_LOSS)
     assert manager.failures(["tiny"]) == "tiny/1: half a file"

@@ -23,29 +23,30 @@ class Echo:
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RestServer]:
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(rest_server, "MOST_BYTES", 1000)
-    made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=PORT))  # type: ignore[arg-type]
+    number = free_port()
+    made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
     made.start()
-    yield made
+    yield number
     made.stop()
 
 
-def post(body: bytes) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+def post(port: int, body: bytes) -> tuple[int, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("POST", "/v1/x", body)
     response = connection.getresponse()
     return response.status, json.loads(response.read())
 
 
-def test_bodies_that_are_held_are_bounded_together_and_given_back(server: RestServer) -> None:
-    with socket.create_connection(("127.0.0.1", PORT)) as slow:
+def test_bodies_that_are_held_are_bounded_together_and_given_back(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 901\r\n\r\n" + b"x" * 900)
         deadline = time.monotonic() + 10
-        while (answer := post(b"x" * 200))[0] == 200 and time.monotonic() < deadline:
+        while (answer := post(port, b"x" * 200))[0] == 200 and time.monotonic() < deadline:
             time.sleep(0.01)  # until the first body has been read
         assert answer == (429, {"error": "Bodies of more than 1000 bytes wait; try again"})
-        assert post(b"x" * 50) == (200, 50)
+        assert post(port, b"x" * 50) == (200, 50)
         slow.sendall(b"x")
         assert slow.recv(100).startswith(b"HTTP/1.1 200")
-    assert post(b"x" * 1000) == (200, 1000)
+    assert post(port, b"x" * 1000) == (200, 1000)

@@ -1,3 +1,5 @@
+import http.client
+import json
 import shutil
 import threading
 import time
@@ -10,7 +12,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from server_process import Client, Server, predict_request
-from tensorflow_serving.apis import model_management_pb2, predict_pb2, prediction_log_pb2
+from tensorflow_serving.apis import (
+    model_management_pb2,
+    predict_pb2,
+    prediction_log_pb2,
+    prediction_service_pb2_grpc,
+)
 from tensorflow_serving.config import model_server_config_pb2
 from tiny_models import write_model
 
@@ -100,8 +107,10 @@ def test_a_folder_that_cannot_be_looked_into_keeps_what_is_loaded(one: Server, b
     assert plus(one) == 1.0
     kept = base.with_name("kept")
     base.rename(kept)
+    time.sleep(1.5)
+    assert plus(one) == 1.0
     base.write_text("no folder")
-    time.sleep(2.5)
+    time.sleep(1.5)
     assert plus(one) == 1.0
     base.unlink()
     kept.rename(base)
@@ -248,25 +257,60 @@ def test_a_server_that_cannot_serve_says_why_and_ends(
     assert said in server.log.read_text().splitlines()[-1]
 
 
+def asks_over_rest(server: Server, keep: bool) -> Iterator[None]:
+    """Asks for ever, over one connection or over a new one each time; ends when a connection is refused."""
+    connection: http.client.HTTPConnection | None = None
+    while True:
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", server.rest_port, timeout=60)
+            try:
+                connection.connect()
+            except ConnectionRefusedError:
+                return
+        connection.request("POST", "/v1/models/tiny:predict", b'{"instances": [0.0]}')
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())) == (200, {"predictions": [1.0]})
+        yield
+        if not keep or response.will_close:
+            connection.close()
+            connection = None
+
+
+def asks_over_grpc(server: Server) -> Iterator[None]:
+    """Asks for ever over a connection of its own; ends when it cannot be made anew."""
+    address, options = f"127.0.0.1:{server.port}", [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(address, options) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        while True:
+            try:
+                stub.Predict(predict_request("tiny", np.zeros(1, np.float32)), timeout=60)
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.UNAVAILABLE and "failed to connect" in error.details():
+                    return
+                raise
+            yield
+
+
+@pytest.mark.parametrize("flags", [(), pytest.param(("--enable_batching",), marks=pytest.mark.slow)])
 def test_a_stop_under_load_answers_what_it_took(
-    serve: Callable[..., Server], models: dict[int, Path], base: Path
+    serve: Callable[..., Server], models: dict[int, Path], base: Path, flags: tuple[str, ...]
 ) -> None:
     push(models[1], base, 1)
-    server = serve("--model_name=tiny", f"--model_base_path={base}", *QUICK)
+    server = serve("--model_name=tiny", f"--model_base_path={base}", *QUICK, *flags)
+    kinds = [
+        lambda: asks_over_rest(server, True),
+        lambda: asks_over_rest(server, False),
+        lambda: asks_over_grpc(server),
+    ]
     answered = [0] * CLIENTS
     wrong: list[object] = []
 
     def ask(number: int) -> None:
-        client = Client(server.port, server.rest_port, server.log)
-        while True:
-            try:
-                assert client.json("POST", "/v1/models/tiny:predict", {"instances": [0.0]})[0] == 200
+        try:
+            for _ in kinds[number % len(kinds)]():
                 answered[number] += 1
-            except ConnectionRefusedError:
-                return
-            except (OSError, AssertionError) as error:
-                wrong.append(error)
-                return
+        except Exception as error:
+            wrong.append(error)
 
     threads = [threading.Thread(target=ask, args=(number,)) for number in range(CLIENTS)]
     for thread in threads:

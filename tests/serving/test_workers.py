@@ -1,6 +1,7 @@
 import asyncio
 import functools
 import threading
+import weakref
 
 import pytest
 
@@ -49,6 +50,26 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
 
     asyncio.run(ask())
     assert begun == [3]
+
+
+def test_a_thread_that_waits_keeps_nothing_of_its_last_call() -> None:
+    class Large:
+        pass
+
+    async def ask() -> weakref.ref[Large]:
+        workers, large, done = Workers(asyncio.get_running_loop(), 1, "test"), Large(), []
+        kept = weakref.ref(large)
+        await workers.submit(functools.partial(id, large), after=lambda: done.append(1))
+        del large
+        assert done == [1]
+        for _ in range(100):
+            if kept() is None:
+                break
+            await asyncio.sleep(0.01)
+        workers.stop()
+        return kept
+
+    assert asyncio.run(ask())() is None
 
 
 def _fail() -> None:
