@@ -61,13 +61,20 @@ class Connection:
         client = _Http(request)
         self._socket.sendall(request)
         while not client.answered:
-            client.take(self._socket.recv(1 << 20))
+            client.take(_received(self._socket))
 
 
 def _connected(port: int) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
+
+
+def _received(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 20)
+    if not data:
+        raise RuntimeError("found a closed connection; expected an answer")
+    return data
 
 
 def _rate(port: int, make: Callable[[], Client], count: int, seconds: float) -> float:
@@ -82,7 +89,7 @@ def _rate(port: int, make: Callable[[], Client], count: int, seconds: float) -> 
         while time.perf_counter() < start + seconds:
             for key, _ in selector.select(1):
                 connection, client = key.data
-                reply = client.take(connection.recv(1 << 20))
+                reply = client.take(_received(connection))
                 if reply:
                     connection.sendall(reply)
         return sum(client.answered for client in clients) / (time.perf_counter() - start)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -64,14 +66,6 @@ def batched_signature(
     if any(node.op in ("Variable", "VariableV2") for node in definition.node):
         raise ValueError("it reads variables of TensorFlow 1")
 
-    @tf.nondifferentiable_batch_function(
-        num_batch_threads=batching.num_batch_threads,
-        max_batch_size=batching.max_batch_size,
-        batch_timeout_micros=batching.batch_timeout_micros,
-        allowed_batch_sizes=_sizes(batching),
-        max_enqueued_batches=batching.max_enqueued_batches,
-        enable_large_batch_splitting=batching.enable_large_batch_splitting,
-    )
     def run(*parts: tf.Tensor) -> list[tf.Tensor]:
         begun = tf.timestamp()
         tensors = unpacked(parts, like) if batching.pad_variable_length_inputs else parts
@@ -83,9 +77,22 @@ def batched_signature(
 
     with graph.as_default():
         asked = tf.timestamp()
-        *merged, begun = run(*(packed(like) if batching.pad_variable_length_inputs else like))
+        *merged, begun = _merging(batching)(run)(*(packed(like) if batching.pad_variable_length_inputs else like))
         waited = tf.reduce_max(begun) - asked
     return {name: tensor.name for name, tensor in zip(outputs, merged, strict=True)}, waited.name
+
+
+def _merging(batching: Batching) -> Callable[[Callable[..., list[tf.Tensor]]], Callable[..., list[tf.Tensor]]]:
+    """TensorFlow's decorator of a function that is called with several requests at once."""
+    decorator: Callable[..., Any] = tf.nondifferentiable_batch_function(
+        num_batch_threads=batching.num_batch_threads,
+        max_batch_size=batching.max_batch_size,
+        batch_timeout_micros=batching.batch_timeout_micros,
+        allowed_batch_sizes=_sizes(batching),
+        max_enqueued_batches=batching.max_enqueued_batches,
+        enable_large_batch_splitting=batching.enable_large_batch_splitting,
+    )
+    return decorator
 
 
 def _sizes(batching: Batching) -> list[int] | None:

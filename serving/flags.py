@@ -21,7 +21,7 @@ class Flags:
         rest_api_max_body_bytes: Largest REST body, unpacked; not a flag of the original, which knows no bound.
         grpc_socket_path: A Unix socket for gRPC beside the port.
         grpc_channel_arguments: Comma-separated ``key=value`` for gRPC.
-        grpc_max_threads: Requests that are answered at once.
+        grpc_max_threads: Requests that are answered at once, over gRPC and again over REST.
         enable_grpc_healthcheck_service: Whether gRPC's health service answers.
         model_name: Name of the one model.
         model_base_path: Its folder of numbered versions.
