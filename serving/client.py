@@ -230,7 +230,13 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=lambda raw: {BASE64: base64.b64encode(raw).decode()})
+    return json.dumps(value, ensure_ascii=False, default=_base64)
+
+
+def _base64(value: Any) -> dict[str, str]:
+    if not isinstance(value, bytes):
+        raise invalid(f"found {value!r}, a {type(value).__name__}; expected a value of JSON, or bytes")
+    return {BASE64: base64.b64encode(value).decode()}
 
 
 @click.group()
