@@ -60,13 +60,11 @@ class _Asked:
         api: ``Predict``, ``Classify``, ``Regress`` or ``MultiInference``.
         entry: ``GRPC`` or ``REST``.
         spec: The model, and its version if one is asked for.
-        shape: The shape of the first input; its first size is the rows.
     """
 
     api: str
     entry: str
     spec: model_pb2.ModelSpec
-    shape: Sequence[int]
 
 
 class Core:
@@ -122,9 +120,7 @@ class Core:
         Raises:
             ServingError: It cannot be answered.
         """
-        shapes = [tensor.tensor_shape.dim for tensor in request.inputs.values()]
-        rows = [each.size for each in shapes[0]] if shapes else []
-        asked = _Asked("Predict", entry, request.model_spec, rows)
+        asked = _Asked("Predict", entry, request.model_spec)
         return self._answer(asked, request, inference.predict, predict_record)
 
     def predict_json(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
@@ -140,7 +136,7 @@ class Core:
                 inputs, form = read_inputs(document, signature.inputs)
             except (ValueError, RecursionError) as error:  # of numpy, which knows 64 levels, or of Python
                 raise invalid(f"JSON Value cannot be made a tensor: {error}") from error
-            self._count(servable, next(iter(inputs.values())).shape)
+            self.metrics.examples.add((servable.name,), inference.rows(inputs))
             outputs = self._timed("Predict", servable, lambda: servable.run(key, inputs, sorted(signature.outputs)))
             self._log(servable, lambda: predict_record(*inference.as_messages(servable, key, inputs, outputs)))
             return write_outputs(outputs, form)
@@ -149,12 +145,12 @@ class Core:
         self, request: classification_pb2.ClassificationRequest, entry: str
     ) -> classification_pb2.ClassificationResponse:
         """Answers Classify; see :meth:`predict`."""
-        asked = _Asked("Classify", entry, request.model_spec, [inference.count(request.input)])
+        asked = _Asked("Classify", entry, request.model_spec)
         return self._answer(asked, request, inference.classify, classify_record)
 
     def regress(self, request: regression_pb2.RegressionRequest, entry: str) -> regression_pb2.RegressionResponse:
         """Answers Regress; see :meth:`predict`."""
-        asked = _Asked("Regress", entry, request.model_spec, [inference.count(request.input)])
+        asked = _Asked("Regress", entry, request.model_spec)
         return self._answer(asked, request, inference.regress, regress_record)
 
     def multi_inference(
@@ -163,8 +159,7 @@ class Core:
         """Answers MultiInference; see :meth:`predict`."""
         if not request.tasks:
             raise invalid("Inference request must have at least one task.")
-        rows = [inference.count(request.input)]
-        asked = _Asked("MultiInference", entry, request.tasks[0].model_spec, rows)
+        asked = _Asked("MultiInference", entry, request.tasks[0].model_spec)
         return self._answer(asked, request, inference.multi_inference, multi_inference_record)
 
     def metadata(
@@ -245,13 +240,17 @@ class Core:
         self,
         asked: "_Asked",
         request: Any,
-        run: Callable[[Servable, Any, bool], Any],
+        run: Callable[[Servable, Any, bool, inference.Count], Any],
         record: Callable[[Any, Any], PredictionLog],
     ) -> Any:
         """Runs a request that is a message, counts it, and logs it."""
         with self._servable(asked.spec, asked.api, asked.entry) as servable:
-            self._count(servable, asked.shape)
-            response = self._timed(asked.api, servable, lambda: run(servable, request, self._settings.check_method))
+            check_method, labels = self._settings.check_method, (servable.name,)
+            response = self._timed(
+                asked.api,
+                servable,
+                lambda: run(servable, request, check_method, lambda rows: self.metrics.examples.add(labels, rows)),
+            )
             self._log(servable, lambda: record(request, response))
             return response
 
@@ -269,6 +268,9 @@ class Core:
             if self.manager.serves(spec.name):
                 name = spec.name
             raise
+        except Exception:  # a defect of ours
+            status = Code.INTERNAL.name
+            raise
         finally:
             self.metrics.requests.add((name, status))
             self.metrics.request_latency.observe((name, api, entry), time.perf_counter() - start)
@@ -281,10 +283,6 @@ class Core:
         log = self._logs.get(servable.name)
         if log:
             log.offer(make)
-
-    def _count(self, servable: Servable, shape: Sequence[int]) -> None:
-        """Counts a request's rows; one without a dimension has one."""
-        self.metrics.examples.add((servable.name,), max(0, shape[0]) if shape else 1)
 
     def _timed(self, api: str, servable: Servable, run: Callable[[], Any]) -> Any:
         start = time.perf_counter()

@@ -1,6 +1,7 @@
 """Predict, Classify, Regress and MultiInference over a loaded version; texts of errors are TensorFlow Serving's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from tensorflow_serving.apis import (
@@ -19,10 +20,15 @@ from serving.tensor_protos import TensorProto, dtype_name, form_of, to_array, to
 DEFAULT = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
+Count: TypeAlias = Callable[[int], None]
+
+
+def no_count(_rows: int) -> None:
+    """Counts no rows."""
 
 
 def predict(
-    servable: Servable, request: predict_pb2.PredictRequest, check_method: bool = False
+    servable: Servable, request: predict_pb2.PredictRequest, check_method: bool = False, count: Count = no_count
 ) -> predict_pb2.PredictResponse:
     """Answers Predict.
 
@@ -30,6 +36,7 @@ def predict(
         servable: The version.
         request: Its inputs by name.
         check_method: Whether the signature must be one for Predict.
+        count: Told the rows of the request, once they are read.
 
     Raises:
         ServingError: The request does not fit the signature, or TensorFlow cannot run it.
@@ -44,6 +51,7 @@ def predict(
             f"Was: {signature.method_name}"
         )
     inputs = _fed(signature, request.inputs)
+    count(rows(inputs))
     wanted = _filtered(signature, list(request.output_filter))
     response = predict_pb2.PredictResponse(model_spec=_spec(servable, key))
     for name, value in servable.run(key, inputs, wanted).items():
@@ -52,28 +60,39 @@ def predict(
 
 
 def classify(
-    servable: Servable, request: classification_pb2.ClassificationRequest, check_method: bool = False
+    servable: Servable,
+    request: classification_pb2.ClassificationRequest,
+    check_method: bool = False,
+    count: Count = no_count,
 ) -> classification_pb2.ClassificationResponse:
     """Answers Classify; raises as :func:`predict` does."""
     key = request.model_spec.signature_name or DEFAULT
-    result = _classified(servable, key, serialized(request.input), check_method)
+    examples = serialized(request.input)
+    count(len(examples))
+    result = _classified(servable, key, examples, check_method)
     return classification_pb2.ClassificationResponse(model_spec=_spec(servable, key), result=result)
 
 
 def regress(
-    servable: Servable, request: regression_pb2.RegressionRequest, check_method: bool = False
+    servable: Servable, request: regression_pb2.RegressionRequest, check_method: bool = False, count: Count = no_count
 ) -> regression_pb2.RegressionResponse:
     """Answers Regress; raises as :func:`predict` does."""
     key = request.model_spec.signature_name or DEFAULT
-    result = _regressed(servable, key, serialized(request.input), check_method)
+    examples = serialized(request.input)
+    count(len(examples))
+    result = _regressed(servable, key, examples, check_method)
     return regression_pb2.RegressionResponse(model_spec=_spec(servable, key), result=result)
 
 
 def multi_inference(
-    servable: Servable, request: inference_pb2.MultiInferenceRequest, check_method: bool = False
+    servable: Servable,
+    request: inference_pb2.MultiInferenceRequest,
+    check_method: bool = False,
+    count: Count = no_count,
 ) -> inference_pb2.MultiInferenceResponse:
     """Answers several signatures of one model over the same input; raises as :func:`predict` does."""
     examples = serialized(request.input)
+    count(len(examples))
     response = inference_pb2.MultiInferenceResponse()
     seen: set[str] = set()
     for task in request.tasks:
@@ -93,9 +112,10 @@ def multi_inference(
     return response
 
 
-def count(given: input_pb2.Input) -> int:
-    """How many examples an Input has."""
-    return len(given.example_list.examples) or len(given.example_list_with_context.examples)
+def rows(inputs: Mapping[str, Array]) -> int:
+    """How many rows a request has, by its first input; one without a dimension has one."""
+    shape = next(iter(inputs.values())).shape if inputs else ()
+    return shape[0] if shape else 1
 
 
 def serialized(given: input_pb2.Input) -> Array:

@@ -36,7 +36,6 @@ TYPES: dict[tf.DType, frozenset[type]] = {
     tf.string: STRINGS,
 }
 SMALL = (tf.int16, tf.int8, tf.uint8)
-LARGE = 1e308  # beyond it a whole number may be too large for a float
 # As TensorFlow's C++ prints them.
 NAMES = {types_pb2.DT_FLOAT: "float", types_pb2.DT_DOUBLE: "double", types_pb2.DT_HALF: "half"}
 
@@ -148,7 +147,10 @@ def to_array(values: list[Any], kind: Kind, with_whole: bool = True) -> Array:
 
 
 def _as_float(value: int) -> float:
-    return float(value) if abs(value) < LARGE else math.copysign(math.inf, value)
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def decimals(array: Array) -> list[str]:

@@ -30,7 +30,7 @@ from serving.errors import invalid
 
 PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 TYPES = ("tfrecord", "jsonl")
-MOST_WAITING = 10_000
+MOST_WAITING, MOST_WAITING_BYTES = 10_000, 64 << 20  # of records; beyond, they are lost
 MOST_BYTES = 64 << 20
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
@@ -63,7 +63,7 @@ def multi_inference_record(
 
 
 class RequestLog:
-    """Writes in a thread of its own, so that no request waits for a disk; beyond a full queue they are lost."""
+    """Writes in a thread of its own, so that no request waits for a disk; what finds the queue full is lost."""
 
     def __init__(
         self,
@@ -100,26 +100,40 @@ class RequestLog:
         self._config = config
         self._count = count
         self._most_bytes = most_bytes
-        self._waiting: queue.Queue[PredictionLog | None] = queue.Queue(MOST_WAITING)
+        self._waiting: queue.Queue[tuple[PredictionLog, int] | None] = queue.Queue(MOST_WAITING)
+        self._waiting_bytes = 0
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._name = f"log {model}"
         self._thread: threading.Thread | None = None  # none while there is nothing to write
 
     def offer(self, make: Callable[[], PredictionLog]) -> None:
-        """Takes a request with the probability of the sampling rate; only then is the record made."""
+        """Takes a request with the probability of the sampling rate; only then is the record made.
+
+        Whatever goes wrong, the request is answered all the same.
+        """
         if random.random() >= self._rate:  # noqa: S311 - a sample, no secret
             return
-        record = make()
-        record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
+        try:
+            record = make()
+            record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
+            self._take(record, record.ByteSize())
+        except queue.Full:
+            self._count("lost")
+        except Exception:
+            logging.exception("A request cannot be logged.")
+            self._count("lost")
+
+    def _take(self, record: PredictionLog, size: int) -> None:
         with self._lock:
-            try:
-                self._waiting.put_nowait(record)
-            except queue.Full:
-                self._count("lost")
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
+            if self._waiting_bytes + size > MOST_WAITING_BYTES:
+                raise queue.Full
+            if self._thread is None:  # before the record waits: without a thread nobody would come for it
+                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                thread.start()
+                self._thread = thread
+            self._waiting.put_nowait((record, size))
+            self._waiting_bytes += size
 
     def close(self) -> None:
         """Writes what waits, and ends; what a request under way still offers goes to a file of its own."""
@@ -152,13 +166,16 @@ class RequestLog:
 
     def _write_next(self, writer: "_File | None") -> "_File | None":
         try:
-            record = self._waiting.get(timeout=FLUSH_SECONDS)
+            taken = self._waiting.get(timeout=FLUSH_SECONDS)
         except queue.Empty:
             if writer:
                 writer.flush()
             return writer
-        if record is None:
+        if taken is None:
             return writer
+        record, size = taken
+        with self._lock:
+            self._waiting_bytes -= size
         if writer is None or writer.size >= self._most_bytes:
             if writer:
                 writer.close()

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 from serving.core import SIGNATURE_DEF, Core
 from serving.errors import Code, ServingError, invalid
 from serving.json_examples import read_input, write_classes, write_values
-from serving.json_values import SHOWN, SIGNATURE_NAME, error_body, parse_object
+from serving.json_values import SHOWN, SIGNATURE_NAME, error_body, parse_object, to_bytes
 
 ENTRY = "REST"
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
@@ -101,8 +101,12 @@ class RestApi:
         document = parse_object(body)
         if method == "predict":
             return self._core.predict_json(spec, document)
-        spec.signature_name = document.get(SIGNATURE_NAME, "")
-        given = read_input(document)
+        try:
+            spec.signature_name = document.get(SIGNATURE_NAME, "")
+            given = read_input(document)
+        except UnicodeEncodeError as error:  # a message takes bytes of any kind as a value, but not as a name
+            place = max(0, body.find(to_bytes(error.object)))
+            raise invalid(f"JSON Parse error: Invalid encoding in string at offset: {place}") from error
         if method == "classify":
             classified = classification_pb2.ClassificationRequest(model_spec=spec, input=given)
             return write_classes(self._core.classify(classified, ENTRY).result)

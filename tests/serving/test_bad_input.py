@@ -2,6 +2,7 @@ import http.client
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import grpc
 import psutil
@@ -21,20 +22,23 @@ def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.Te
     return serve("--model_name=tiny", f"--model_base_path={base}")
 
 
-KEYS = st.sampled_from(["instances", "inputs", "signature_name", "examples", "context", "x", "s", "b64"]) | st.text(
-    max_size=3
-)
+RAW = st.binary(min_size=1, max_size=3).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+TEXTS = st.text(max_size=5) | RAW
+KEYS = st.sampled_from(["instances", "inputs", "signature_name", "examples", "context", "x", "s", "b64"]) | TEXTS
 VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=5)
-    | st.sampled_from(["two", "slow", "regress"]),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | st.sampled_from(["two", "slow", "regress"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
     max_leaves=8,
 )
-BODIES = st.dictionaries(KEYS, VALUES, max_size=3).map(lambda value: json.dumps(value).encode()) | st.binary(
+EXAMPLES = st.fixed_dictionaries({"examples": st.lists(st.dictionaries(KEYS, VALUES, max_size=2), max_size=2)})
+
+
+def as_body(value: Any, escaped: bool) -> bytes:
+    """As JSON; the bytes of :data:`RAW` as they are, or each as half of a character."""
+    return json.dumps(value, ensure_ascii=escaped).encode("utf-8", "surrogateescape")
+
+
+BODIES = st.builds(as_body, st.dictionaries(KEYS, VALUES, max_size=3) | EXAMPLES, st.booleans()) | st.binary(
     max_size=40
 )
 PATHS = st.sampled_from(

@@ -196,6 +196,28 @@ def test_requests_beyond_the_queue_are_refused(tiny: Path) -> None:
     assert set(refused) == {grpc.StatusCode.UNAVAILABLE}
 
 
+def test_a_full_queue_is_told_in_either_protocol(embed: Callable[..., Client], tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    names = ("max_batch_size", "max_enqueued_batches", "num_batch_threads")
+    (tmp_path / "batching").write_text(" ".join(f"{name} {{ value: 1 }}" for name in names))
+    server = embed(
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        "--enable_batching",
+        f"--batching_parameters_file={tmp_path / 'batching'}",
+    )
+    request = predict_request("tiny", np.array([1], np.float32), signature_name="slow")
+    server.prediction.Predict(request)  # the first one prepares the graph
+    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
+    under_way = [server.prediction.Predict.future(slow) for _ in range(6)]
+    server.wait_for(lambda: any(call.done() for call in under_way))  # refused; one runs, one waits
+    status, answer = server.json("POST", "/v1/models/tiny:predict", {"signature_name": "slow", "inputs": [1.0]})
+    assert (status, list(answer)) == (503, ["error"])
+    codes = [call.code() for call in under_way]
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+
+
 def test_the_time_in_the_queue_is_told(counting: Path) -> None:
     told: list[float] = []
     parameters = Batching(max_batch_size=8, batch_timeout_micros=150_000, num_batch_threads=1)

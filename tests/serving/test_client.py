@@ -1,6 +1,7 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,26 +19,47 @@ def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.Te
     config = base / "models.config"
     config.write_text(
         f'model_config_list {{ config {{ name: "tiny" base_path: "{base}" model_platform: "tensorflow" '
-        'model_version_policy { all {} } version_labels { key: "stable" value: 1 } } }'
+        'model_version_policy { all {} } version_labels { key: "stable" value: 1 } '
+        'version_labels { key: "a/b: é%" value: 1 } } }'
     )
     return serve(f"--model_config_file={config}", "--allow_version_labels_for_unavailable_models")
 
 
 @pytest.fixture(params=["grpc", "rest"])
-def client(request: pytest.FixtureRequest, server: Server) -> Client:
-    if request.param == "rest":
-        return Client.rest(f"127.0.0.1:{server.rest_port}")
-    return Client.grpc(f"127.0.0.1:{server.port}")
+def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Client]:
+    rest = request.param == "rest"
+    with Client.rest(f"127.0.0.1:{server.rest_port}") if rest else Client.grpc(f"127.0.0.1:{server.port}") as client:
+        yield client
 
 
 def test_rows_are_answered_with_missing_values_in_their_place(client: Client) -> None:
     first, second = client.predict("tiny", [{"x": 1, "s": "é"}, {"s": None}], signature="two")
-    assert first["total"] == [3.0]
+    assert first == {"total": [3.0], "text_bytes": ["é".encode()]}
     assert math.isnan(second["total"][0])
 
 
+def test_bytes_go_there_and_back(client: Client) -> None:
+    [answer] = client.predict("tiny", [{"x": 1, "s": b"\xff\x00"}], signature="two")
+    assert answer == {"total": [3.0], "text_bytes": [b"\xff\x00"]}
+
+
+def test_a_single_output_has_its_name(client: Client) -> None:
+    assert client.predict("tiny", [{"x": 1}, {"x": 2}], signature="serving_default") == [{"y": [2.5]}, {"y": [3.0]}]
+
+
+def test_a_client_that_is_closed_asks_no_more_over_its_connection(client: Client) -> None:
+    client.status("tiny")
+    transport: Any = client._transport
+    client.close()
+    if hasattr(transport, "_connection"):
+        assert transport._connection.sock is None
+    else:
+        with pytest.raises(ValueError, match="closed"):
+            client.status("tiny")
+
+
 def test_a_version_and_a_label_may_be_asked_for(client: Client) -> None:
-    for choice in ({"version": 1}, {"label": "stable"}, {}):
+    for choice in ({"version": 1}, {"label": "stable"}, {"label": "a/b: é%"}, {}):
         [answer] = client.predict("tiny", [{"x": 1.0, "s": "a"}], signature="two", **choice)
         assert answer["total"] == [3.0]
 
@@ -57,6 +79,7 @@ def test_status_is_told(client: Client) -> None:
         ("tiny", {"x": 1}, "no_such", "the model has no signature 'no_such'; expected one of"),
         ("tiny", {"x": "a"}, "two", "float"),
         ("nope", {"x": 1}, "two", "Servable not found for request: Latest(nope)"),
+        ("no/such: é%", {"x": 1}, "two", "Servable not found for request: Latest(no/such: é%)"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(

@@ -1,11 +1,13 @@
+import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Server, predict_request
+from server_process import Client, Server, predict_request
 from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -15,6 +17,9 @@ from tensorflow_serving.apis import (
     predict_pb2,
     regression_pb2,
 )
+
+from serving.core import Core
+from serving.grpc_server import PredictionService
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
@@ -269,3 +274,40 @@ def test_a_deadline_is_kept(server: Server) -> None:
     code, _ = refused(lambda: server.prediction.Predict(request, timeout=0.3))
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.predict() == [2.5]
+
+
+def test_a_call_whose_deadline_passes_in_the_queue_is_never_run(
+    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
+    server = embed(
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        f"--monitoring_config_file={tmp_path / 'monitoring'}",
+        "--grpc_max_threads=1",
+    )
+    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
+    under_way = server.prediction.Predict.future(slow)
+    time.sleep(0.1)
+    queued = refused(lambda: server.prediction.Predict(predict_request("tiny", np.ones(7, np.float32)), timeout=0.1))
+    assert not under_way.done(), "the call was not queued"
+    assert queued[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert under_way.result().outputs["y"].float_val
+    assert server.predict() == [2.5]  # behind the one that was given up
+    page = server.rest("GET", "/numbers")[1].decode().splitlines()
+    assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} 2' in page
+    assert ':tensorflow:serving:request_example_count_total{model_name="tiny"} 2' in page
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0])
+def test_a_call_that_comes_too_late_is_not_handed_on(left: float) -> None:
+    """Where gRPC has not yet noticed itself."""
+    context, core = mock.Mock(spec=grpc.ServicerContext), mock.Mock(spec=Core)
+    context.time_remaining.return_value = left
+    context.abort.side_effect = RuntimeError
+    with pytest.raises(RuntimeError):
+        PredictionService(core).Predict(predict_pb2.PredictRequest(), context)
+    assert context.abort.call_args.args[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    core.predict.assert_not_called()

@@ -13,6 +13,7 @@ from server_process import Server, predict_request
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
 from tensorflow_serving.config import logging_config_pb2
 
+from serving import request_log
 from serving.configuration import ModelConfig
 from serving.core import Core, Settings
 from serving.errors import ServingError
@@ -75,6 +76,52 @@ def test_a_log_that_cannot_be_written_loses_records_and_still_ends(tmp_path: Pat
         log.offer(lambda: record(1.0))
     log.close()
     assert counted == ["lost"] * 3
+
+
+def test_a_record_that_cannot_be_made_or_taken_is_lost_and_the_next_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> prediction_log_pb2.PredictionLog:
+        raise RuntimeError("can't start new thread")
+
+    counted: list[str] = []
+    log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
+    log.offer(fail)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        log.offer(lambda: record(1.0))
+    assert counted == ["lost"] * 2
+    log.offer(lambda: record(2.0))
+    log.close()
+    assert counted == ["lost"] * 2 + ["written"]
+    assert values(tmp_path) == [2.0]
+
+
+def test_what_waits_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_log: RequestLog) -> Path:
+        begun.set()
+        assert go_on.wait(10)
+        return tmp_path / "requests-1.tfrecord"
+
+    monkeypatch.setattr(RequestLog, "_path", hold)
+    monkeypatch.setattr(request_log, "MOST_WAITING_BYTES", 3 * record(1.0).ByteSize() + 100)
+    counted: list[str] = []
+    log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
+    log.offer(lambda: record(0.0))
+    assert begun.wait(10)  # what is written does not wait any more
+    for value in range(1, 10):
+        log.offer(lambda value=value: record(value))  # type: ignore[misc]
+    lost = len(counted)
+    assert set(counted) == {"lost"}
+    assert 5 <= lost <= 6
+    go_on.set()
+    log.close()
+    assert values(tmp_path) == list(range(10 - lost))
+    log.offer(lambda: record(20.0))
+    log.close()
+    assert counted[-1] == "written"
 
 
 def test_two_logs_of_one_prefix_write_to_files_of_their_own(tmp_path: Path) -> None:

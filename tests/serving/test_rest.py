@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from server_process import Server
 
-PREDICT = "/v1/models/tiny:predict"
+PREDICT, CLASSIFY, REGRESS = (f"/v1/models/tiny:{method}" for method in ("predict", "classify", "regress"))
+NO_UTF8 = "JSON Parse error: Invalid encoding in string"
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,17 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
             "No signature was found with the name: nope",
         ),
         ("OPTIONS", PREDICT, None, 400, f"Malformed request: OPTIONS {PREDICT}"),
+        # http.client writes a body's \xff as that one byte.
+        ("POST", PREDICT, '{"signature_name": "\xff", "instances": [1]}', 400, "not found in signature def"),
+        ("POST", PREDICT, '{"instances": [{"\xff": 1}]}', 400, "does not have named input"),
+        ("POST", CLASSIFY, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{NO_UTF8} at offset: 20"),
+        ("POST", REGRESS, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{NO_UTF8} at offset: 20"),
+        ("POST", REGRESS, '{"examples": [{"\xff": 1}]}', 400, f"{NO_UTF8} at offset: 16"),
+        ("POST", REGRESS, '{"context": {"a\xff": 1}, "examples": [{}]}', 400, f"{NO_UTF8} at offset: 14"),
+        ("POST", REGRESS, r'{"examples": [{"\udcff": 1}]}', 400, f"{NO_UTF8} at offset: 0"),
+        ("GET", "/v1/models/%ff", None, 404, "Could not find any versions of model \ufffd"),
+        ("POST", "/v1/models/%ff:predict", "{}", 404, "Servable not found for request: Latest(\ufffd)"),
+        ("GET", "/v1/models/tiny/labels/%ff/metadata", None, 400, "Unrecognized servable version label: \ufffd"),
     ],
 )
 def test_errors_have_tensorflow_servings_code_and_text(
@@ -153,6 +165,15 @@ def test_errors_have_tensorflow_servings_code_and_text(
     assert found == status
     assert list(json.loads(answer)) == ["error"]
     assert said in json.loads(answer)["error"]
+
+
+def test_bytes_that_are_no_utf8_are_values(server: Server) -> None:
+    body = b'{"signature_name": "two", "inputs": {"x": [1.0], "s": ["\xff"]}}'
+    assert server.rest("POST", PREDICT, body)[1].split() == (
+        b'{ "outputs": {"text_bytes": [{"b64": "/w=="}], "total": [3.0]} }'.split()
+    )
+    text = b'{"signature_name": "regress", "examples": [{"x": 1.0, "text": "\xff"}]}'
+    assert server.rest("POST", REGRESS, text)[0] == 200
 
 
 def test_what_is_not_the_api_is_an_html_page(server: Server) -> None:
