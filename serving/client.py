@@ -271,7 +271,7 @@ def _parsed(lines: Any) -> Any:
         if line.strip():
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number}: {error}; expected a JSON object") from error
             if not isinstance(row, dict):
                 raise ValueError(f"line {number}: found {type(row).__name__}; expected a JSON object")

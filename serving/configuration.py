@@ -20,6 +20,13 @@ PLATFORM = "tensorflow"
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _VERSION = re.compile("[0-9]{1,30}")
 BATCHING_FILE = "batching_params.pbtxt"
+BATCHING_BOUNDS = {
+    "max_batch_size": (1, 1 << 20),
+    "batch_timeout_micros": (0, 3_600_000_000),
+    "max_enqueued_batches": (1, 1 << 20),
+    "num_batch_threads": (1, 1024),
+    "max_execution_batch_size": (1, 1 << 20),
+}
 
 
 def model_configs(flags: Flags) -> list[ModelConfig]:
@@ -124,9 +131,9 @@ def read_batching(path: Path) -> Batching:
     ):
         if message.HasField(field):
             values[field] = getattr(message, field).value
-    for field in ("max_batch_size", "max_enqueued_batches", "num_batch_threads"):
-        if values.get(field, 1) < 1:
-            raise invalid(f"{path}: found {field} {values[field]}; expected 1 or more")
+    for field, (smallest, largest) in BATCHING_BOUNDS.items():
+        if not smallest <= values.get(field, smallest) <= largest:
+            raise invalid(f"{path}: found {field} {values[field]}; expected {smallest} to {largest}")
     sizes = tuple(message.allowed_batch_sizes)
     splitting = message.enable_large_batch_splitting.value
     batching = Batching(
@@ -136,7 +143,7 @@ def read_batching(path: Path) -> Batching:
         pad_variable_length_inputs=message.pad_variable_length_inputs,
     )
     last = (splitting and batching.max_execution_batch_size) or batching.max_batch_size
-    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != last):
+    if sizes and (list(sizes) != sorted(set(sizes)) or sizes[0] < 1 or sizes[-1] != last):
         name = "max_batch_size" if last == batching.max_batch_size else "max_execution_batch_size"
         raise invalid(
             f"{path}: found allowed_batch_sizes {list(sizes)}; expected them to grow, and to end with {name} {last}"

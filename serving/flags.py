@@ -1,6 +1,7 @@
 """The flags of ``tensorflow_model_server``: ``--name=value``, a bare ``--name`` for a bool, and no other form."""
 
 import dataclasses
+import re
 import sys
 from collections.abc import Sequence
 from typing import get_type_hints
@@ -81,13 +82,29 @@ class Flags:
 
 
 _TYPES = get_type_hints(Flags)
+PORTS, PARALLEL = (0, 65_535), (0, 4096)
+# Smallest and largest of the numbers; those that are not named here may be 0 to 10^15.
+BOUNDS = {
+    "port": PORTS,
+    "rest_api_port": PORTS,
+    "rest_api_timeout_in_ms": (1, 10**9),
+    "rest_api_max_body_bytes": (1, 1 << 40),
+    "grpc_max_threads": (1, 4096),
+    "model_config_file_poll_wait_seconds": (0, 10**6),
+    "file_system_poll_wait_seconds": (0, 10**6),
+    "max_num_load_retries": (0, 10**6),
+    "num_request_iterations_for_warmup": (1, 10**6),
+    "tensorflow_session_parallelism": PARALLEL,
+    "tensorflow_intra_op_parallelism": PARALLEL,
+    "tensorflow_inter_op_parallelism": PARALLEL,
+}
 
 
 def parse(arguments: Sequence[str]) -> Flags:
     """Reads the flags; an unknown one is told on stderr and skipped, as by the original.
 
     Raises:
-        ValueError: A value that is not of the flag's type.
+        ValueError: A value that is not of the flag's type, or out of its bounds.
     """
     values: dict[str, object] = {}
     for argument in arguments:
@@ -105,8 +122,8 @@ def _value(name: str, text: str) -> object:
             raise ValueError(f"--{name}: found '{text}'; expected true or false")
         return BOOLEANS[text]
     if _TYPES[name] is int:
-        try:
-            return int(text)
-        except ValueError:
-            raise ValueError(f"--{name}: found '{text}'; expected a whole number") from None
+        smallest, largest = BOUNDS.get(name, (0, 10**15))
+        if not re.fullmatch(r"-?[0-9]{1,20}", text, re.ASCII) or not smallest <= int(text) <= largest:
+            raise ValueError(f"--{name}: found '{text[:40]}'; expected a whole number from {smallest} to {largest}")
+        return int(text)
     return text

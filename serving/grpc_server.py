@@ -126,6 +126,8 @@ def _answer(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
     left = context.time_remaining()
     if left is not None and left <= 0:
         context.abort(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at")
+    if not context.is_active():
+        context.abort(Code.CANCELLED, "the client went before the request was looked at")
     try:
         return run()
     except ServingError as error:

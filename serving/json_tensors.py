@@ -97,10 +97,11 @@ def read_well_formed(value: Json, kind: Kind) -> Array | None:
     types = {*map(type, level)}
     if not kind.types or not types <= kind.types:
         return None
-    if kind.bounds and level and not kind.bounds[0] <= min(level) <= max(level) <= kind.bounds[1]:
-        return None
     values = [to_bytes(each) for each in level] if kind.types == STRINGS else level
-    return to_array(values, kind, int in types).reshape(shape)
+    try:
+        return to_array(values, kind, int in types).reshape(shape)
+    except OverflowError:  # a whole number out of bounds
+        return None
 
 
 def shape_of(value: Json) -> list[int]:
@@ -202,8 +203,11 @@ def list_text(array: Array, as_bytes: bool) -> list[str]:
     texts = _value_texts(array.reshape(-1), as_bytes)
     for axis in range(array.ndim - 1, 0, -1):
         size = array.shape[axis]
-        groups = range(math.prod(array.shape[:axis]))
-        texts = [f"[{', '.join(texts[group * size : (group + 1) * size])}]" for group in groups]
+        if not size:
+            texts = ["[]"] * math.prod(array.shape[:axis])
+        else:
+            joined = map(", ".join, zip(*[iter(texts)] * size, strict=True))
+            texts = [f"[{each}]" for each in joined]
     return texts
 
 

@@ -6,13 +6,14 @@ import socket
 import threading
 
 import uvloop
+from absl import logging
 from aiohttp import http_exceptions, web
 
 from serving.errors import Code
 from serving.flags import Flags
 from serving.json_values import error_body
 from serving.listening import refuse_new
-from serving.rest import HTTP, Reply, RestApi
+from serving.rest import HTTP, JSON, Reply, RestApi
 from serving.workers import Workers
 
 ORIGIN = "Origin"
@@ -137,6 +138,33 @@ class RestServer:
                 raise _RefusedError(
                     HTTP[Code.RESOURCE_EXHAUSTED], f"Bodies of more than {MOST_BYTES} bytes wait; try again"
                 )
+
+
+class _Server(web.Server):
+    """aiohttp's, whose connections tell what is no HTTP in TensorFlow Serving's form."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Handler(self, loop=self._loop, **self._kwargs)
+
+
+class _Handler(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers with JSON, and logs a line: clients are not to fill the log with traces."""
+        logging.warning("Refused %s: %r", request.remote, exc)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has been begun")
+        text = str(message or exc).partition("\n")[0]
+        response = web.Response(status=status, body=error_body(f"Malformed HTTP: {text}"), content_type=JSON)
+        response.force_close()
+        return response
 
 
 class _RefusedError(Exception):

@@ -30,6 +30,8 @@ from serving.servable import Servable
 from serving.versions import Retries
 from serving.warmup import WARMUP_FILE, warm_up
 
+GARBAGE_OBJECTS = 50_000  # before Python looks for cycles; a request of a thousand lists makes none
+
 
 class ModelServer:
     """Serves models as the flags say.
@@ -78,6 +80,7 @@ class ModelServer:
         """
         gc.collect()
         gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
+        gc.set_threshold(GARBAGE_OBJECTS, *gc.get_threshold()[1:])
         manager = self.core.manager
         self.core.configure(self._configs)
         self._every(self._flags.file_system_poll_wait_seconds, manager.poll)

@@ -13,7 +13,7 @@ from serving.errors import invalid
 from serving.servable import Array
 
 TensorProto: TypeAlias = tensor_pb2.TensorProto
-MOST_ELEMENTS = 1 << 28  # a message may name a shape far beyond what it carries
+MOST_REPEATED = 1 << 20  # a message of a few bytes may name a shape whose values fill the memory
 # The field of a TensorProto that has the values of a dtype.
 FIELDS: dict[tf.DType, str] = {
     tf.float32: "float_val",
@@ -61,13 +61,19 @@ def to_array(proto: TensorProto) -> Array:
     """
     sizes = [dimension.size for dimension in proto.tensor_shape.dim]
     count = math.prod(sizes)
-    if min(sizes, default=0) < 0 or count > MOST_ELEMENTS:
-        raise invalid(f"Tensor cannot be parsed: found the shape {sizes}; expected at most {MOST_ELEMENTS} elements")
     try:
         form = form_of(proto.dtype)
+        values = getattr(proto, form.field) if form.field else ()
+        carried = max(len(values), len(proto.tensor_content))
+        if min(sizes, default=0) < 0 or count > MOST_REPEATED + carried:
+            raise invalid(
+                f"Tensor cannot be parsed: found the shape {sizes} and {carried} values or bytes; expected no negative "
+                f"size, and at most {MOST_REPEATED} elements more than are sent"
+            )
+        if len(values) > count:
+            raise invalid(f"Tensor cannot be parsed: found {len(values)} values for the shape {sizes}")
         if proto.tensor_content and form.field and form.number != types_pb2.DT_STRING:
             return np.frombuffer(proto.tensor_content, form.array).reshape(sizes).copy()
-        values = getattr(proto, form.field) if form.field else ()
         if len(values) == count and not proto.tensor_content:
             return np.array(list(values), form.array).reshape(sizes)
         array: Array = tf.make_ndarray(proto)  # which also repeats the last value where there are fewer

@@ -124,11 +124,21 @@ def test_batching_parameters_are_read(tmp_path: Path) -> None:
     assert batching_of(Flags()) is None
 
 
-@pytest.mark.parametrize("field", ["max_batch_size", "num_batch_threads", "max_enqueued_batches"])
-def test_batching_parameters_that_allow_nothing_are_refused(tmp_path: Path, field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_batch_size", 0),
+        ("max_batch_size", 50_000_000),
+        ("num_batch_threads", -4),
+        ("max_enqueued_batches", 0),
+        ("batch_timeout_micros", -1),
+        ("max_execution_batch_size", -2),
+    ],
+)
+def test_batching_parameters_out_of_bounds_are_refused(tmp_path: Path, field: str, value: int) -> None:
     path = tmp_path / "batching"
-    path.write_text(f"{field} {{ value: 0 }}")
-    with pytest.raises(ServingError, match=f"found {field} 0; expected 1 or more"):
+    path.write_text(f"{field} {{ value: {value} }}")
+    with pytest.raises(ServingError, match=f"found {field} {value}; expected [01] to "):
         batching_of(Flags(enable_batching=True, batching_parameters_file=str(path)))
 
 

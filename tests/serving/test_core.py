@@ -45,7 +45,7 @@ def test_rows_are_counted_once_they_are_read(core: Core) -> None:
     core.classify(classified, "GRPC")
     assert counted(core) - before == 3 + 2 + 4
     request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000
-    with pytest.raises(ServingError, match="expected at most"):
+    with pytest.raises(ServingError, match="expected no negative size, and at most"):
         core.predict(request, "GRPC")
     assert counted(core) - before == 9
 

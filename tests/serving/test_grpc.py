@@ -140,7 +140,12 @@ def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> 
     assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
     request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
     request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000  # of one value
-    assert "expected at most" in refused(lambda: server.prediction.Predict(request))[1]
+    told = refused(lambda: server.prediction.Predict(request))[1]
+    assert "found the shape [4000000000] and 1 values or bytes; expected no negative size, and at most" in told
+    request.inputs["x"].tensor_shape.dim[0].size = 1 << 28  # would fill a gigabyte, and as much in the answer
+    assert "expected no negative size, and at most" in refused(lambda: server.prediction.Predict(request))[1]
+    request.inputs["x"].tensor_shape.dim[0].size = 0
+    assert "found 1 values for the shape [0]" in refused(lambda: server.prediction.Predict(request))[1]
     request.inputs["x"].tensor_shape.dim[0].size = -1
     assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
     request.inputs["x"].dtype = 999
