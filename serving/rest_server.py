@@ -69,7 +69,7 @@ class RestServer:
 
     async def _listen(self) -> None:
         # Below aiohttp's routes, which a server that has one handler does not need and pays for on each request.
-        self._server = web.Server(self._handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        self._server = _Server(self._handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=DRAIN_SECONDS)
         await self._runner.setup()
         self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
