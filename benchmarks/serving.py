@@ -1,6 +1,7 @@
 """The embedded server beside the SavedModel called in process, itself without batching, and a plain FastAPI app."""
 
 import argparse
+import base64
 import contextlib
 import dataclasses
 import functools
@@ -102,14 +103,15 @@ def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
     promises = []
     for rows in (1, MANY):
         examples = _rows(pushed, rows)
-        serialized, tensors = tf.constant(examples), _tensors(examples, raw)
-        request, body = _request(examples), _body(examples, raw)
+        tensors = _tensors(examples, raw)
+        as_examples, as_columns = rest_request(PATH, _examples_body(examples)), rest_request(PATH, _body(examples, raw))
         seconds = medians(
             {
-                "serving_default in process": functools.partial(_call, default, serialized),
+                "serving_default in process": functools.partial(_call, default, tf.constant(examples)),
+                "serving_default over gRPC": functools.partial(_call, stub.Predict, _request(examples)),
+                "serving_default over REST": functools.partial(_call, connection.ask, as_examples),
                 "serve_raw in process": functools.partial(_call, raw, **tensors),
-                "serving_default over gRPC": functools.partial(_call, stub.Predict, request),
-                "serve_raw over REST": functools.partial(_call, connection.ask, rest_request(PATH, body)),
+                "serve_raw over REST": functools.partial(_call, connection.ask, as_columns),
             },
             REPEATS,
         )
@@ -117,14 +119,17 @@ def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
             f"{rows} row{'s' * (rows > 1)}, one client",
             {name: f"{each * 1e6:.0f} us" for name, each in seconds.items()},
         )
-        over_grpc = seconds["serving_default over gRPC"] / seconds["serving_default in process"]
-        over_rest = seconds["serve_raw over REST"] / seconds["serve_raw in process"]
-        if rows == 1:
-            promises.append(Promise("gRPC's p50 / in process, 1 row", over_grpc, 3, at_most=True))
-            promises.append(Promise("REST's p50 / in process, 1 row", over_rest, 4, at_most=True))
-        else:
-            promises.append(Promise(f"gRPC's examples a second / in process, {rows} rows", 1 / over_grpc, 0.6))
-            promises.append(Promise(f"REST's examples a second / in process, {rows} rows", 1 / over_rest, 0.6))
+        for protocol, signature, most in (
+            ("gRPC", "serving_default", 3),
+            ("REST", "serving_default", 4),
+            ("REST", "serve_raw", 4),
+        ):
+            ratio = seconds[f"{signature} over {protocol}"] / seconds[f"{signature} in process"]
+            if rows == 1:
+                promises.append(Promise(f"{protocol}'s p50 / in process, {signature}", ratio, most, at_most=True))
+            else:
+                what = f"{protocol}'s examples/s / in process, {signature}, {rows} rows"
+                promises.append(Promise(what, 1 / ratio, 0.6))
     return promises
 
 
@@ -168,6 +173,11 @@ def _request(examples: list[bytes]) -> predict_pb2.PredictRequest:
     request.model_spec.name = MODEL
     request.inputs["examples"].CopyFrom(tf.make_tensor_proto(np.array(examples, object)))
     return request
+
+
+def _examples_body(examples: list[bytes]) -> bytes:
+    instances = [{"b64": base64.b64encode(example).decode()} for example in examples]
+    return json.dumps({"instances": instances}).encode()
 
 
 def _body(examples: list[bytes], signature: Any) -> bytes:

@@ -95,12 +95,12 @@ def read_well_formed(value: Json, kind: Kind) -> Array | None:
             return None
         level = list(itertools.chain.from_iterable(level))
     types = {*map(type, level)}
-    if not kind.types or not types <= kind.types:
+    if not kind.types or not types <= (kind.types | {dict} if kind.types == STRINGS else kind.types):
         return None
-    values = [to_bytes(each) for each in level] if kind.types == STRINGS else level
     try:
+        values = [_string(each) for each in level] if kind.types == STRINGS else level
         return to_array(values, kind, int in types).reshape(shape)
-    except OverflowError:  # a whole number out of bounds
+    except (OverflowError, ServingError):  # a whole number out of bounds, or no base64
         return None
 
 
@@ -252,9 +252,13 @@ def _fill(value: Json, level: int, kind: Kind, shape: Sequence[int], found: list
 def _scalar(value: Json, kind: Kind) -> Any:
     if not kind.types:
         raise ServingError(Code.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {kind.name}")
-    if kind.types == STRINGS and isinstance(value, dict):
-        return from_base64(value)
+    if kind.types == STRINGS and isinstance(value, dict | str):
+        return _string(value)
     fits = type(value) in kind.types and (not kind.bounds or kind.bounds[0] <= value <= kind.bounds[1])
     if not fits:
         raise invalid(f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {kind.name}")
-    return to_bytes(value) if kind.types == STRINGS else value
+    return value
+
+
+def _string(value: Json) -> bytes:
+    return to_bytes(value) if isinstance(value, str) else from_base64(value)

@@ -17,7 +17,8 @@ NUMBERS = (
     | st.sampled_from([10**400, -(10**400)])
 )
 SCALARS = NUMBERS | st.booleans() | st.none() | st.text(max_size=2) | st.just({"b64": "YQ=="}) | st.just({"a": 1})
-ALIKE = st.sampled_from([NUMBERS, st.integers(-5, 5), st.text(max_size=2), st.booleans()]).flatmap(
+BASE64 = st.sampled_from([{"b64": "YQ=="}, {"b64": "/w"}, {"b64": "*"}])
+ALIKE = st.sampled_from([NUMBERS, st.integers(-5, 5), st.text(max_size=2), st.booleans(), BASE64]).flatmap(
     lambda scalars: st.integers(0, 3).flatmap(lambda size: st.lists(st.lists(scalars, min_size=size, max_size=size)))
 )
 VALUES = ALIKE | st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=8)
