@@ -116,10 +116,12 @@ def server(first: Finished, output: Path) -> Iterator[Server]:
     environment = {**os.environ, "BASE": str(output / "serving/taxi"), "PORT": str(port), "REST_PORT": str(rest_port)}
     log = output / "server.log"
     with log.open("w") as file:
-        process = subprocess.Popen(["scripts/serve.sh"], stdout=file, stderr=file, cwd=ROOT, env=environment)
-    yield started(Server(process, port, rest_port, log))  # type: ignore[arg-type]
-    process.terminate()
-    assert process.wait(60) == 0
+        process = subprocess.Popen(["scripts/serve.sh"], stdout=file, stderr=file, text=True, cwd=ROOT, env=environment)
+    try:
+        yield started(Server(port, rest_port, log, process))
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def readme_commands(program: str) -> list[str]:
