@@ -183,18 +183,19 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Se
 @pytest.fixture
 def embed(tmp_path: Path) -> Iterator[Callable[..., Client]]:
     """Starts servers in this process, where TensorFlow is there already; they end with the test."""
-    servers: list[ModelServer] = []
+    servers: list[tuple[ModelServer, Client]] = []
 
     def start(*flags: str) -> Client:
         port, rest_port = free_port(), free_port()
         log = tmp_path / "log"
         log.touch()
         ports = [f"--port={port}", f"--rest_api_port={rest_port}", "--address=127.0.0.1"]
-        server = ModelServer(parse([*ports, *flags]))
-        servers.append(server)
+        server, client = ModelServer(parse([*ports, *flags])), Client(port, rest_port, log)
+        servers.append((server, client))
         server.start()
-        return Client(port, rest_port, log)
+        return client
 
     yield start
-    for server in servers:
+    for server, client in servers:
+        client.channel.close()  # else the server waits for it
         server.stop()
