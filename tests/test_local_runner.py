@@ -96,6 +96,7 @@ def test_changed_network_reruns_from_the_tuner(first: Finished, output: Path, ta
     assert executed(output, again.summary["run_id"]) == {"Tuner", "Trainer", "SkewGuard", "Evaluator", "Pusher"}
 
 
+@pytest.mark.slow
 def test_changed_features_rerun_from_transform(first: Finished, output: Path, table: Path) -> None:
     again = run(output, f"--data={table}", "--json", "--no-tune", features__bucketed={})
     expected = {"Transform", "Trainer", "SkewGuard", "Evaluator", "Pusher"}

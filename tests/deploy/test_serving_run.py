@@ -15,6 +15,7 @@ from tiny_models import write_model
 
 from serving.configuration import read_batching
 
+pytestmark = pytest.mark.slow
 STABLE, CANARY, NEWER = 1760000000, 1760003600, 1760007200
 # What a team edits when it uses the files: a test puts its own in.
 EDITED = {
@@ -121,7 +122,6 @@ def test_the_newest_version_is_served_and_every_probe_answers(serve: Callable[..
     assert health(server) != 0
 
 
-@pytest.mark.slow
 def test_the_health_check_fails_while_no_version_answers(serve: Callable[..., Server], deployed: Deployed) -> None:
     server = serve(*deployed.flags("models.config"), wait=False)
     server.wait_for(lambda: health(server) != 0)
@@ -132,7 +132,6 @@ def test_the_health_check_fails_while_no_version_answers(serve: Callable[..., Se
     assert subprocess.run(command, check=False, timeout=30).returncode == 1
 
 
-@pytest.mark.slow
 def test_requests_are_merged_and_split_as_the_parameters_say(serve: Callable[..., Server], deployed: Deployed) -> None:
     deployed.push(CANARY)
     server = serve(*deployed.flags("models.config"))
@@ -160,7 +159,6 @@ def test_a_canary_is_promoted_and_rolled_back_by_one_line(serve: Callable[..., S
     assert server.process.poll() is None, "it is the same process"
 
 
-@pytest.mark.slow
 def test_a_label_waits_for_its_version_to_be_added_first(serve: Callable[..., Server], deployed: Deployed) -> None:
     for version in (STABLE, CANARY, NEWER):
         deployed.push(version)
@@ -179,7 +177,6 @@ def test_a_label_waits_for_its_version_to_be_added_first(serve: Callable[..., Se
     assert labelled(server, "stable") == (0.0, 0.0)
 
 
-@pytest.mark.slow
 def test_a_pod_is_ready_once_the_stable_version_answers(serve: Callable[..., Server], deployed: Deployed) -> None:
     deployed.push(CANARY)
     server = serve(*deployed.flags("models-canary.config"))
