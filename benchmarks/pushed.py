@@ -11,7 +11,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+from serving.warmup import WARMUP_FILE
+
 MISSING: dict[tf.DType, Any] = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: b""}
 
 
@@ -60,6 +61,11 @@ def columns(examples: list[bytes], signature: Any) -> dict[str, Any]:
         name: np.array([[each.get(name, MISSING[spec.dtype])] for each in rows], spec.dtype.as_numpy_dtype)
         for name, spec in specs.items()
     }
+
+
+def tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
+    """The same as tensors, ready for a call in process."""
+    return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
 
 
 def refuse(line: str) -> NoReturn:

@@ -27,7 +27,7 @@ from rich.table import Table
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.load import Connection, grpc_rate, rest_rate, rest_request
-from benchmarks.pushed import Pushed, columns, last_pushed
+from benchmarks.pushed import Pushed, columns, last_pushed, tensors
 from benchmarks.timing import ROUNDS, medians
 
 MODEL = "taxi"
@@ -77,7 +77,9 @@ def main() -> None:
         flags = ["--enable_batching", f"--batching_parameters_file={parameters}"]
         batched = stack.enter_context(_embedded(pushed, *flags))
         fastapi = stack.enter_context(_fastapi(pushed))
-        promises = [*_one_client(pushed, plain), *_many_clients(pushed, plain, batched, fastapi)]
+        signatures = tf.saved_model.load(str(pushed.saved)).signatures
+        promises = _one_client(pushed, signatures, plain)
+        promises += _many_clients(pushed, signatures, plain, batched, fastapi)
     table = Table("what", "ratio", "promised", "")
     for promise in promises:
         bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound:g}"
@@ -94,23 +96,21 @@ class Ports:
     rest: int
 
 
-def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
+def _one_client(pushed: Pushed, signatures: Any, server: Ports) -> list[Promise]:
     """One client that waits for each answer, beside calls in process with tensors that are there already."""
-    signatures = tf.saved_model.load(str(pushed.saved)).signatures
     default, raw = signatures["serving_default"], signatures["serve_raw"]
     stub = prediction_service_pb2_grpc.PredictionServiceStub(grpc.insecure_channel(f"127.0.0.1:{server.grpc}"))
     connection = Connection(server.rest)
     promises = []
     for rows in (1, MANY):
         examples = _rows(pushed, rows)
-        tensors = _tensors(examples, raw)
         as_examples, as_columns = rest_request(PATH, _examples_body(examples)), rest_request(PATH, _body(examples, raw))
         seconds = medians(
             {
                 "serving_default in process": functools.partial(_call, default, tf.constant(examples)),
                 "serving_default over gRPC": functools.partial(_call, stub.Predict, _request(examples)),
                 "serving_default over REST": functools.partial(_call, connection.ask, as_examples),
-                "serve_raw in process": functools.partial(_call, raw, **tensors),
+                "serve_raw in process": functools.partial(_call, raw, **tensors(examples, raw)),
                 "serve_raw over REST": functools.partial(_call, connection.ask, as_columns),
             },
             REPEATS,
@@ -133,11 +133,10 @@ def _one_client(pushed: Pushed, server: Ports) -> list[Promise]:
     return promises
 
 
-def _many_clients(pushed: Pushed, plain: Ports, batched: Ports, fastapi: Ports) -> list[Promise]:
+def _many_clients(pushed: Pushed, signatures: Any, plain: Ports, batched: Ports, fastapi: Ports) -> list[Promise]:
     """32 clients at once, each with one row; the servers take turns."""
-    raw = tf.saved_model.load(str(pushed.saved)).signatures["serve_raw"]
     examples = _rows(pushed, 1)
-    body, request = _body(examples, raw), _request(examples).SerializeToString()
+    body, request = _body(examples, signatures["serve_raw"]), _request(examples).SerializeToString()
     ways: dict[str, Callable[[float], float]] = {
         "gRPC": lambda seconds: grpc_rate(plain.grpc, request, CLIENTS, seconds),
         "gRPC, batching": lambda seconds: grpc_rate(batched.grpc, request, CLIENTS, seconds),
@@ -162,10 +161,6 @@ def _many_clients(pushed: Pushed, plain: Ports, batched: Ports, fastapi: Ports) 
 
 def _rows(pushed: Pushed, count: int) -> list[bytes]:
     return [pushed.examples[place % len(pushed.examples)] for place in range(count)]
-
-
-def _tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
-    return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
 
 
 def _request(examples: list[bytes]) -> predict_pb2.PredictRequest:

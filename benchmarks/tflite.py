@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -12,9 +11,10 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.pushed import WARMUP_FILE, Pushed, columns, last_pushed, refuse, row
+from benchmarks.pushed import Pushed, last_pushed, refuse, row, tensors
 from benchmarks.timing import medians
 from serving.edge import EdgeModel
+from serving.warmup import WARMUP_FILE
 
 REPEATS = 300
 LEAST_SPEEDUP, MOST_SIZE = 5.0, 0.1
@@ -49,7 +49,7 @@ def _times(pushed: Pushed, lite: Path) -> dict[str, float]:
     names = [feature["name"] for feature in edge.metadata["features"]]
     rows = [{name: values.get(name) for name in names} for values in map(row, pushed.examples)]
     serialized = [tf.constant([example]) for example in pushed.examples]
-    raw = [_tensors([example], signatures["serve_raw"]) for example in pushed.examples]
+    raw = [tensors([example], signatures["serve_raw"]) for example in pushed.examples]
     count = len(rows)
     return medians(
         {
@@ -60,10 +60,6 @@ def _times(pushed: Pushed, lite: Path) -> dict[str, float]:
         },
         REPEATS,
     )
-
-
-def _tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
-    return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
 
 
 if __name__ == "__main__":
