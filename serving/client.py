@@ -3,45 +3,24 @@
 python -m serving.client predict --model taxi --rows file.jsonl
 """
 
-import base64
-import http.client
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
-from urllib.parse import quote
+from numbers import Integral, Real
+from typing import Any, Self
 
 import click
-import grpc
-import numpy as np
-import tensorflow as tf
-from tensorflow_serving.apis import (
-    get_model_metadata_pb2,
-    get_model_status_pb2,
-    model_pb2,
-    model_service_pb2_grpc,
-    predict_pb2,
-    prediction_service_pb2_grpc,
-)
+from tensorflow_serving.apis import model_pb2
 
-from serving.errors import Code, ServingError, invalid
+from serving.errors import ServingError, invalid
 from serving.json_predict import BYTES_SUFFIX
-from serving.json_values import BASE64, from_base64
-from serving.tensor_protos import dtype_name, to_array
+from serving.json_values import from_base64
+from serving.transports import Grpc, Rest, Transport, json_text
 
 Row = Mapping[str, Any]
 RAW = "serve_raw"
-MESSAGE_BYTES = (1 << 31) - 1
 MISSING: dict[str, Any] = {"DT_FLOAT": float("nan"), "DT_INT64": -(2**63), "DT_STRING": ""}
-NUMPY: dict[str, Any] = {"DT_FLOAT": np.float32, "DT_INT64": np.int64, "DT_STRING": object}
-
-
-class Signature(NamedTuple):
-    """What a signature takes, names of dtypes by input, and the names of what it gives, sorted."""
-
-    key: str
-    dtypes: dict[str, str]
-    outputs: list[str]
+INT64 = (-(2**63), 2**63 - 1)
 
 
 class Client:
@@ -51,7 +30,7 @@ class Client:
         ``Client.grpc("localhost:8500").predict("taxi", [{"fare": 12.5}])``
     """
 
-    def __init__(self, transport: "_Grpc | _Rest") -> None:
+    def __init__(self, transport: Transport) -> None:
         """Takes what speaks the protocol; see :meth:`grpc` and :meth:`rest`."""
         self._transport = transport
 
@@ -68,12 +47,12 @@ class Client:
     @classmethod
     def grpc(cls, address: str, seconds: float = 30.0) -> "Client":
         """A client over gRPC; each request may take as many seconds."""
-        return cls(_Grpc(address, seconds))
+        return cls(Grpc(address, seconds))
 
     @classmethod
     def rest(cls, address: str, seconds: float = 30.0) -> "Client":
         """A client over REST; each request may take as many seconds."""
-        return cls(_Rest(address, seconds))
+        return cls(Rest(address, seconds))
 
     def predict(
         self,
@@ -127,98 +106,27 @@ def _columns(rows: Sequence[Row], dtypes: Mapping[str, str]) -> dict[str, list[A
     for name, dtype in dtypes.items():
         if dtype not in MISSING:
             raise invalid(f"feature '{name}': found the dtype {dtype}; expected one of {', '.join(MISSING)}")
-        columns[name] = [MISSING[dtype] if row.get(name) is None else row[name] for row in rows]
+        columns[name] = [
+            _value(row.get(name), dtype, f"row {place}, feature '{name}'") for place, row in enumerate(rows)
+        ]
     return columns
 
 
-class _Grpc:
-    def __init__(self, address: str, seconds: float) -> None:
-        options = [("grpc.max_receive_message_length", MESSAGE_BYTES), ("grpc.max_send_message_length", MESSAGE_BYTES)]
-        self._channel = grpc.insecure_channel(address, options)
-        self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
-        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
-        self._seconds = seconds
-        self.close = self._channel.close
-
-    def signature(self, spec: model_pb2.ModelSpec, key: str) -> Signature:
-        request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=["signature_def"])
-        response = self._ask(self._prediction.GetModelMetadata, request)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        found = _found(signatures.signature_def, key)
-        dtypes = {name: dtype_name(info.dtype) for name, info in found.inputs.items()}
-        return Signature(key, dtypes, sorted(found.outputs))
-
-    def run(self, spec: model_pb2.ModelSpec, signature: Signature, columns: Mapping[str, list[Any]]) -> dict[str, Any]:
-        request = predict_pb2.PredictRequest(model_spec=spec)
-        request.model_spec.signature_name = signature.key
-        for name, values in columns.items():
-            dtype = signature.dtypes[name]
-            try:
-                array = np.array(values, NUMPY[dtype])[:, np.newaxis]
-                request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-            except (TypeError, ValueError, OverflowError) as error:
-                raise invalid(f"feature '{name}': {error}; expected values of {dtype}") from error
-        outputs = self._ask(self._prediction.Predict, request).outputs
-        return {name: to_array(tensor).tolist() for name, tensor in outputs.items()}
-
-    def status(self, name: str) -> dict[int, str]:
-        request = get_model_status_pb2.GetModelStatusRequest(model_spec=model_pb2.ModelSpec(name=name))
-        states = get_model_status_pb2.ModelVersionStatus.State
-        found = self._ask(self._models.GetModelStatus, request).model_version_status
-        return {each.version: states.Name(each.state) for each in found}
-
-    def _ask(self, call: Any, request: Any) -> Any:
-        try:
-            return call(request, timeout=self._seconds)
-        except grpc.RpcError as error:
-            raise ServingError(error.code(), error.details()) from error
-
-
-class _Rest:
-    def __init__(self, address: str, seconds: float) -> None:
-        self._connection = http.client.HTTPConnection(address, timeout=seconds)
-        self.close = self._connection.close
-
-    def signature(self, spec: model_pb2.ModelSpec, key: str) -> Signature:
-        answer = self._ask("GET", f"{_path(spec)}/metadata")
-        found = _found(answer["metadata"]["signature_def"]["signature_def"], key)
-        dtypes = {name: info["dtype"] for name, info in found["inputs"].items()}
-        return Signature(key, dtypes, sorted(found["outputs"]))
-
-    def run(self, spec: model_pb2.ModelSpec, signature: Signature, columns: Mapping[str, list[Any]]) -> dict[str, Any]:
-        inputs = {name: [[value] for value in values] for name, values in columns.items()}
-        body = _json({"signature_name": signature.key, "inputs": inputs}).encode()
-        outputs = self._ask("POST", f"{_path(spec)}:predict", body)["outputs"]
-        return {signature.outputs[0]: outputs} if len(signature.outputs) == 1 else outputs  # a single one has no name
-
-    def status(self, name: str) -> dict[int, str]:
-        found = self._ask("GET", _path(model_pb2.ModelSpec(name=name)))["model_version_status"]
-        return {int(each["version"]): each["state"] for each in found}
-
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> Any:
-        try:
-            self._connection.request(method, path, body)
-            response = self._connection.getresponse()
-            answer = json.loads(response.read().decode("utf-8", "replace"))
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
-            raise ServingError(Code.UNAVAILABLE, f"{self._connection.host}:{self._connection.port}: {error}") from error
-        if response.status != http.HTTPStatus.OK:
-            raise ServingError(Code.UNKNOWN, answer.get("error", f"HTTP status {response.status}"))
-        return answer
-
-
-def _found(signatures: Mapping[str, Any], name: str) -> Any:
-    if name not in signatures:
-        raise invalid(f"the model has no signature '{name}'; expected one of {', '.join(sorted(signatures))}")
-    return signatures[name]
-
-
-def _path(spec: model_pb2.ModelSpec) -> str:
-    choice = spec.WhichOneof("version_choice")
-    part = {"version": f"/versions/{spec.version.value}", "version_label": f"/labels/{quote(spec.version_label, '')}"}
-    return f"/v1/models/{quote(spec.name, '')}{part.get(choice, '')}"
+def _value(value: Any, dtype: str, where: str) -> Any:
+    if value is None:
+        return MISSING[dtype]
+    try:
+        if dtype == "DT_STRING" and isinstance(value, str | bytes):
+            return value.encode().decode() if isinstance(value, str) else value  # half a character cannot be sent
+        if dtype == "DT_FLOAT" and isinstance(value, Real) and not isinstance(value, bool):
+            return float(value)
+        if dtype == "DT_INT64" and isinstance(value, Integral) and not isinstance(value, bool):
+            whole = int(value)
+            if INT64[0] <= whole <= INT64[1]:
+                return whole
+    except (OverflowError, UnicodeEncodeError):
+        pass
+    raise invalid(f"{where}: found {value!r}; expected a value of {dtype}")
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -227,16 +135,6 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         value = from_base64(value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) and not name.endswith(BYTES_SUFFIX) else value
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_base64)
-
-
-def _base64(value: Any) -> dict[str, str]:
-    if not isinstance(value, bytes):
-        raise invalid(f"found {value!r}, a {type(value).__name__}; expected a value of JSON, or bytes")
-    return {BASE64: base64.b64encode(value).decode()}
 
 
 @click.group()
@@ -257,7 +155,7 @@ def predict(model: str, rows: Any, address: str | None, protocol: str, version: 
     try:
         with make(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:
             for answer in client.predict(model, list(_parsed(rows)), version, label):
-                click.echo(_json(answer))
+                click.echo(json_text(answer))
     except ServingError as error:
         click.echo(f"error: {error.message}", err=True)
         sys.exit(1)

@@ -171,12 +171,16 @@ def metrics_path(flags: Flags) -> str | None:
     """Where metrics are told on the REST port; ``None`` is nowhere.
 
     Raises:
-        ServingError: The file cannot be read.
+        ServingError: The file cannot be read, or its path is none that a client could ask for.
     """
     if not flags.monitoring_config_file:
         return None
-    config = _parse(Path(flags.monitoring_config_file), _MONITORING()).prometheus_config
-    return (config.path or METRICS_PATH) if config.enable else None
+    file = Path(flags.monitoring_config_file)
+    config = _parse(file, _MONITORING()).prometheus_config
+    path = str(config.path or METRICS_PATH)
+    if not path.startswith("/"):
+        raise invalid(f"{file}: found the path '{path}'; expected one that begins with /")
+    return path if config.enable else None
 
 
 def _parse(path: Path, message: Any) -> Any:

@@ -15,9 +15,9 @@ from serving.core import Core
 from serving.errors import Code, ServingError
 from serving.flags import Flags
 from serving.listening import refuse_new, sockets_of
+from serving.tensor_protos import MESSAGE_BYTES
 
 ENTRY = "GRPC"
-MESSAGE_BYTES = (1 << 31) - 1
 CONNECTION_SECONDS = 5
 DRAIN_SECONDS = 30.0
 MOST_CALLS = 1024  # that wait or are answered; beyond, they are refused

@@ -32,6 +32,22 @@ def refuse_new(listening: socket.socket) -> None:
     listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
+def check_free(address: str, port: int) -> None:
+    """Tells at once that a port cannot be listened on, where it is opened only after minutes of loading.
+
+    Args:
+        address: Of the interface.
+        port: The port; 0 is none.
+
+    Raises:
+        OSError: It is taken, or not to be had.
+    """
+    if port:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((address, port))
+
+
 def sockets_of(port: int, listening: bool) -> list[socket.socket]:
     """Copies of this process' sockets on a TCP port, for a library that hands out none of its own; to be closed.
 

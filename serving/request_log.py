@@ -90,13 +90,16 @@ class RequestLog:
             raise invalid(
                 f"model {model}: found filename_prefix '{collector.filename_prefix}'; expected an absolute path"
             )
+        rate = config.sampling_config.sampling_rate
+        if not 0 <= rate <= 1:
+            raise invalid(f"model {model}: found sampling_rate {rate:g}; expected 0 to 1")
         self._prefix = Path(collector.filename_prefix)
         try:
             self._prefix.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise invalid(f"model {model}: {error}") from error
         self._type = collector.type
-        self._rate = config.sampling_config.sampling_rate
+        self._rate = rate
         self._config = config
         self._count = count
         self._most_bytes = most_bytes

@@ -150,6 +150,17 @@ class _Server(web.Server):
 class _Handler(web.RequestHandler):
     __slots__ = ()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for it
+        """Keeps a connection whose client sends no more until its last whole request is answered."""
+        is_asked = self._request_count > 0 and (not self._waiter or self._waiter.done())
+        self.close()  # after that answer
+        try:
+            if self._parser:
+                self._parser.feed_eof()
+        except http_exceptions.HttpProcessingError:  # the request is cut
+            return False
+        return is_asked
+
     def handle_error(
         self,
         request: web.BaseRequest,

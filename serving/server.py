@@ -1,6 +1,7 @@
 """The model server: models, both protocols, and the threads that look for what changed."""
 
 import gc
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from serving.core import Core, Settings
 from serving.errors import ServingError
 from serving.flags import Flags
 from serving.grpc_server import GrpcServer
+from serving.listening import check_free
 from serving.manager import Manager
 from serving.metrics import Metrics
 from serving.rest import RestApi
@@ -74,10 +76,11 @@ class ModelServer:
         """Loads the models, and opens the ports once each has a version that answers.
 
         Raises:
-            ServingError: A model has versions, and none can be loaded.
-            OSError: The REST port is taken.
-            RuntimeError: The gRPC port is taken.
+            ServingError: A port is taken, or a model has versions, and none can be loaded.
+            OSError: The REST port was taken meanwhile.
+            RuntimeError: The gRPC port was taken meanwhile.
         """
+        self._check_ports()
         gc.collect()
         gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
         gc.set_threshold(GARBAGE_OBJECTS, *gc.get_threshold()[1:])
@@ -108,6 +111,17 @@ class ModelServer:
                 self._grpc.stop()
         finally:
             self.core.close()
+
+    def _check_ports(self) -> None:
+        for flag in ("port", "rest_api_port"):
+            number = getattr(self._flags, flag)
+            try:
+                check_free(self._flags.address, number)
+            except socket.gaierror:  # an address in a form that gRPC alone knows
+                continue
+            except OSError as error:
+                text = f"--{flag}={number}: {error.strerror} on {self._flags.address}; expected a port that is free"
+                raise ServingError(grpc.StatusCode.UNAVAILABLE, text) from error
 
     def _open(self) -> None:
         self._grpc = GrpcServer(self.core, self._flags)

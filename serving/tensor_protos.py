@@ -13,6 +13,7 @@ from serving.errors import invalid
 from serving.servable import Array
 
 TensorProto: TypeAlias = tensor_pb2.TensorProto
+MESSAGE_BYTES = (1 << 31) - 1  # which no message of protocol buffers is larger than
 MOST_REPEATED = 1 << 20  # a message of a few bytes may name a shape whose values fill the memory
 # The field of a TensorProto that has the values of a dtype.
 FIELDS: dict[tf.DType, str] = {

@@ -3,11 +3,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from server_process import Server, free_port
 
-from serving.client import Client, cli
+from serving.client import Client, _columns, cli
 from serving.errors import ServingError
 
 
@@ -77,7 +78,12 @@ def test_status_is_told(client: Client) -> None:
     [
         ("tiny", {"y": 1}, "two", "row 0: unknown feature 'y'; expected some of s, x"),
         ("tiny", {"x": 1}, "no_such", "the model has no signature 'no_such'; expected one of"),
-        ("tiny", {"x": "a"}, "two", "float"),
+        ("tiny", {"x": "a"}, "two", "row 0, feature 'x': found 'a'; expected a value of DT_FLOAT"),
+        ("tiny", {"x": True}, "two", "row 0, feature 'x': found True; expected a value of DT_FLOAT"),
+        ("tiny", {"x": 10**400}, "two", "; expected a value of DT_FLOAT"),
+        ("tiny", {"x": 1, "s": 1}, "two", "row 0, feature 's': found 1; expected a value of DT_STRING"),
+        ("tiny", {"x": 1, "s": "\ud800"}, "two", "row 0, feature 's': found '\\ud800'; expected a value of DT_STRING"),
+        ("tiny", {"x": 1, "s": {"a": 1}}, "two", "row 0, feature 's': found {'a': 1}; expected a value of DT_STRING"),
         ("nope", {"x": 1}, "two", "Servable not found for request: Latest(nope)"),
         ("no/such: é%", {"x": 1}, "two", "Servable not found for request: Latest(no/such: é%)"),
     ],
@@ -88,6 +94,29 @@ def test_rows_that_do_not_fit_are_refused(
     with pytest.raises(ServingError) as caught:
         client.predict(model, [row], signature=signature)
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize("value", [1.5, 2.0, True, 2**63, -(2**63) - 1, "1"])
+def test_whole_numbers_are_no_others(value: Any) -> None:
+    with pytest.raises(ServingError, match=r"row 1, feature 'n': found .*; expected a value of DT_INT64"):
+        _columns([{"n": 1}, {"n": value}], {"n": "DT_INT64"})
+
+
+def test_values_of_numpy_are_values() -> None:
+    rows: list[dict[str, Any]] = [{"n": np.int32(4), "x": np.float32(0.5)}, {"n": None, "x": np.float64("nan")}]
+    columns = _columns(rows, {"n": "DT_INT64", "x": "DT_FLOAT"})
+    assert columns["n"] == [4, -(2**63)]
+    assert columns["x"][0] == 0.5
+    assert math.isnan(columns["x"][1])
+
+
+def test_what_is_beyond_a_float_is_infinite(client: Client) -> None:
+    assert client.predict("tiny", [{"x": 1e39}], signature="serving_default") == [{"y": [math.inf]}]
+
+
+def test_an_address_that_is_none_is_named() -> None:
+    with pytest.raises(ServingError, match="found the address 'localhost:http'; expected HOST:PORT"):
+        Client.rest("localhost:http")
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

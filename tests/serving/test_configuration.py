@@ -166,3 +166,9 @@ def test_batch_sizes_that_do_not_fit_are_refused(tmp_path: Path, sizes: str) -> 
 def test_metrics_are_told_where_the_file_says(tmp_path: Path, content: str, path: str | None) -> None:
     (tmp_path / "monitoring").write_text(content)
     assert metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring"))) == path
+
+
+def test_metrics_are_not_told_where_nobody_can_ask(tmp_path: Path) -> None:
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: 'metrics' }")
+    with pytest.raises(ServingError, match="monitoring: found the path 'metrics'; expected one that begins with /"):
+        metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring")))

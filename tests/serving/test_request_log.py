@@ -142,6 +142,14 @@ def test_a_log_that_makes_no_sense_is_refused(kind: str, prefix: str, said: str)
         RequestLog("tiny", config(prefix, kind), lambda _status: None)
 
 
+@pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+def test_a_rate_that_is_no_share_is_refused(tmp_path: Path, rate: float) -> None:
+    wrong = config(str(tmp_path / "log"), "jsonl")
+    wrong.sampling_config.sampling_rate = rate
+    with pytest.raises(ServingError, match=f"model tiny: found sampling_rate {rate:g}; expected 0 to 1"):
+        RequestLog("tiny", wrong, lambda _status: None)
+
+
 def test_the_server_logs_what_either_protocol_asked_and_was_answered(
     serve: Callable[..., Server], tiny: Path, tmp_path: Path
 ) -> None:

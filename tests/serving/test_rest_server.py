@@ -39,6 +39,23 @@ def post(port: int, body: bytes) -> tuple[int, object]:
     return response.status, json.loads(response.read())
 
 
+def test_a_client_that_says_it_sends_no_more_is_answered(port: int) -> None:
+    request = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as whole:
+        whole.sendall(request + b"12345")
+        whole.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: whole.recv(1000), b""))  # until the server closes, too
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n5")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as cut:
+        cut.sendall(request + b"123")
+        cut.shutdown(socket.SHUT_WR)
+        assert cut.recv(1000) == b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        silent.shutdown(socket.SHUT_WR)
+        assert silent.recv(1000) == b""
+
+
 def test_bodies_that_are_held_are_bounded_together_and_given_back(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 901\r\n\r\n" + b"x" * 900)

@@ -1,6 +1,7 @@
 """Flags that other tests of the server do not need, each seen at work over a socket."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -134,6 +135,17 @@ def test_the_version_is_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
 def test_tls_is_refused_before_anything_is_loaded() -> None:
     with pytest.raises(ServingError, match="--ssl_config_file is not supported"):
         ModelServer(Flags(model_base_path="/a", ssl_config_file="/b"))
+
+
+@pytest.mark.parametrize("flag", ["port", "rest_api_port"])
+def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path, flag: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ports = {"port": 0, "rest_api_port": 0} | {flag: taken}
+        server = ModelServer(Flags(address="127.0.0.1", model_base_path=str(tmp_path), **ports))
+        with pytest.raises(ServingError, match=f"--{flag}={taken}: Address already in use on 127.0.0.1; expected"):
+            server.start()
+    assert not server.core.manager.configs()
 
 
 @pytest.mark.parametrize(
