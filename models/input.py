@@ -1,14 +1,34 @@
 """Batches of transformed examples for training, and what the Transform graph knows of the label."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Literal
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.features import Problem, transformed_name
 
-SHUFFLED_RECORDS = 100_000
 MOST_BYTES_IN_MEMORY = 64 << 20  # compressed
+MOST_FILES_AT_ONCE = 16
+COMPRESSION = "GZIP"
+
+
+@dataclasses.dataclass(frozen=True)
+class Endless:
+    """How training reads: for ever, in a random order.
+
+    Attributes:
+        seed: Of the order.
+        rows: Among which the next one is drawn.
+        cache: Whether the rows stay in memory; ``auto`` looks at their size.
+        skip: Rows that were read before, by a process that was killed: the order goes on behind them.
+    """
+
+    seed: int
+    rows: int = 100_000
+    cache: Literal["auto", "memory", "none"] = "auto"
+    skip: int = 0
 
 
 def input_fn(
@@ -16,20 +36,29 @@ def input_fn(
     transform_output: tft.TFTransformOutput,
     problem: Problem,
     batch_size: int,
-    shuffle_seed: int | None = None,
+    endless: Endless | None = None,
+    equal_sizes: bool = False,
 ) -> tf.data.Dataset:
     """Reads transformed examples.
+
+    Training reads several files at the same time, in an order that does not depend on how fast each is. Under a strategy of
+    several workers each takes its share of every batch.
 
     Args:
         file_patterns: Patterns of gzipped TFRecord files, as TFX writes them.
         transform_output: The Transform graph that wrote them.
         problem: Names the features and the label.
-        batch_size: Rows in a batch.
-        shuffle_seed: Repeats for ever in a random order made from this seed; ``None`` reads once, in order.
+        batch_size: Rows in a batch, over all workers.
+        endless: How training reads; ``None`` reads once, in order.
+        equal_sizes: Whether the last batch of a single pass is filled up with the first rows, for a graph that is
+            compiled for one size.
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch, width], and the label
         [batch, 1].
+
+    Raises:
+        ValueError: There are no such files.
     """
     names = [transformed_name(kind, column) for kind, column in problem.features]
     spec = transform_output.transformed_feature_spec()
@@ -43,11 +72,19 @@ def input_fn(
     files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
     if not files:
         raise ValueError(f"found no transformed examples at {list(file_patterns)}; expected TFRecord files")
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP", num_parallel_reads=None)
-    if shuffle_seed is not None:
-        small = sum(tf.io.gfile.stat(path).length for path in files) <= MOST_BYTES_IN_MEMORY
-        records = (records.cache() if small else records).shuffle(SHUFFLED_RECORDS, seed=shuffle_seed).repeat()
-    return records.batch(batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    records = _mixed(files) if endless else tf.data.TFRecordDataset(files, compression_type=COMPRESSION)
+    if endless:
+        if endless.cache == "memory" or (endless.cache == "auto" and _fit_in_memory(files)):
+            records = records.cache()
+        records = records.shuffle(endless.rows, seed=endless.seed).repeat().skip(endless.skip)
+    elif equal_sizes:
+        rows = int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+        records = records.repeat().take(-(-rows // batch_size) * batch_size)
+    batches = records.batch(batch_size, drop_remainder=bool(endless) or equal_sizes)
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
@@ -74,6 +111,20 @@ def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, p
         f"label '{problem.label.name}' is '{value}' in all of the {rows:,} training rows; a {problem.task} task needs "
         f"at least two values, so look at the column '{problem.label.column}'"
     )
+
+
+def _mixed(files: Sequence[str]) -> tf.data.Dataset:
+    """Records of several files in turns."""
+    return tf.data.Dataset.from_tensor_slices(list(files)).interleave(
+        lambda path: tf.data.TFRecordDataset(path, compression_type=COMPRESSION),
+        cycle_length=min(len(files), MOST_FILES_AT_ONCE),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def _fit_in_memory(files: Sequence[str]) -> bool:
+    return sum(tf.io.gfile.stat(path).length for path in files) <= MOST_BYTES_IN_MEMORY
 
 
 def _two_dimensional(column: tf.Tensor) -> tf.Tensor:

@@ -1,5 +1,6 @@
 """Settings of the network, its training and its tuning; plain records, like :mod:`models.features`."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,8 @@ from models.features import STRICT, Problem
 
 DEFAULT_NETWORK = "models.network.build_network"
 Scalar = bool | int | float | str
+StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"]
+Workers = Annotated[int, Ge(1), Le(64)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -58,6 +61,16 @@ class Training:
         evaluate_every: Steps between two looks at the validation split.
         patience: Stop after this many looks without a better validation loss; the best weights are kept.
         seed: Seed of the initial weights, dropout and the order of rows.
+        strategy: How the work is spread; see :func:`models.strategy.make_strategy`.
+        workers: Processes that share each batch, where the strategy is for several.
+        parameter_servers: Processes that hold the weights, where the strategy is ``parameter_server``.
+        first_port: Of the workers on one machine, which take this one and those behind it; 0 takes free ones.
+        learning_rate_scaling: What the learning rate is multiplied by: ``none``, or the number of replicas
+            (``linear``) or its square root (``sqrt``).
+        checkpoint_every: Most steps that a killed worker costs; ``None`` is as many as ``evaluate_every``.
+        cache: Whether the training rows stay in memory: ``memory``, ``none``, or ``auto``, which looks at their size.
+        shuffle_rows: Rows among which the next one is drawn.
+        warm_start: Whether training begins with the weights of the latest blessed model.
     """
 
     steps: Annotated[int, Ge(1)] = 1000
@@ -65,6 +78,43 @@ class Training:
     evaluate_every: Annotated[int, Ge(1)] = 100
     patience: Annotated[int, Ge(1)] = 3
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    strategy: StrategyName = "auto"
+    workers: Workers = 1
+    parameter_servers: Workers = 1
+    first_port: Annotated[int, Ge(0), Le(65_535)] = 0
+    learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
+    checkpoint_every: Annotated[int, Ge(1)] | None = None
+    cache: Literal["auto", "memory", "none"] = "auto"
+    shuffle_rows: Annotated[int, Ge(1)] = 100_000
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        several = self.strategy in ("auto", "multi_worker", "parameter_server")
+        if self.workers > 1 and not several:
+            raise ValueError(
+                f"'workers' is {self.workers} and 'strategy' is '{self.strategy}', which is for one process; expected "
+                "'auto', 'multi_worker' or 'parameter_server'"
+            )
+        if self.workers > 1 and self.strategy != "parameter_server" and self.batch_size % self.workers:
+            raise ValueError(
+                f"'batch_size' is {self.batch_size}, which {self.workers} workers cannot share evenly; expected a "
+                "multiple of 'workers', and no more workers than rows in a batch"
+            )
+
+    @property
+    def rounds(self) -> int:
+        """How often the validation split is looked at."""
+        return math.ceil(self.steps / self.evaluate_every)
+
+    @property
+    def intervals(self) -> int:
+        """Checkpoints in a round."""
+        return math.ceil(self.round_steps / (self.checkpoint_every or self.round_steps))
+
+    @property
+    def round_steps(self) -> int:
+        """Steps in a round; all rounds are of equal length."""
+        return math.ceil(self.steps / self.rounds)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -119,6 +169,7 @@ class Tuning:
         algorithm: ``bayesian`` or ``random``.
         trials: Number of networks tried.
         steps: Most batches in one trial.
+        workers: Processes that each train one network at a time.
         search: Searched hyperparameters by name; the others keep the network's values.
     """
 
@@ -126,6 +177,7 @@ class Tuning:
     algorithm: Literal["bayesian", "random"] = "bayesian"
     trials: Annotated[int, Ge(1)] = 5
     steps: Annotated[int, Ge(1)] = 300
+    workers: Workers = 1
     search: dict[str, Range] = Field(default_factory=dict)
 
 

@@ -1,65 +1,97 @@
 """``run_fn``: what the Trainer runs."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
-from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models.imports import import_function
-from models.input import check_label, input_fn
+from models.input import Endless, check_label, input_fn
+from models.job import HYPERPARAMETERS_FILE, LOGS, STATE_FILE, TRAINING_FILE, Job
 from models.preprocessing import categorical_sizes
+from models.rounds import Rounds, State, write_whole
 from models.settings import ModelConfig, Scalar
 from models.signatures import export
+from models.strategy import (
+    ALONE,
+    Task,
+    is_asynchronous,
+    make_strategy,
+    needs_static_shapes,
+    this_task,
+    wait_for_chief,
+)
+from models.waiting import InputWait
+from models.workers import run_workers
 
-HISTORY_FILE = "history.csv"
-HYPERPARAMETERS_FILE = "hyperparameters.json"
+if TYPE_CHECKING:
+    from tfx.components.trainer.fn_args_utils import FnArgs
+
+VALIDATION_BATCH = 1024
+CHIEF_SECONDS = 1800.0  # in which it has to export
+LEARNING_RATE = "learning_rate"
+SAVED_MODEL = "saved_model.pb"
+FACTORS = {"none": lambda _count: 1.0, "linear": float, "sqrt": math.sqrt}
 
 
-class DivergedError(ValueError):
-    """Training ran into numbers that are none."""
-
-
-def run_fn(fn_args: FnArgs) -> None:
+def run_fn(fn_args: "FnArgs") -> None:
     """Trains the network and exports it with its signatures.
+
+    Where the settings ask for several workers and ``TF_CONFIG`` does not say that this process is one of them already,
+    they are started here; see :mod:`models.workers`.
 
     Args:
         fn_args: From TFX: ``train_files`` and ``eval_files`` (transformed examples), ``transform_output``,
             ``serving_model_dir`` and ``model_run_dir`` to write to, ``custom_config``
-            (a :class:`models.settings.ModelConfig`) and, after a Tuner, ``hyperparameters``.
+            (a :class:`models.settings.ModelConfig`), after a Tuner ``hyperparameters``, and ``base_model``.
 
     Raises:
-        ValueError: The training split cannot be learnt from; see :func:`models.input.check_label`.
+        ValueError: The training split cannot be learnt from (see :func:`models.input.check_label`), or the strategy
+            cannot be had.
     """
-    config = ModelConfig.from_config(fn_args.custom_config)
-    transform_output = tft.TFTransformOutput(fn_args.transform_output)
-    check_label(fn_args.train_files, transform_output, config.problem)
-    hyperparameters = chosen_hyperparameters(config, fn_args.hyperparameters)
-    run_dir = Path(fn_args.model_run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / HYPERPARAMETERS_FILE).write_text(json.dumps(hyperparameters, indent=2))
-
-    model = build(config, hyperparameters, transform_output)
-    fit(
-        model,
-        config,
-        (fn_args.train_files, fn_args.eval_files),
-        transform_output,
-        steps=config.training.steps,
-        callbacks=[keras.callbacks.CSVLogger(str(run_dir / HISTORY_FILE))],
-    )
-    export(model, transform_output, config.problem, fn_args.serving_model_dir)
+    job = Job.from_fn_args(fn_args)
+    task, config = this_task(), ModelConfig.from_config(job.config)
+    training = config.training
+    if not task.cluster and (training.workers > 1 or training.strategy == "parameter_server"):
+        check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), config.problem)
+        run_workers(job)
+    else:
+        train(job, task)
 
 
-def chosen_hyperparameters(config: ModelConfig, tuned: Mapping[str, object] | None) -> dict[str, Scalar]:
-    """The YAML's hyperparameters, with those that the Tuner found in their place."""
-    best = (tuned or {}).get("values", {})
-    assert isinstance(best, Mapping)
-    return {**config.network.hyperparameters, **best}
+def train(job: Job, task: Task) -> None:
+    """Trains in this process, which may be one of several; the chief alone exports, and the others wait for it.
+
+    Raises:
+        ValueError: As :func:`run_fn`.
+    """
+    config = ModelConfig.from_config(job.config)
+    strategy = make_strategy(config.training.strategy, task)
+    transform_output = tft.TFTransformOutput(job.transform_graph)
+    check_label(job.train_files, transform_output, config.problem)
+    if task.is_chief:
+        tf.io.gfile.makedirs(job.run_dir)
+        write_whole(job.in_run_dir(HYPERPARAMETERS_FILE), json.dumps(job.hyperparameters, indent=2).encode())
+    factor = FACTORS[config.training.learning_rate_scaling](strategy.num_replicas_in_sync)
+    with strategy.scope():
+        model = build(config, _scaled(job.hyperparameters, factor), transform_output)
+    fitted = fit(model, config, (job.train_files, job.validation_files), transform_output, job, task)
+    if not task.is_chief:
+        wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)
+        return
+    # Anew and outside of the strategy: what is exported is the same whatever it was trained with.
+    exported = build(config, job.hyperparameters, transform_output)
+    exported.set_weights(fitted.state.best_weights)
+    export(exported, transform_output, config.problem, job.model_dir)
+    record = {"strategy": type(strategy).__name__, "workers": task.trainers, **fitted.measured}
+    write_whole(job.in_run_dir(TRAINING_FILE), json.dumps(record, indent=2).encode())
+    tf.io.gfile.remove(job.in_run_dir(STATE_FILE))
 
 
 def build(
@@ -72,47 +104,85 @@ def build(
     return build_network(config.problem, hyperparameters, sizes)
 
 
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """How a training went.
+
+    Attributes:
+        state: What it came to; the model has the best weights.
+        measured: ``steps``, ``replicas``, ``steps_per_second`` and ``input_wait``, the share of its time that training
+            waited for rows; the last two without the first interval, and ``None`` where they were not measured.
+    """
+
+    state: State
+    measured: dict[str, Any]
+
+
 def fit(
     model: keras.Model,
     config: ModelConfig,
     files: tuple[list[str], list[str]],
     transform_output: tft.TFTransformOutput,
-    steps: int,
-    callbacks: list[keras.callbacks.Callback],
-) -> dict[str, list[float]]:
-    """Trains ``model`` until ``steps`` are taken or the validation loss stops falling.
+    job: Job | None = None,
+    task: Task = ALONE,
+) -> Fitted:
+    """Trains ``model`` until all steps are taken or the validation loss stops falling.
 
     Args:
         model: A compiled network.
-        config: Batch size, patience and seed.
+        config: Steps, batch size, patience and seed.
         files: Patterns of the training and of the validation examples.
         transform_output: The Transform graph that wrote them.
-        steps: Most batches taken.
-        callbacks: Run beside early stopping.
-
-    Returns:
-        The history: a list by metric name, one value an evaluation. The weights are those of the lowest
-        validation loss.
+        job: Where logs and checkpoints go, from which a training that was killed goes on; ``None`` keeps none.
+        task: This process; the chief alone writes.
 
     Raises:
         DivergedError: The training or the validation loss is not a number.
     """
-    training = config.training
+    training, strategy = config.training, model.distribute_strategy
+    with strategy.scope():
+        state = State.read(job.in_run_dir(STATE_FILE), model) if job else State()
+    wait = None if is_asynchronous(strategy) else InputWait()
+    rounds = Rounds(state, training, job if task.is_chief else None, wait)
+    callbacks: list[keras.callbacks.Callback] = [rounds]
+    if job and task.is_chief:
+        logs = job.in_run_dir(LOGS)
+        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False, profile_batch=0))
+    if state.step:
+        logging.info("Goes on behind step %d.", state.step)
+    endless = Endless(training.seed, training.shuffle_rows, training.cache, skip=state.step * training.batch_size)
     train_files, validation_files = files
-    evaluations = math.ceil(steps / training.evaluate_every)
-    stop = keras.callbacks.EarlyStopping("val_loss", patience=training.patience, restore_best_weights=True)
-    history = model.fit(
-        input_fn(train_files, transform_output, config.problem, training.batch_size, training.seed),
-        validation_data=input_fn(validation_files, transform_output, config.problem, 1024),
-        steps_per_epoch=math.ceil(steps / evaluations),
-        epochs=evaluations,
-        callbacks=[keras.callbacks.TerminateOnNaN(), stop, *callbacks],
-        verbose=2,
-    ).history
-    if not (math.isfinite(history["loss"][-1]) and math.isfinite(min(history["val_loss"], default=0.0))):
-        raise DivergedError(
-            "the loss is not a number; lower network.hyperparameters.learning_rate, or look for extreme "
-            "values in the dense features"
+    if wait:
+        wait.measure(model)
+    if not rounds.is_over:
+        model.fit(
+            input_fn(train_files, transform_output, config.problem, training.batch_size, endless),
+            validation_data=input_fn(
+                validation_files,
+                transform_output,
+                config.problem,
+                VALIDATION_BATCH,
+                equal_sizes=needs_static_shapes(strategy),
+            ),
+            validation_freq=training.intervals,
+            steps_per_epoch=rounds.interval,
+            initial_epoch=state.step // rounds.interval,
+            epochs=training.rounds * training.intervals,
+            callbacks=callbacks,
+            verbose=0,
         )
-    logging.info("Best validation loss %.5f after %d evaluations.", stop.best, len(history["loss"]))
-    return history
+    model.set_weights(state.best_weights)
+    logging.info("Best validation loss %.5f after %d looks.", state.best, len(state.rows))
+    return Fitted(state, {"steps": state.step, "replicas": strategy.num_replicas_in_sync, **rounds.measured})
+
+
+def _scaled(hyperparameters: Mapping[str, Scalar], factor: float) -> dict[str, Scalar]:
+    if factor == 1:
+        return dict(hyperparameters)
+    rate = hyperparameters.get(LEARNING_RATE)
+    if not isinstance(rate, float):
+        raise ValueError(
+            f"training.learning_rate_scaling: found no number in network.hyperparameters.{LEARNING_RATE}; expected one"
+        )
+    logging.info("Learning rate %g, times %g for the replicas.", rate, factor)
+    return {**hyperparameters, LEARNING_RATE: rate * factor}

@@ -1,18 +1,39 @@
 """``tuner_fn``: what the Tuner runs."""
 
-from typing import Any
+import dataclasses
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import grpc
 import keras_tuner
 import tensorflow_transform as tft
 import tf_keras as keras
-from tfx.components.trainer.fn_args_utils import FnArgs
-from tfx.components.tuner.component import TunerFnResult
+from keras_tuner.src import protos
+from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
+from models import progress
 from models.input import check_label
+from models.job import Job
+from models.processes import Child, Children, looks
+from models.rounds import WATCHED, DivergedError
 from models.settings import ModelConfig, Range
-from models.trainer import DivergedError, build, fit
+from models.strategy import ALONE, make_strategy
+from models.trainer import build, fit
+from models.workers import HOST, MOST_RESTARTS, WorkerError
 
-OBJECTIVE = keras_tuner.Objective("val_loss", "min")
+if TYPE_CHECKING:
+    from tfx.components.trainer.fn_args_utils import FnArgs
+    from tfx.components.tuner.component import TunerFnResult
+
+OBJECTIVE = keras_tuner.Objective(WATCHED, "min")
+PROJECT = "search"
+# keras-tuner's own names; a worker finds the oracle by them.
+ADDRESS, PORT, WHO = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID"
 
 
 class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
@@ -21,30 +42,44 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
     keras-tuner builds Keras 3 models; overriding ``run_trial`` is its documented way to train another kind.
     """
 
-    def __init__(self, config: ModelConfig, transform_output: tft.TFTransformOutput, **kwargs: Any) -> None:
+    def __init__(self, job: Job, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._config = config
-        self._transform_output = transform_output
+        self._job = job
+        config = ModelConfig.from_config(job.config)
+        assert config.tuning is not None
+        steps = config.tuning.steps
+        self._config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=steps))
+        self._transform_output = tft.TFTransformOutput(job.transform_graph)
+        self._strategy = make_strategy("auto", ALONE)
 
-    def run_trial(self, trial: keras_tuner.engine.trial.Trial, files: tuple[list[str], list[str]]) -> dict[str, float]:
+    def search(self, *args: Any, **kwargs: Any) -> None:
+        """Runs all trials, here or in several processes."""
+        workers = self._config.tuning.workers if self._config.tuning else 1
+        if workers == 1 or WHO in os.environ:
+            super().search(*args, **kwargs)
+        else:
+            run_tuners(self._job, self.oracle, workers)
+
+    def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
         """Trains with the trial's hyperparameters; returns the lowest validation loss.
 
         A trial that diverges counts as failed and the search goes on; any other error ends it, since the next trial
         would meet the same code and data.
         """
-        assert self._config.tuning is not None
         hyperparameters = {**self._config.network.hyperparameters, **trial.hyperparameters.values}
+        files = (self._job.train_files, self._job.validation_files)
         try:
-            model = build(self._config, hyperparameters, self._transform_output)
-            steps = self._config.tuning.steps
-            history = fit(model, self._config, files, self._transform_output, steps, callbacks=[])
+            with self._strategy.scope():
+                model = build(self._config, hyperparameters, self._transform_output)
+            lowest = fit(model, self._config, files, self._transform_output).state.best
         except DivergedError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             raise keras_tuner.errors.FatalError(str(error)) from error
         finally:
             keras.backend.clear_session()
-        return {OBJECTIVE.name: min(history[OBJECTIVE.name])}
+        progress.report(f"trial {trial.trial_id}: {WATCHED} {lowest:.4g}, {_shown(trial.hyperparameters.values)}")
+        return {OBJECTIVE.name: lowest}
 
     def save_model(self, trial_id: str, model: keras.Model, step: int = 0) -> None:
         """Keeps nothing: the Trainer trains the best trial's network in full."""
@@ -54,7 +89,7 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         raise NotImplementedError("the Tuner keeps hyperparameters, not models; the Trainer makes the model")
 
 
-def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
+def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
     """Prepares the search for the hyperparameters with the lowest validation loss.
 
     Args:
@@ -64,11 +99,18 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     Raises:
         ValueError: The training split cannot be learnt from; see :func:`models.input.check_label`.
     """
-    config = ModelConfig.from_config(fn_args.custom_config)
+    from tfx.components.tuner.component import TunerFnResult  # noqa: PLC0415 - seconds, which no worker pays
+
+    job = Job.from_fn_args(fn_args)
+    config = ModelConfig.from_config(job.config)
+    check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), config.problem)
+    return TunerFnResult(tuner=make_tuner(job, fn_args.working_dir), fit_kwargs={})
+
+
+def make_tuner(job: Job, directory: str) -> NetworkTuner:
+    """A tuner, whose state is kept in a folder."""
+    config = ModelConfig.from_config(job.config)
     assert config.tuning is not None
-    transform_output = tft.TFTransformOutput(fn_args.transform_graph_path)
-    check_label(fn_args.train_files, transform_output, config.problem)
-    space = search_space(config.tuning.search)
     kind = {
         "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
         "random": keras_tuner.oracles.RandomSearchOracle,
@@ -76,12 +118,59 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     oracle = kind[config.tuning.algorithm](
         objective=OBJECTIVE,
         max_trials=config.tuning.trials,
-        hyperparameters=space,
+        hyperparameters=search_space(config.tuning.search),
         allow_new_entries=False,
         seed=config.training.seed + 1,  # keras-tuner takes 0 as "any"
     )
-    tuner = NetworkTuner(config, transform_output, oracle=oracle, directory=fn_args.working_dir, project_name="search")
-    return TunerFnResult(tuner=tuner, fit_kwargs={"files": (fn_args.train_files, fn_args.eval_files)})
+    return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)
+
+
+def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int) -> None:
+    """Runs the trials of an oracle in as many processes; a trial whose process is killed is run again.
+
+    Raises:
+        WorkerError: A trial failed for a reason that the next one would meet too, or they are killed again and again.
+    """
+    with tempfile.TemporaryDirectory(prefix="job") as folder, _answering(oracle) as port, Children() as children:
+        file = Path(folder) / "job.json"
+        job.write(file)
+
+        def start(name: str) -> Child:
+            return children.start(name, ["tune", str(file)], {ADDRESS: HOST, PORT: str(port), WHO: name})
+
+        running = {name: start(name) for name in (f"tuner {index}" for index in range(workers))}
+        restarts = 0
+        for _ in looks():
+            if all(child.code == 0 for child in running.values()):
+                return
+            for name, child in running.items():
+                if child.failure:
+                    raise WorkerError(f"{child.failure[1]} (in {name})")
+                if child.code and restarts == MOST_RESTARTS:
+                    raise WorkerError(f"{name} was killed, the {restarts}th in this search; look at the memory")
+                if child.code:
+                    restarts += 1
+                    progress.report(f"{name} was lost and is replaced")
+                    running[name] = start(name)
+
+
+def run_trials(job: Job) -> None:
+    """Runs trials that the oracle of another process gives, until it has no more."""
+    with tempfile.TemporaryDirectory(prefix="tuner") as folder:
+        make_tuner(job, folder).search()
+
+
+@contextmanager
+def _answering(oracle: keras_tuner.engine.oracle.Oracle) -> Iterator[int]:
+    """Answers the workers' questions for an oracle on a port of this machine."""
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
+    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
+    port = server.add_insecure_port(f"{HOST}:0")
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop(None).wait()
 
 
 def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:
@@ -95,3 +184,8 @@ def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:
         else:
             space.Float(name, choice.min, choice.max, sampling=choice.sampling)
     return space
+
+
+def _shown(values: Mapping[str, Any]) -> str:
+    texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())

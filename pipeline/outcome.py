@@ -17,7 +17,7 @@ from tfx.types import artifact_utils
 
 from custom_components.pusher.executor import PUSHED_TFLITE
 from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
-from models.trainer import HYPERPARAMETERS_FILE
+from models.job import HYPERPARAMETERS_FILE
 from pipeline.config import Config, Threshold
 from pipeline.executions import node_id
 from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult

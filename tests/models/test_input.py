@@ -7,13 +7,14 @@ import tensorflow as tf
 from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
 
 from models.features import Problem, transformed_name
-from models.input import check_label, input_fn
+from models.input import Endless, check_label, input_fn
 
 
 def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
     """The label tells the rows apart."""
     table = small_table()
-    dataset = input_fn(table.files, table.graph, REGRESSION, batch_size, seed).take(batches)
+    endless = None if seed is None else Endless(seed)
+    dataset = input_fn(table.files, table.graph, REGRESSION, batch_size, endless).take(batches)
     return [float(price) for _, labels in dataset for price in labels[:, 0]]
 
 

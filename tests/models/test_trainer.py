@@ -13,8 +13,10 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models.features import Problem
 from models.input import input_fn
+from models.job import Job
+from models.rounds import DivergedError, State
 from models.settings import ModelConfig, Network, Training
-from models.trainer import DivergedError, build, chosen_hyperparameters, fit, run_fn
+from models.trainer import build, fit, run_fn
 
 QUICK = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
@@ -28,23 +30,27 @@ def config_of(problem: Problem, hyperparameters: dict[str, Any] = QUICK, **train
     )
 
 
-def trained(config: ModelConfig) -> tuple[keras.Model, dict[str, list[float]]]:
+def trained(config: ModelConfig) -> tuple[keras.Model, State]:
     table = small_table()
     model = build(config, config.network.hyperparameters, table.graph)
-    return model, fit(model, config, (table.files, table.files), table.graph, config.training.steps, callbacks=[])
+    return model, fit(model, config, (table.files, table.files), table.graph).state
+
+
+def losses_of(state: State) -> list[float]:
+    return [row["val_loss"] for row in state.rows]
 
 
 @pytest.mark.parametrize("task", sorted(PROBLEMS))
 def test_a_few_steps_lower_the_loss(task: str) -> None:
-    _, history = trained(config_of(PROBLEMS[task]))  # type: ignore[index]
-    assert len(history["val_loss"]) == 4
-    assert history["val_loss"][-1] < history["val_loss"][0]
+    _, state = trained(config_of(PROBLEMS[task]))  # type: ignore[index]
+    assert [row["step"] for row in state.rows] == [5, 10, 15, 20]
+    assert losses_of(state)[-1] < losses_of(state)[0]
 
 
 def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_best_weights() -> None:
     config = config_of(BINARY, {"learning_rate": 3.0, "hidden_units": 8}, steps=200, patience=2)
-    model, history = trained(config)
-    losses = history["val_loss"]
+    model, state = trained(config)
+    losses = losses_of(state)
     assert len(losses) == losses.index(min(losses)) + 1 + 2 < 40
     validation = input_fn(small_table().files, small_table().graph, BINARY, 1024)
     assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
@@ -52,9 +58,9 @@ def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_bes
 
 @pytest.mark.parametrize(("steps", "evaluate_every", "taken"), [(3, 100, 3), (6, 2, 6), (7, 5, 8)])
 def test_steps_are_taken_in_rounds_of_equal_length(steps: int, evaluate_every: int, taken: int) -> None:
-    model, history = trained(config_of(BINARY, steps=steps, evaluate_every=evaluate_every))
-    assert model.optimizer.iterations == taken
-    assert len(history["val_loss"]) == math.ceil(steps / evaluate_every)
+    model, state = trained(config_of(BINARY, steps=steps, evaluate_every=evaluate_every))
+    assert model.optimizer.iterations == taken == state.step
+    assert len(state.rows) == math.ceil(steps / evaluate_every)
 
 
 def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -62,7 +68,7 @@ def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do(tmp_path
     files = small_table().write(tmp_path / "examples.gz", [{"gain": 1.0, "amount": None}, *small_table().rows[:9]])
     model = build(config, QUICK, graph)
     with pytest.raises(DivergedError, match=r"loss is not a number; lower network\.hyperparameters\.learning_rate"):
-        fit(model, config, (files, files), graph, steps=5, callbacks=[])
+        fit(model, config, (files, files), graph)
 
 
 @pytest.mark.parametrize("task", sorted(PROBLEMS))
@@ -93,8 +99,11 @@ def test_the_same_seed_trains_the_same_model() -> None:
         ({"values": {"l2": 0.2}}, {"dropout": 0.1, "hidden_units": 4, "l2": 0.2}),
     ],
 )
-def test_tuned_hyperparameters_take_the_place_of_the_configured(tuned: Any, chosen: dict[str, Any]) -> None:
-    assert chosen_hyperparameters(config_of(BINARY, {"dropout": 0.1, "hidden_units": 4}), tuned) == chosen
+def test_tuned_hyperparameters_take_the_place_of_the_configured(
+    tmp_path: Path, tuned: Any, chosen: dict[str, Any]
+) -> None:
+    config = config_of(BINARY, {"dropout": 0.1, "hidden_units": 4})
+    assert Job.from_fn_args(fn_args(tmp_path, config, [], tuned)).hyperparameters == chosen
 
 
 def fn_args(folder: Path, config: ModelConfig, files: list[str], tuned: Any = None) -> FnArgs:
@@ -113,7 +122,7 @@ def test_run_fn_leaves_a_model_its_history_and_its_hyperparameters(tmp_path: Pat
     config = config_of(IN_FULL["regression"], steps=10)
     run_fn(fn_args(tmp_path, config, small_table().files, {"values": {"hidden_units": 4}}))
     header, *lines = (tmp_path / "run/history.csv").read_text().splitlines()
-    assert set(header.split(",")) == {"epoch", "loss", "mae", "val_loss", "val_mae"}
+    assert set(header.split(",")) == {"step", "loss", "mae", "val_loss", "val_mae"}
     assert len(lines) == 2
     assert json.loads((tmp_path / "run/hyperparameters.json").read_text()) == {**QUICK, "hidden_units": 4}
     served = tf.saved_model.load(str(tmp_path / "serving")).signatures["serving_default"]

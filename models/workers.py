@@ -1,0 +1,159 @@
+"""Trains with several processes on this machine, and replaces those that are killed."""
+
+import contextlib
+import json
+import socket
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from models import progress
+from models.job import STATE_FILE, Job
+from models.processes import Child, Children, looks, wait_for
+from models.settings import ModelConfig, Training
+from models.strategy import CHIEF, CONFIG, SERVER, WORKER, PortTakenError, Task
+
+HOST = "127.0.0.1"
+LAST_PORT = 65_535
+MOST_RESTARTS = 3  # without a step gained
+GRACE_SECONDS = 10.0  # in which processes whose peer failed may say so themselves
+# What TensorFlow raises in a process whose peer is gone.
+PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "InternalError", "DeadlineExceededError")
+
+
+class WorkerError(RuntimeError):
+    """A worker failed for a reason that trying again does not mend."""
+
+
+def run_workers(job: Job) -> None:
+    """Trains with as many processes as the settings ask for, and returns once the chief has exported.
+
+    Each has a ``TF_CONFIG`` of its own, as on Vertex AI. Where one is killed, all start anew and go on from the last
+    checkpoint, since none can take a step without the others; a lost worker of a cluster with parameter servers is
+    replaced alone.
+
+    Raises:
+        ValueError: A port is taken.
+        WorkerError: A worker failed, or workers are killed again and again without coming further.
+    """
+    training = ModelConfig.from_config(job.config).training
+    with tempfile.TemporaryDirectory(prefix="job") as folder:
+        file = Path(folder) / "job.json"
+        job.write(file)
+        restarts, before = 0, _checkpoint_time(job)
+        while not _run_once(training, file):
+            reached = _checkpoint_time(job)
+            restarts = restarts + 1 if reached == before else 1
+            before = reached
+            if restarts > MOST_RESTARTS:
+                raise WorkerError(
+                    f"workers were lost {restarts} times without a checkpoint between; look whether the machine runs "
+                    "out of memory, or take fewer with --workers"
+                )
+            progress.report("a worker was lost: all start anew from the last checkpoint")
+
+
+def tasks_of(training: Training, ports: Sequence[int]) -> list[Task]:
+    """The tasks of a training, each with the whole cluster; the chief is the first."""
+    addresses = [f"{HOST}:{port}" for port in ports]
+    cluster = {WORKER: addresses}
+    if training.strategy == "parameter_server":
+        behind = 1 + training.parameter_servers
+        cluster = {CHIEF: addresses[:1], SERVER: addresses[1:behind], WORKER: addresses[behind:]}
+    return [Task(cluster, kind, index) for kind, each in cluster.items() for index in range(len(each))]
+
+
+def free_ports(count: int, first: int) -> list[int]:
+    """Ports to listen on.
+
+    Args:
+        count: How many.
+        first: The first of them; 0 takes any that are free.
+
+    Raises:
+        ValueError: One is taken, or there are not as many.
+    """
+    expected = f"expected {count} free ports from there on, or 0 for any"
+    if first and first + count - 1 > LAST_PORT:
+        raise ValueError(f"training.first_port: found {first}; {expected}")
+    with contextlib.ExitStack() as stack:
+        found = []
+        for place in range(count):
+            number = first + place if first else 0
+            listening = stack.enter_context(socket.socket())
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listening.bind((HOST, number))
+            except OSError as error:
+                raise ValueError(f"training.first_port: found port {number}: {error.strerror}; {expected}") from error
+            found.append(listening.getsockname()[1])
+        return found
+
+
+def _run_once(training: Training, file: Path) -> bool:
+    """Whether they came to the end; ``False`` if one was lost.
+
+    Raises:
+        WorkerError: One failed by itself.
+    """
+    coordinated = training.strategy == "parameter_server"
+    count = training.workers + (1 + training.parameter_servers if coordinated else 0)
+    tasks = tasks_of(training, free_ports(count, training.first_port))
+    with Children() as children:
+        if coordinated:
+            return _coordinated(children, tasks, file)
+        return _together([_start(children, task, file) for task in tasks])
+
+
+def _together(running: Sequence[Child]) -> bool:
+    for _ in looks():
+        if any(child.code for child in running):
+            wait_for(running, GRACE_SECONDS)
+            _raise_failure(running)
+            return False
+        if all(child.code == 0 for child in running):
+            return True
+    raise AssertionError("unreachable")
+
+
+def _coordinated(children: Children, tasks: Sequence[Task], file: Path) -> bool:
+    """The chief gives out the steps; it takes the loss of a worker, and not that of a parameter server."""
+    running = {task.name: _start(children, task, file) for task in tasks}
+    chief = running[CHIEF]
+    for _ in looks():
+        if chief.code is not None:
+            _raise_failure([chief])
+            return chief.code == 0
+        for task in tasks:
+            child = running[task.name]
+            if child.code is None:
+                continue
+            _raise_failure([child])
+            if task.type == SERVER:
+                return False
+            progress.report(f"{task.name} was lost and is replaced")
+            running[task.name] = _start(children, task, file)
+    raise AssertionError("unreachable")
+
+
+def _raise_failure(processes: Sequence[Child]) -> None:
+    """Raises what one failed for by itself; not if one was killed, since the others then fail for want of it."""
+    if any((child.code or 0) < 0 for child in processes):
+        return
+    for child in processes:
+        kind, text = child.failure or ("", "")
+        if kind and kind not in (*PEER_LOST, PortTakenError.__name__):
+            raise WorkerError(f"{text} (in {child.name})")
+
+
+def _start(children: Children, task: Task, file: Path) -> Child:
+    work = "train" if task.type == CHIEF or SERVER not in task.cluster else "serve"
+    config = {"cluster": task.cluster, "task": {"type": task.type, "index": task.index}}
+    return children.start(task.name, [work, str(file)], {CONFIG: json.dumps(config)})
+
+
+def _checkpoint_time(job: Job) -> int:
+    path = job.in_run_dir(STATE_FILE)
+    return int(tf.io.gfile.stat(path).mtime_nsec) if tf.io.gfile.exists(path) else 0
