@@ -1,8 +1,8 @@
 """Batches of transformed examples for training, and what the Transform graph knows of the label."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -12,17 +12,21 @@ from models.features import Problem, transformed_name
 MOST_BYTES_IN_MEMORY = 64 << 20  # compressed
 MOST_FILES_AT_ONCE = 16
 COMPRESSION = "GZIP"
+READ_ROWS = 4096
+LABEL = ""  # no feature's name
+
+Batch: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
-class Endless:
-    """How training reads: for ever, in a random order.
+class Order:
+    """The order in which training reads, for ever.
 
     Attributes:
-        seed: Of the order.
+        seed: Gives it.
         rows: Among which the next one is drawn.
-        cache: Whether the rows stay in memory; ``auto`` looks at their size.
-        skip: Rows that were read before, by a process that was killed: the order goes on behind them.
+        cache: Whether the rows stay in memory, parsed; ``auto`` looks at their size.
+        skip: Rows that were read before by a process that was killed; it goes on behind them.
     """
 
     seed: int
@@ -36,22 +40,16 @@ def input_fn(
     transform_output: tft.TFTransformOutput,
     problem: Problem,
     batch_size: int,
-    endless: Endless | None = None,
     equal_sizes: bool = False,
 ) -> tf.data.Dataset:
-    """Reads transformed examples.
-
-    Training reads several files at the same time, in an order that does not depend on how fast each is. Under a strategy of
-    several workers each takes its share of every batch.
+    """Reads transformed examples once, in the order of the files.
 
     Args:
         file_patterns: Patterns of gzipped TFRecord files, as TFX writes them.
         transform_output: The Transform graph that wrote them.
         problem: Names the features and the label.
-        batch_size: Rows in a batch, over all workers.
-        endless: How training reads; ``None`` reads once, in order.
-        equal_sizes: Whether the last batch of a single pass is filled up with the first rows, for a graph that is
-            compiled for one size.
+        batch_size: Rows in a batch; several workers share each.
+        equal_sizes: Whether the last batch is filled up with the first rows, for a graph that is compiled for one size.
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch, width], and the label
@@ -60,31 +58,79 @@ def input_fn(
     Raises:
         ValueError: There are no such files.
     """
-    names = [transformed_name(kind, column) for kind, column in problem.features]
-    spec = transform_output.transformed_feature_spec()
-    wanted = {name: spec[name] for name in (*names, problem.label.name)}
-
-    def parse(records: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        columns = tf.io.parse_example(records, wanted)
-        label = columns.pop(problem.label.name)
-        return {name: _two_dimensional(column) for name, column in columns.items()}, _two_dimensional(label)
-
-    files = sorted(path for pattern in file_patterns for path in tf.io.gfile.glob(pattern))
-    if not files:
-        raise ValueError(f"found no transformed examples at {list(file_patterns)}; expected TFRecord files")
-    records = _mixed(files) if endless else tf.data.TFRecordDataset(files, compression_type=COMPRESSION)
-    if endless:
-        if endless.cache == "memory" or (endless.cache == "auto" and _fit_in_memory(files)):
-            records = records.cache()
-        records = records.shuffle(endless.rows, seed=endless.seed).repeat().skip(endless.skip)
-    elif equal_sizes:
+    records = tf.data.TFRecordDataset(_files(file_patterns), compression_type=COMPRESSION)
+    if equal_sizes:
         rows = int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
         records = records.repeat().take(-(-rows // batch_size) * batch_size)
-    batches = records.batch(batch_size, drop_remainder=bool(endless) or equal_sizes)
     options = tf.data.Options()
-    options.deterministic = True
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    batches = records.batch(batch_size, drop_remainder=equal_sizes)
+    parse = _parser(transform_output, problem)
     return batches.map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+
+
+class TrainingInput:
+    """Transformed examples for ever, in a random order that depends on its seed alone.
+
+    Every worker draws the same order and takes its share of it, so that the rows of a step are the same however many
+    workers there are. Rows that stay in memory are parsed once, and each batch is gathered from them, one matrix a
+    dtype; others are read from several files in turns, and parsed a batch at a time.
+    """
+
+    def __init__(
+        self,
+        file_patterns: Sequence[str],
+        transform_output: tft.TFTransformOutput,
+        problem: Problem,
+        batch_size: int,
+        order: Order,
+        steps: int = 1,
+    ) -> None:
+        """Reads what stays in memory.
+
+        Args:
+            file_patterns: As in :func:`input_fn`.
+            transform_output: As in :func:`input_fn`.
+            problem: As in :func:`input_fn`.
+            batch_size: Rows in a batch, over all replicas.
+            order: The order.
+            steps: Batches that are fetched together, since each fetch costs a small network a tenth of a step.
+
+        Raises:
+            ValueError: There are no such files.
+        """
+        self._steps = steps
+        self._files = _files(file_patterns)
+        self._parse = _parser(transform_output, problem)
+        self._batch_size = batch_size
+        self._order = order
+        cached = order.cache == "memory" or (order.cache == "auto" and _fit_in_memory(self._files))
+        self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
+
+    def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """A worker's batches, as many at a time as are fetched together, each of the size of a replica's share.
+
+        ``tf.distribute.Strategy.distribute_datasets_from_function`` takes this function.
+        """
+        table, order, pipelines = self._table, self._order, context.num_input_pipelines
+        rows = tf.data.Dataset.range(table.rows) if table else _mixed(self._files)
+        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(order.skip)
+        if pipelines > 1:
+            rows = rows.shard(pipelines, context.input_pipeline_id)
+        size = context.get_per_replica_batch_size(self._batch_size)
+        read = table.gather if table else self._parse
+
+        def batches(places: tf.Tensor) -> Any:
+            shape = [self._steps, size, -1]
+            return tf.nest.map_structure(lambda column: tf.reshape(column, shape), read(places))
+
+        several = rows.batch(self._steps * size, drop_remainder=True)
+        return several.map(batches, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    def batch(self, several: Any, place: tf.Tensor | int) -> Batch:
+        """The features and the label of one of several batches that were fetched together, as in :func:`input_fn`."""
+        columns = tf.nest.map_structure(lambda column: column[place], several)
+        return self._table.split(columns) if self._table else columns
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
@@ -113,8 +159,61 @@ def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, p
     )
 
 
+class _Table:
+    """All rows in memory, as one matrix a dtype, from which a batch takes one gather each.
+
+    Attributes:
+        rows: Their number.
+    """
+
+    def __init__(self, batches: tf.data.Dataset) -> None:
+        features, label = batches.element_spec
+        specs = {**features, LABEL: label}
+        dtypes = dict.fromkeys(spec.dtype for spec in specs.values())
+        self._names = {dtype: [name for name, spec in specs.items() if spec.dtype == dtype] for dtype in dtypes}
+        self._widths = {name: spec.shape[1] for name, spec in specs.items()}
+        parts: dict[tf.DType, list[tf.Tensor]] = {dtype: [] for dtype in dtypes}
+        for columns, labels in batches:
+            row = {**columns, LABEL: labels}
+            for dtype, names in self._names.items():
+                parts[dtype].append(tf.concat([row[name] for name in names], axis=1))
+        self._matrices = {dtype: tf.concat(each, axis=0) for dtype, each in parts.items()}
+        self.rows = len(next(iter(self._matrices.values())))
+
+    def gather(self, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.gather(matrix, places) for matrix in self._matrices.values())
+
+    def split(self, matrices: Sequence[tf.Tensor]) -> Batch:
+        columns: dict[str, tf.Tensor] = {}
+        for names, matrix in zip(self._names.values(), matrices, strict=True):
+            widths = [self._widths[name] for name in names]
+            columns.update(zip(names, tf.split(matrix, widths, axis=1), strict=True))
+        label = columns.pop(LABEL)
+        return columns, label
+
+
+def _files(patterns: Sequence[str]) -> list[str]:
+    files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
+    if not files:
+        raise ValueError(f"found no transformed examples at {list(patterns)}; expected TFRecord files")
+    return files
+
+
+def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callable[[tf.Tensor], Batch]:
+    names = [transformed_name(kind, column) for kind, column in problem.features]
+    spec = transform_output.transformed_feature_spec()
+    wanted = {name: spec[name] for name in (*names, problem.label.name)}
+
+    def parse(records: tf.Tensor) -> Batch:
+        columns = tf.io.parse_example(records, wanted)
+        label = columns.pop(problem.label.name)
+        return {name: _two_dimensional(column) for name, column in columns.items()}, _two_dimensional(label)
+
+    return parse
+
+
 def _mixed(files: Sequence[str]) -> tf.data.Dataset:
-    """Records of several files in turns."""
+    """Records of several files in turns, in an order that does not depend on how fast each is read."""
     return tf.data.Dataset.from_tensor_slices(list(files)).interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type=COMPRESSION),
         cycle_length=min(len(files), MOST_FILES_AT_ONCE),

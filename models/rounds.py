@@ -172,7 +172,7 @@ class _Clock:
 
     @property
     def _so_far(self) -> float:
-        return float(self._wait.seconds) if self._wait else 0.0
+        return self._wait.seconds if self._wait else 0.0
 
 
 def write_whole(path: str, content: bytes) -> None:

@@ -12,7 +12,7 @@ import tf_keras as keras
 from absl import logging
 
 from models.imports import import_function
-from models.input import Endless, check_label, input_fn
+from models.input import Order, TrainingInput, check_label, input_fn
 from models.job import HYPERPARAMETERS_FILE, LOGS, STATE_FILE, TRAINING_FILE, Job
 from models.preprocessing import categorical_sizes
 from models.rounds import Rounds, State, write_whole
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
 VALIDATION_BATCH = 1024
+MOST_STEPS_AT_ONCE = 16
 CHIEF_SECONDS = 1800.0  # in which it has to export
 LEARNING_RATE = "learning_rate"
 SAVED_MODEL = "saved_model.pb"
@@ -150,13 +151,15 @@ def fit(
         callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False, profile_batch=0))
     if state.step:
         logging.info("Goes on behind step %d.", state.step)
-    endless = Endless(training.seed, training.shuffle_rows, training.cache, skip=state.step * training.batch_size)
+    order = Order(training.seed, training.shuffle_rows, training.cache, skip=state.step * training.batch_size)
     train_files, validation_files = files
+    at_once = _steps_at_once(rounds.interval)
+    rows = TrainingInput(train_files, transform_output, config.problem, training.batch_size, order, at_once)
     if wait:
-        wait.measure(model)
+        wait.measure(model, rows.batch, at_once)
     if not rounds.is_over:
         model.fit(
-            input_fn(train_files, transform_output, config.problem, training.batch_size, endless),
+            strategy.distribute_datasets_from_function(rows.dataset),
             validation_data=input_fn(
                 validation_files,
                 transform_output,
@@ -165,7 +168,7 @@ def fit(
                 equal_sizes=needs_static_shapes(strategy),
             ),
             validation_freq=training.intervals,
-            steps_per_epoch=rounds.interval,
+            steps_per_epoch=rounds.interval // at_once,
             initial_epoch=state.step // rounds.interval,
             epochs=training.rounds * training.intervals,
             callbacks=callbacks,
@@ -174,6 +177,10 @@ def fit(
     model.set_weights(state.best_weights)
     logging.info("Best validation loss %.5f after %d looks.", state.best, len(state.rows))
     return Fitted(state, {"steps": state.step, "replicas": strategy.num_replicas_in_sync, **rounds.measured})
+
+
+def _steps_at_once(interval: int) -> int:
+    return next(steps for steps in range(MOST_STEPS_AT_ONCE, 0, -1) if interval % steps == 0)
 
 
 def _scaled(hyperparameters: Mapping[str, Scalar], factor: float) -> dict[str, Scalar]:

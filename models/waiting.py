@@ -1,5 +1,7 @@
 """How much of a step is spent waiting for its batch."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -7,44 +9,53 @@ import tf_keras as keras
 
 
 class InputWait:
-    """Measures, in the graph of the step itself, the time that it waits for the input pipeline.
+    """Measures the time that steps wait for the input pipeline.
 
     Attributes:
-        seconds: A float64 variable of the time waited so far.
+        seconds: Waited so far.
     """
 
     def __init__(self) -> None:
         """Starts at 0."""
-        with tf.init_scope():
-            self.seconds = tf.Variable(0.0, trainable=False, dtype=tf.float64)
+        self.seconds = 0.0
 
-    def measure(self, model: keras.Model) -> None:
-        """Has a compiled model measure itself from its next ``fit`` on; Keras' own step, with the time taken."""
+    def measure(self, model: keras.Model, batch_of: Callable[[Any, tf.Tensor], Any], steps: int) -> None:
+        """Has a compiled model measure itself from its next ``fit`` on.
+
+        Batches are fetched before the graph of the steps runs: within it, the other nodes that need no batch would be
+        taken for waiting.
+
+        Args:
+            model: Takes Keras' own steps.
+            batch_of: One of the batches that were fetched together, by its place.
+            steps: How many these are; ``fit`` takes them for one step.
+        """
         strategy = model.distribute_strategy
 
-        def step(batch: Any) -> Any:
-            outputs = model.train_step(batch)
+        def on_replica(batches: Any, place: tf.Tensor) -> Any:
+            outputs = model.train_step(batch_of(batches, place))
             with tf.control_dependencies(tf.nest.flatten(outputs)):
                 model._train_counter.assign_add(1)
             return outputs
 
-        @tf.function(reduce_retracing=True)
-        def train_function(iterator: Any) -> Any:
-            before = tf.timestamp()
-            with tf.control_dependencies([before]):
-                batch = next(iterator)
-            with tf.control_dependencies(_tensors(strategy, batch)):
-                self.seconds.assign_add(tf.timestamp() - before)
-            outputs = strategy.run(step, args=(batch,))
+        def step(batches: Any, place: tf.Tensor) -> Any:
+            outputs = strategy.run(on_replica, args=(batches, place))
             return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], outputs)
+
+        @tf.function(reduce_retracing=True)
+        def all_steps(batches: Any) -> Any:
+            for place in tf.range(steps):
+                outputs = step(batches, place)
+            return outputs
+
+        def train_function(iterator: Any) -> Any:
+            start = time.perf_counter()
+            batches = next(iterator)
+            self.seconds += time.perf_counter() - start
+            return all_steps(batches)
 
         def make_train_function(*_: object) -> Any:
             model.train_function = train_function
             return train_function
 
         model.make_train_function = make_train_function
-
-
-def _tensors(strategy: tf.distribute.Strategy, batch: Any) -> list[tf.Tensor]:
-    """All tensors of a batch, on all replicas of this process."""
-    return tf.nest.flatten([strategy.experimental_local_results(part) for part in tf.nest.flatten(batch)])

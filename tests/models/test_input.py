@@ -7,14 +7,18 @@ import tensorflow as tf
 from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
 
 from models.features import Problem, transformed_name
-from models.input import Endless, check_label, input_fn
+from models.input import Order, TrainingInput, check_label, input_fn
 
 
 def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
     """The label tells the rows apart."""
     table = small_table()
-    endless = None if seed is None else Endless(seed)
-    dataset = input_fn(table.files, table.graph, REGRESSION, batch_size, endless).take(batches)
+    if seed is None:
+        dataset = input_fn(table.files, table.graph, REGRESSION, batch_size)
+    else:
+        rows = TrainingInput(table.files, table.graph, REGRESSION, batch_size, Order(seed))
+        dataset = rows.dataset(tf.distribute.InputContext()).map(lambda *several: rows.batch(several, 0))
+    dataset = dataset.take(batches)
     return [float(price) for _, labels in dataset for price in labels[:, 0]]
 
 
