@@ -6,8 +6,10 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
+import tf_keras as keras
 
 from models.settings import StrategyName
 
@@ -15,6 +17,7 @@ CONFIG = "TF_CONFIG"  # as Vertex AI and TensorFlow know it
 CHIEF, WORKER, SERVER = "chief", "worker", "ps"
 CHIEFS = (CHIEF, "master")
 LOOK_SECONDS = 0.5
+MOST_DENSE = 1 << 20  # numbers in a variable
 TPU_NAME = "TPU_NAME"
 TPU_DEVICES = "/dev/accel0", "/dev/vfio/0"
 
@@ -138,6 +141,26 @@ def needs_static_shapes(strategy: tf.distribute.Strategy) -> bool:
 def is_asynchronous(strategy: tf.distribute.Strategy) -> bool:
     """Whether steps are taken by workers that a coordinator schedules."""
     return isinstance(strategy, tf.distribute.ParameterServerStrategy)
+
+
+def sum_dense_gradients(optimizer: keras.optimizers.Optimizer) -> None:
+    """Has an optimizer turn the sparse gradients of small variables into dense ones before replicas sum them.
+
+    Dense ones are summed all at once; a sparse one, as an embedding has, takes several exchanges of its own.
+    """
+    aggregate = optimizer.aggregate_gradients
+
+    def densely(gradients: Any) -> Any:
+        return aggregate(
+            [
+                (tf.convert_to_tensor(gradient), variable)
+                if isinstance(gradient, tf.IndexedSlices) and variable.shape.num_elements() <= MOST_DENSE
+                else (gradient, variable)
+                for gradient, variable in gradients
+            ]
+        )
+
+    optimizer.aggregate_gradients = densely
 
 
 def wait_for_chief(path: str, seconds: float) -> None:

@@ -24,6 +24,7 @@ from models.strategy import (
     is_asynchronous,
     make_strategy,
     needs_static_shapes,
+    sum_dense_gradients,
     this_task,
     wait_for_chief,
 )
@@ -82,6 +83,8 @@ def train(job: Job, task: Task) -> None:
     factor = FACTORS[config.training.learning_rate_scaling](strategy.num_replicas_in_sync)
     with strategy.scope():
         model = build(config, _scaled(job.hyperparameters, factor), transform_output)
+    if strategy.num_replicas_in_sync > 1:
+        sum_dense_gradients(model.optimizer)
     fitted = fit(model, config, (job.train_files, job.validation_files), transform_output, job, task)
     if not task.is_chief:
         wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)

@@ -1,7 +1,8 @@
 """How much of a step is spent waiting for its batch."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -33,20 +34,19 @@ class InputWait:
         strategy = model.distribute_strategy
 
         def on_replica(batches: Any, place: tf.Tensor) -> Any:
-            outputs = model.train_step(batch_of(batches, place))
+            with _without_results(model):
+                outputs = model.train_step(batch_of(batches, place))
             with tf.control_dependencies(tf.nest.flatten(outputs)):
                 model._train_counter.assign_add(1)
             return outputs
 
-        def step(batches: Any, place: tf.Tensor) -> Any:
-            outputs = strategy.run(on_replica, args=(batches, place))
-            return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], outputs)
-
         @tf.function(reduce_retracing=True)
         def all_steps(batches: Any) -> Any:
-            for place in tf.range(steps):
-                outputs = step(batches, place)
-            return outputs
+            for place in tf.range(steps - 1):
+                strategy.run(on_replica, args=(batches, place))
+            outputs = strategy.run(on_replica, args=(batches, steps - 1))
+            outputs = {**outputs, **strategy.run(model.get_metrics_result)}
+            return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], outputs)
 
         def train_function(iterator: Any) -> Any:
             start = time.perf_counter()
@@ -59,3 +59,13 @@ class InputWait:
             return train_function
 
         model.make_train_function = make_train_function
+
+
+@contextlib.contextmanager
+def _without_results(model: keras.Model) -> Iterator[None]:
+    """Has a step update the metrics and not compute them, for which several workers have to wait for each other."""
+    model.get_metrics_result = dict
+    try:
+        yield
+    finally:
+        del model.get_metrics_result
