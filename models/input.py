@@ -107,14 +107,14 @@ class TrainingInput:
         cached = order.cache == "memory" or (order.cache == "auto" and _fit_in_memory(self._files))
         self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
 
-    def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def dataset(self, context: tf.distribute.InputContext, skip: tf.Tensor | int = 0) -> tf.data.Dataset:
         """A worker's batches, as many at a time as are fetched together, each of the size of a replica's share.
 
         ``tf.distribute.Strategy.distribute_datasets_from_function`` takes this function.
         """
         table, order, pipelines = self._table, self._order, context.num_input_pipelines
         rows = tf.data.Dataset.range(table.rows) if table else _mixed(self._files)
-        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(order.skip)
+        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(order.skip + skip)
         if pipelines > 1:
             rows = rows.shard(pipelines, context.input_pipeline_id)
         size = context.get_per_replica_batch_size(self._batch_size)
@@ -126,6 +126,18 @@ class TrainingInput:
 
         several = rows.batch(self._steps * size, drop_remainder=True)
         return several.map(batches, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    def single_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
+        """A worker's batches one by one, unpacked; for workers that a coordinator does not tell apart.
+
+        Each begins at another place of the order, which the microsecond gives that it begins in.
+        """
+
+        def only(*several: Any) -> Batch:
+            return self.batch(several, 0)
+
+        skip = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.rows
+        return self.dataset(context, skip).map(only)
 
     def batch(self, several: Any, place: tf.Tensor | int) -> Batch:
         """The features and the label of one of several batches that were fetched together, as in :func:`input_fn`."""

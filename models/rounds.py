@@ -6,7 +6,7 @@ import io
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -75,7 +75,14 @@ class State:
 class Rounds(keras.callbacks.Callback):
     """Keeps a training's state at the end of each of Keras' epochs, which here is the time between two checkpoints."""
 
-    def __init__(self, state: State, training: Training, job: Job | None, wait: InputWait | None) -> None:
+    def __init__(
+        self,
+        state: State,
+        training: Training,
+        job: Job | None,
+        wait: InputWait | None = None,
+        look: Callable[[], Mapping[str, float]] | None = None,
+    ) -> None:
         """Takes what was there before.
 
         Args:
@@ -83,24 +90,20 @@ class Rounds(keras.callbacks.Callback):
             training: How often to look, and when to stop.
             job: Where the history and the checkpoint are written; ``None`` writes neither.
             wait: What measures how long steps wait for their batch.
+            look: Takes the place of Keras' own look at the validation split.
         """
         super().__init__()
         self.state = state
         self._training = training
         self._job = job
-        self._wait = wait
+        self._look = look
         self._clock = _Clock(wait)
-
-    @property
-    def interval(self) -> int:
-        """Steps in one of Keras' epochs."""
-        return math.ceil(self._training.round_steps / self._training.intervals)
 
     @property
     def is_over(self) -> bool:
         """Whether all steps are taken, or patience is at its end."""
         epochs = self._training.rounds * self._training.intervals
-        return self.state.step >= epochs * self.interval or self.state.waited >= self._training.patience
+        return self.state.step >= epochs * self._training.interval or self.state.waited >= self._training.patience
 
     @property
     def measured(self) -> dict[str, float | None]:
@@ -113,13 +116,15 @@ class Rounds(keras.callbacks.Callback):
 
     def on_test_begin(self, *_: object) -> None:
         """Stops the clock: a look is no step."""
-        self._clock.stop(self.interval)
+        self._clock.stop(self._training.interval)
 
-    def on_epoch_end(self, _epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         """Keeps the state, and stops training that has come to its end."""
-        self._clock.stop(self.interval)
+        self._clock.stop(self._training.interval)
         values = {name: float(value) for name, value in (logs or {}).items()}
-        self.state.step += self.interval
+        if self._look and (epoch + 1) % self._training.intervals == 0:
+            values.update(self._look())
+        self.state.step += self._training.interval
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         report(f"step {self.state.step} of {self._training.steps}, {shown}")
         if not all(math.isfinite(values.get(name, 0.0)) for name in (LOSS, WATCHED)):
@@ -128,12 +133,12 @@ class Rounds(keras.callbacks.Callback):
                 "the dense features"
             )
         if WATCHED in values:
-            self._look(values)
+            self._judge(values)
         if self._job:
             self.state.write(self._job.in_run_dir(STATE_FILE), self.model)
             write_whole(self._job.in_run_dir(HISTORY_FILE), _as_csv(self.state.rows))
 
-    def _look(self, values: Mapping[str, float]) -> None:
+    def _judge(self, values: Mapping[str, float]) -> None:
         state = self.state
         state.rows.append({"step": state.step, **values})
         state.waited += 1

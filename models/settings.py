@@ -112,6 +112,11 @@ class Training:
         return math.ceil(self.round_steps / (self.checkpoint_every or self.round_steps))
 
     @property
+    def interval(self) -> int:
+        """Steps between two checkpoints."""
+        return math.ceil(self.round_steps / self.intervals)
+
+    @property
     def round_steps(self) -> int:
         """Steps in a round; all rounds are of equal length."""
         return math.ceil(self.steps / self.rounds)

@@ -57,8 +57,10 @@ class Task:
 
     @property
     def trainers(self) -> int:
-        """Number of processes that train, the chief included, parameter servers not."""
-        return sum(len(self.cluster.get(kind, ())) for kind in (*CHIEFS, WORKER)) or 1
+        """Number of processes that take steps: the chief too, unless it gives them to others."""
+        workers = len(self.cluster.get(WORKER, ()))
+        chiefs = sum(len(self.cluster.get(kind, ())) for kind in CHIEFS)
+        return workers if SERVER in self.cluster else workers + chiefs or 1
 
 
 ALONE = Task()

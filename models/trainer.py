@@ -1,41 +1,35 @@
 """``run_fn``: what the Trainer runs."""
 
-import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 
+from models.fitting import Rows, fit
 from models.imports import import_function
-from models.input import Order, TrainingInput, check_label, input_fn
-from models.job import HYPERPARAMETERS_FILE, LOGS, STATE_FILE, TRAINING_FILE, Job
+from models.input import check_label
+from models.job import HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE, Job
 from models.preprocessing import categorical_sizes
-from models.rounds import Rounds, State, write_whole
+from models.rounds import write_whole
 from models.settings import ModelConfig, Scalar
 from models.signatures import export
 from models.strategy import (
-    ALONE,
     Task,
-    is_asynchronous,
     make_strategy,
-    needs_static_shapes,
     sum_dense_gradients,
     this_task,
     wait_for_chief,
 )
-from models.waiting import InputWait
 from models.workers import run_workers
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-VALIDATION_BATCH = 1024
-MOST_STEPS_AT_ONCE = 16
 CHIEF_SECONDS = 1800.0  # in which it has to export
 LEARNING_RATE = "learning_rate"
 SAVED_MODEL = "saved_model.pb"
@@ -85,14 +79,15 @@ def train(job: Job, task: Task) -> None:
         model = build(config, _scaled(job.hyperparameters, factor), transform_output)
     if strategy.num_replicas_in_sync > 1:
         sum_dense_gradients(model.optimizer)
-    fitted = fit(model, config, (job.train_files, job.validation_files), transform_output, job, task)
+    # Outside of the strategy: what is exported is the same whatever it was trained with.
+    twin = build(config, job.hyperparameters, transform_output)
+    rows = Rows(job.train_files, job.validation_files, transform_output)
+    fitted = fit(model, config, rows, job, task, twin)
     if not task.is_chief:
         wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)
         return
-    # Anew and outside of the strategy: what is exported is the same whatever it was trained with.
-    exported = build(config, job.hyperparameters, transform_output)
-    exported.set_weights(fitted.state.best_weights)
-    export(exported, transform_output, config.problem, job.model_dir)
+    twin.set_weights(fitted.state.best_weights)
+    export(twin, transform_output, config.problem, job.model_dir)
     record = {"strategy": type(strategy).__name__, "workers": task.trainers, **fitted.measured}
     write_whole(job.in_run_dir(TRAINING_FILE), json.dumps(record, indent=2).encode())
     tf.io.gfile.remove(job.in_run_dir(STATE_FILE))
@@ -106,84 +101,6 @@ def build(
     build_network = import_function(config.network.function)
     sizes = categorical_sizes(config.problem.features, transform_output)
     return build_network(config.problem, hyperparameters, sizes)
-
-
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """How a training went.
-
-    Attributes:
-        state: What it came to; the model has the best weights.
-        measured: ``steps``, ``replicas``, ``steps_per_second`` and ``input_wait``, the share of its time that training
-            waited for rows; the last two without the first interval, and ``None`` where they were not measured.
-    """
-
-    state: State
-    measured: dict[str, Any]
-
-
-def fit(
-    model: keras.Model,
-    config: ModelConfig,
-    files: tuple[list[str], list[str]],
-    transform_output: tft.TFTransformOutput,
-    job: Job | None = None,
-    task: Task = ALONE,
-) -> Fitted:
-    """Trains ``model`` until all steps are taken or the validation loss stops falling.
-
-    Args:
-        model: A compiled network.
-        config: Steps, batch size, patience and seed.
-        files: Patterns of the training and of the validation examples.
-        transform_output: The Transform graph that wrote them.
-        job: Where logs and checkpoints go, from which a training that was killed goes on; ``None`` keeps none.
-        task: This process; the chief alone writes.
-
-    Raises:
-        DivergedError: The training or the validation loss is not a number.
-    """
-    training, strategy = config.training, model.distribute_strategy
-    with strategy.scope():
-        state = State.read(job.in_run_dir(STATE_FILE), model) if job else State()
-    wait = None if is_asynchronous(strategy) else InputWait()
-    rounds = Rounds(state, training, job if task.is_chief else None, wait)
-    callbacks: list[keras.callbacks.Callback] = [rounds]
-    if job and task.is_chief:
-        logs = job.in_run_dir(LOGS)
-        callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False, profile_batch=0))
-    if state.step:
-        logging.info("Goes on behind step %d.", state.step)
-    order = Order(training.seed, training.shuffle_rows, training.cache, skip=state.step * training.batch_size)
-    train_files, validation_files = files
-    at_once = _steps_at_once(rounds.interval)
-    rows = TrainingInput(train_files, transform_output, config.problem, training.batch_size, order, at_once)
-    if wait:
-        wait.measure(model, rows.batch, at_once)
-    if not rounds.is_over:
-        model.fit(
-            strategy.distribute_datasets_from_function(rows.dataset),
-            validation_data=input_fn(
-                validation_files,
-                transform_output,
-                config.problem,
-                VALIDATION_BATCH,
-                equal_sizes=needs_static_shapes(strategy),
-            ),
-            validation_freq=training.intervals,
-            steps_per_epoch=rounds.interval // at_once,
-            initial_epoch=state.step // rounds.interval,
-            epochs=training.rounds * training.intervals,
-            callbacks=callbacks,
-            verbose=0,
-        )
-    model.set_weights(state.best_weights)
-    logging.info("Best validation loss %.5f after %d looks.", state.best, len(state.rows))
-    return Fitted(state, {"steps": state.step, "replicas": strategy.num_replicas_in_sync, **rounds.measured})
-
-
-def _steps_at_once(interval: int) -> int:
-    return next(steps for steps in range(MOST_STEPS_AT_ONCE, 0, -1) if interval % steps == 0)
 
 
 def _scaled(hyperparameters: Mapping[str, Scalar], factor: float) -> dict[str, Scalar]:

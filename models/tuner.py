@@ -17,13 +17,14 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models import progress
+from models.fitting import Rows, fit
 from models.input import check_label
 from models.job import Job
 from models.processes import Child, Children, looks
 from models.rounds import WATCHED, DivergedError
 from models.settings import ModelConfig, Range
 from models.strategy import ALONE, make_strategy
-from models.trainer import build, fit
+from models.trainer import build
 from models.workers import HOST, MOST_RESTARTS, WorkerError
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         would meet the same code and data.
         """
         hyperparameters = {**self._config.network.hyperparameters, **trial.hyperparameters.values}
-        files = (self._job.train_files, self._job.validation_files)
+        rows = Rows(self._job.train_files, self._job.validation_files, self._transform_output)
         try:
             with self._strategy.scope():
                 model = build(self._config, hyperparameters, self._transform_output)
-            lowest = fit(model, self._config, files, self._transform_output).state.best
+            lowest = fit(model, self._config, rows).state.best
         except DivergedError as error:
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:

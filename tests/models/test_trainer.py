@@ -12,11 +12,12 @@ from small_table import BINARY, IN_FULL, PROBLEMS, REGRESSION, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models.features import Problem
+from models.fitting import Rows, fit
 from models.input import input_fn
 from models.job import Job
 from models.rounds import DivergedError, State
 from models.settings import ModelConfig, Network, Training
-from models.trainer import build, fit, run_fn
+from models.trainer import build, run_fn
 
 QUICK = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
@@ -33,7 +34,7 @@ def config_of(problem: Problem, hyperparameters: dict[str, Any] = QUICK, **train
 def trained(config: ModelConfig) -> tuple[keras.Model, State]:
     table = small_table()
     model = build(config, config.network.hyperparameters, table.graph)
-    return model, fit(model, config, (table.files, table.files), table.graph).state
+    return model, fit(model, config, Rows(table.files, table.files, table.graph)).state
 
 
 def losses_of(state: State) -> list[float]:
@@ -68,7 +69,7 @@ def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do(tmp_path
     files = small_table().write(tmp_path / "examples.gz", [{"gain": 1.0, "amount": None}, *small_table().rows[:9]])
     model = build(config, QUICK, graph)
     with pytest.raises(DivergedError, match=r"loss is not a number; lower network\.hyperparameters\.learning_rate"):
-        fit(model, config, (files, files), graph)
+        fit(model, config, Rows(files, files, graph))
 
 
 @pytest.mark.parametrize("task", sorted(PROBLEMS))
