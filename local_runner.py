@@ -35,6 +35,7 @@ class Options:
     output: str | None
     overrides: dict[str, str]
     tune: bool | None
+    workers: int | None
     from_node: str | None
     to_node: str | None
     no_cache: bool
@@ -56,6 +57,9 @@ def _overrides(_context: click.Context, _parameter: click.Parameter, values: tup
 @click.option("--output", metavar="DIR", help="Folder for what the run leaves behind.  [default: output/<name>]")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="Override a setting.")
 @click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or take those of the settings.")
+@click.option(
+    "--workers", type=click.IntRange(1), metavar="N", help="Train, and search, with N processes on this machine."
+)
 @click.option(
     "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those behind it."
 )
@@ -80,7 +84,9 @@ def run(options: Options) -> int:
     with contextlib.ExitStack() as stack:
         try:
             settings = _settings_path(options.config)
-            config = load_config(settings, options.overrides, options.data, options.output, options.tune)
+            config = load_config(
+                settings, options.overrides, options.data, options.output, options.tune, options.workers
+            )
             problem = config.name
             schema = load_schema(config, settings)
             check_against_schema(config, schema, settings)

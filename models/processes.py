@@ -86,7 +86,7 @@ class Child:
         for line in self._process.stdout:
             text = line.rstrip("\n")
             if text.startswith(progress.MARK):
-                progress.report(f"{self.name}: {text.removeprefix(progress.MARK)}")
+                progress.report(text.removeprefix(progress.MARK), self.name)
             else:
                 logging.info("[%s] %s", self.name, text)
 

@@ -151,7 +151,7 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
                     raise WorkerError(f"{name} was killed, the {restarts}th in this search; look at the memory")
                 if child.code:
                     restarts += 1
-                    progress.report(f"{name} was lost and is replaced")
+                    progress.report("was lost and is replaced", name)
                     running[name] = start(name)
 
 

@@ -50,7 +50,7 @@ def _work(work: str, file: Path) -> None:
             run_trials(Job.read(file))
 
 
-def _tell(line: str) -> None:
+def _tell(_source: str, line: str) -> None:
     sys.stdout.write(f"{progress.MARK}{line}\n")
     sys.stdout.flush()
 

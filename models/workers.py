@@ -52,7 +52,7 @@ def run_workers(job: Job) -> None:
                     f"workers were lost {restarts} times without a checkpoint between; look whether the machine runs "
                     "out of memory, or take fewer with --workers"
                 )
-            progress.report("a worker was lost: all start anew from the last checkpoint")
+            progress.report("all start anew from the last checkpoint", "a worker was lost")
 
 
 def tasks_of(training: Training, ports: Sequence[int]) -> list[Task]:
@@ -133,7 +133,7 @@ def _coordinated(children: Children, tasks: Sequence[Task], file: Path) -> bool:
             _raise_failure([child])
             if task.type == SERVER:
                 return False
-            progress.report(f"{task.name} was lost and is replaced")
+            progress.report("was lost and is replaced", task.name)
             running[task.name] = _start(children, task, file)
     raise AssertionError("unreachable")
 

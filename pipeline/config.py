@@ -229,6 +229,7 @@ def load_config(
     data: str | None = None,
     output: str | None = None,
     tune: bool | None = None,
+    workers: int | None = None,
 ) -> Config:
     """Loads and checks a problem's settings.
 
@@ -238,6 +239,7 @@ def load_config(
         data: Takes the place of ``data.path``.
         output: Takes the place of ``output``.
         tune: Takes the place of ``tuning.enabled``.
+        workers: Takes the place of ``training.workers`` and ``tuning.workers``.
 
     Returns:
         The settings; paths are absolute.
@@ -250,10 +252,13 @@ def load_config(
         override(values, key, text)
     if tune is not None:
         override(values, "tuning.enabled", json.dumps(tune))
+    for block in ("training", "tuning") if workers else ():
+        override(values, f"{block}.workers", str(workers))
     try:
         config = _validate(values)
     except ValueError as error:
-        blamed = "--set" if overrides and _is_valid(read_yaml(path)) else path
+        option = "--workers" if workers else "--set"
+        blamed = option if (workers or overrides) and _is_valid(read_yaml(path)) else path
         text = describe(error, Config) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(f"{blamed}: {text}") from error
     table = dataclasses.replace(

@@ -33,6 +33,7 @@ class RunConsole:
     def __init__(self, file: IO[str]) -> None:
         self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)
         self._live: Progress | None = None
+        self._shown = ""
 
     def begin(self, problem: str, run_id: str, log: Path) -> None:
         """Says what runs, and where its log is."""
@@ -42,6 +43,14 @@ class RunConsole:
     def node_started(self, node_id: str) -> None:
         """Shows the node as running."""
         self._show(node_id)
+
+    def node_said(self, source: str, line: str) -> None:
+        """Shows how far a node is, and prints what each of several processes says."""
+        if source:
+            self._console.print(f"    [dim]{escape(source)}[/] {escape(line)}")
+        elif self._live:
+            [task] = self._live.task_ids
+            self._live.update(task, description=f"{self._shown:<{NAME_WIDTH}}{escape(line)}")
 
     def node_finished(self, node: Node) -> None:
         """Prints the node's line."""
@@ -87,6 +96,7 @@ class RunConsole:
 
     def _show(self, what: str) -> None:
         self._hide()
+        self._shown = what
         if self._console.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
             # Without the redirects, which would show what TensorFlow and TFX log.

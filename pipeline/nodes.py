@@ -46,5 +46,8 @@ class Listener(Protocol):
     def node_started(self, node_id: str) -> None:
         """A node is about to run."""
 
+    def node_said(self, source: str, line: str) -> None:
+        """A node under way, or a process that works for it, told how far it is."""
+
     def node_finished(self, node: Node) -> None:
         """A node ran, was cached, skipped, or failed."""

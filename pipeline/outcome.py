@@ -17,10 +17,10 @@ from tfx.types import artifact_utils
 
 from custom_components.pusher.executor import PUSHED_TFLITE
 from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
-from models.job import HYPERPARAMETERS_FILE
+from models.job import HYPERPARAMETERS_FILE, LOGS, TRAINING_FILE
 from pipeline.config import Config, Threshold
 from pipeline.executions import node_id
-from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult
+from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training
 
 Event = metadata_store_pb2.Event
 Artifact: TypeAlias = metadata_store_pb2.Artifact
@@ -44,7 +44,7 @@ def read_outcome(store: metadata_store.MetadataStore, config: Config, executions
         outcome = dataclasses.replace(outcome, rows=_rows(statistics))
     if model_run := reader.output("Trainer", "model_run"):
         hyperparameters = json.loads((Path(model_run.uri) / HYPERPARAMETERS_FILE).read_text())
-        outcome = dataclasses.replace(outcome, hyperparameters=hyperparameters)
+        outcome = dataclasses.replace(outcome, hyperparameters=hyperparameters, training=_training(Path(model_run.uri)))
     if guard := reader.output("SkewGuard", "blessing"):
         outcome = dataclasses.replace(outcome, skew=guard.custom_properties["reason"].string_value or None)
     if evaluation := reader.output("Evaluator", "evaluation"):
@@ -200,6 +200,10 @@ def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | Non
         if push is not None and push.custom_properties["pushed"].int_value:
             return _pushed(push).version
     return None
+
+
+def _training(folder: Path) -> Training:
+    return Training(**json.loads((folder / TRAINING_FILE).read_text()), logs=str(folder / LOGS))
 
 
 def _pushed(artifact: Artifact) -> Pushed:

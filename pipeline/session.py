@@ -11,6 +11,7 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
+from models import progress
 from pipeline.beam import batch_by_size
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
@@ -91,7 +92,8 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
     failure = None
     try:
-        runner.run(request.from_node, request.to_node, request.base_run_id, base_nodes)
+        with progress.listening(listener.node_said):
+            runner.run(request.from_node, request.to_node, request.base_run_id, base_nodes)
     except NodeFailedError as error:
         failure = error
     with runner.store() as handle:
@@ -108,6 +110,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         thresholds=outcome.thresholds,
         baseline=outcome.baseline,
         hyperparameters=outcome.hyperparameters,
+        training=outcome.training,
         pushed=outcome.pushed,
         tflite=outcome.tflite,
         error=_error(outcome, failure),

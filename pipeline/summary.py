@@ -75,6 +75,30 @@ class Tflite:
 
 
 @dataclasses.dataclass(frozen=True)
+class Training:
+    """How the candidate was trained.
+
+    Attributes:
+        strategy: TensorFlow's name of the distribution strategy.
+        workers: Processes that took steps.
+        replicas: Parts that each batch was split into.
+        steps: Steps taken.
+        steps_per_second: Without the first interval between checkpoints, in which TensorFlow traces; this and the next
+            one are ``None`` where there was no other.
+        input_wait: Share of that time in which training waited for rows.
+        logs: Folder that TensorBoard reads.
+    """
+
+    strategy: str
+    workers: int
+    replicas: int
+    steps: int
+    steps_per_second: float | None
+    input_wait: float | None
+    logs: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Outcome:
     """What the nodes of a run left in ML Metadata.
 
@@ -86,6 +110,7 @@ class Outcome:
         skew: Where serving differs from training, in one line; ``None`` if it does not.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: Those that the candidate was trained with.
+        training: How it was trained; ``None`` if it was not.
         tflite: The model for devices; ``None`` if none was exported.
         tflite_refused: The bounds that it does not keep, in one line; ``None`` if it keeps all.
         pushed: The pushed version.
@@ -98,6 +123,7 @@ class Outcome:
     skew: str | None = None
     baseline: str | None = None
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    training: Training | None = None
     tflite: Tflite | None = None
     tflite_refused: str | None = None
     pushed: Pushed | None = None
@@ -118,6 +144,7 @@ class Summary:
         thresholds: The blessing policy, held against the candidate, and the bounds of the TFLite model.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: Those that the candidate was trained with.
+        training: How it was trained; ``None`` if it was not.
         pushed: The pushed version.
         tflite: The model for devices; ``None`` if none was exported.
         error: Why it failed, where serving differs from training, or what bound the TFLite model does not keep, in
@@ -134,6 +161,7 @@ class Summary:
     thresholds: Sequence[ThresholdResult]
     baseline: str | None
     hyperparameters: Mapping[str, Any]
+    training: Training | None
     pushed: Pushed | None
     tflite: Tflite | None
     error: str | None
@@ -156,6 +184,7 @@ def refused(problem: str | None, error: str, run_id: str | None = None) -> Summa
         thresholds=(),
         baseline=None,
         hyperparameters={},
+        training=None,
         pushed=None,
         tflite=None,
         error=error,

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from pipeline.nodes import Node
-from pipeline.summary import Pushed, Summary, ThresholdResult, refused
+from pipeline.summary import Pushed, Summary, ThresholdResult, Training, refused
 
 THRESHOLD = ThresholdResult("auc", "overall", "value", ">=", 0.9, 0.95, True)
 
@@ -20,6 +20,7 @@ def summary(metrics: dict[str, float]) -> Summary:
         thresholds=[THRESHOLD],
         baseline="3",
         hyperparameters={"dropout": 0.3, "layers": [1, math.nan]},
+        training=Training("MirroredStrategy", 1, 2, 1600, 410.5, 0.02, "/logs"),
         pushed=Pushed("4", "/out/4"),
         tflite=None,
         error=None,
@@ -31,7 +32,7 @@ def test_keys_are_those_that_are_promised() -> None:
     record = json.loads(summary({"auc": 0.95}).to_json())
     assert list(record) == [
         *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline"),
-        *("hyperparameters", "pushed", "tflite", "error", "seconds"),
+        *("hyperparameters", "training", "pushed", "tflite", "error", "seconds"),
     ]
     assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5}]
     assert list(record["thresholds"][0]) == ["metric", "slice", "kind", "comparison", "bound", "value", "ok"]

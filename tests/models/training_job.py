@@ -1,0 +1,46 @@
+"""A training of the small table, for tests that run it in one process or in several."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from small_table import IN_FULL, small_table
+
+from models.job import Job
+from models.settings import ModelConfig, Network, Training, Tuning
+
+PROBLEM = IN_FULL["binary"]
+HYPERPARAMETERS = {"hidden_units": 8, "learning_rate": 0.01}
+TRAINING = {"steps": 60, "batch_size": 60, "evaluate_every": 20, "patience": 50}
+
+
+def training_job(folder: Path, files: list[str] | None = None, tuning: Tuning | None = None, **training: Any) -> Job:
+    """A job whose settings differ from :data:`TRAINING` in what is given; its folder is made."""
+    table = small_table()
+    config = ModelConfig(
+        problem=PROBLEM,
+        network=Network(hyperparameters=HYPERPARAMETERS),
+        training=Training(**{**TRAINING, **training}),
+        tuning=tuning,
+    )
+    folder.mkdir(parents=True)
+    return Job(
+        config=config.to_config(),
+        hyperparameters=HYPERPARAMETERS,
+        train_files=files or table.files,
+        validation_files=files or table.files,
+        transform_graph=table.graph_dir,
+        model_dir=str(folder / "model"),
+        run_dir=str(folder / "run"),
+    )
+
+
+def weights_of(job: Job) -> list[np.ndarray[Any, Any]]:
+    """The exported model's variables."""
+    return [variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables]
+
+
+def assert_same_weights(job: Job, other: Job) -> None:
+    for one, another in zip(weights_of(job), weights_of(other), strict=True):
+        np.testing.assert_allclose(one, another, rtol=0, atol=1e-5)
