@@ -10,6 +10,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 
+from models.cluster import run_cluster
 from models.fitting import Rows, fit
 from models.imports import import_function
 from models.input import check_label
@@ -25,7 +26,6 @@ from models.strategy import (
     this_task,
     wait_for_chief,
 )
-from models.workers import run_workers
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -40,7 +40,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     """Trains the network and exports it with its signatures.
 
     Where the settings ask for several workers and ``TF_CONFIG`` does not say that this process is one of them already,
-    they are started here; see :mod:`models.workers`.
+    they are started here; see :mod:`models.cluster`.
 
     Args:
         fn_args: From TFX: ``train_files`` and ``eval_files`` (transformed examples), ``transform_output``,
@@ -56,7 +56,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     training = config.training
     if not task.cluster and (training.workers > 1 or training.strategy == "parameter_server"):
         check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), config.problem)
-        run_workers(job)
+        run_cluster(job)
     else:
         train(job, task)
 

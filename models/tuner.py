@@ -17,6 +17,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models import progress
+from models.cluster import HOST, MOST_RESTARTS, WorkerError
 from models.fitting import Rows, fit
 from models.input import check_label
 from models.job import Job
@@ -25,7 +26,6 @@ from models.rounds import WATCHED, DivergedError
 from models.settings import ModelConfig, Range
 from models.strategy import ALONE, make_strategy
 from models.trainer import build
-from models.workers import HOST, MOST_RESTARTS, WorkerError
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -146,7 +146,7 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
                 return
             for name, child in running.items():
                 if child.failure:
-                    raise WorkerError(f"{child.failure[1]} (in {name})")
+                    raise WorkerError(f"{name}: {child.failure[1]}")
                 if child.code and restarts == MOST_RESTARTS:
                     raise WorkerError(f"{name} was killed, the {restarts}th in this search; look at the memory")
                 if child.code:

@@ -27,7 +27,7 @@ class WorkerError(RuntimeError):
     """A worker failed for a reason that trying again does not mend."""
 
 
-def run_workers(job: Job) -> None:
+def run_cluster(job: Job) -> None:
     """Trains with as many processes as the settings ask for, and returns once the chief has exported.
 
     Each has a ``TF_CONFIG`` of its own, as on Vertex AI. Where one is killed, all start anew and go on from the last
@@ -145,7 +145,7 @@ def _raise_failure(processes: Sequence[Child]) -> None:
     for child in processes:
         kind, text = child.failure or ("", "")
         if kind and kind not in (*PEER_LOST, PortTakenError.__name__):
-            raise WorkerError(f"{text} (in {child.name})")
+            raise WorkerError(f"{child.name}: {text}")
 
 
 def _start(children: Children, task: Task, file: Path) -> Child:

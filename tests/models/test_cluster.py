@@ -16,11 +16,11 @@ from small_table import small_table
 from training_job import assert_same_weights, training_job, weights_of
 
 from models import progress
+from models.cluster import WorkerError, free_ports, run_cluster, tasks_of
 from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
 from models.settings import Training
 from models.strategy import ALONE, CONFIG, Task
 from models.trainer import train
-from models.workers import WorkerError, free_ports, run_workers, tasks_of
 
 Lines = list[tuple[str, str]]
 
@@ -60,7 +60,7 @@ def kill(task: Task) -> None:
 def test_two_workers_learn_what_one_learns_and_each_says_how_far_it_is(tmp_path: Path, alone: Job) -> None:
     job = training_job(tmp_path / "job", workers=2)
     with lines() as heard:
-        run_workers(job)
+        run_cluster(job)
     assert_same_weights(job, alone)
     assert steps(heard, "worker 0") == steps(heard, "worker 1") == [20, 40, 60]
     measured = record(job, TRAINING_FILE)
@@ -76,7 +76,7 @@ def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
     files = [str(tmp_path / "part-*.gz")]
     one, three = (training_job(tmp_path / str(workers), files, workers=workers, steps=40) for workers in (1, 3))
     train(one, ALONE)
-    run_workers(three)
+    run_cluster(three)
     assert_same_weights(three, one)
     histories = [list(csv.DictReader(Path(job.in_run_dir(HISTORY_FILE)).open())) for job in (one, three)]
     for row, other in zip(*histories, strict=True):
@@ -101,7 +101,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
             kill(Task({}, "worker", index))
 
     with progress.listening(listen):
-        run_workers(job)
+        run_cluster(job)
     assert killed
     assert ("a worker was lost", "all start anew from the last checkpoint") in heard
     seen = steps(heard, "worker 0")
@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
 def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, parameter_servers=1)
     with lines() as heard:
-        run_workers(job)
+        run_cluster(job)
     assert steps(heard, "chief") == [20, 40, 60]
     [first, *_, last] = list(csv.DictReader(Path(job.in_run_dir(HISTORY_FILE)).open()))
     assert float(last["val_loss"]) < float(first["val_loss"]) / 2
@@ -130,7 +130,7 @@ def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2)
     job.hyperparameters["hidden_units"] = -1
     with pytest.raises(WorkerError, match=r"hidden_units.*\(in worker [01]\)"):
-        run_workers(job)
+        run_cluster(job)
     assert not Path(job.model_dir).exists()
 
 
