@@ -44,6 +44,11 @@ def record(job: Job, name: str) -> Any:
     return json.loads(Path(job.in_run_dir(name)).read_text())
 
 
+def history(job: Job) -> list[dict[str, float]]:
+    with Path(job.in_run_dir(HISTORY_FILE)).open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 def steps(heard: Lines, source: str) -> list[int]:
     return [int(line.split()[1]) for who, line in heard if who == source and line.startswith("step ")]
 
@@ -78,11 +83,8 @@ def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
     train(one, ALONE)
     run_cluster(three)
     assert_same_weights(three, one)
-    histories = [list(csv.DictReader(Path(job.in_run_dir(HISTORY_FILE)).open())) for job in (one, three)]
-    for row, other in zip(*histories, strict=True):
-        assert {name: float(value) for name, value in other.items()} == pytest.approx(
-            {name: float(value) for name, value in row.items()}, rel=1e-3
-        )
+    for row, other in zip(history(one), history(three), strict=True):
+        assert other == pytest.approx(row, rel=1e-3)
 
 
 @pytest.mark.slow
@@ -105,11 +107,8 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
     assert killed
     assert ("a worker was lost", "all start anew from the last checkpoint") in heard
     seen = steps(heard, "worker 0")
-    first = next(
-        place for place in range(1, len(seen)) if place == len(seen) - 1 or seen[place] <= seen[place - 1] + 10
-    )
     assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
-    assert len(seen) <= 7, f"more than one interval was repeated from {first}"
+    assert len(seen) <= 7, "more than one interval was repeated"
     assert_same_weights(job, alone)
 
 
@@ -119,8 +118,8 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
     with lines() as heard:
         run_cluster(job)
     assert steps(heard, "chief") == [20, 40, 60]
-    [first, *_, last] = list(csv.DictReader(Path(job.in_run_dir(HISTORY_FILE)).open()))
-    assert float(last["val_loss"]) < float(first["val_loss"]) / 2
+    [first, *_, last] = history(job)
+    assert last["val_loss"] < first["val_loss"] / 2
     assert weights_of(job)
     assert not [child for child in psutil.Process().children() if "models.worker" in child.cmdline()]
 
@@ -129,7 +128,7 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
 def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2)
     job.hyperparameters["hidden_units"] = -1
-    with pytest.raises(WorkerError, match=r"hidden_units.*\(in worker [01]\)"):
+    with pytest.raises(WorkerError, match="^worker [01]: 1 validation error for Hyperparameters"):
         run_cluster(job)
     assert not Path(job.model_dir).exists()
 

@@ -8,10 +8,10 @@ import tensorflow as tf
 from small_table import IN_FULL, small_table
 
 from models.job import Job
-from models.settings import ModelConfig, Network, Training, Tuning
+from models.settings import ModelConfig, Network, Scalar, Training, Tuning
 
 PROBLEM = IN_FULL["binary"]
-HYPERPARAMETERS = {"hidden_units": 8, "learning_rate": 0.01}
+HYPERPARAMETERS: dict[str, Scalar] = {"hidden_units": 8, "learning_rate": 0.01}
 TRAINING = {"steps": 60, "batch_size": 60, "evaluate_every": 20, "patience": 50}
 
 
@@ -27,7 +27,7 @@ def training_job(folder: Path, files: list[str] | None = None, tuning: Tuning | 
     folder.mkdir(parents=True)
     return Job(
         config=config.to_config(),
-        hyperparameters=HYPERPARAMETERS,
+        hyperparameters=dict(HYPERPARAMETERS),
         train_files=files or table.files,
         validation_files=files or table.files,
         transform_graph=table.graph_dir,
