@@ -128,7 +128,7 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
 def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2)
     job.hyperparameters["hidden_units"] = -1
-    with pytest.raises(WorkerError, match="^worker [01]: 1 validation error for Hyperparameters"):
+    with pytest.raises(WorkerError, match=r"^worker [01]: 1 validation error for Hyperparameters"):
         run_cluster(job)
     assert not Path(job.model_dir).exists()
 
