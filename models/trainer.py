@@ -26,6 +26,7 @@ from models.strategy import (
     this_task,
     wait_for_chief,
 )
+from models.warm_start import warm_start
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -77,6 +78,8 @@ def train(job: Job, task: Task) -> None:
     factor = FACTORS[config.training.learning_rate_scaling](strategy.num_replicas_in_sync)
     with strategy.scope():
         model = build(config, _scaled(job.hyperparameters, factor), transform_output)
+        if job.base_model:
+            warm_start(model, job.base_model, config.problem, transform_output)
     if strategy.num_replicas_in_sync > 1:
         sum_dense_gradients(model.optimizer)
     # Outside of the strategy: what is exported is the same whatever it was trained with.
@@ -98,6 +101,7 @@ def build(
 ) -> keras.Model:
     """Builds the configured network, its weights drawn from the configured seed."""
     keras.utils.set_random_seed(config.training.seed)
+    keras.backend.reset_uids()  # layers without a name get the same one each time
     build_network = import_function(config.network.function)
     sizes = categorical_sizes(config.problem.features, transform_output)
     return build_network(config.problem, hyperparameters, sizes)

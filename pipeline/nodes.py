@@ -13,6 +13,7 @@ NODES = (
     "AnomalyGate",
     "Transform",
     "Tuner",
+    "WarmStartModel",
     "Trainer",
     "SkewGuard",
     "LatestBlessedModel",

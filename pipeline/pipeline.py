@@ -1,6 +1,7 @@
 """The DAG, one builder a stage."""
 
 import dataclasses
+import json
 from typing import NamedTuple
 
 from tfx import types
@@ -64,7 +65,8 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     validated = validate(examples, schema_text)
     transform_node = transform(config, examples, validated)
     tuner = [tune(config, transform_node)] if config.tuning.enabled else []
-    trainer = train(config, transform_node, tuner)
+    start = resolve_warm_start(config) if config.training.warm_start else []
+    trainer = train(config, transform_node, tuner, start)
     guard = guard_against_skew(config, examples, transform_node, trainer)
     resolver, evaluator = evaluate(config, examples, validated, trainer)
     candidate = Candidate(trainer, guard, evaluator)
@@ -74,7 +76,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
         components=[
-            *(example_gen, *validated.nodes, transform_node, *tuner, trainer),
+            *(example_gen, *validated.nodes, transform_node, *tuner, *start, trainer),
             *(guard, resolver, evaluator, *exporter, pusher),
         ],
         metadata_connection_config=sqlite_metadata_connection_config(config.metadata_path),
@@ -132,12 +134,26 @@ def tune(config: Config, transform_node: Transform) -> Tuner:
     )
 
 
-def train(config: Config, transform_node: Transform, tuner: list[Tuner]) -> Trainer:
-    """The model, with the Tuner's hyperparameters if it ran."""
+def resolve_warm_start(config: Config) -> list[Resolver]:
+    """The blessed model whose weights training begins with; none on a first run."""
+    problem = config.problem.to_config()
+    resolver = Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        config={"label": json.dumps([problem["task"], problem["label"]])},
+        model=types.Channel(type=Model),
+        model_blessing=types.Channel(type=ModelBlessing),
+        infra_blessing=types.Channel(type=InfraBlessing),
+    )
+    return [resolver.with_id("WarmStartModel")]
+
+
+def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
+    """The model, with the Tuner's hyperparameters if it ran, from an earlier one's weights if there is one."""
     return Trainer(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
         hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
+        base_model=start[0].outputs["model"] if start else None,
         run_fn="models.trainer.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),

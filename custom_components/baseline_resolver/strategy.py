@@ -18,7 +18,8 @@ OUTPUT = metadata_store_pb2.Event.OUTPUT
 class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     """The blessed model of another run whose blessing is the latest, if it can be compared with the candidate.
 
-    Inputs are ``model``, ``model_blessing`` and ``infra_blessing`` (all there are) and ``candidate``. Left out are:
+    Inputs are ``model``, ``model_blessing`` and ``infra_blessing`` (all there are) and ``candidate``; where there is no
+    candidate yet, the strategy's ``label`` says what one will be trained for. Left out are:
 
     * the candidate: TFX's LatestBlessedModelStrategy hands a rerun, whose Trainer was answered from the cache, its own
       model as the baseline, so that the comparison says nothing and the Evaluator runs again;
@@ -27,21 +28,30 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     * one whose files are gone, after which every evaluation would fail.
     """
 
+    def __init__(self, label: str = "") -> None:
+        """Takes what a candidate will be trained for.
+
+        Args:
+            label: Task and label of the problem as a JSON list; empty if there is a candidate.
+        """
+        self._label = json.loads(label) if label else None
+
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
         """Returns the baseline and its blessing, each a list of one, or of none where there is no baseline."""
-        excluded = {artifact.id for artifact in input_dict["candidate"]}
+        candidates = input_dict.get("candidate", [])
+        excluded = {artifact.id for artifact in candidates}
         for guarded in input_dict["infra_blessing"]:
             if not guarded.get_int_custom_property(BLESSED):
                 excluded.add(guarded.get_int_custom_property(MODEL_ID))
         blessings = [each for each in input_dict["model_blessing"] if each.get_int_custom_property(BLESSED)]
         models = {artifact.id: artifact for artifact in input_dict["model"] if artifact.id not in excluded}
-        wanted = [_label(store, candidate) for candidate in input_dict["candidate"]]
+        wanted = self._label or next((_label(store, candidate) for candidate in candidates), None)
         result: dict[str, list[types.Artifact]] = {key: [] for key in input_dict}
         for blessing in _newest_first(store, blessings):
             model = models.get(blessing.get_int_custom_property(MODEL_ID))
-            if model is None or [_label(store, model)] != wanted:
+            if model is None or _label(store, model) != wanted:
                 continue
             if not fileio.exists(model.uri):
                 logging.warning("The blessed model %d is gone from %s; it is no baseline.", model.id, model.uri)

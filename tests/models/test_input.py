@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -8,6 +8,8 @@ from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, smal
 
 from models.features import Problem, transformed_name
 from models.input import Order, TrainingInput, check_label, input_fn
+
+CACHES: tuple[Literal["memory", "none"], ...] = ("memory", "none")
 
 
 def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
@@ -48,6 +50,55 @@ def test_the_order_is_that_of_the_seed() -> None:
     first = prices(seed=3, batches=8)
     assert prices(seed=3, batches=8) == first
     assert prices(seed=4, batches=8) != first
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
+    table, order = small_table(), Order(5, cache=cache)
+    one = TrainingInput(table.files, table.graph, REGRESSION, 60, order, steps=2)
+    shares = []
+    for index in range(workers):
+        context = tf.distribute.InputContext(workers, index, workers)
+        shares.append(read(one, context, steps=2, batches=4))
+    whole = read(one, tf.distribute.InputContext(), steps=2, batches=4)
+    for place, batch in enumerate(whole):
+        assert len(batch) == 60
+        assert sorted(batch) == sorted(price for share in shares for price in share[place])
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_training_goes_on_behind_the_rows_that_were_read(cache: Any) -> None:
+    table, context = small_table(), tf.distribute.InputContext()
+    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, Order(5, cache=cache)), context, 1, 10)
+    later = Order(5, cache=cache, skip=350)
+    assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 1, 3) == whole[7:]
+
+
+def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
+    table, context = small_table(), tf.distribute.InputContext()
+    sources = [TrainingInput(table.files, table.graph, BINARY, ROWS, Order(5, cache=cache)) for cache in CACHES]
+    kept, streamed = (source.batch(next(iter(source.dataset(context))), 0) for source in sources)
+    for columns, other in ((kept[0], streamed[0]), ({"": kept[1]}, {"": streamed[1]})):
+        assert columns.keys() == other.keys()
+        for name, column in columns.items():
+            assert column.dtype == other[name].dtype
+            np.testing.assert_array_equal(np.sort(column, axis=0), np.sort(other[name], axis=0))
+
+
+def test_the_last_batch_can_be_filled_up_for_a_graph_of_one_size() -> None:
+    table = small_table()
+    batches = input_fn(table.files, table.graph, REGRESSION, 100, equal_sizes=True)
+    assert batches.element_spec[1].shape == [100, 1]
+    prices = [float(price) for _, labels in batches for price in labels[:, 0]]
+    assert prices == [*amounts(), *amounts()[: 400 - ROWS]]
+
+
+def read(rows: TrainingInput, context: tf.distribute.InputContext, steps: int, batches: int) -> list[list[float]]:
+    found = []
+    for several in rows.dataset(context).take(batches // steps):
+        found += [[float(price) for price in rows.batch(several, place)[1][:, 0]] for place in range(steps)]
+    return found
 
 
 def test_a_row_keeps_its_label_and_features_together() -> None:
@@ -107,6 +158,8 @@ def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_split_too_large_to_keep_in_memory_is_shuffled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = prices(seed=3, batches=8)
     monkeypatch.setattr("models.input.MOST_BYTES_IN_MEMORY", 1)
-    assert prices(seed=3, batches=8) == kept
+    order = prices(seed=3, batches=1, batch_size=ROWS)
+    assert sorted(order) == sorted(amounts())
+    assert order != amounts()
+    assert prices(seed=3, batches=1, batch_size=ROWS) == order

@@ -65,7 +65,20 @@ def test_a_config_survives_the_way_through_json_with_its_types(config: ModelConf
         (Training, {"steps": 0}, "greater than or equal to 1"),
         (Training, {"batch_size": "128"}, "integer"),
         (Training, {"seed": -1}, "greater than or equal to 0"),
+        (Training, {"strategy": "all"}, "one_device"),
+        (Training, {"workers": 0}, "greater than or equal to 1"),
+        (
+            Training,
+            {"workers": 2, "strategy": "tpu"},
+            "'strategy' is 'tpu', which is for one process",
+        ),
+        (Training, {"workers": 3}, "'batch_size' is 128, which 3 workers cannot share evenly"),
+        (Training, {"workers": 8, "batch_size": 4}, "no more workers than rows in a batch"),
+        (Training, {"first_port": 70_000}, "less than or equal to 65535"),
+        (Training, {"learning_rate_scaling": "cubic"}, "sqrt"),
+        (Training, {"checkpoint_every": 0}, "greater than or equal to 1"),
         (Tuning, {"algorithm": "grid"}, "bayesian"),
+        (Tuning, {"workers": 0}, "greater than or equal to 1"),
         (Tuning, {"trials": 0}, "greater than or equal to 1"),
         (Range, {}, "either 'min' and 'max', or 'values'"),
         (Range, {"min": 1}, "either 'min' and 'max', or 'values'"),
@@ -81,3 +94,21 @@ def test_a_config_survives_the_way_through_json_with_its_types(config: ModelConf
 def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         record(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("steps", "evaluate_every", "checkpoint_every", "rounds", "intervals", "interval"),
+    [
+        (100, 20, None, 5, 1, 20),
+        (100, 20, 7, 5, 3, 7),
+        (10, 100, 4, 1, 3, 4),
+        (7, 5, None, 2, 1, 4),
+        (60, 20, 50, 3, 1, 20),
+    ],
+)
+def test_steps_are_cut_into_rounds_and_these_into_intervals(
+    steps: int, evaluate_every: int, checkpoint_every: int | None, rounds: int, intervals: int, interval: int
+) -> None:
+    training = Training(steps=steps, evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)
+    assert (training.rounds, training.intervals, training.interval) == (rounds, intervals, interval)
+    assert not checkpoint_every or interval <= checkpoint_every

@@ -1,13 +1,17 @@
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import psutil
 import pytest
 from small_table import BINARY, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 
+from models import progress
+from models.cluster import WorkerError
 from models.settings import ModelConfig, Network, Range, Training, Tuning
-from models.tuner import search_space, tuner_fn
+from models.tuner import WHO, search_space, tuner_fn
 
 SEARCH = {
     "hidden_units": Range(min=2, max=9),
@@ -65,6 +69,36 @@ def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorit
     assert 2 <= best["hidden_units"] <= 9
     assert 0.001 <= best["learning_rate"] <= 0.1
     assert best["dropout"] in (0.0, 0.25)
+
+
+@pytest.mark.slow
+def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_again(tmp_path: Path) -> None:
+    arguments = fn_args(tmp_path, small_table().files, {"hidden_layers": 1}, workers=2, trials=4, steps=8)
+    found = tuner_fn(arguments)
+    heard: list[tuple[str, str]] = []
+
+    def listen(source: str, line: str) -> None:
+        heard.append((source, line))
+        if line.startswith("step ") and not any(said == "was lost and is replaced" for _, said in heard):
+            [child] = [each for each in psutil.Process().children() if each.environ().get(WHO) == source]
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    with progress.listening(listen):
+        found.tuner.search(**found.fit_kwargs)
+    assert {source for source, line in heard if line.startswith("trial ")} == {"tuner 0", "tuner 1"}
+    assert [line for _, line in heard if line == "was lost and is replaced"]
+    trials = found.tuner.oracle.get_best_trials(9)
+    assert len(trials) == 4
+    assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
+    assert found.tuner.get_best_hyperparameters()[0].values == trials[0].hyperparameters.values
+
+
+@pytest.mark.slow
+def test_what_ends_a_search_in_several_processes_is_told(tmp_path: Path) -> None:
+    found = tuner_fn(fn_args(tmp_path, small_table().files, {"no_such": 1}, workers=2))
+    with pytest.raises(WorkerError, match=r"^tuner [01]: "):
+        found.tuner.search(**found.fit_kwargs)
 
 
 @pytest.mark.parametrize("algorithm", ["bayesian", "random"])
