@@ -127,6 +127,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             summary, exception = result.summary, result.exception
             code = EXIT_CODES[summary.status]
             folder.write_summary(summary)
+            if summary.training:
+                folder.link_logs(summary.training.logs)
             console.end(summary, result.anomalies, folder.log, options.config)
         except KeyboardInterrupt:
             # No summary.json: the next run then closes what this one left open.

@@ -120,12 +120,16 @@ class TrainingInput:
         size = context.get_per_replica_batch_size(self._batch_size)
         read = table.gather if table else self._parse
 
-        def batches(places: tf.Tensor) -> Any:
-            shape = [self._steps, size, -1]
-            return tf.nest.map_structure(lambda column: tf.reshape(column, shape), read(places))
+        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; each takes an element in turn
 
-        several = rows.batch(self._steps * size, drop_remainder=True)
-        return several.map(batches, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        def batches(places: tf.Tensor) -> Any:
+            def by_replica(column: tf.Tensor) -> tf.Tensor:
+                return tf.transpose(tf.reshape(column, [self._steps, replicas, size, -1]), [1, 0, 2, 3])
+
+            return tf.nest.map_structure(by_replica, read(places))
+
+        several = rows.batch(self._steps * replicas * size, drop_remainder=True)
+        return several.map(batches, tf.data.AUTOTUNE, deterministic=True).unbatch().prefetch(tf.data.AUTOTUNE)
 
     def single_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """A worker's batches one by one, unpacked; for workers that a coordinator does not tell apart.

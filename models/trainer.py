@@ -75,12 +75,12 @@ def train(job: Job, task: Task) -> None:
     if task.is_chief:
         tf.io.gfile.makedirs(job.run_dir)
         write_whole(job.in_run_dir(HYPERPARAMETERS_FILE), json.dumps(job.hyperparameters, indent=2).encode())
-    factor = FACTORS[config.training.learning_rate_scaling](strategy.num_replicas_in_sync)
+    scaling, replicas = config.training.learning_rate_scaling, strategy.num_replicas_in_sync
     with strategy.scope():
-        model = build(config, _scaled(job.hyperparameters, factor), transform_output)
+        model = build(config, scaled(job.hyperparameters, scaling, replicas), transform_output)
         if job.base_model:
             warm_start(model, job.base_model, config.problem, transform_output)
-    if strategy.num_replicas_in_sync > 1:
+    if replicas > 1:
         sum_dense_gradients(model.optimizer)
     # Outside of the strategy: what is exported is the same whatever it was trained with.
     twin = build(config, job.hyperparameters, transform_output)
@@ -107,7 +107,13 @@ def build(
     return build_network(config.problem, hyperparameters, sizes)
 
 
-def _scaled(hyperparameters: Mapping[str, Scalar], factor: float) -> dict[str, Scalar]:
+def scaled(hyperparameters: Mapping[str, Scalar], scaling: str, replicas: int) -> dict[str, Scalar]:
+    """Hyperparameters with the learning rate for so many replicas; see ``training.learning_rate_scaling``.
+
+    Raises:
+        ValueError: They have no learning rate.
+    """
+    factor = FACTORS[scaling](replicas)
     if factor == 1:
         return dict(hyperparameters)
     rate = hyperparameters.get(LEARNING_RATE)

@@ -34,17 +34,17 @@ class InputWait:
         strategy = model.distribute_strategy
 
         def on_replica(batches: Any, place: tf.Tensor) -> Any:
-            with _without_results(model):
-                outputs = model.train_step(batch_of(batches, place))
+            outputs = model.train_step(batch_of(batches, place))
             with tf.control_dependencies(tf.nest.flatten(outputs)):
                 model._train_counter.assign_add(1)
             return outputs
 
         @tf.function(reduce_retracing=True)
         def all_steps(batches: Any) -> Any:
-            for place in tf.range(steps - 1):
-                strategy.run(on_replica, args=(batches, place))
-            outputs = strategy.run(on_replica, args=(batches, steps - 1))
+            with _without_results(model):
+                for place in tf.range(steps - 1):
+                    strategy.run(on_replica, args=(batches, place))
+                outputs = strategy.run(on_replica, args=(batches, steps - 1))
             outputs = {**outputs, **strategy.run(model.get_metrics_result)}
             return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], outputs)
 

@@ -13,7 +13,7 @@ from typing import IO
 from pipeline.config_errors import ConfigError
 from pipeline.summary import Status, Summary
 
-LOG, SUMMARY, LATEST = "log", "summary.json", "latest"
+LOG, SUMMARY, LATEST, LOGS = "log", "summary.json", "latest", "tensorboard"
 COMPLETE: tuple[Status, ...] = ("pushed", "not_blessed", "partial")
 
 
@@ -69,6 +69,10 @@ class RunFolder:
         partial = self.path / f".{SUMMARY}"
         partial.write_text(summary.to_json() + "\n", encoding="utf-8")
         partial.replace(self.path / SUMMARY)
+
+    def link_logs(self, logs: str) -> None:
+        """Puts a link to TensorBoard's logs beside the run's own."""
+        (self.path / LOGS).symlink_to(os.path.relpath(logs, self.path.resolve()))
 
     def capture(self) -> contextlib.AbstractContextManager[tuple[IO[str], IO[str]]]:
         """Sends what is printed meanwhile to the log; see :func:`captured`."""

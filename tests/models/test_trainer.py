@@ -1,6 +1,8 @@
 import dataclasses
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras as keras
+from conftest import ROOT
 from small_table import BINARY, IN_FULL, PROBLEMS, REGRESSION, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
+from training_job import assert_same_weights, training_job
 
 from models.features import Problem
 from models.fitting import Rows, fit
@@ -17,7 +21,8 @@ from models.input import input_fn
 from models.job import Job
 from models.rounds import DivergedError, State
 from models.settings import ModelConfig, Network, Training
-from models.trainer import build, run_fn
+from models.strategy import ALONE
+from models.trainer import build, run_fn, scaled, train
 
 QUICK = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
@@ -126,6 +131,12 @@ def test_run_fn_leaves_a_model_its_history_and_its_hyperparameters(tmp_path: Pat
     assert set(header.split(",")) == {"step", "loss", "mae", "val_loss", "val_mae"}
     assert len(lines) == 2
     assert json.loads((tmp_path / "run/hyperparameters.json").read_text()) == {**QUICK, "hidden_units": 4}
+    training = json.loads((tmp_path / "run/training.json").read_text())
+    assert (training["workers"], training["replicas"], training["steps"]) == (1, 1, 10)
+    assert training["steps_per_second"] > 0
+    assert 0 <= training["input_wait"] < 1
+    assert {path.name for path in (tmp_path / "run/tensorboard").iterdir()} == {"train", "validation"}
+    assert not (tmp_path / "run/state.npz").exists()
     served = tf.saved_model.load(str(tmp_path / "serving")).signatures["serving_default"]
     assert math.isfinite(served(tf.constant([b""]))["predictions"][0, 0])
 
@@ -135,3 +146,31 @@ def test_run_fn_refuses_a_constant_label_before_it_writes_anything(tmp_path: Pat
     with pytest.raises(ValueError, match="at least two values"):
         run_fn(fn_args(tmp_path, config_of(BINARY), files))
     assert [path.name for path in tmp_path.iterdir()] == ["examples.gz"]
+
+
+@pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 4), ("sqrt", 2)])
+def test_the_learning_rate_is_scaled_as_the_settings_say_and_no_other_way(scaling: str, factor: float) -> None:
+    assert scaled({"learning_rate": 0.5, "l2": 0.1}, scaling, 4) == {"learning_rate": 0.5 * factor, "l2": 0.1}
+
+
+def test_a_network_without_a_learning_rate_cannot_have_it_scaled() -> None:
+    with pytest.raises(ValueError, match=r"found no number in network\.hyperparameters\.learning_rate; expected one"):
+        scaled({"rate": 0.5}, "linear", 2)
+
+
+def test_two_replicas_of_one_process_learn_what_one_learns(tmp_path: Path) -> None:
+    """With two CPUs that TensorFlow takes for two devices, in a process of their own."""
+    code = (
+        "import tensorflow as tf; cpu = tf.config.list_physical_devices('CPU')[0];"
+        "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2);"
+        "from models import strategy; made = tf.distribute.MirroredStrategy;"
+        "tf.distribute.MirroredStrategy = lambda: made(['CPU:0', 'CPU:1']);"
+        "import sys; from pathlib import Path; from models.job import Job; from models.trainer import train;"
+        "train(Job.read(Path(sys.argv[1])), strategy.ALONE)"
+    )
+    one, two = training_job(tmp_path / "one", steps=40), training_job(tmp_path / "two", steps=40, strategy="mirrored")
+    train(one, ALONE)
+    two.write(tmp_path / "job.json")
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "job.json")], check=True, cwd=ROOT)
+    assert json.loads(Path(two.in_run_dir("training.json")).read_text())["replicas"] == 2
+    assert_same_weights(two, one)
