@@ -1,7 +1,7 @@
 """The trainer of TFX's own taxi template, as one who starts from it has it.
 
-From tfx/experimental/templates/taxi/models/keras_model/model.py, without its MirroredStrategy and its TensorBoard, which
-only slow it on one device.
+After tfx/experimental/templates/taxi/models/keras_model/model.py, without its MirroredStrategy and its TensorBoard,
+which only slow it on one device.
 """
 
 import math
