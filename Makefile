@@ -5,7 +5,7 @@ PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow serve bench bench-tflite bench-serving schema lint format lock doctor clean
+.PHONY: help run test test-slow serve bench bench-tflite bench-serving bench-training schema lint format lock doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -26,7 +26,7 @@ serve:  ## serve what was pushed (MODEL=taxi BASE=folder PORT=8500 REST_PORT=850
 	$(INSTALL)
 	@MODEL="$(MODEL)" BASE="$(BASE)" PORT="$(PORT)" REST_PORT="$(REST_PORT)" scripts/serve.sh
 
-bench: bench-tflite bench-serving  ## run all benchmarks
+bench: bench-tflite bench-serving bench-training  ## run all benchmarks
 
 bench-tflite:  ## the TFLite model beside the SavedModel, on output/taxi's last run: speed and size
 	$(INSTALL)
@@ -37,6 +37,11 @@ bench-serving:  ## the embedded server beside the model in process and a FastAPI
 	$(INSTALL)
 	@test -e output/taxi/runs/latest || $(PY) local_runner.py
 	@$(PY) -m benchmarks.serving
+
+bench-training:  ## training beside TFX's taxi template, and two workers beside one, on output/taxi's last run
+	$(INSTALL)
+	@test -e output/taxi/runs/latest || $(PY) local_runner.py
+	@$(PY) -m benchmarks.training
 
 schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
 	$(INSTALL)

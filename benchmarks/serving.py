@@ -22,11 +22,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import grpc
 import numpy as np
 import tensorflow as tf
-from rich.console import Console
-from rich.table import Table
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.load import Connection, grpc_rate, rest_rate, rest_request
+from benchmarks.promises import Promise, conclude, show
 from benchmarks.pushed import Pushed, columns, last_pushed, tensors
 from benchmarks.timing import ROUNDS, medians
 
@@ -41,28 +40,6 @@ num_batch_threads { value: 2 }
 """
 REPEATS, CLIENTS, SECONDS, MANY = 200, 32, 2.0, 64
 START_SECONDS = 60
-
-
-@dataclasses.dataclass(frozen=True)
-class Promise:
-    """A ratio, and what it has to be.
-
-    Attributes:
-        what: What is divided by what.
-        ratio: As measured.
-        bound: At most this, or at least.
-        at_most: Which of the two.
-    """
-
-    what: str
-    ratio: float
-    bound: float
-    at_most: bool = False
-
-    @property
-    def kept(self) -> bool:
-        """Whether the ratio is within its bound."""
-        return self.ratio <= self.bound if self.at_most else self.ratio >= self.bound
 
 
 def main() -> None:
@@ -80,12 +57,7 @@ def main() -> None:
         signatures = tf.saved_model.load(str(pushed.saved)).signatures
         promises = _one_client(pushed, signatures, plain)
         promises += _many_clients(pushed, signatures, plain, batched, fastapi)
-    table = Table("what", "ratio", "promised", "")
-    for promise in promises:
-        bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound:g}"
-        table.add_row(promise.what, f"{promise.ratio:.2f}", bound, "kept" if promise.kept else "missed")
-    Console().print(table)
-    sys.exit(0 if all(promise.kept for promise in promises) else 1)
+    conclude(promises)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +87,7 @@ def _one_client(pushed: Pushed, signatures: Any, server: Ports) -> list[Promise]
             },
             REPEATS,
         )
-        _show(
+        show(
             f"{rows} row{'s' * (rows > 1)}, one client",
             {name: f"{each * 1e6:.0f} us" for name, each in seconds.items()},
         )
@@ -151,7 +123,7 @@ def _many_clients(pushed: Pushed, signatures: Any, plain: Ports, batched: Ports,
         for name, way in ways.items():
             found[name].append(way(SECONDS))
     rates = {name: statistics.median(each) for name, each in found.items()}
-    _show(f"1 row, {CLIENTS} clients", {name: f"{rate:.0f} requests/s" for name, rate in rates.items()})
+    show(f"1 row, {CLIENTS} clients", {name: f"{rate:.0f} requests/s" for name, rate in rates.items()})
     return [
         Promise("gRPC's requests a second, batching / without", rates["gRPC, batching"] / rates["gRPC"], 1.5),
         Promise("REST's requests a second, batching / without", rates["REST, batching"] / rates["REST"], 1.5),
@@ -186,13 +158,6 @@ def _body(examples: list[bytes], signature: Any) -> bytes:
 def _call(function: Callable[..., object], *arguments: Any, **named: Any) -> object:
     """Leaves out the number of the repeat, which comes last."""
     return function(*arguments[:-1], **named)
-
-
-def _show(title: str, lines: dict[str, str]) -> None:
-    table = Table(title, "")
-    for name, text in lines.items():
-        table.add_row(name, text)
-    Console().print(table)
 
 
 def _embedded(pushed: Pushed, *flags: str) -> contextlib.AbstractContextManager[Ports]:

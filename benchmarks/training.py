@@ -1,0 +1,212 @@
+"""Training beside TFX's taxi template on the same rows: its input, its time to an AUC; and two workers beside one."""
+
+import argparse
+import dataclasses
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from benchmarks import stock
+from benchmarks.promises import Promise, conclude, show
+from benchmarks.pushed import refuse
+from benchmarks.stock import Look
+from benchmarks.timing import ROUNDS
+from models import progress
+from models.cluster import run_cluster
+from models.fitting import MOST_STEPS_AT_ONCE, Rows, fit
+from models.input import Order, TrainingInput
+from models.job import TRAINING_FILE, Job
+from models.settings import ModelConfig
+from models.strategy import ALONE
+from models.trainer import build, train
+from pipeline.config import load_config
+
+CONFIG = Path("configs/taxi.yaml")
+SECONDS = 1.0  # of a turn of an input; what it prefetched before is a small part of it
+LOOKS, FITS = 5, 3
+WORKERS, WORKER_STEPS, INTERVALS = 2, 200, 5
+LEAST_INPUT, MOST_WAIT, LEAST_SPEED, MOST_DIFFERENCE = 5.0, 0.1, 1.0, 1e-5
+
+
+@dataclasses.dataclass(frozen=True)
+class Transformed:
+    """What a run's Transform wrote.
+
+    Attributes:
+        train_files: Pattern of the training examples.
+        validation_files: Pattern of the validation examples.
+        graph: Folder of the Transform graph.
+    """
+
+    train_files: str
+    validation_files: str
+    graph: str
+
+    @property
+    def rows(self) -> Rows:
+        """The same for :func:`models.fitting.fit`."""
+        return Rows([self.train_files], [self.validation_files], tft.TFTransformOutput(self.graph))
+
+
+def main() -> None:
+    """Prints what was measured; exits with 1 if a promise is missed, with 2 if no run has transformed examples."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
+    parser.add_argument("--output", type=Path, default=Path("output/taxi"), help="folder of a run that trained")
+    transformed = _last_transformed(parser.parse_args().output)
+    tf.get_logger().setLevel("ERROR")  # the stock input uses what is deprecated
+    settings = load_config(CONFIG)
+    config = ModelConfig(problem=settings.problem, network=settings.network, training=settings.training)
+    promises = [_compare_inputs(config, transformed.rows), *_compare_fits(config, transformed.rows)]
+    with tempfile.TemporaryDirectory() as folder:
+        promises.append(_compare_workers(config, transformed, Path(folder)))
+    conclude(promises)
+
+
+def _last_transformed(output: Path) -> Transformed:
+    """What the last run into a folder learnt from; ends the program with one line if that is nothing."""
+    folder = output / "artifacts/Transform"
+    runs = [int(path.name) for path in (folder / "transform_graph").glob("[0-9]*")]
+    if not runs:
+        refuse(f"{output}: no run there has transformed examples; run local_runner.py first")
+    splits = folder / "transformed_examples" / str(max(runs))
+    graph = folder / "transform_graph" / str(max(runs))
+    return Transformed(str(splits / "Split-train/*"), str(splits / "Split-validation/*"), str(graph))
+
+
+def _compare_inputs(config: ModelConfig, rows: Rows) -> Promise:
+    """Examples a second, with nothing that learns from them; both hand over a tensor a feature and the label."""
+    training, problem = config.training, config.problem
+    at_once = next(steps for steps in range(MOST_STEPS_AT_ONCE, 0, -1) if training.interval % steps == 0)
+    order = Order(training.seed, training.shuffle_rows, training.cache)
+    source = TrainingInput(rows.train_files, rows.transform_output, problem, training.batch_size, order, at_once)
+
+    @tf.function
+    def taken_apart(several: Any) -> Any:
+        return [source.batch(several, place) for place in range(at_once)]
+
+    ours = iter(source.dataset(tf.distribute.InputContext()))
+    theirs = iter(stock.dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size))
+    batches = {"stock": 1, "ours, as fetched": at_once, "ours, by feature": at_once}
+    fetches = (lambda: next(theirs), lambda: next(ours), lambda: taken_apart(next(ours)))
+    found: dict[str, list[float]] = {name: [] for name in batches}
+    for turn in range(1 + ROUNDS):
+        for fetch, (name, count) in zip(fetches, batches.items(), strict=True):
+            rate = _rate(fetch) * count * training.batch_size
+            if turn:  # the first is to warm up
+                found[name].append(rate)
+    rates = {name: statistics.median(each) for name, each in found.items()}
+    show("input alone", {name: f"{rate:,.0f} examples/s" for name, rate in rates.items()})
+    return Promise("input's examples/s, ours / stock", rates["ours, by feature"] / rates["stock"], LEAST_INPUT)
+
+
+def _rate(call: Callable[[], object]) -> float:
+    """Calls a second."""
+    count, start = 0, time.perf_counter()
+    while (passed := time.perf_counter() - start) < SECONDS:
+        call()
+        count += 1
+    return count / passed
+
+
+def _compare_fits(config: ModelConfig, rows: Rows) -> list[Promise]:
+    """Seconds to the lower of the AUCs that both have after some looks; the time to trace is part of them."""
+    every = config.training.evaluate_every
+    training = dataclasses.replace(config.training, steps=LOOKS * every, patience=LOOKS, checkpoint_every=None)
+    config = dataclasses.replace(config, training=training)
+    waits: list[float] = []
+    found: dict[str, list[list[Look]]] = {"stock": [], "ours": []}
+    for _ in range(FITS):
+        found["stock"].append(stock.fit(_network(config, rows), config, rows))
+        looks, wait = _fit(config, rows)
+        found["ours"].append(looks)
+        waits.append(wait)
+    target = min(looks[-1].auc for each in found.values() for looks in each)
+    seconds = {name: statistics.median(_until(target, looks) for looks in each) for name, each in found.items()}
+    first = {name: statistics.median(looks[0].seconds for looks in each) for name, each in found.items()}
+    show(
+        f"to validation AUC {target:.4f}",
+        {name: f"{each:.2f} s, of which {first[name]:.2f} s to the first look" for name, each in seconds.items()},
+    )
+    return [
+        Promise("share of a step that waits for its rows", statistics.median(waits), MOST_WAIT, at_most=True),
+        Promise("seconds to the same AUC, stock / ours", seconds["stock"] / seconds["ours"], LEAST_SPEED),
+    ]
+
+
+def _fit(config: ModelConfig, rows: Rows) -> tuple[list[Look], float]:
+    """The looks of our own trainer, and the share of its time that it waited for rows."""
+    model, seconds = _network(config, rows), list[float]()
+    start = time.perf_counter()
+    with progress.listening(lambda _source, _line: seconds.append(time.perf_counter() - start)):
+        fitted = fit(model, config, rows)
+    looks = [Look(each, row["val_auc"]) for each, row in zip(seconds, fitted.state.rows, strict=True)]
+    return looks, fitted.measured["input_wait"]
+
+
+def _network(config: ModelConfig, rows: Rows) -> Any:
+    return build(config, config.network.hyperparameters, rows.transform_output)
+
+
+def _until(auc: float, looks: list[Look]) -> float:
+    return next(look.seconds for look in looks if look.auc >= auc)
+
+
+def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path) -> Promise:
+    """The exported weights of two workers beside those of one process, after as many steps of as many rows."""
+    network = dataclasses.replace(
+        config.network, hyperparameters={**config.network.hyperparameters, "dropout": 0.0}
+    )  # each worker drops other units
+    training = dataclasses.replace(
+        config.training,
+        steps=WORKER_STEPS,
+        evaluate_every=WORKER_STEPS,  # a single look, whose weights are exported
+        checkpoint_every=WORKER_STEPS // INTERVALS,
+    )
+    weights, seconds = [], []
+    for workers in (1, WORKERS):
+        several = dataclasses.replace(config, network=network, training=dataclasses.replace(training, workers=workers))
+        job = _job(several, transformed, folder / str(workers))
+        if workers > 1:
+            run_cluster(job)
+        else:
+            train(job, ALONE)
+        weights.append([variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables])
+        seconds.append(1 / json.loads(Path(job.in_run_dir(TRAINING_FILE)).read_text())["steps_per_second"])
+    alone, shared = seconds
+    show(
+        f"{WORKER_STEPS} steps of {training.batch_size} rows",
+        {
+            "one process": f"{alone * 1e3:.2f} ms a step",
+            f"{WORKERS} workers": f"{shared * 1e3:.2f} ms a step, {shared / alone:.2f} times as long",
+        },
+    )
+    differences = [float(np.max(np.abs(one - other))) for one, other in zip(*weights, strict=True)]
+    what = f"largest difference of a weight, {WORKERS} workers and one process"
+    return Promise(what, max(differences), MOST_DIFFERENCE, at_most=True)
+
+
+def _job(config: ModelConfig, transformed: Transformed, folder: Path) -> Job:
+    return Job(
+        config=config.to_config(),
+        hyperparameters=dict(config.network.hyperparameters),
+        train_files=[transformed.train_files],
+        validation_files=[transformed.validation_files],
+        transform_graph=transformed.graph,
+        model_dir=str(folder / "model"),
+        run_dir=str(folder / "run"),
+    )
+
+
+if __name__ == "__main__":
+    main()
