@@ -71,6 +71,7 @@ def fit(
     """
     training, strategy = config.training, model.distribute_strategy
     with strategy.scope():
+        model.optimizer.build(model.trainable_variables)  # else its first step is traced twice
         state = State.read(job.in_run_dir(STATE_FILE), model) if job else State()
     if state.step:
         logging.info("Goes on behind step %d.", state.step)

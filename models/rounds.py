@@ -65,7 +65,6 @@ class State:
             return cls()
         with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
             model.set_weights(_numbered(arrays, "weights"))
-            model.optimizer.build(model.trainable_variables)
             for variable, value in zip(model.optimizer.variables, _numbered(arrays, "optimizer"), strict=True):
                 variable.assign(value)
             record = json.loads(arrays["record"].tobytes())

@@ -21,7 +21,7 @@ class InputWait:
         self.seconds = 0.0
 
     def measure(self, model: keras.Model, batch_of: Callable[[Any, tf.Tensor], Any], steps: int) -> None:
-        """Has a compiled model measure itself from its next ``fit`` on.
+        """Has a compiled model measure itself from its next ``fit`` on, whose logs are the model's metrics.
 
         Batches are fetched before the graph of the steps runs: within it, the other nodes that need no batch would be
         taken for waiting.
@@ -34,18 +34,16 @@ class InputWait:
         strategy = model.distribute_strategy
 
         def on_replica(batches: Any, place: tf.Tensor) -> Any:
-            outputs = model.train_step(batch_of(batches, place))
-            with tf.control_dependencies(tf.nest.flatten(outputs)):
-                model._train_counter.assign_add(1)
-            return outputs
+            model.train_step(batch_of(batches, place))
+            model._train_counter.assign_add(1)
 
         @tf.function(reduce_retracing=True)
         def all_steps(batches: Any) -> Any:
             with _without_results(model):
-                for place in tf.range(steps - 1):
+                for place in tf.range(steps):
+                    tf.autograph.experimental.set_loop_options(parallel_iterations=1)
                     strategy.run(on_replica, args=(batches, place))
-                outputs = strategy.run(on_replica, args=(batches, steps - 1))
-            outputs = {**outputs, **strategy.run(model.get_metrics_result)}
+            outputs = strategy.run(model.get_metrics_result)
             return tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], outputs)
 
         def train_function(iterator: Any) -> Any:
