@@ -202,7 +202,9 @@ def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | Non
     return None
 
 
-def _training(folder: Path) -> Training:
+def _training(folder: Path) -> Training | None:
+    if not (folder / TRAINING_FILE).exists():  # of an earlier version of this project
+        return None
     return Training(**json.loads((folder / TRAINING_FILE).read_text()), logs=str(folder / LOGS))
 
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.e2e
 
 SUMMARY_KEYS = {
     *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline", "hyperparameters"),
-    *("pushed", "tflite", "error", "seconds"),
+    *("training", "pushed", "tflite", "error", "seconds"),
 }
 
 
@@ -61,6 +61,7 @@ def test_first_run_pushes_a_model_and_says_so(first: Finished, output: Path) -> 
     assert summary["metrics"]["auc"] > 0.6
     assert all(each["ok"] for each in summary["thresholds"])
     assert summary["hyperparameters"]["dropout"] in (0.0, 0.1)
+    assert (summary["training"]["workers"], summary["training"]["replicas"]) == (1, 1)
     pushed = Path(summary["pushed"]["path"])
     assert pushed == output / "serving/taxi" / summary["pushed"]["version"]
     assert (pushed / "saved_model.pb").is_file()
@@ -70,6 +71,7 @@ def test_run_folder_holds_the_summary_and_the_noise(first: Finished, output: Pat
     folder = output / "runs/latest"
     assert folder.resolve() == output / "runs" / first.summary["run_id"]
     assert json.loads((folder / "summary.json").read_text()) == first.summary
+    assert list((folder / "tensorboard/train").glob("events.*"))
     assert "tensorflow" in (folder / "log").read_text().lower()
     assert "tensorflow" not in first.stderr.lower().replace("loading tensorflow", "")
 

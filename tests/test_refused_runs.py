@@ -38,6 +38,7 @@ def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_pat
     assert mended.states["AnomalyGate"] == "ran"
 
 
+@pytest.mark.slow
 def test_label_that_never_changes_ends_in_one_line(table: Path, tmp_path: Path) -> None:
     failed = run(tmp_path, f"--data={table}", "--json", label__above={"value": 1e9})
     assert failed.code == 1
@@ -102,7 +103,7 @@ def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Pa
     assert (tmp_path / "metadata.db").read_bytes().startswith(b"not a database")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_run_says_so_and_goes_on(table: Path, tmp_path: Path, stop: signal.Signals) -> None:
     options = (f"--data={table}", "--to=ExampleGen", "--json")
     with subprocess.Popen(

@@ -158,6 +158,7 @@ def test_a_network_without_a_learning_rate_cannot_have_it_scaled() -> None:
         scaled({"rate": 0.5}, "linear", 2)
 
 
+@pytest.mark.slow
 def test_two_replicas_of_one_process_learn_what_one_learns(tmp_path: Path) -> None:
     """With two CPUs that TensorFlow takes for two devices, in a process of their own."""
     code = (
