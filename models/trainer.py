@@ -90,6 +90,10 @@ def train(job: Job, task: Task) -> None:
         wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)
         return
     twin.set_weights(fitted.state.best_weights)
+    # With the optimizer's state, so that the model can be trained on.
+    twin.optimizer.build(twin.trainable_variables)
+    for variable, trained in zip(twin.optimizer.variables, model.optimizer.variables, strict=True):
+        variable.assign(trained.numpy())
     export(twin, transform_output, config.problem, job.model_dir)
     record = {"strategy": type(strategy).__name__, "workers": task.trainers, **fitted.measured}
     write_whole(job.in_run_dir(TRAINING_FILE), json.dumps(record, indent=2).encode())
