@@ -54,11 +54,6 @@ class Child:
         self._reader.start()
 
     @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
-
-    @property
     def code(self) -> int | None:
         """What it ended with, a signal's number below 0; ``None`` while it runs."""
         return self._process.poll()

@@ -40,9 +40,6 @@ class Task:
     type: str = CHIEF
     index: int = 0
 
-    def __hash__(self) -> int:
-        return hash((self.type, self.index))
-
     @property
     def is_chief(self) -> bool:
         """Whether it is the one that writes: the chief, or the first worker where there is none."""
