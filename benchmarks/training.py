@@ -24,7 +24,7 @@ from benchmarks.stock import Look
 from benchmarks.timing import ROUNDS
 from models import progress
 from models.cluster import run_cluster
-from models.fitting import MOST_STEPS_AT_ONCE, Rows, fit
+from models.fitting import Rows, fit
 from models.input import Order, TrainingInput
 from models.job import TRAINING_FILE, Job
 from models.settings import ModelConfig
@@ -87,17 +87,16 @@ def _last_transformed(output: Path) -> Transformed:
 def _compare_inputs(config: ModelConfig, rows: Rows) -> Promise:
     """Examples a second, with nothing that learns from them; both hand over a tensor a feature and the label."""
     training, problem = config.training, config.problem
-    at_once = next(steps for steps in range(MOST_STEPS_AT_ONCE, 0, -1) if training.interval % steps == 0)
     order = Order(training.seed, training.shuffle_rows, training.cache)
-    source = TrainingInput(rows.train_files, rows.transform_output, problem, training.batch_size, order, at_once)
+    source = TrainingInput(rows.train_files, rows.transform_output, problem, training.batch_size, order)
 
     @tf.function
     def taken_apart(several: Any) -> Any:
-        return [source.batch(several, place) for place in range(at_once)]
+        return [source.batch(several, place) for place in range(source.steps)]
 
     ours = iter(source.dataset(tf.distribute.InputContext()))
     theirs = iter(stock.dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size))
-    batches = {"stock": 1, "ours, as fetched": at_once, "ours, by feature": at_once}
+    batches = {"stock": 1, "ours, as fetched": source.steps, "ours, by feature": source.steps}
     fetches = (lambda: next(theirs), lambda: next(ours), lambda: taken_apart(next(ours)))
     found: dict[str, list[float]] = {name: [] for name in batches}
     for turn in range(1 + ROUNDS):

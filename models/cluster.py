@@ -1,30 +1,24 @@
 """Trains with several processes on this machine, and replaces those that are killed."""
 
 import contextlib
+import functools
 import json
 import socket
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import tensorflow as tf
 
 from models import progress
 from models.job import STATE_FILE, Job
-from models.processes import Child, Children, looks, wait_for
+from models.processes import Child, Children, Losses, WorkerError, looks, wait_for
 from models.settings import ModelConfig, Training
 from models.strategy import CHIEF, CONFIG, SERVER, WORKER, PortTakenError, Task
 
 HOST = "127.0.0.1"
 LAST_PORT = 65_535
-MOST_RESTARTS = 3  # without a step gained
 GRACE_SECONDS = 10.0  # in which processes whose peer failed may say so themselves
 # What TensorFlow raises in a process whose peer is gone.
 PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "InternalError", "DeadlineExceededError")
-
-
-class WorkerError(RuntimeError):
-    """A worker failed for a reason that trying again does not mend."""
 
 
 def run_cluster(job: Job) -> None:
@@ -38,21 +32,10 @@ def run_cluster(job: Job) -> None:
         ValueError: A port is taken.
         WorkerError: A worker failed, or workers are killed again and again without coming further.
     """
-    training = ModelConfig.from_config(job.config).training
-    with tempfile.TemporaryDirectory(prefix="job") as folder:
-        file = Path(folder) / "job.json"
-        job.write(file)
-        restarts, before = 0, _checkpoint_time(job)
-        while not _run_once(training, file):
-            reached = _checkpoint_time(job)
-            restarts = restarts + 1 if reached == before else 1
-            before = reached
-            if restarts > MOST_RESTARTS:
-                raise WorkerError(
-                    f"workers were lost {restarts} times without a checkpoint between; look whether the machine runs "
-                    "out of memory, or take fewer with --workers"
-                )
-            progress.report("all start anew from the last checkpoint", "a worker was lost")
+    losses = Losses(functools.partial(_checkpoint_time, job))
+    while lost := _lost(job, losses):
+        losses.add(lost)
+        progress.report("was lost; all start anew from the last checkpoint", lost)
 
 
 def tasks_of(training: Training, ports: Sequence[int]) -> list[Task]:
@@ -92,49 +75,50 @@ def free_ports(count: int, first: int) -> list[int]:
         return found
 
 
-def _run_once(training: Training, file: Path) -> bool:
-    """Whether they came to the end; ``False`` if one was lost.
+def _lost(job: Job, losses: Losses) -> str:
+    """Runs all until they have come to the end, or one was lost, without which the others cannot go on: its name.
 
     Raises:
         WorkerError: One failed by itself.
     """
+    training = ModelConfig.from_config(job.config).training
     coordinated = training.strategy == "parameter_server"
     count = training.workers + (1 + training.parameter_servers if coordinated else 0)
     tasks = tasks_of(training, free_ports(count, training.first_port))
-    with Children() as children:
+    with Children(job) as children:
         if coordinated:
-            return _coordinated(children, tasks, file)
-        return _together([_start(children, task, file) for task in tasks])
+            return _lost_of_coordinated(children, tasks, losses)
+        return _lost_together([_start(children, task) for task in tasks])
 
 
-def _together(running: Sequence[Child]) -> bool:
+def _lost_together(running: Sequence[Child]) -> str:
     for _ in looks():
+        if all(child.code == 0 for child in running):
+            return ""
         if any(child.code for child in running):
             wait_for(running, GRACE_SECONDS)
             _raise_failure(running)
-            return False
-        if all(child.code == 0 for child in running):
-            return True
+            return min((child for child in running if child.code), key=lambda child: child.code or 0).name
     raise AssertionError("unreachable")
 
 
-def _coordinated(children: Children, tasks: Sequence[Task], file: Path) -> bool:
+def _lost_of_coordinated(children: Children, tasks: Sequence[Task], losses: Losses) -> str:
     """The chief gives out the steps; it takes the loss of a worker, and not that of a parameter server."""
-    running = {task.name: _start(children, task, file) for task in tasks}
+    running = {task.name: _start(children, task) for task in tasks}
     chief = running[CHIEF]
     for _ in looks():
-        if chief.code is not None:
-            _raise_failure([chief])
-            return chief.code == 0
+        if chief.code == 0:
+            return ""
         for task in tasks:
             child = running[task.name]
             if child.code is None:
                 continue
             _raise_failure([child])
-            if task.type == SERVER:
-                return False
+            if task.type != WORKER:
+                return task.name
+            losses.add(task.name)
             progress.report("was lost and is replaced", task.name)
-            running[task.name] = _start(children, task, file)
+            running[task.name] = _start(children, task)
     raise AssertionError("unreachable")
 
 
@@ -148,10 +132,10 @@ def _raise_failure(processes: Sequence[Child]) -> None:
             raise WorkerError(f"{child.name}: {text}")
 
 
-def _start(children: Children, task: Task, file: Path) -> Child:
+def _start(children: Children, task: Task) -> Child:
     work = "train" if task.type == CHIEF or SERVER not in task.cluster else "serve"
     config = {"cluster": task.cluster, "task": {"type": task.type, "index": task.index}}
-    return children.start(task.name, [work, str(file)], {CONFIG: json.dumps(config)})
+    return children.start(task.name, work, {CONFIG: json.dumps(config)})
 
 
 def _checkpoint_time(job: Job) -> int:

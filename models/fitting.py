@@ -12,11 +12,10 @@ from models.input import Order, TrainingInput, input_fn
 from models.job import LOGS, STATE_FILE, Job
 from models.rounds import Array, Rounds, State
 from models.settings import ModelConfig
+from models.steps import Steps
 from models.strategy import ALONE, Task, is_asynchronous, needs_static_shapes
-from models.waiting import InputWait
 
 VALIDATION_BATCH = 1024
-MOST_STEPS_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,14 +103,13 @@ class _Fitting:
     writer: Job | None
 
     def together(self) -> tuple[Rounds, dict[str, Any]]:
-        """All replicas take each step together, several steps a call."""
-        training, strategy = self.config.training, self.model.distribute_strategy
-        at_once = next(steps for steps in range(MOST_STEPS_AT_ONCE, 0, -1) if training.interval % steps == 0)
-        source, wait = self._source(at_once), InputWait()
-        wait.measure(self.model, source.batch, at_once)
-        return Rounds(self.state, training, self.writer, wait), {
+        """All replicas take each step together, and all steps of an interval are one of Keras'."""
+        training, strategy, source = self.config.training, self.model.distribute_strategy, self._source()
+        steps = Steps(source, training.interval)
+        steps.take_over(self.model)
+        return Rounds(self.state, training, self.writer, steps), {
             "x": strategy.distribute_datasets_from_function(source.dataset),
-            "steps_per_epoch": training.interval // at_once,
+            "steps_per_epoch": 1,
             "validation_data": self._validation(needs_static_shapes(strategy)),
             "validation_freq": training.intervals,
         }
@@ -131,18 +129,16 @@ class _Fitting:
                 return thread.submit(evaluated, self.model.get_weights()).result()
 
         return Rounds(self.state, training, self.writer, look=look), {
-            "x": keras.utils.experimental.DatasetCreator(self._source(at_once=1).single_batches),
+            "x": keras.utils.experimental.DatasetCreator(self._source().single_batches),
             "steps_per_epoch": training.interval,
         }
 
-    def _source(self, at_once: int) -> TrainingInput:
+    def _source(self) -> TrainingInput:
         training = self.config.training
         skip = self.state.step * training.batch_size
         order = Order(training.seed, training.shuffle_rows, training.cache, skip)
         rows = self.rows
-        return TrainingInput(
-            rows.train_files, rows.transform_output, self.config.problem, training.batch_size, order, at_once
-        )
+        return TrainingInput(rows.train_files, rows.transform_output, self.config.problem, training.batch_size, order)
 
     def _validation(self, equal_sizes: bool) -> Any:
         rows = self.rows

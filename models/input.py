@@ -13,6 +13,7 @@ MOST_BYTES_IN_MEMORY = 64 << 20  # compressed
 MOST_FILES_AT_ONCE = 16
 COMPRESSION = "GZIP"
 READ_ROWS = 4096
+MOST_STEPS_AT_ONCE, MOST_ROWS_AT_ONCE = 16, 65_536
 LABEL = ""  # no feature's name
 
 Batch: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor]
@@ -75,6 +76,9 @@ class TrainingInput:
     Every worker draws the same order and takes its share of it, so that the rows of a step are the same however many
     workers there are. Rows that stay in memory are parsed once, and each batch is gathered from them, one matrix a
     dtype; others are read from several files in turns, and parsed a batch at a time.
+
+    Attributes:
+        steps: Batches that are fetched together, since each fetch costs a small network a tenth of a step.
     """
 
     def __init__(
@@ -84,7 +88,6 @@ class TrainingInput:
         problem: Problem,
         batch_size: int,
         order: Order,
-        steps: int = 1,
     ) -> None:
         """Reads what stays in memory.
 
@@ -94,12 +97,11 @@ class TrainingInput:
             problem: As in :func:`input_fn`.
             batch_size: Rows in a batch, over all replicas.
             order: The order.
-            steps: Batches that are fetched together, since each fetch costs a small network a tenth of a step.
 
         Raises:
             ValueError: There are no such files.
         """
-        self._steps = steps
+        self.steps = max(1, min(MOST_STEPS_AT_ONCE, MOST_ROWS_AT_ONCE // batch_size))
         self._files = _files(file_patterns)
         self._parse = _parser(transform_output, problem)
         self._batch_size = batch_size
@@ -107,29 +109,12 @@ class TrainingInput:
         cached = order.cache == "memory" or (order.cache == "auto" and _fit_in_memory(self._files))
         self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
 
-    def dataset(self, context: tf.distribute.InputContext, skip: tf.Tensor | int = 0) -> tf.data.Dataset:
+    def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """A worker's batches, as many at a time as are fetched together, each of the size of a replica's share.
 
         ``tf.distribute.Strategy.distribute_datasets_from_function`` takes this function.
         """
-        table, order, pipelines = self._table, self._order, context.num_input_pipelines
-        rows = tf.data.Dataset.range(table.rows) if table else _mixed(self._files)
-        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(order.skip + skip)
-        if pipelines > 1:
-            rows = rows.shard(pipelines, context.input_pipeline_id)
-        size = context.get_per_replica_batch_size(self._batch_size)
-        read = table.gather if table else self._parse
-
-        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; each takes an element in turn
-
-        def batches(places: tf.Tensor) -> Any:
-            def by_replica(column: tf.Tensor) -> tf.Tensor:
-                return tf.transpose(tf.reshape(column, [self._steps, replicas, size, -1]), [1, 0, 2, 3])
-
-            return tf.nest.map_structure(by_replica, read(places))
-
-        several = rows.batch(self._steps * replicas * size, drop_remainder=True)
-        return several.map(batches, tf.data.AUTOTUNE, deterministic=True).unbatch().prefetch(tf.data.AUTOTUNE)
+        return self._dataset(context, self._order.skip, self.steps)
 
     def single_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """A worker's batches one by one, unpacked; for workers that a coordinator does not tell apart.
@@ -140,13 +125,33 @@ class TrainingInput:
         def only(*several: Any) -> Batch:
             return self.batch(several, 0)
 
-        skip = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.rows
-        return self.dataset(context, skip).map(only)
+        place = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.rows
+        return self._dataset(context, place, steps=1).map(only)
 
     def batch(self, several: Any, place: tf.Tensor | int) -> Batch:
         """The features and the label of one of several batches that were fetched together, as in :func:`input_fn`."""
         columns = tf.nest.map_structure(lambda column: column[place], several)
         return self._table.split(columns) if self._table else columns
+
+    def _dataset(self, context: tf.distribute.InputContext, skip: tf.Tensor | int, steps: int) -> tf.data.Dataset:
+        table, order, pipelines = self._table, self._order, context.num_input_pipelines
+        rows = tf.data.Dataset.range(table.rows) if table else _mixed(self._files)
+        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(skip)
+        if pipelines > 1:
+            rows = rows.shard(pipelines, context.input_pipeline_id)
+        size = context.get_per_replica_batch_size(self._batch_size)
+        read = table.gather if table else self._parse
+
+        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; each takes an element in turn
+
+        def batches(places: tf.Tensor) -> Any:
+            def by_replica(column: tf.Tensor) -> tf.Tensor:
+                return tf.transpose(tf.reshape(column, [steps, replicas, size, -1]), [1, 0, 2, 3])
+
+            return tf.nest.map_structure(by_replica, read(places))
+
+        several = rows.batch(steps * replicas * size, drop_remainder=True)
+        return several.map(batches, tf.data.AUTOTUNE, deterministic=True).unbatch().prefetch(tf.data.AUTOTUNE)
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
@@ -193,7 +198,7 @@ class _Table:
             row = {**columns, LABEL: labels}
             for dtype, names in self._names.items():
                 parts[dtype].append(tf.concat([row[name] for name in names], axis=1))
-        self._matrices = {dtype: tf.concat(each, axis=0) for dtype, each in parts.items()}
+        self._matrices = {dtype: tf.concat(parts.pop(dtype), axis=0) for dtype in dtypes}  # frees as it goes
         self.rows = len(next(iter(self._matrices.values())))
 
     def gather(self, places: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -8,17 +8,24 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from absl import logging
 
 from models import progress
+from models.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
+JOB_FILE = "job.json"
 LOOK_SECONDS = 0.1
 END_SECONDS = 5.0  # in which a child that is asked to may end
+MOST_LOSSES = 3  # without anything gained between
+
+
+class WorkerError(RuntimeError):
+    """A worker failed for a reason that trying again does not mend."""
 
 
 class Child:
@@ -87,26 +94,62 @@ class Child:
 
 
 class Children:
-    """The children of one block; all are ended with it."""
+    """The children of one block, which work on the same job; all are ended with it."""
 
-    def __init__(self) -> None:
-        """Starts none."""
+    def __init__(self, job: Job) -> None:
+        """Starts none.
+
+        Args:
+            job: What they work on.
+        """
+        self._job = job
         self._stack = contextlib.ExitStack()
         self._count = 0
 
     def __enter__(self) -> Self:
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="workers")))
+        self._job.write(self._folder / JOB_FILE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Child:
-        """Starts one; see :class:`Child`."""
+    def start(self, name: str, work: str, environment: Mapping[str, str]) -> Child:
+        """Starts one that does ``work``; see :mod:`models.worker`, and :class:`Child` for the rest."""
         self._count += 1
+        arguments = [work, str(self._folder / JOB_FILE)]
         child = Child(name, arguments, environment, self._folder / f"failure-{self._count}.json")
         self._stack.callback(child.end)
         return child
+
+
+class Losses:
+    """Counts the children that were killed since the work last came further."""
+
+    def __init__(self, reached: Callable[[], object]) -> None:
+        """Counts none.
+
+        Args:
+            reached: How far the work is; it came further when this changes.
+        """
+        self._reached = reached
+        self._before = reached()
+        self._count = 0
+
+    def add(self, name: str) -> None:
+        """Counts one.
+
+        Raises:
+            WorkerError: It is one too many.
+        """
+        reached = self._reached()
+        self._count = self._count + 1 if reached == self._before else 1
+        self._before = reached
+        if self._count > MOST_LOSSES:
+            raise WorkerError(
+                f"{name} was killed, the {self._count}th since anything was gained; look whether the machine runs out "
+                "of memory, or take fewer with --workers"
+            )
 
 
 def looks() -> Iterator[None]:

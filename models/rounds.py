@@ -16,7 +16,7 @@ import tf_keras as keras
 from models.job import HISTORY_FILE, STATE_FILE, Job
 from models.progress import report
 from models.settings import Training
-from models.waiting import InputWait
+from models.steps import Steps
 
 Array: TypeAlias = np.ndarray[Any, Any]
 LOSS, WATCHED = "loss", "val_loss"
@@ -79,7 +79,7 @@ class Rounds(keras.callbacks.Callback):
         state: State,
         training: Training,
         job: Job | None,
-        wait: InputWait | None = None,
+        steps: Steps | None = None,
         look: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         """Takes what was there before.
@@ -88,7 +88,7 @@ class Rounds(keras.callbacks.Callback):
             state: Where training is.
             training: How often to look, and when to stop.
             job: Where the history and the checkpoint are written; ``None`` writes neither.
-            wait: What measures how long steps wait for their batch.
+            steps: Who takes them, and knows how long they waited for their rows.
             look: Takes the place of Keras' own look at the validation split.
         """
         super().__init__()
@@ -96,7 +96,7 @@ class Rounds(keras.callbacks.Callback):
         self._training = training
         self._job = job
         self._look = look
-        self._clock = _Clock(wait)
+        self._clock = _Clock(steps)
 
     @property
     def is_over(self) -> bool:
@@ -149,9 +149,9 @@ class Rounds(keras.callbacks.Callback):
 class _Clock:
     """Times the steps of each interval but the first."""
 
-    def __init__(self, wait: InputWait | None) -> None:
-        self._wait = wait
-        self._intervals = self._steps = 0
+    def __init__(self, steps: Steps | None) -> None:
+        self._steps = steps
+        self._intervals = self._count = 0
         self._seconds = self._waited = 0.0
         self._began: tuple[float, float] | None = None
 
@@ -161,7 +161,7 @@ class _Clock:
     def stop(self, steps: int) -> None:
         """Ends an interval; a second time it does nothing."""
         if self._began and self._intervals:
-            self._steps += steps
+            self._count += steps
             self._seconds += time.perf_counter() - self._began[0]
             self._waited += self._so_far - self._began[1]
         self._intervals += self._began is not None
@@ -171,12 +171,12 @@ class _Clock:
     def measured(self) -> dict[str, float | None]:
         if not self._seconds:
             return {"steps_per_second": None, "input_wait": None}
-        share = self._waited / self._seconds if self._wait else None
-        return {"steps_per_second": self._steps / self._seconds, "input_wait": share}
+        share = self._waited / self._seconds if self._steps else None
+        return {"steps_per_second": self._count / self._seconds, "input_wait": share}
 
     @property
     def _so_far(self) -> float:
-        return self._wait.seconds if self._wait else 0.0
+        return self._steps.waited if self._steps else 0.0
 
 
 def write_whole(path: str, content: bytes) -> None:

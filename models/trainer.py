@@ -83,10 +83,10 @@ def train(job: Job, task: Task) -> None:
     if replicas > 1:
         sum_dense_gradients(model.optimizer)
     # Outside of the strategy: what is exported is the same whatever it was trained with.
-    twin = build(config, job.hyperparameters, transform_output)
+    twin = build(config, job.hyperparameters, transform_output) if task.is_chief else None
     rows = Rows(job.train_files, job.validation_files, transform_output)
     fitted = fit(model, config, rows, job, task, twin)
-    if not task.is_chief:
+    if not twin:
         wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)
         return
     twin.set_weights(fitted.state.best_weights)
@@ -103,12 +103,23 @@ def train(job: Job, task: Task) -> None:
 def build(
     config: ModelConfig, hyperparameters: Mapping[str, Scalar], transform_output: tft.TFTransformOutput
 ) -> keras.Model:
-    """Builds the configured network, its weights drawn from the configured seed."""
+    """Builds the configured network, its weights drawn from the configured seed.
+
+    Raises:
+        ValueError: The function gave no compiled model.
+    """
     keras.utils.set_random_seed(config.training.seed)
     keras.backend.reset_uids()  # layers without a name get the same one each time
     build_network = import_function(config.network.function)
     sizes = categorical_sizes(config.problem.features, transform_output)
-    return build_network(config.problem, hyperparameters, sizes)
+    model = build_network(config.problem, hyperparameters, sizes)
+    if not isinstance(getattr(model, "optimizer", None), keras.optimizers.Optimizer):
+        found = f"an optimizer {type(model.optimizer)}" if isinstance(model, keras.Model) else type(model)
+        raise ValueError(
+            f"network.function: {config.network.function} gave {found}; expected a tf_keras.Model, compiled with one "
+            "of tf_keras.optimizers (none of its legacy ones)"
+        )
+    return model
 
 
 def scaled(hyperparameters: Mapping[str, Scalar], scaling: str, replicas: int) -> dict[str, Scalar]:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -17,11 +16,11 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models import progress
-from models.cluster import HOST, MOST_RESTARTS, WorkerError
+from models.cluster import HOST
 from models.fitting import Rows, fit
 from models.input import check_label
 from models.job import Job
-from models.processes import Child, Children, looks
+from models.processes import Child, Children, Losses, WorkerError, looks
 from models.rounds import WATCHED, DivergedError
 from models.settings import ModelConfig, Range
 from models.strategy import ALONE, make_strategy
@@ -132,25 +131,21 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
     Raises:
         WorkerError: A trial failed for a reason that the next one would meet too, or they are killed again and again.
     """
-    with tempfile.TemporaryDirectory(prefix="job") as folder, _answering(oracle) as port, Children() as children:
-        file = Path(folder) / "job.json"
-        job.write(file)
+    losses = Losses(lambda: len(oracle.end_order))
+    with _answering(oracle) as port, Children(job) as children:
 
         def start(name: str) -> Child:
-            return children.start(name, ["tune", str(file)], {ADDRESS: HOST, PORT: str(port), WHO: name})
+            return children.start(name, "tune", {ADDRESS: HOST, PORT: str(port), WHO: name})
 
         running = {name: start(name) for name in (f"tuner {index}" for index in range(workers))}
-        restarts = 0
         for _ in looks():
             if all(child.code == 0 for child in running.values()):
                 return
             for name, child in running.items():
                 if child.failure:
                     raise WorkerError(f"{name}: {child.failure[1]}")
-                if child.code and restarts == MOST_RESTARTS:
-                    raise WorkerError(f"{name} was killed, the {restarts}th in this search; look at the memory")
                 if child.code:
-                    restarts += 1
+                    losses.add(name)
                     progress.report("was lost and is replaced", name)
                     running[name] = start(name)
 

@@ -5,19 +5,24 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from conftest import ROOT
 from small_table import small_table
 from training_job import assert_same_weights, training_job, weights_of
 
 from models import progress
-from models.cluster import WorkerError, free_ports, run_cluster, tasks_of
+from models.cluster import free_ports, run_cluster, tasks_of
 from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
+from models.processes import WorkerError
 from models.settings import Training
 from models.strategy import ALONE, CONFIG, Task
 from models.trainer import train
@@ -53,12 +58,31 @@ def steps(heard: Lines, source: str) -> list[int]:
     return [int(line.split()[1]) for who, line in heard if who == source and line.startswith("step ")]
 
 
-def kill(task: Task) -> None:
-    """Ends the worker that is this task, at once."""
-    for process in psutil.Process().children():
-        config = json.loads(process.environ().get(CONFIG, "{}"))
-        if config.get("task") == {"type": task.type, "index": task.index}:
-            os.kill(process.pid, signal.SIGKILL)
+@contextmanager
+def killing(task: Task, source: str) -> Iterator[None]:
+    """Ends the process that is this task, at once, when ``source`` says that it took step 30."""
+    killed: list[int] = []
+
+    def listen(who: str, line: str) -> None:
+        if line.startswith("step 30 ") and who == source and not killed:
+            killed.extend(process.pid for process in psutil.Process().children() if is_task(process, task))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with progress.listening(listen):
+        yield
+    assert len(killed) == 1
+
+
+def is_task(process: psutil.Process, task: Task) -> bool:
+    config = json.loads(process.environ().get(CONFIG, "{}"))
+    return bool(config.get("task") == {"type": task.type, "index": task.index})
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"not so after {seconds} s"
+        time.sleep(0.1)
 
 
 @pytest.mark.slow
@@ -93,19 +117,9 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
     tmp_path: Path, alone: Job, index: int
 ) -> None:
     job = training_job(tmp_path / "job", workers=2, checkpoint_every=10)
-    killed: list[int] = []
-    heard: Lines = []
-
-    def listen(source: str, line: str) -> None:
-        heard.append((source, line))
-        if line.startswith("step 30 ") and source == "worker 0" and not killed:
-            killed.append(30)
-            kill(Task({}, "worker", index))
-
-    with progress.listening(listen):
+    with lines() as heard, killing(Task({}, "worker", index), "worker 0"):
         run_cluster(job)
-    assert killed
-    assert ("a worker was lost", "all start anew from the last checkpoint") in heard
+    assert (f"worker {index}", "was lost; all start anew from the last checkpoint") in heard
     seen = steps(heard, "worker 0")
     assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
     assert len(seen) <= 7, "more than one interval was repeated"
@@ -122,6 +136,47 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
     assert last["val_loss"] < first["val_loss"] / 2
     assert weights_of(job)
     assert not [child for child in psutil.Process().children() if "models.worker" in child.cmdline()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (Task({}, "worker", 1), ("worker 1", "was lost and is replaced")),
+        (Task({}, "ps", 0), ("ps 0", "was lost; all start anew from the last checkpoint")),
+    ],
+    ids=["worker", "parameter server"],
+)
+def test_a_lost_process_of_a_coordinated_training_is_replaced(
+    tmp_path: Path, lost: Task, said: tuple[str, str]
+) -> None:
+    job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, checkpoint_every=10)
+    with lines() as heard, killing(lost, "chief"):
+        run_cluster(job)
+    assert said in heard
+    assert sorted(set(steps(heard, "chief"))) == [10, 20, 30, 40, 50, 60]
+    assert len(steps(heard, "chief")) <= 7, "more than one interval was repeated"
+    assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"] / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path, number: signal.Signals) -> None:
+    training_job(tmp_path / "job", workers=2, steps=1_000_000, patience=1_000_000).write(tmp_path / "job.json")
+    code = "import sys; from pathlib import Path; from models import cluster, job;"
+    code += "cluster.run_cluster(job.Job.read(Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
+        try:
+            wait_until((tmp_path / "job/run" / STATE_FILE).exists)
+            workers = psutil.Process(parent.pid).children()
+            assert len(workers) == 2
+            parent.send_signal(number)
+            parent.wait(20)
+            _, left = psutil.wait_procs(workers, 20)
+            assert not left
+        finally:
+            parent.kill()
 
 
 @pytest.mark.slow

@@ -56,12 +56,12 @@ def test_the_order_is_that_of_the_seed() -> None:
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
     table, order = small_table(), Order(5, cache=cache)
-    one = TrainingInput(table.files, table.graph, REGRESSION, 60, order, steps=2)
+    one = TrainingInput(table.files, table.graph, REGRESSION, 60, order)
     shares = []
     for index in range(workers):
         context = tf.distribute.InputContext(workers, index, workers)
-        shares.append(read(one, context, steps=2, batches=4))
-    whole = read(one, tf.distribute.InputContext(), steps=2, batches=4)
+        shares.append(read(one, context, batches=20))
+    whole = read(one, tf.distribute.InputContext(), batches=20)
     for place, batch in enumerate(whole):
         assert len(batch) == 60
         assert sorted(batch) == sorted(price for share in shares for price in share[place])
@@ -70,9 +70,9 @@ def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
 @pytest.mark.parametrize("cache", CACHES)
 def test_a_training_goes_on_behind_the_rows_that_were_read(cache: Any) -> None:
     table, context = small_table(), tf.distribute.InputContext()
-    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, Order(5, cache=cache)), context, 1, 10)
+    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, Order(5, cache=cache)), context, 10)
     later = Order(5, cache=cache, skip=350)
-    assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 1, 3) == whole[7:]
+    assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 3) == whole[7:]
 
 
 def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
@@ -94,11 +94,13 @@ def test_the_last_batch_can_be_filled_up_for_a_graph_of_one_size() -> None:
     assert prices == [*amounts(), *amounts()[: 400 - ROWS]]
 
 
-def read(rows: TrainingInput, context: tf.distribute.InputContext, steps: int, batches: int) -> list[list[float]]:
-    found = []
-    for several in rows.dataset(context).take(batches // steps):
-        found += [[float(price) for price in rows.batch(several, place)[1][:, 0]] for place in range(steps)]
-    return found
+def read(rows: TrainingInput, context: tf.distribute.InputContext, batches: int) -> list[list[float]]:
+    found: list[list[float]] = []
+    for several in rows.dataset(context):
+        found += [[float(price) for price in rows.batch(several, place)[1][:, 0]] for place in range(rows.steps)]
+        if len(found) >= batches:
+            break
+    return found[:batches]
 
 
 def test_a_row_keeps_its_label_and_features_together() -> None:

@@ -148,6 +148,34 @@ def test_run_fn_refuses_a_constant_label_before_it_writes_anything(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["examples.gz"]
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "found"),
+    [(None, "an optimizer <class 'NoneType'>"), (keras.optimizers.legacy.Adam(), "an optimizer .*legacy")],
+)
+def test_a_network_that_cannot_be_trained_is_told(monkeypatch: pytest.MonkeyPatch, optimizer: Any, found: str) -> None:
+    model = keras.Sequential([keras.layers.Dense(1)])
+    if optimizer:
+        model.compile(optimizer, "mse")
+    monkeypatch.setattr("models.network.build_network", lambda *_: model)
+    with pytest.raises(
+        ValueError, match=rf"network\.function: models\.network\.build_network gave {found}.*; expected"
+    ):
+        build(config_of(BINARY), QUICK, small_table().graph)
+    monkeypatch.setattr("models.network.build_network", lambda *_: "a network")
+    with pytest.raises(ValueError, match=r"gave <class 'str'>; expected a tf_keras\.Model, compiled"):
+        build(config_of(BINARY), QUICK, small_table().graph)
+
+
+@pytest.mark.parametrize("interval", [7, 16, 37])
+def test_an_interval_of_any_length_takes_each_step_once(interval: int) -> None:
+    one, other = (
+        trained(config_of(BINARY, steps=2 * interval, evaluate_every=every, patience=99))
+        for every in (interval, 2 * interval)
+    )
+    assert [row["step"] for row in one[1].rows] == [interval, 2 * interval]
+    assert one[1].rows[-1]["val_loss"] == other[1].rows[-1]["val_loss"]
+
+
 @pytest.mark.parametrize(("scaling", "factor"), [("none", 1), ("linear", 4), ("sqrt", 2)])
 def test_the_learning_rate_is_scaled_as_the_settings_say_and_no_other_way(scaling: str, factor: float) -> None:
     assert scaled({"learning_rate": 0.5, "l2": 0.1}, scaling, 4) == {"learning_rate": 0.5 * factor, "l2": 0.1}

@@ -1,4 +1,3 @@
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from small_table import BINARY, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import progress
-from models.cluster import WorkerError
+from models.processes import WorkerError
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.tuner import WHO, search_space, tuner_fn
 
@@ -76,18 +75,19 @@ def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_aga
     arguments = fn_args(tmp_path, small_table().files, {"hidden_layers": 1}, workers=2, trials=4, steps=8)
     found = tuner_fn(arguments)
     heard: list[tuple[str, str]] = []
+    killed: list[str] = []
 
     def listen(source: str, line: str) -> None:
         heard.append((source, line))
-        if line.startswith("step ") and not any(said == "was lost and is replaced" for _, said in heard):
+        if line.startswith("step ") and not killed:
+            killed.append(source)
             [child] = [each for each in psutil.Process().children() if each.environ().get(WHO) == source]
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+            child.kill()
 
     with progress.listening(listen):
         found.tuner.search(**found.fit_kwargs)
     assert {source for source, line in heard if line.startswith("trial ")} == {"tuner 0", "tuner 1"}
-    assert [line for _, line in heard if line == "was lost and is replaced"]
+    assert [source for source, line in heard if line == "was lost and is replaced"] == killed
     trials = found.tuner.oracle.get_best_trials(9)
     assert len(trials) == 4
     assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
