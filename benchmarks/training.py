@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -36,6 +36,7 @@ CONFIG = Path("configs/taxi.yaml")
 SECONDS = 1.0  # of a turn of an input; what it prefetched before is a small part of it
 LOOKS, FITS = 5, 3
 WORKERS, WORKER_STEPS, INTERVALS = 2, 200, 5
+LARGE_BATCH = 4096
 LEAST_INPUT, MOST_WAIT, LEAST_SPEED, MOST_DIFFERENCE = 5.0, 0.1, 1.0, 1e-5
 
 
@@ -163,36 +164,50 @@ def _until(auc: float, looks: list[Look]) -> float:
 
 def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path) -> Promise:
     """The exported weights of two workers beside those of one process, after as many steps of as many rows."""
+    alone, shared = (_trained(config, workers, transformed, folder / f"{workers}") for workers in (1, WORKERS))
+    _show_scaling(config.training.batch_size, alone, shared)
+    large = dataclasses.replace(config, training=dataclasses.replace(config.training, batch_size=LARGE_BATCH))
+    _show_scaling(LARGE_BATCH, *(_trained(large, each, transformed, folder / f"large-{each}") for each in (1, WORKERS)))
+    differences = [float(np.max(np.abs(one - other))) for one, other in zip(alone.weights, shared.weights, strict=True)]
+    what = f"largest difference of a weight, {WORKERS} workers and one process"
+    return Promise(what, max(differences), MOST_DIFFERENCE, at_most=True)
+
+
+class _Trained(NamedTuple):
+    weights: list[Any]
+    seconds: float  # a step
+
+
+def _trained(config: ModelConfig, workers: int, transformed: Transformed, folder: Path) -> _Trained:
     network = dataclasses.replace(
         config.network, hyperparameters={**config.network.hyperparameters, "dropout": 0.0}
     )  # each worker drops other units
     training = dataclasses.replace(
         config.training,
+        workers=workers,
         steps=WORKER_STEPS,
         evaluate_every=WORKER_STEPS,  # a single look, whose weights are exported
         checkpoint_every=WORKER_STEPS // INTERVALS,
     )
-    weights, seconds = [], []
-    for workers in (1, WORKERS):
-        several = dataclasses.replace(config, network=network, training=dataclasses.replace(training, workers=workers))
-        job = _job(several, transformed, folder / str(workers))
-        if workers > 1:
-            run_cluster(job)
-        else:
-            train(job, ALONE)
-        weights.append([variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables])
-        seconds.append(1 / json.loads(Path(job.in_run_dir(TRAINING_FILE)).read_text())["steps_per_second"])
-    alone, shared = seconds
+    job = _job(dataclasses.replace(config, network=network, training=training), transformed, folder)
+    if workers > 1:
+        run_cluster(job)
+    else:
+        train(job, ALONE)
+    weights = [variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables]
+    return _Trained(weights, 1 / json.loads(Path(job.in_run_dir(TRAINING_FILE)).read_text())["steps_per_second"])
+
+
+def _show_scaling(batch_size: int, alone: _Trained, shared: _Trained) -> None:
     show(
-        f"{WORKER_STEPS} steps of {training.batch_size} rows",
+        f"{WORKER_STEPS} steps of {batch_size} rows",
         {
-            "one process": f"{alone * 1e3:.2f} ms a step",
-            f"{WORKERS} workers": f"{shared * 1e3:.2f} ms a step, {shared / alone:.2f} times as long",
+            "one process": f"{alone.seconds * 1e3:.2f} ms a step",
+            f"{WORKERS} workers": (
+                f"{shared.seconds * 1e3:.2f} ms a step, {shared.seconds / alone.seconds:.2f} times as long"
+            ),
         },
     )
-    differences = [float(np.max(np.abs(one - other))) for one, other in zip(*weights, strict=True)]
-    what = f"largest difference of a weight, {WORKERS} workers and one process"
-    return Promise(what, max(differences), MOST_DIFFERENCE, at_most=True)
 
 
 def _job(config: ModelConfig, transformed: Transformed, folder: Path) -> Job:

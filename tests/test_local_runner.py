@@ -92,6 +92,7 @@ def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: 
     assert again.summary["metrics"] == first.summary["metrics"]
 
 
+@pytest.mark.slow
 def test_changed_network_reruns_from_the_tuner(first: Finished, output: Path, table: Path) -> None:
     changed = {"hidden_units": 17, "learning_rate": 0.01}
     again = run(output, f"--data={table}", "--json", network__hyperparameters=changed)
@@ -105,6 +106,7 @@ def test_changed_features_rerun_from_transform(first: Finished, output: Path, ta
     assert executed(output, again.summary["run_id"]) == expected
 
 
+@pytest.mark.slow
 def test_model_that_is_no_longer_served_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
     again = run(output, f"--data={table}", "--json")
     # Another model was pushed since: this one is compared with that, and pushed over it.

@@ -83,6 +83,7 @@ def test_a_model_that_devices_miss_is_pushed_again(first: Finished, output: Path
     assert Path(again.summary["tflite"]["path"]).exists()
 
 
+@pytest.mark.slow
 def test_another_quantization_and_back_reaches_the_devices(first: Finished, output: Path, table: Path) -> None:
     options = (f"--data={table}", "--no-tune", "--json")
     quantized = run(output, *options, tflite__enabled=True, tflite__quantization="float16")

@@ -33,7 +33,17 @@ def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_pat
     assert "payment_type" in line
     assert "Credit Card, Dispute" in line
     assert not (tmp_path / "out/serving").exists()
-    mended = run(tmp_path / "out", f"--data={table}", "--to=AnomalyGate", "--json")
+
+
+@pytest.mark.slow
+def test_mended_table_goes_through(table: Path, tmp_path: Path) -> None:
+    path = tmp_path / "data/taxi.csv"
+    shutil.copytree(table, path.parent)
+    good = path.read_text()
+    path.write_text(good.replace("Credit Card", "Kredit Card"))
+    assert run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate").code == 3
+    path.write_text(good)
+    mended = run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate", "--json")
     assert mended.code == 0
     assert mended.states["AnomalyGate"] == "ran"
 

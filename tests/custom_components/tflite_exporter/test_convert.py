@@ -33,6 +33,7 @@ def test_a_network_with_an_operator_that_tflite_lacks_is_refused_by_name(tmp_pat
     assert reason(caught.value) == str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_recurrent_layer_and_an_output_that_is_an_input_are_converted(tmp_path: Path) -> None:
     inputs = feature_inputs(PROBLEM.features)
     numbers = keras.layers.Concatenate()([inputs["gain_dense"], inputs["age_dense"]])

@@ -147,7 +147,10 @@ def test_the_model_says_what_it_takes_and_gives(exported: Exported) -> None:
     assert {"name": "user", "dtype": "string", "bytes": TEXT_BYTES} in metadata["features"]
 
 
-@pytest.mark.parametrize("quantization", ["dynamic_range", "float16", "int8"])
+@pytest.mark.parametrize(
+    "quantization",
+    [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("dynamic_range", "float16")), "int8"],
+)
 def test_quantization_reaches_the_network_alone(models: Path, tmp_path: Path, quantization: str) -> None:
     quantized = run_node(models / "binary", tmp_path, quantization=quantization, most_quality_loss=0.05)
     assert quantized.blessed
