@@ -98,7 +98,10 @@ def read_well_formed(value: Json, kind: Kind) -> Array | None:
     if not kind.types or not types <= (kind.types | {dict} if kind.types == STRINGS else kind.types):
         return None
     try:
-        values = [_string(each) for each in level] if kind.types == STRINGS else level
+        if types == STRINGS:
+            values = [to_bytes(each) for each in level]
+        else:
+            values = [_string(each) for each in level] if dict in types else level
         return to_array(values, kind, int in types).reshape(shape)
     except (OverflowError, ServingError):  # a whole number out of bounds, or no base64
         return None

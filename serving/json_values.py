@@ -5,6 +5,8 @@ import binascii
 import json
 from typing import Any, TypeAlias
 
+import orjson
+
 from serving.errors import invalid
 
 Json: TypeAlias = Any
@@ -32,18 +34,7 @@ def parse_object(body: bytes) -> dict[str, Json]:
     """
     if not body:
         raise invalid("JSON Parse error: The document is empty")
-    try:
-        text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
-        start = len(text) - len(text.lstrip(_BLANK))
-        value, _ = _DECODER.raw_decode(text, start)
-        if "\\u" in text:
-            to_bytes(json.dumps(value, ensure_ascii=False))  # half a character cannot be written
-    except json.JSONDecodeError as error:
-        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
-    except RecursionError as error:
-        raise invalid("JSON Parse error: Nested too deeply at offset: 0") from error
-    except ValueError as error:  # a number of thousands of digits, or half a character
-        raise invalid(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
+    value = _parsed(body)
     if not isinstance(value, dict):
         raise invalid(f"JSON Value: {shown(value)} Is not object")
     if not isinstance(value.get(SIGNATURE_NAME, ""), str):
@@ -97,3 +88,27 @@ def error_body(message: str) -> bytes:
 def string_text(value: bytes | str) -> str:
     """A string as JSON."""
     return _ENCODER.encode(value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value)
+
+
+def _parsed(body: bytes) -> Json:
+    """Nearly all bodies are JSON to the letter, for which there is a parser three times as fast."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _leniently_parsed(body)
+
+
+def _leniently_parsed(body: bytes) -> Json:
+    try:
+        text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
+        start = len(text) - len(text.lstrip(_BLANK))
+        value, _ = _DECODER.raw_decode(text, start)
+        if "\\u" in text:
+            to_bytes(json.dumps(value, ensure_ascii=False))  # half a character cannot be written
+    except json.JSONDecodeError as error:
+        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+    except RecursionError as error:
+        raise invalid("JSON Parse error: Nested too deeply at offset: 0") from error
+    except ValueError as error:  # a number of thousands of digits, or half a character
+        raise invalid(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
+    return value
