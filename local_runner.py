@@ -17,6 +17,7 @@ from pipeline.nodes import NODES
 STARTED = time.monotonic()
 # keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
 os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes a GPU from its workers
 OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
 INTERRUPTED = 130
 EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
@@ -99,6 +100,7 @@ def run(options: Options) -> int:
 
 
 def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
+    from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
     from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
@@ -108,6 +110,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
     output = Path(config.output)
     interrupted = interrupted_runs(output)
     folder = RunFolder(output)
+    os.environ[LOG_DIR] = str(folder.training_logs)  # so that they can be watched, and are there if training fails
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
@@ -128,7 +131,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             code = EXIT_CODES[summary.status]
             folder.write_summary(summary)
             if summary.training:
-                folder.link_logs(summary.training.logs)
+                folder.link_training_logs(Path(summary.training.logs))
             console.end(summary, result.anomalies, folder.log, options.config)
         except KeyboardInterrupt:
             # No summary.json: the next run then closes what this one left open.

@@ -66,8 +66,8 @@ def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Look]:
 
     model.fit(
         dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size),
-        epochs=training.rounds,
-        steps_per_epoch=training.round_steps,
+        epochs=training.steps // training.evaluate_every,
+        steps_per_epoch=training.evaluate_every,
         validation_data=dataset(rows.validation_files, rows.transform_output, problem.label.name, training.batch_size),
         validation_steps=math.ceil(count / training.batch_size),
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)],

@@ -28,7 +28,7 @@ from models.fitting import Rows, fit
 from models.input import Order, TrainingInput
 from models.job import TRAINING_FILE, Job
 from models.settings import ModelConfig
-from models.strategy import ALONE
+from models.task import ALONE
 from models.trainer import build, train
 from pipeline.config import load_config
 

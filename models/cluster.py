@@ -3,19 +3,18 @@
 import contextlib
 import functools
 import json
-import socket
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 from models import progress
 from models.job import STATE_FILE, Job
-from models.processes import Child, Children, Losses, WorkerError, looks, wait_for
+from models.peers import PortTakenError, listen
+from models.processes import NO_GPUS, Child, Children, Losses, WorkerError, poll, share_of_gpus, wait_for
 from models.settings import ModelConfig, Training
-from models.strategy import CHIEF, CONFIG, SERVER, WORKER, PortTakenError, Task
+from models.task import CHIEF, CONFIG, SERVER, WORKER, Task
 
 HOST = "127.0.0.1"
-LAST_PORT = 65_535
 GRACE_SECONDS = 10.0  # in which processes whose peer failed may say so themselves
 # What TensorFlow raises in a process whose peer is gone.
 PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "InternalError", "DeadlineExceededError")
@@ -26,16 +25,17 @@ def run_cluster(job: Job) -> None:
 
     Each has a ``TF_CONFIG`` of its own, as on Vertex AI. Where one is killed, all start anew and go on from the last
     checkpoint, since none can take a step without the others; a lost worker of a cluster with parameter servers is
-    replaced alone.
+    replaced alone. They talk over the loopback interface, but TensorFlow's servers listen on all of them, and ask
+    nobody for a password.
 
     Raises:
-        ValueError: A port is taken.
+        ValueError: A port is taken, or there are GPUs and fewer than workers.
         WorkerError: A worker failed, or workers are killed again and again without coming further.
     """
     losses = Losses(functools.partial(_checkpoint_time, job))
     while lost := _lost(job, losses):
         losses.add(lost)
-        progress.report("was lost; all start anew from the last checkpoint", lost)
+        progress.report("was lost; all start anew from the last checkpoint", lost.name)
 
 
 def tasks_of(training: Training, ports: Sequence[int]) -> list[Task]:
@@ -56,27 +56,24 @@ def free_ports(count: int, first: int) -> list[int]:
         first: The first of them; 0 takes any that are free.
 
     Raises:
-        ValueError: One is taken, or there are not as many.
+        ValueError: One is taken.
     """
     expected = f"expected {count} free ports from there on, or 0 for any"
-    if first and first + count - 1 > LAST_PORT:
-        raise ValueError(f"training.first_port: found {first}; {expected}")
     with contextlib.ExitStack() as stack:
         found = []
         for place in range(count):
             number = first + place if first else 0
-            listening = stack.enter_context(socket.socket())
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                listening.bind((HOST, number))
+                listening = stack.enter_context(listen(number))
             except OSError as error:
-                raise ValueError(f"training.first_port: found port {number}: {error.strerror}; {expected}") from error
+                text = f"training.first_port: found port {number}: {error.strerror}; {expected}"
+                raise ValueError(text) from error
             found.append(listening.getsockname()[1])
         return found
 
 
-def _lost(job: Job, losses: Losses) -> str:
-    """Runs all until they have come to the end, or one was lost, without which the others cannot go on: its name.
+def _lost(job: Job, losses: Losses) -> Child | None:
+    """Runs all until they have come to the end, or one was lost, without which the others cannot go on.
 
     Raises:
         WorkerError: One failed by itself.
@@ -91,32 +88,32 @@ def _lost(job: Job, losses: Losses) -> str:
         return _lost_together([_start(children, task) for task in tasks])
 
 
-def _lost_together(running: Sequence[Child]) -> str:
-    for _ in looks():
+def _lost_together(running: Sequence[Child]) -> Child | None:
+    for _ in poll():
         if all(child.code == 0 for child in running):
-            return ""
+            return None
         if any(child.code for child in running):
-            wait_for(running, GRACE_SECONDS)
+            if not any((child.code or 0) < 0 for child in running):
+                wait_for(running, GRACE_SECONDS)
             _raise_failure(running)
-            return min((child for child in running if child.code), key=lambda child: child.code or 0).name
+            return min((child for child in running if child.code), key=lambda child: child.code or 0)
     raise AssertionError("unreachable")
 
 
-def _lost_of_coordinated(children: Children, tasks: Sequence[Task], losses: Losses) -> str:
+def _lost_of_coordinated(children: Children, tasks: Sequence[Task], losses: Losses) -> Child | None:
     """The chief gives out the steps; it takes the loss of a worker, and not that of a parameter server."""
     running = {task.name: _start(children, task) for task in tasks}
-    chief = running[CHIEF]
-    for _ in looks():
-        if chief.code == 0:
-            return ""
+    for _ in poll():
+        if running[CHIEF].code == 0:
+            return None
         for task in tasks:
             child = running[task.name]
-            if child.code is None:
+            if not child.code:  # the others end by themselves when the chief has exported
                 continue
             _raise_failure([child])
             if task.type != WORKER:
-                return task.name
-            losses.add(task.name)
+                return child
+            losses.add(child)
             progress.report("was lost and is replaced", task.name)
             running[task.name] = _start(children, task)
     raise AssertionError("unreachable")
@@ -133,9 +130,9 @@ def _raise_failure(processes: Sequence[Child]) -> None:
 
 
 def _start(children: Children, task: Task) -> Child:
-    work = "train" if task.type == CHIEF or SERVER not in task.cluster else "serve"
     config = {"cluster": task.cluster, "task": {"type": task.type, "index": task.index}}
-    return children.start(task.name, work, {CONFIG: json.dumps(config)})
+    gpus = share_of_gpus(task.index, task.trainers) if task.type == WORKER else NO_GPUS
+    return children.start(task.name, "train", {CONFIG: json.dumps(config), **gpus})
 
 
 def _checkpoint_time(job: Job) -> int:

@@ -1,6 +1,9 @@
 """Fits a network: what Keras is given, whatever the strategy."""
 
+import bisect
 import dataclasses
+import itertools
+import math
 from concurrent import futures
 from typing import Any
 
@@ -8,12 +11,14 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 
+from models.callbacks import Checkpoints
 from models.input import Order, TrainingInput, input_fn
-from models.job import LOGS, STATE_FILE, Job
-from models.rounds import Array, Rounds, State
+from models.job import STATE_FILE, Job
 from models.settings import ModelConfig
+from models.state import Array, State
 from models.steps import Steps
-from models.strategy import ALONE, Task, is_asynchronous, needs_static_shapes
+from models.strategy import is_asynchronous, needs_static_shapes
+from models.task import ALONE, Task
 
 VALIDATION_BATCH = 1024
 
@@ -25,7 +30,7 @@ class Fitted:
     Attributes:
         state: What it came to; the model has the best weights.
         measured: ``steps``, ``replicas``, ``steps_per_second`` and ``input_wait``, the share of its time that training
-            waited for rows; the last two without the first interval, and ``None`` where they were not measured.
+            waited for rows; the last two without the first of Keras' epochs, and ``None`` where they were not measured.
     """
 
     state: State
@@ -53,7 +58,7 @@ def fit(
     rows: Rows,
     job: Job | None = None,
     task: Task = ALONE,
-    twin: keras.Model | None = None,
+    judged: keras.Model | None = None,
 ) -> Fitted:
     """Trains ``model`` until all steps are taken or the validation loss stops falling.
 
@@ -63,33 +68,27 @@ def fit(
         rows: What it learns from.
         job: Where logs and checkpoints go, from which a training that was killed goes on; ``None`` keeps none.
         task: This process; the chief alone writes.
-        twin: The same network outside of the strategy, where that does not let it look at the validation split.
+        judged: The same network outside of the strategy, to evaluate where the strategy does not let ``model`` be.
 
     Raises:
         DivergedError: The training or the validation loss is not a number.
     """
-    training, strategy = config.training, model.distribute_strategy
+    strategy = model.distribute_strategy
     with strategy.scope():
         model.optimizer.build(model.trainable_variables)  # else its first step is traced twice
         state = State.read(job.in_run_dir(STATE_FILE), model) if job else State()
     if state.step:
         logging.info("Goes on behind step %d.", state.step)
     fitting = _Fitting(model, config, rows, state, job if task.is_chief else None)
-    rounds, given = fitting.coordinated(twin) if is_asynchronous(strategy) and twin else fitting.together()
-    callbacks: list[keras.callbacks.Callback] = [rounds]
+    checkpoints, given = fitting.coordinated(judged) if is_asynchronous(strategy) and judged else fitting.together()
+    callbacks: list[keras.callbacks.Callback] = [checkpoints]
     if job and task.is_chief:
-        callbacks.append(keras.callbacks.TensorBoard(job.in_run_dir(LOGS), write_graph=False, profile_batch=0))
-    if not rounds.is_over:
-        model.fit(
-            **given,
-            initial_epoch=state.step // training.interval,
-            epochs=training.rounds * training.intervals,
-            callbacks=callbacks,
-            verbose=0,
-        )
+        callbacks.append(keras.callbacks.TensorBoard(job.log_dir, write_graph=False, profile_batch=0))
+    if not checkpoints.is_over:
+        model.fit(**given, callbacks=callbacks, verbose=0)
     model.set_weights(state.best_weights)
-    logging.info("Best validation loss %.5f after %d looks.", state.best, len(state.rows))
-    return Fitted(state, {"steps": state.step, "replicas": strategy.num_replicas_in_sync, **rounds.measured})
+    logging.info("Best validation loss %.5f after %d evaluations.", state.best, len(state.rows))
+    return Fitted(state, {"steps": state.step, "replicas": strategy.num_replicas_in_sync, **checkpoints.measured})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,35 +101,43 @@ class _Fitting:
     state: State
     writer: Job | None
 
-    def together(self) -> tuple[Rounds, dict[str, Any]]:
-        """All replicas take each step together, and all steps of an interval are one of Keras'."""
+    def together(self) -> tuple[Checkpoints, dict[str, Any]]:
+        """All replicas take each step together, and all steps up to a checkpoint are one of Keras'."""
         training, strategy, source = self.config.training, self.model.distribute_strategy, self._source()
-        steps = Steps(source, training.interval)
+        ends = training.checkpoints
+        done = bisect.bisect(ends, self.state.step)
+        steps = Steps(source, (end - begin for begin, end in itertools.pairwise([self.state.step, *ends[done:]])))
         steps.take_over(self.model)
-        return Rounds(self.state, training, self.writer, steps), {
+        return Checkpoints(self.state, training, ends, self.writer, steps), {
             "x": strategy.distribute_datasets_from_function(source.dataset),
             "steps_per_epoch": 1,
+            "initial_epoch": done,
+            "epochs": len(ends),
             "validation_data": self._validation(needs_static_shapes(strategy)),
-            "validation_freq": training.intervals,
+            "validation_freq": [epoch for epoch, end in enumerate(ends, 1) if training.is_evaluated(end)],
         }
 
-    def coordinated(self, twin: keras.Model) -> tuple[Rounds, dict[str, Any]]:
-        """A coordinator gives the steps to workers, which take them by themselves."""
+    def coordinated(self, judged: keras.Model) -> tuple[Checkpoints, dict[str, Any]]:
+        """A coordinator gives the steps to workers, which take them by themselves, as many in each of Keras' epochs."""
         training, validation = self.config.training, self._validation(equal_sizes=False)
+        count = math.gcd(*training.checkpoints)
+        ends = range(count, training.steps + 1, count)
 
         def evaluated(weights: list[Array]) -> dict[str, float]:
-            twin.set_weights(weights)
-            found: dict[str, float] = twin.evaluate(validation, verbose=0, return_dict=True)
+            judged.set_weights(weights)
+            found: dict[str, float] = judged.evaluate(validation, verbose=0, return_dict=True)
             return {f"val_{name}": value for name, value in found.items()}
 
-        def look() -> dict[str, float]:
+        def evaluate() -> dict[str, float]:
             # In a thread of its own: in this one the strategy's scope is open, and Keras would ask the workers.
             with futures.ThreadPoolExecutor(1) as thread:
                 return thread.submit(evaluated, self.model.get_weights()).result()
 
-        return Rounds(self.state, training, self.writer, look=look), {
+        return Checkpoints(self.state, training, ends, self.writer, evaluate=evaluate), {
             "x": keras.utils.experimental.DatasetCreator(self._source().single_batches),
-            "steps_per_epoch": training.interval,
+            "steps_per_epoch": count,
+            "initial_epoch": self.state.step // count,
+            "epochs": len(ends),
         }
 
     def _source(self) -> TrainingInput:

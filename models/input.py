@@ -61,7 +61,7 @@ def input_fn(
     """
     records = tf.data.TFRecordDataset(_files(file_patterns), compression_type=COMPRESSION)
     if equal_sizes:
-        rows = int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+        rows = _count(_files(file_patterns))
         records = records.repeat().take(-(-rows // batch_size) * batch_size)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -108,6 +108,7 @@ class TrainingInput:
         self._order = order
         cached = order.cache == "memory" or (order.cache == "auto" and _fit_in_memory(self._files))
         self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
+        self._count = self._table.rows if self._table else _count(self._files) if order.skip else 0
 
     def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """A worker's batches, as many at a time as are fetched together, each of the size of a replica's share.
@@ -133,10 +134,21 @@ class TrainingInput:
         columns = tf.nest.map_structure(lambda column: column[place], several)
         return self._table.split(columns) if self._table else columns
 
+    def _rows_from(self, skip: tf.Tensor | int) -> tf.data.Dataset:
+        """Places in the table, or records: one epoch after the other, each in an order of its own."""
+        order = self._order
+        epochs, rest = (skip // self._count, skip % self._count) if self._count else (0, skip)
+
+        def epoch(number: tf.Tensor) -> tf.data.Dataset:
+            seed = order.seed, number
+            rows = tf.data.Dataset.range(self._table.rows) if self._table else _mixed(self._files, seed)
+            return _shuffled(rows, order.rows, seed)
+
+        return tf.data.Dataset.range(epochs, tf.int64.max).flat_map(epoch).skip(rest)
+
     def _dataset(self, context: tf.distribute.InputContext, skip: tf.Tensor | int, steps: int) -> tf.data.Dataset:
-        table, order, pipelines = self._table, self._order, context.num_input_pipelines
-        rows = tf.data.Dataset.range(table.rows) if table else _mixed(self._files)
-        rows = rows.shuffle(order.rows, seed=order.seed).repeat().skip(skip)
+        table, pipelines = self._table, context.num_input_pipelines
+        rows = self._rows_from(skip)
         if pipelines > 1:
             rows = rows.shard(pipelines, context.input_pipeline_id)
         size = context.get_per_replica_batch_size(self._batch_size)
@@ -233,9 +245,30 @@ def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callab
     return parse
 
 
-def _mixed(files: Sequence[str]) -> tf.data.Dataset:
+def _count(files: Sequence[str]) -> int:
+    """Number of records, for which files are read and not parsed."""
+    records = tf.data.TFRecordDataset(list(files), compression_type=COMPRESSION)
+    return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
+
+
+def _shuffled(rows: tf.data.Dataset, most: int, seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
+    """``Dataset.shuffle``, which takes no tensor for a seed if TensorFlow's global one is 0."""
+    variant = tf.raw_ops.ShuffleDataset(
+        input_dataset=tf.data.experimental.to_variant(rows),
+        buffer_size=tf.constant(most, tf.int64),
+        seed=tf.constant(seed[0], tf.int64),
+        seed2=seed[1] + 1,  # two zeros are any seed
+        output_types=[rows.element_spec.dtype],
+        output_shapes=[rows.element_spec.shape],
+        reshuffle_each_iteration=False,
+    )
+    return tf.data.experimental.from_variant(variant, rows.element_spec)
+
+
+def _mixed(files: Sequence[str], seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
     """Records of several files in turns, in an order that does not depend on how fast each is read."""
-    return tf.data.Dataset.from_tensor_slices(list(files)).interleave(
+    paths = _shuffled(tf.data.Dataset.from_tensor_slices(list(files)), len(files), seed)
+    return paths.interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type=COMPRESSION),
         cycle_length=min(len(files), MOST_FILES_AT_ONCE),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # takes seconds, which every worker would pay
 HISTORY_FILE = "history.csv"
 HYPERPARAMETERS_FILE = "hyperparameters.json"
 TRAINING_FILE = "training.json"
-LOGS = "tensorboard"
 STATE_FILE = "state.npz"
+LOG_DIR = "AIP_TENSORBOARD_LOG_DIR"  # as Vertex AI names it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Job:
     def write(self, path: Path) -> None:
         """Writes the job as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+
+    @property
+    def log_dir(self) -> str:
+        """Where TensorBoard's logs go: into the run's folder, unless the environment names another one."""
+        return os.environ.get(LOG_DIR) or self.in_run_dir("tensorboard")
 
     def in_run_dir(self, name: str) -> str:
         """Path of a file in the run's folder, which may be remote."""

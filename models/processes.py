@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+import tensorflow as tf
 from absl import logging
 
 from models import progress
@@ -19,8 +21,10 @@ from models.job import Job
 
 ROOT = Path(__file__).resolve().parent.parent
 JOB_FILE = "job.json"
-LOOK_SECONDS = 0.1
-END_SECONDS = 5.0  # in which a child that is asked to may end
+POLL_SECONDS = 0.1
+END_SECONDS = 5.0  # in which the last lines of a child that was ended are read
+GPUS = "CUDA_VISIBLE_DEVICES"
+NO_GPUS = {GPUS: "-1"}
 MOST_LOSSES = 3  # without anything gained between
 
 
@@ -48,7 +52,16 @@ class Child:
         self._failure = failure
         paths = dict.fromkeys([str(ROOT), *filter(None, sys.path)])  # also of a network that is somewhere else
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "models.worker", "--failure", str(failure), *arguments],
+            [
+                sys.executable,
+                "-m",
+                "models.worker",
+                "--parent",
+                str(os.getpid()),
+                "--failure",
+                str(failure),
+                *arguments,
+            ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -73,14 +86,20 @@ class Child:
         kind, text = json.loads(self._failure.read_text(encoding="utf-8"))
         return kind, text
 
+    @property
+    def end_text(self) -> str:
+        """How it ended, for a person."""
+        code = self.code or 0
+        if code == -signal.SIGKILL:
+            return "was killed (SIGKILL; look whether the machine runs out of memory, or take fewer with --workers)"
+        if code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return f"failed: {self.failure[1]}" if self.failure else f"ended with code {code}; the log says why"
+
     def end(self) -> None:
-        """Ends it, if it has not ended."""
-        self._process.terminate()
-        try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        """Ends it at once, if it has not ended: what it writes is whole at any time."""
+        self._process.kill()
+        self._process.wait()
         self._reader.join(END_SECONDS)
 
     def _pass_on(self) -> None:
@@ -115,7 +134,7 @@ class Children:
         self._stack.close()
 
     def start(self, name: str, work: str, environment: Mapping[str, str]) -> Child:
-        """Starts one that does ``work``; see :mod:`models.worker`, and :class:`Child` for the rest."""
+        """Starts one that does ``work``, next to :data:`JOB_FILE`; see :mod:`models.worker`, and :class:`Child`."""
         self._count += 1
         arguments = [work, str(self._folder / JOB_FILE)]
         child = Child(name, arguments, environment, self._folder / f"failure-{self._count}.json")
@@ -124,7 +143,7 @@ class Children:
 
 
 class Losses:
-    """Counts the children that were killed since the work last came further."""
+    """Counts the children that were lost since the work last came further."""
 
     def __init__(self, reached: Callable[[], object]) -> None:
         """Counts none.
@@ -136,7 +155,7 @@ class Losses:
         self._before = reached()
         self._count = 0
 
-    def add(self, name: str) -> None:
+    def add(self, child: Child) -> None:
         """Counts one.
 
         Raises:
@@ -147,21 +166,37 @@ class Losses:
         self._before = reached
         if self._count > MOST_LOSSES:
             raise WorkerError(
-                f"{name} was killed, the {self._count}th since anything was gained; look whether the machine runs out "
-                "of memory, or take fewer with --workers"
+                f"{child.name} {child.end_text}, and {MOST_LOSSES} before it, with nothing gained between"
             )
 
 
-def looks() -> Iterator[None]:
+def share_of_gpus(place: int, count: int) -> dict[str, str]:
+    """The environment of one of several processes that share this machine's GPUs, if it has any.
+
+    Raises:
+        ValueError: There are fewer of them than processes.
+    """
+    found = len(tf.config.list_physical_devices("GPU"))
+    if not found:
+        return {}
+    if found < count:
+        raise ValueError(
+            f"found {found} GPUs for {count} workers; expected one for each: lower --workers, or set {GPUS}=-1 for none"
+        )
+    names = os.environ[GPUS].split(",") if os.environ.get(GPUS) else list(map(str, range(found)))
+    return {GPUS: ",".join(names[place::count])}
+
+
+def poll() -> Iterator[None]:
     """Comes back a few times a second, for ever."""
     while True:
         yield
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def wait_for(children: Sequence[Child], seconds: float) -> None:
     """Waits until all have ended, or the time is up."""
     end = time.monotonic() + seconds
-    for _ in looks():
+    for _ in poll():
         if all(child.code is not None for child in children) or time.monotonic() > end:
             return

@@ -1,6 +1,5 @@
 """Settings of the network, its training and its tuning; plain records, like :mod:`models.features`."""
 
-import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from models.features import STRICT, Problem
 DEFAULT_NETWORK = "models.network.build_network"
 Scalar = bool | int | float | str
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"]
+LAST_PORT = 65_535
 Workers = Annotated[int, Ge(1), Le(64)]
 
 
@@ -58,8 +58,8 @@ class Training:
     Attributes:
         steps: Most batches taken.
         batch_size: Rows in a batch, over all replicas.
-        evaluate_every: Steps between two looks at the validation split.
-        patience: Stop after this many looks without a better validation loss; the best weights are kept.
+        evaluate_every: Steps between two evaluations on the validation split.
+        patience: Stop after this many evaluations without a better validation loss; the best weights are kept.
         seed: Seed of the initial weights, dropout and the order of rows.
         strategy: How the work is spread; see :func:`models.strategy.make_strategy`.
         workers: Processes that share each batch, where the strategy is for several.
@@ -81,7 +81,7 @@ class Training:
     strategy: StrategyName = "auto"
     workers: Workers = 1
     parameter_servers: Workers = 1
-    first_port: Annotated[int, Ge(0), Le(65_535)] = 0
+    first_port: Annotated[int, Ge(0), Le(LAST_PORT)] = 0
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
     checkpoint_every: Annotated[int, Ge(1)] | None = None
     cache: Literal["auto", "memory", "none"] = "auto"
@@ -101,25 +101,21 @@ class Training:
                 "multiple of 'workers', and no more workers than rows in a batch"
             )
 
-    @property
-    def rounds(self) -> int:
-        """How often the validation split is looked at."""
-        return math.ceil(self.steps / self.evaluate_every)
+        coordinated = self.strategy == "parameter_server"
+        last = self.first_port + self.workers + (self.parameter_servers if coordinated else -1)
+        if self.first_port and last > LAST_PORT:
+            raise ValueError(f"'first_port' is {self.first_port}, and the last is {last}; expected at most {LAST_PORT}")
 
     @property
-    def intervals(self) -> int:
-        """Checkpoints in a round."""
-        return math.ceil(self.round_steps / (self.checkpoint_every or self.round_steps))
+    def checkpoints(self) -> list[int]:
+        """The steps behind which the state is kept; each evaluation and the last step are among them."""
+        every = self.checkpoint_every or self.evaluate_every
+        evaluations = range(self.evaluate_every, self.steps, self.evaluate_every)
+        return sorted({*evaluations, *range(every, self.steps, every), self.steps})
 
-    @property
-    def interval(self) -> int:
-        """Steps between two checkpoints."""
-        return math.ceil(self.round_steps / self.intervals)
-
-    @property
-    def round_steps(self) -> int:
-        """Steps in a round; all rounds are of equal length."""
-        return math.ceil(self.steps / self.rounds)
+    def is_evaluated(self, step: int) -> bool:
+        """Whether the validation split is evaluated behind a step; it always is behind the last."""
+        return step % self.evaluate_every == 0 or step == self.steps
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -1,8 +1,8 @@
-"""Takes the steps of a training, and measures how long they wait for their rows."""
+"""Takes the steps between two checkpoints, and measures how long they wait for their rows."""
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -14,27 +14,27 @@ Logs: TypeAlias = dict[str, Any]
 
 
 class Steps:
-    """The steps of one interval after another, several in each call of TensorFlow.
+    """The steps from one checkpoint to the next, several in each call of TensorFlow.
 
     Attributes:
         waited: Seconds that they have waited for the input pipeline so far.
     """
 
-    def __init__(self, source: TrainingInput, interval: int) -> None:
+    def __init__(self, source: TrainingInput, counts: Iterable[int]) -> None:
         """Takes what the steps learn from.
 
         Args:
             source: Its datasets are what ``fit`` is given.
-            interval: Steps of an interval.
+            counts: How many steps there are before each of the checkpoints to come.
         """
         self.waited = 0.0
         self._source = source
-        self._interval = interval
+        self._counts = iter(counts)
         self._batches: Any = None
         self._place = source.steps  # of the next batch, among those that were fetched together
 
     def take_over(self, model: keras.Model) -> None:
-        """Has the next ``fit`` of a compiled model take a whole interval for one of Keras' steps.
+        """Has the next ``fit`` of a compiled model take all steps up to a checkpoint for one of Keras'.
 
         Its logs are the model's metrics. Batches are fetched before the graph of the steps runs: within it, the other
         nodes that need no batch would be taken for waiting.
@@ -43,7 +43,7 @@ class Steps:
 
         def on_replica(batches: Any, place: tf.Tensor) -> None:
             model.train_step(self._source.batch(batches, place))
-            model._train_counter.assign_add(1)
+            model._train_counter.assign_add(1)  # as the function does that this one stands in for
 
         @tf.function(reduce_retracing=True)
         def several(batches: Any, begin: tf.Tensor, end: tf.Tensor) -> None:
@@ -58,19 +58,18 @@ class Steps:
             logs: Logs = tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], values)
             return logs
 
-        def interval(iterator: Iterator[Any]) -> Logs:
-            self._take(several, iterator)
+        def up_to_checkpoint(iterator: Iterator[Any]) -> Logs:
+            self._take(next(self._counts), several, iterator)
             logs: Logs = results()
             return logs
 
         def make_train_function(*_: object) -> Callable[[Iterator[Any]], Logs]:
-            model.train_function = interval
-            return interval
+            model.train_function = up_to_checkpoint
+            return up_to_checkpoint
 
         model.make_train_function = make_train_function
 
-    def _take(self, several: Callable[[Any, tf.Tensor, tf.Tensor], None], iterator: Iterator[Any]) -> None:
-        left = self._interval
+    def _take(self, left: int, several: Callable[[Any, tf.Tensor, tf.Tensor], None], iterator: Iterator[Any]) -> None:
         while left:
             if self._place == self._source.steps:
                 start = time.perf_counter()

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -15,17 +15,14 @@ from models.fitting import Rows, fit
 from models.imports import import_function
 from models.input import check_label
 from models.job import HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE, Job
+from models.network import feature_inputs, output_width
+from models.peers import wait_for_chief
 from models.preprocessing import categorical_sizes
-from models.rounds import write_whole
 from models.settings import ModelConfig, Scalar
 from models.signatures import export
-from models.strategy import (
-    Task,
-    make_strategy,
-    sum_dense_gradients,
-    this_task,
-    wait_for_chief,
-)
+from models.state import write_whole
+from models.strategy import chosen, make_strategy, serve, sum_dense_gradients
+from models.task import Task, this_task
 from models.warm_start import warm_start
 
 if TYPE_CHECKING:
@@ -55,7 +52,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     job = Job.from_fn_args(fn_args)
     task, config = this_task(), ModelConfig.from_config(job.config)
     training = config.training
-    if not task.cluster and (training.workers > 1 or training.strategy == "parameter_server"):
+    if not task.peers and (training.workers > 1 or training.strategy == "parameter_server"):
         check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), config.problem)
         run_cluster(job)
     else:
@@ -69,7 +66,11 @@ def train(job: Job, task: Task) -> None:
         ValueError: As :func:`run_fn`.
     """
     config = ModelConfig.from_config(job.config)
-    strategy = make_strategy(config.training.strategy, task)
+    name, exported = chosen(config.training.strategy, task), f"{job.model_dir}/{SAVED_MODEL}"
+    if name == "parameter_server" and task.is_coordinated and not task.is_chief:
+        serve(task, exported)
+        return
+    strategy = make_strategy(name, task)
     transform_output = tft.TFTransformOutput(job.transform_graph)
     check_label(job.train_files, transform_output, config.problem)
     if task.is_chief:
@@ -80,22 +81,21 @@ def train(job: Job, task: Task) -> None:
         model = build(config, scaled(job.hyperparameters, scaling, replicas), transform_output)
         if job.base_model:
             warm_start(model, job.base_model, config.problem, transform_output)
-    if replicas > 1:
-        sum_dense_gradients(model.optimizer)
+    sum_dense_gradients(model.optimizer)
     # Outside of the strategy: what is exported is the same whatever it was trained with.
-    twin = build(config, job.hyperparameters, transform_output) if task.is_chief else None
+    alone = build(config, job.hyperparameters, transform_output) if task.is_chief else None
     rows = Rows(job.train_files, job.validation_files, transform_output)
-    fitted = fit(model, config, rows, job, task, twin)
-    if not twin:
-        wait_for_chief(f"{job.model_dir}/{SAVED_MODEL}", CHIEF_SECONDS)
+    fitted = fit(model, config, rows, job, task, alone)
+    if not alone:
+        wait_for_chief(exported, CHIEF_SECONDS)
         return
-    twin.set_weights(fitted.state.best_weights)
+    alone.set_weights(fitted.state.best_weights)
     # With the optimizer's state, so that the model can be trained on.
-    twin.optimizer.build(twin.trainable_variables)
-    for variable, trained in zip(twin.optimizer.variables, model.optimizer.variables, strict=True):
+    alone.optimizer.build(alone.trainable_variables)
+    for variable, trained in zip(alone.optimizer.variables, model.optimizer.variables, strict=True):
         variable.assign(trained.numpy())
-    export(twin, transform_output, config.problem, job.model_dir)
-    record = {"strategy": type(strategy).__name__, "workers": task.trainers, **fitted.measured}
+    export(alone, transform_output, config.problem, job.model_dir)
+    record = {"strategy": name, "workers": task.trainers, "logs": job.log_dir, **fitted.measured}
     write_whole(job.in_run_dir(TRAINING_FILE), json.dumps(record, indent=2).encode())
     tf.io.gfile.remove(job.in_run_dir(STATE_FILE))
 
@@ -106,20 +106,31 @@ def build(
     """Builds the configured network, its weights drawn from the configured seed.
 
     Raises:
-        ValueError: The function gave no compiled model.
+        ValueError: The function gave no compiled model, or one with another output.
     """
     keras.utils.set_random_seed(config.training.seed)
     keras.backend.reset_uids()  # layers without a name get the same one each time
     build_network = import_function(config.network.function)
     sizes = categorical_sizes(config.problem.features, transform_output)
     model = build_network(config.problem, hyperparameters, sizes)
+    _check(model, config)
+    return model
+
+
+def _check(model: Any, config: ModelConfig) -> None:
+    features = config.problem.features
     if not isinstance(getattr(model, "optimizer", None), keras.optimizers.Optimizer):
         found = f"an optimizer {type(model.optimizer)}" if isinstance(model, keras.Model) else type(model)
         raise ValueError(
             f"network.function: {config.network.function} gave {found}; expected a tf_keras.Model, compiled with one "
             "of tf_keras.optimizers (none of its legacy ones)"
         )
-    return model
+    if not model.built:
+        model({name: tf.zeros([1, *each.shape[1:]], each.dtype) for name, each in feature_inputs(features).items()})
+    outputs, width = model.outputs, output_width(config.problem)
+    if outputs and (len(outputs) > 1 or outputs[0].shape[1:] != [width]):
+        found = ", ".join(str(output.shape) for output in outputs)
+        raise ValueError(f"network.function: {config.network.function} gives {found}; expected one output [N, {width}]")
 
 
 def scaled(hyperparameters: Mapping[str, Scalar], scaling: str, replicas: int) -> dict[str, Scalar]:

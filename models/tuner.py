@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
@@ -12,19 +11,20 @@ import grpc
 import keras_tuner
 import tensorflow_transform as tft
 import tf_keras as keras
-from keras_tuner.src import protos
+from keras_tuner.src import protos  # private, as its oracle's server is: its own chief sleeps 20 s at its end
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models import progress
+from models.callbacks import WATCHED, DivergedError
 from models.cluster import HOST
 from models.fitting import Rows, fit
 from models.input import check_label
 from models.job import Job
-from models.processes import Child, Children, Losses, WorkerError, looks
-from models.rounds import WATCHED, DivergedError
+from models.processes import Child, Children, Losses, WorkerError, poll, share_of_gpus
 from models.settings import ModelConfig, Range
-from models.strategy import ALONE, make_strategy
-from models.trainer import build
+from models.strategy import make_strategy
+from models.task import ALONE
+from models.trainer import build, scaled
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 OBJECTIVE = keras_tuner.Objective(WATCHED, "min")
 PROJECT = "search"
+COMPLETED = keras_tuner.engine.trial.TrialStatus.COMPLETED
+SPACE_HINT = "one at least that does not; lower the learning rates of tuning.search"
+FOR_SEVERAL = ("multi_worker", "parameter_server")
 # keras-tuner's own names; a worker finds the oracle by them.
 ADDRESS, PORT, WHO = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID"
 
@@ -50,15 +53,26 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         steps = config.tuning.steps
         self._config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=steps))
         self._transform_output = tft.TFTransformOutput(job.transform_graph)
-        self._strategy = make_strategy("auto", ALONE)
+        strategy = config.training.strategy
+        self._strategy = make_strategy("auto" if strategy in FOR_SEVERAL else strategy, ALONE)
 
     def search(self, *args: Any, **kwargs: Any) -> None:
-        """Runs all trials, here or in several processes."""
+        """Runs all trials, here or in several processes.
+
+        Raises:
+            DivergedError: All trials diverged.
+            WorkerError: See :func:`run_tuners`.
+        """
         workers = self._config.tuning.workers if self._config.tuning else 1
-        if workers == 1 or WHO in os.environ:
+        if WHO in os.environ:
+            super().search(*args, **kwargs)
+            return
+        if workers == 1:
             super().search(*args, **kwargs)
         else:
             run_tuners(self._job, self.oracle, workers)
+        if not any(trial.status == COMPLETED for trial in self.oracle.trials.values()):
+            raise DivergedError(f"all {len(self.oracle.trials)} trials diverged; expected {SPACE_HINT}")
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
         """Trains with the trial's hyperparameters; returns the lowest validation loss.
@@ -67,18 +81,24 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         would meet the same code and data.
         """
         hyperparameters = {**self._config.network.hyperparameters, **trial.hyperparameters.values}
+        shown = _shown(trial.hyperparameters.values)
+        # The batch is that of the training to come, and so has to be the learning rate.
+        training = self._config.training
+        replicas = training.workers * self._strategy.num_replicas_in_sync
+        hyperparameters = scaled(hyperparameters, training.learning_rate_scaling, replicas)
         rows = Rows(self._job.train_files, self._job.validation_files, self._transform_output)
         try:
             with self._strategy.scope():
                 model = build(self._config, hyperparameters, self._transform_output)
             lowest = fit(model, self._config, rows).state.best
         except DivergedError as error:
+            progress.report(f"trial {trial.trial_id}: diverged, {shown}")
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
         except Exception as error:
             raise keras_tuner.errors.FatalError(str(error)) from error
         finally:
             keras.backend.clear_session()
-        progress.report(f"trial {trial.trial_id}: {WATCHED} {lowest:.4g}, {_shown(trial.hyperparameters.values)}")
+        progress.report(f"trial {trial.trial_id}: {WATCHED} {lowest:.4g}, {shown}")
         return {OBJECTIVE.name: lowest}
 
     def save_model(self, trial_id: str, model: keras.Model, step: int = 0) -> None:
@@ -120,6 +140,7 @@ def make_tuner(job: Job, directory: str) -> NetworkTuner:
         max_trials=config.tuning.trials,
         hyperparameters=search_space(config.tuning.search),
         allow_new_entries=False,
+        max_consecutive_failed_trials=config.tuning.trials,  # those that diverge are counted at the end
         seed=config.training.seed + 1,  # keras-tuner takes 0 as "any"
     )
     return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)
@@ -134,26 +155,26 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
     losses = Losses(lambda: len(oracle.end_order))
     with _answering(oracle) as port, Children(job) as children:
 
-        def start(name: str) -> Child:
-            return children.start(name, "tune", {ADDRESS: HOST, PORT: str(port), WHO: name})
+        def start(index: int) -> Child:
+            who = {ADDRESS: HOST, PORT: str(port), WHO: f"tuner {index}"}
+            return children.start(who[WHO], "tune", {**who, **share_of_gpus(index, workers)})
 
-        running = {name: start(name) for name in (f"tuner {index}" for index in range(workers))}
-        for _ in looks():
-            if all(child.code == 0 for child in running.values()):
+        running = [start(index) for index in range(workers)]
+        for _ in poll():
+            if all(child.code == 0 for child in running):
                 return
-            for name, child in running.items():
+            for index, child in enumerate(running):
                 if child.failure:
-                    raise WorkerError(f"{name}: {child.failure[1]}")
+                    raise WorkerError(f"{child.name}: {child.failure[1]}")
                 if child.code:
-                    losses.add(name)
-                    progress.report("was lost and is replaced", name)
-                    running[name] = start(name)
+                    losses.add(child)
+                    progress.report("was lost and is replaced", child.name)
+                    running[index] = start(index)
 
 
-def run_trials(job: Job) -> None:
-    """Runs trials that the oracle of another process gives, until it has no more."""
-    with tempfile.TemporaryDirectory(prefix="tuner") as folder:
-        make_tuner(job, folder).search()
+def run_trials(job: Job, directory: str) -> None:
+    """Runs trials that the oracle of another process gives, until it has no more; ``directory`` is for its notes."""
+    make_tuner(job, directory).search()
 
 
 @contextmanager

@@ -86,10 +86,11 @@ def _vocabularies(
 def _reordered(earlier: Array, drawn: Array, words: list[bytes], now: list[bytes]) -> Array:
     """The earlier rows in today's order; the first is for a missing value, those behind the words for unknown ones."""
     rows = drawn.copy()
-    if earlier.shape[1:] != rows.shape[1:] or len(earlier) - len(words) != len(rows) - len(now):
+    if earlier.shape[1:] != rows.shape[1:]:
         return earlier
     rows[0] = earlier[0]
-    rows[1 + len(now) :] = earlier[1 + len(words) :]
+    if len(earlier) - len(words) == len(rows) - len(now):
+        rows[1 + len(now) :] = earlier[1 + len(words) :]
     places = {word: place for place, word in enumerate(words)}
     for place, word in enumerate(now):
         if word in places:

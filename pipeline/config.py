@@ -252,13 +252,13 @@ def load_config(
         override(values, key, text)
     if tune is not None:
         override(values, "tuning.enabled", json.dumps(tune))
-    for block in ("training", "tuning") if workers else ():
-        override(values, f"{block}.workers", str(workers))
+    for key, text in _workers(workers).items():
+        override(values, key, text)
     try:
         config = _validate(values)
     except ValueError as error:
-        option = "--workers" if workers else "--set"
-        blamed = option if (workers or overrides) and _is_valid(read_yaml(path)) else path
+        options = {"--set": dict(overrides or {}), "--workers": _workers(workers)}
+        blamed = _blamed(path, options)
         text = describe(error, Config) if isinstance(error, ValidationError) else str(error)
         raise ConfigError(f"{blamed}: {text}") from error
     table = dataclasses.replace(
@@ -279,6 +279,22 @@ def load_config(
 def _validate(values: Mapping[str, Any]) -> Config:
     # Through JSON, so that strict types hold while YAML's lists may become tuples.
     return _CONFIG.validate_json(json.dumps(values, default=str))
+
+
+def _workers(workers: int | None) -> dict[str, str]:
+    return dict.fromkeys(("training.workers", "tuning.workers"), str(workers)) if workers else {}
+
+
+def _blamed(path: Path, options: Mapping[str, Mapping[str, str]]) -> str:
+    """What makes the settings invalid: the file, or the first of the options."""
+    values, blamed = read_yaml(path), str(path)
+    for option, overrides in options.items():
+        if not _is_valid(values):
+            break
+        blamed = option
+        for key, text in overrides.items():
+            override(values, key, text)
+    return blamed
 
 
 def _is_valid(values: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from models.reason import reason
 from pipeline.config_errors import ConfigError, unknown_name
 from pipeline.executions import node_context
 from pipeline.nodes import Listener, Node, State
@@ -201,15 +202,6 @@ def _snapshot_settings(base_run_id: str | None) -> pipeline_pb2.SnapshotSettings
 
 def _is_resolver(node: pipeline_pb2.PipelineNode) -> bool:
     return bool(node.node_info.type.name == RESOLVER_TYPE)
-
-
-def reason(error: BaseException) -> str:
-    """The first line of the error that started a chain, without what Beam puts around it."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    return text.partition(" [while running")[0]
 
 
 def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:

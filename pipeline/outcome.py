@@ -17,7 +17,7 @@ from tfx.types import artifact_utils
 
 from custom_components.pusher.executor import PUSHED_TFLITE
 from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
-from models.job import HYPERPARAMETERS_FILE, LOGS, TRAINING_FILE
+from models.job import HYPERPARAMETERS_FILE, TRAINING_FILE
 from pipeline.config import Config, Threshold
 from pipeline.executions import node_id
 from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training
@@ -205,7 +205,7 @@ def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | Non
 def _training(folder: Path) -> Training | None:
     if not (folder / TRAINING_FILE).exists():  # of an earlier version of this project
         return None
-    return Training(**json.loads((folder / TRAINING_FILE).read_text()), logs=str(folder / LOGS))
+    return Training(**json.loads((folder / TRAINING_FILE).read_text()))
 
 
 def _pushed(artifact: Artifact) -> Pushed:

@@ -13,7 +13,7 @@ from typing import IO
 from pipeline.config_errors import ConfigError
 from pipeline.summary import Status, Summary
 
-LOG, SUMMARY, LATEST, LOGS = "log", "summary.json", "latest", "tensorboard"
+LOG, SUMMARY, LATEST, TRAINING_LOGS = "log", "summary.json", "latest", "tensorboard"
 COMPLETE: tuple[Status, ...] = ("pushed", "not_blessed", "partial")
 
 
@@ -70,9 +70,15 @@ class RunFolder:
         partial.write_text(summary.to_json() + "\n", encoding="utf-8")
         partial.replace(self.path / SUMMARY)
 
-    def link_logs(self, logs: str) -> None:
-        """Puts a link to TensorBoard's logs beside the run's own."""
-        (self.path / LOGS).symlink_to(os.path.relpath(logs, self.path.resolve()))
+    @property
+    def training_logs(self) -> Path:
+        """TensorBoard's."""
+        return self.path / TRAINING_LOGS
+
+    def link_training_logs(self, logs: Path) -> None:
+        """Puts a link to those of the earlier run that trained the model, where this one did not."""
+        if not self.training_logs.exists() and logs.exists():
+            self.training_logs.symlink_to(os.path.relpath(logs, self.path.resolve()))
 
     def capture(self) -> contextlib.AbstractContextManager[tuple[IO[str], IO[str]]]:
         """Sends what is printed meanwhile to the log; see :func:`captured`."""

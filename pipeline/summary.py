@@ -79,7 +79,7 @@ class Training:
     """How the candidate was trained.
 
     Attributes:
-        strategy: TensorFlow's name of the distribution strategy.
+        strategy: How it was spread: ``training.strategy``, or what ``auto`` chose.
         workers: Processes that took steps.
         replicas: Parts that each batch was split into.
         steps: Steps taken.

@@ -15,7 +15,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from custom_components.skew_guard.report import reason
+from models.reason import reason
 
 # Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"

@@ -44,13 +44,6 @@ class SkewError(Exception):
         self.skew = skew
 
 
-def reason(error: Exception) -> str:
-    """The line of TensorFlow's error that says what happened; where in the graph stands around it."""
-    around = ("Graph execution error", "Detected at node", "<stack", " ", "\t")
-    lines = [line for line in str(error).splitlines() if line and not line.startswith(around)]
-    return lines[0] if lines else type(error).__name__
-
-
 @dataclasses.dataclass(frozen=True)
 class Report:
     """All that was compared.

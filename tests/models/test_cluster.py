@@ -24,7 +24,7 @@ from models.cluster import free_ports, run_cluster, tasks_of
 from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
 from models.processes import WorkerError
 from models.settings import Training
-from models.strategy import ALONE, CONFIG, Task
+from models.task import ALONE, CONFIG, Task
 from models.trainer import train
 
 Lines = list[tuple[str, str]]
@@ -208,11 +208,9 @@ def test_ports_are_free_ones_or_those_that_are_asked_for() -> None:
 
 
 def test_a_port_that_is_taken_is_named() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.2", 0)) as other:  # TensorFlow listens on all interfaces
         port = other.getsockname()[1]
         with pytest.raises(
             ValueError, match=rf"first_port: found port {port}: Address already in use; expected 1 free"
         ):
             free_ports(1, port)
-    with pytest.raises(ValueError, match=r"first_port: found 65535; expected 2 free ports"):
-        free_ports(2, 65_535)

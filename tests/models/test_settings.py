@@ -1,3 +1,4 @@
+import itertools
 import json
 from typing import Any
 
@@ -75,6 +76,16 @@ def test_a_config_survives_the_way_through_json_with_its_types(config: ModelConf
         (Training, {"workers": 3}, "'batch_size' is 128, which 3 workers cannot share evenly"),
         (Training, {"workers": 8, "batch_size": 4}, "no more workers than rows in a batch"),
         (Training, {"first_port": 70_000}, "less than or equal to 65535"),
+        (
+            Training,
+            {"first_port": 65_535, "workers": 2},
+            "'first_port' is 65535, and the last is 65536; expected",
+        ),
+        (
+            Training,
+            {"first_port": 65_532, "strategy": "parameter_server", "workers": 2, "parameter_servers": 2},
+            "the last is 65536",
+        ),
         (Training, {"learning_rate_scaling": "cubic"}, "sqrt"),
         (Training, {"checkpoint_every": 0}, "greater than or equal to 1"),
         (Tuning, {"algorithm": "grid"}, "bayesian"),
@@ -96,19 +107,19 @@ def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, 
         record(**arguments)
 
 
-@pytest.mark.parametrize(
-    ("steps", "evaluate_every", "checkpoint_every", "rounds", "intervals", "interval"),
-    [
-        (100, 20, None, 5, 1, 20),
-        (100, 20, 7, 5, 3, 7),
-        (10, 100, 4, 1, 3, 4),
-        (7, 5, None, 2, 1, 4),
-        (60, 20, 50, 3, 1, 20),
-    ],
+@given(
+    steps=st.integers(1, 500),
+    evaluate_every=st.integers(1, 600),
+    checkpoint_every=st.none() | st.integers(1, 600),
 )
-def test_steps_are_cut_into_rounds_and_these_into_intervals(
-    steps: int, evaluate_every: int, checkpoint_every: int | None, rounds: int, intervals: int, interval: int
+def test_all_steps_are_taken_and_no_other_whatever_is_kept_between(
+    steps: int, evaluate_every: int, checkpoint_every: int | None
 ) -> None:
     training = Training(steps=steps, evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)
-    assert (training.rounds, training.intervals, training.interval) == (rounds, intervals, interval)
-    assert not checkpoint_every or interval <= checkpoint_every
+    checkpoints = training.checkpoints
+    assert checkpoints == sorted(set(checkpoints))
+    assert checkpoints[-1] == steps
+    longest = max(end - begin for begin, end in itertools.pairwise([0, *checkpoints]))
+    assert longest <= min(steps, evaluate_every, checkpoint_every or evaluate_every)
+    evaluated = [step for step in checkpoints if training.is_evaluated(step)]
+    assert evaluated == [*range(evaluate_every, steps, evaluate_every), steps]

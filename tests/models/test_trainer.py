@@ -15,13 +15,14 @@ from small_table import BINARY, IN_FULL, PROBLEMS, REGRESSION, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 from training_job import assert_same_weights, training_job
 
+from models.callbacks import DivergedError
 from models.features import Problem
 from models.fitting import Rows, fit
 from models.input import input_fn
 from models.job import Job
-from models.rounds import DivergedError, State
 from models.settings import ModelConfig, Network, Training
-from models.strategy import ALONE
+from models.state import State
+from models.task import ALONE
 from models.trainer import build, run_fn, scaled, train
 
 QUICK = {"hidden_units": 8, "learning_rate": 0.05}
@@ -62,11 +63,11 @@ def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_bes
     assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
 
 
-@pytest.mark.parametrize(("steps", "evaluate_every", "taken"), [(3, 100, 3), (6, 2, 6), (7, 5, 8)])
-def test_steps_are_taken_in_rounds_of_equal_length(steps: int, evaluate_every: int, taken: int) -> None:
+@pytest.mark.parametrize(("steps", "evaluate_every", "evaluated"), [(3, 100, [3]), (6, 2, [2, 4, 6]), (7, 5, [5, 7])])
+def test_all_steps_are_taken_and_the_last_is_evaluated(steps: int, evaluate_every: int, evaluated: list[int]) -> None:
     model, state = trained(config_of(BINARY, steps=steps, evaluate_every=evaluate_every))
-    assert model.optimizer.iterations == taken == state.step
-    assert len(state.rows) == math.ceil(steps / evaluate_every)
+    assert model.optimizer.iterations == steps == state.step
+    assert [row["step"] for row in state.rows] == evaluated
 
 
 def test_a_loss_that_is_no_number_ends_in_an_error_that_says_what_to_do(tmp_path: Path) -> None:
@@ -136,6 +137,8 @@ def test_run_fn_leaves_a_model_its_history_and_its_hyperparameters(tmp_path: Pat
     assert training["steps_per_second"] > 0
     assert 0 <= training["input_wait"] < 1
     assert {path.name for path in (tmp_path / "run/tensorboard").iterdir()} == {"train", "validation"}
+    assert training["logs"] == str(tmp_path / "run/tensorboard")
+    assert training["strategy"] == "one_device"
     assert not (tmp_path / "run/state.npz").exists()
     served = tf.saved_model.load(str(tmp_path / "serving")).signatures["serving_default"]
     assert math.isfinite(served(tf.constant([b""]))["predictions"][0, 0])

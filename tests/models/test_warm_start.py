@@ -9,7 +9,7 @@ from training_job import PROBLEM, training_job
 
 from models.job import Job
 from models.settings import ModelConfig
-from models.strategy import ALONE
+from models.task import ALONE
 from models.trainer import build, train
 from models.warm_start import warm_start
 

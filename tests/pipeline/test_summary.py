@@ -20,7 +20,7 @@ def summary(metrics: dict[str, float]) -> Summary:
         thresholds=[THRESHOLD],
         baseline="3",
         hyperparameters={"dropout": 0.3, "layers": [1, math.nan]},
-        training=Training("MirroredStrategy", 1, 2, 1600, 410.5, 0.02, "/logs"),
+        training=Training("mirrored", 1, 2, 1600, 410.5, 0.02, "/logs"),
         pushed=Pushed("4", "/out/4"),
         tflite=None,
         error=None,

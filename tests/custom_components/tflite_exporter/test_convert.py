@@ -11,8 +11,8 @@ from custom_components.tflite_exporter.gate import measure
 from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.network import feature_inputs
+from models.reason import reason
 from models.signatures import export
-from pipeline.local import reason
 from serving.edge import METADATA
 
 PROBLEM = IN_FULL["binary"]

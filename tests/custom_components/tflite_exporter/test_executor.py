@@ -20,8 +20,8 @@ from custom_components.tflite_exporter.executor import Executor
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.gate import Bound, measure, quality
 from models.features import Problem
+from models.reason import reason
 from models.signatures import SERVING
-from pipeline.local import reason
 from serving.edge import EdgeModel
 
 SETTINGS = {"most_difference": 1e-5, "most_quality_loss": 0.002}

@@ -21,7 +21,7 @@ from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column
-from pipeline.local import reason
+from models.reason import reason
 from serving.edge import encode
 
 PROBLEM = IN_FULL["regression"]
