@@ -140,7 +140,7 @@ def make_tuner(job: Job, directory: str) -> NetworkTuner:
         max_trials=config.tuning.trials,
         hyperparameters=search_space(config.tuning.search),
         allow_new_entries=False,
-        max_consecutive_failed_trials=config.tuning.trials,  # those that diverge are counted at the end
+        max_consecutive_failed_trials=config.tuning.trials + 1,  # never: they are counted at the end
         seed=config.training.seed + 1,  # keras-tuner takes 0 as "any"
     )
     return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)

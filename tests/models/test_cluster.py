@@ -22,7 +22,7 @@ from training_job import assert_same_weights, training_job, weights_of
 from models import progress
 from models.cluster import free_ports, run_cluster, tasks_of
 from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
-from models.processes import WorkerError
+from models.processes import Children, WorkerError
 from models.settings import Training
 from models.task import ALONE, CONFIG, Task
 from models.trainer import train
@@ -60,11 +60,12 @@ def steps(heard: Lines, source: str) -> list[int]:
 
 @contextmanager
 def killing(task: Task, source: str) -> Iterator[None]:
-    """Ends the process that is this task, at once, when ``source`` says that it took step 30."""
+    """Ends the process that is this task, at once, a moment after ``source`` tells that it took step 30."""
     killed: list[int] = []
 
     def listen(who: str, line: str) -> None:
         if line.startswith("step 30 ") and who == source and not killed:
+            time.sleep(0.03)
             killed.extend(process.pid for process in psutil.Process().children() if is_task(process, task))
             os.kill(killed[0], signal.SIGKILL)
 
@@ -88,6 +89,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 @pytest.mark.slow
 def test_two_workers_learn_what_one_learns_and_each_says_how_far_it_is(tmp_path: Path, alone: Job) -> None:
     job = training_job(tmp_path / "job", workers=2)
+    assert len(job.train_files) == 1, "workers share rows, not files"
     with lines() as heard:
         run_cluster(job)
     assert_same_weights(job, alone)
@@ -160,23 +162,93 @@ def test_a_lost_process_of_a_coordinated_training_is_replaced(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
-def test_no_worker_outlives_the_process_that_started_it(tmp_path: Path, number: signal.Signals) -> None:
-    training_job(tmp_path / "job", workers=2, steps=1_000_000, patience=1_000_000).write(tmp_path / "job.json")
+@pytest.mark.parametrize(
+    ("number", "strategy", "is_under_way"),
+    [
+        (signal.SIGINT, "multi_worker", True),
+        (signal.SIGKILL, "multi_worker", True),
+        (signal.SIGKILL, "parameter_server", False),  # while they still import
+    ],
+)
+def test_no_worker_outlives_the_process_that_started_it(
+    tmp_path: Path, number: signal.Signals, strategy: str, is_under_way: bool
+) -> None:
+    endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
+    training_job(tmp_path / "job", workers=2, **endless).write(tmp_path / "job.json")
     code = "import sys; from pathlib import Path; from models import cluster, job;"
     code += "cluster.run_cluster(job.Job.read(Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
         try:
-            wait_until((tmp_path / "job/run" / STATE_FILE).exists)
+            count = 2 if strategy == "multi_worker" else 4
+            wait_until(lambda: len(psutil.Process(parent.pid).children()) == count)
+            if is_under_way:
+                wait_until((tmp_path / "job/run" / STATE_FILE).exists)
             workers = psutil.Process(parent.pid).children()
-            assert len(workers) == 2
             parent.send_signal(number)
             parent.wait(20)
             _, left = psutil.wait_procs(workers, 20)
             assert not left
         finally:
             parent.kill()
+
+
+@pytest.mark.slow
+def test_a_chief_and_a_worker_that_another_machine_started_train_together(tmp_path: Path, alone: Job) -> None:
+    job = training_job(tmp_path / "job")
+    chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2, 0))
+    cluster = {"chief": [chief], "worker": [worker]}
+    with Children(job) as children:
+        started = [
+            children.start(
+                kind, "train", {CONFIG: json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}})}
+            )
+            for kind in cluster
+        ]
+        wait_until(lambda: all(child.code is not None for child in started))
+        assert [child.code for child in started] == [0, 0]
+    assert record(job, TRAINING_FILE)["workers"] == 2
+    assert_same_weights(job, alone)
+
+
+@pytest.mark.slow
+def test_workers_stop_early_together(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"steps": 100, "evaluate_every": 5, "patience": 1}
+    jobs = [
+        training_job(
+            tmp_path / str(workers),
+            workers=workers,
+            **short,
+            hyperparameters={"learning_rate": 10.0, "hidden_units": 8},
+        )
+        for workers in (1, 2)
+    ]
+    train(jobs[0], ALONE)
+    run_cluster(jobs[1])
+    steps_taken = [record(job, TRAINING_FILE)["steps"] for job in jobs]
+    assert steps_taken[0] == steps_taken[1] < 100
+
+
+@pytest.mark.slow
+def test_workers_that_diverge_say_so_once(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", workers=2, hyperparameters={"learning_rate": 1e38})
+    with pytest.raises(WorkerError, match=r"^worker [01]: the loss is not a number; lower network\."):
+        run_cluster(job)
+
+
+@pytest.mark.slow
+def test_moving_averages_are_those_of_all_workers(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", workers=2, function="own_networks.normalized")
+    run_cluster(job)
+    assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"]
+
+
+def test_a_port_that_is_taken_is_told_before_any_process_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        port = other.getsockname()[1]
+        job = training_job(tmp_path / "job", workers=2, first_port=port - 1)
+        with pytest.raises(ValueError, match=rf"training.first_port: found port {port}: Address already in use"):
+            run_cluster(job)
 
 
 @pytest.mark.slow

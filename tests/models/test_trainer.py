@@ -20,16 +20,16 @@ from models.features import Problem
 from models.fitting import Rows, fit
 from models.input import input_fn
 from models.job import Job
-from models.settings import ModelConfig, Network, Training
+from models.settings import ModelConfig, Network, Scalar, Training
 from models.state import State
 from models.task import ALONE
 from models.trainer import build, run_fn, scaled, train
 
-QUICK = {"hidden_units": 8, "learning_rate": 0.05}
+QUICK: dict[str, Scalar] = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)
 
 
-def config_of(problem: Problem, hyperparameters: dict[str, Any] = QUICK, **training: Any) -> ModelConfig:
+def config_of(problem: Problem, hyperparameters: Any = QUICK, **training: Any) -> ModelConfig:
     return ModelConfig(
         problem=problem,
         network=Network(hyperparameters=hyperparameters),
@@ -169,6 +169,31 @@ def test_a_network_that_cannot_be_trained_is_told(monkeypatch: pytest.MonkeyPatc
         build(config_of(BINARY), QUICK, small_table().graph)
 
 
+def test_a_network_with_another_output_is_refused_before_it_learns() -> None:
+    config = dataclasses.replace(
+        config_of(BINARY), network=Network(function="own_networks.too_wide", hyperparameters=QUICK)
+    )
+    with pytest.raises(ValueError, match=r"own_networks.too_wide gives \(None, 3\); expected one output \[N, 1\]"):
+        build(config, QUICK, small_table().graph)
+
+
+def test_a_network_that_is_not_built_is(tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        config_of(IN_FULL["binary"], steps=5),
+        network=Network(function="own_networks.subclassed", hyperparameters=QUICK),
+    )
+    run_fn(fn_args(tmp_path, config, small_table().files))
+    assert (tmp_path / "serving/saved_model.pb").exists()
+
+
+def test_an_empty_validation_split_is_told(tmp_path: Path) -> None:
+    config, table = config_of(BINARY), small_table()
+    files = table.write(tmp_path / "examples.gz", [])
+    model = build(config, QUICK, table.graph)
+    with pytest.raises(ValueError, match=r"gave no val_loss; expected rows in it \(data\.splits\)"):
+        fit(model, config, Rows(table.files, files, table.graph))
+
+
 @pytest.mark.parametrize("interval", [7, 16, 37])
 def test_an_interval_of_any_length_takes_each_step_once(interval: int) -> None:
     one, other = (
@@ -195,10 +220,10 @@ def test_two_replicas_of_one_process_learn_what_one_learns(tmp_path: Path) -> No
     code = (
         "import tensorflow as tf; cpu = tf.config.list_physical_devices('CPU')[0];"
         "tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2);"
-        "from models import strategy; made = tf.distribute.MirroredStrategy;"
+        "from models import strategy, task; made = tf.distribute.MirroredStrategy;"
         "tf.distribute.MirroredStrategy = lambda: made(['CPU:0', 'CPU:1']);"
         "import sys; from pathlib import Path; from models.job import Job; from models.trainer import train;"
-        "train(Job.read(Path(sys.argv[1])), strategy.ALONE)"
+        "train(Job.read(Path(sys.argv[1])), task.ALONE)"
     )
     one, two = training_job(tmp_path / "one", steps=40), training_job(tmp_path / "two", steps=40, strategy="mirrored")
     train(one, ALONE)

@@ -8,8 +8,10 @@ from small_table import BINARY, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import progress
+from models.callbacks import DivergedError
 from models.processes import WorkerError
 from models.settings import ModelConfig, Network, Range, Training, Tuning
+from models.trainer import build
 from models.tuner import WHO, search_space, tuner_fn
 
 SEARCH = {
@@ -122,6 +124,36 @@ def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
     found.tuner.search(**found.fit_kwargs)
     assert sorted(trial.status for trial in found.tuner.oracle.trials.values()) == ["COMPLETED", "FAILED"]
     assert found.tuner.get_best_hyperparameters()[0].values == {"learning_rate": 0.01}
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_search_of_which_nothing_is_left_fails_and_says_why(tmp_path: Path, workers: int) -> None:
+    search = {"learning_rate": Range(values=(1e37, 1e38))}
+    found = tuner_fn(fn_args(tmp_path, small_table().files, {}, search=search, algorithm="random", workers=workers))
+    heard: list[str] = []
+    with (
+        progress.listening(lambda _, line: heard.append(line)),
+        pytest.raises(
+            DivergedError, match=r"all 2 trials diverged; expected .* lower the learning rates of tuning\.search"
+        ),
+    ):
+        found.tuner.search(**found.fit_kwargs)
+    assert [line for line in heard if line.startswith("trial 0: diverged, learning_rate 1e+3")]
+
+
+def test_trials_have_the_learning_rate_that_training_will_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = fn_args(tmp_path, small_table().files, {}, search={"learning_rate": Range(values=(0.01,))}, trials=1)
+    arguments.custom_config["training"].update(learning_rate_scaling="linear", workers=2)
+    built: list[Any] = []
+
+    def noted(config: ModelConfig, hyperparameters: Any, graph: Any) -> Any:
+        built.append(hyperparameters["learning_rate"])
+        return build(config, hyperparameters, graph)
+
+    monkeypatch.setattr("models.tuner.build", noted)
+    found = tuner_fn(arguments)
+    found.tuner.search(**found.fit_kwargs)
+    assert built == [0.02]
 
 
 def test_a_network_that_cannot_be_built_ends_the_search_with_the_reason(tmp_path: Path) -> None:

@@ -8,26 +8,31 @@ import tensorflow as tf
 from small_table import IN_FULL, small_table
 
 from models.job import Job
-from models.settings import ModelConfig, Network, Scalar, Training, Tuning
+from models.settings import DEFAULT_NETWORK, ModelConfig, Network, Scalar, Training
 
 PROBLEM = IN_FULL["binary"]
 HYPERPARAMETERS: dict[str, Scalar] = {"hidden_units": 8, "learning_rate": 0.01}
 TRAINING = {"steps": 60, "batch_size": 60, "evaluate_every": 20, "patience": 50}
 
 
-def training_job(folder: Path, files: list[str] | None = None, tuning: Tuning | None = None, **training: Any) -> Job:
+def training_job(
+    folder: Path,
+    files: list[str] | None = None,
+    hyperparameters: dict[str, Scalar] = HYPERPARAMETERS,
+    function: str = DEFAULT_NETWORK,
+    **training: Any,
+) -> Job:
     """A job whose settings differ from :data:`TRAINING` in what is given; its folder is made."""
     table = small_table()
     config = ModelConfig(
         problem=PROBLEM,
-        network=Network(hyperparameters=HYPERPARAMETERS),
+        network=Network(function=function, hyperparameters=hyperparameters),
         training=Training(**{**TRAINING, **training}),
-        tuning=tuning,
     )
     folder.mkdir(parents=True)
     return Job(
         config=config.to_config(),
-        hyperparameters=dict(HYPERPARAMETERS),
+        hyperparameters=dict(hyperparameters),
         train_files=files or table.files,
         validation_files=files or table.files,
         transform_graph=table.graph_dir,

@@ -1,0 +1,52 @@
+"""Networks as a user may write them, which worker processes import by name."""
+
+from collections.abc import Mapping
+
+import tf_keras as keras
+
+from models.features import Problem
+from models.network import compile_for, feature_inputs
+from models.settings import Scalar
+
+
+def normalized(
+    problem: Problem, hyperparameters: Mapping[str, Scalar], _categorical_sizes: Mapping[str, int]
+) -> keras.Model:
+    """A network with moving averages, each process' own until one is asked for."""
+    inputs = feature_inputs(problem.features)
+    numbers = keras.layers.Concatenate()([each for each in inputs.values() if each.dtype == "float32"])
+    hidden = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Dense(8, "relu")(numbers))
+    model = keras.Model(inputs, keras.layers.Dense(1, "sigmoid")(hidden))
+    compile_for(model, problem, keras.optimizers.Adam(hyperparameters["learning_rate"]))
+    return model
+
+
+class Subclassed(keras.Model):
+    """A network that has no variables before it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = keras.layers.Dense(1, "sigmoid")
+
+    def call(self, inputs):  # type: ignore[no-untyped-def]
+        """The dense features' weighted sum."""
+        return self.dense(keras.layers.concatenate([inputs[name] for name in sorted(inputs) if "dense" in name]))
+
+
+def subclassed(
+    problem: Problem, _hyperparameters: Mapping[str, Scalar], _categorical_sizes: Mapping[str, int]
+) -> keras.Model:
+    """A network that is not built."""
+    model = Subclassed()
+    compile_for(model, problem, keras.optimizers.Adam(0.01))
+    return model
+
+
+def too_wide(
+    problem: Problem, hyperparameters: Mapping[str, Scalar], categorical_sizes: Mapping[str, int]
+) -> keras.Model:
+    """A network of three outputs for two classes."""
+    model = normalized(problem, hyperparameters, categorical_sizes)
+    wide = keras.Model(model.inputs, keras.layers.Dense(3)(model.output))
+    compile_for(wide, problem, keras.optimizers.Adam())
+    return wide
