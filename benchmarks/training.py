@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -87,27 +87,47 @@ def _last_transformed(output: Path) -> Transformed:
 
 def _compare_inputs(config: ModelConfig, rows: Rows) -> Promise:
     """Examples a second, with nothing that learns from them; both hand over a tensor a feature and the label."""
-    training, problem = config.training, config.problem
-    order = Order(training.seed, training.shuffle_rows, training.cache)
-    source = TrainingInput(rows.train_files, rows.transform_output, problem, training.batch_size, order)
+    kept, streamed = (_source(config, rows, cache) for cache in ("memory", "none"))
+    ours = iter(kept.dataset(tf.distribute.InputContext()))
+    fetches = {
+        "stock": _stock(config, rows),
+        "ours, read each time": _by_feature(streamed),
+        "ours, from memory": _by_feature(kept),
+        "ours, from memory, as fetched": lambda: next(ours),
+    }
+    batches = {name: 1 if name == "stock" else kept.steps for name in fetches}
+    found: dict[str, list[float]] = {name: [] for name in fetches}
+    for turn in range(1 + ROUNDS):
+        for name, fetch in fetches.items():
+            rate = _rate(fetch) * batches[name] * config.training.batch_size
+            if turn:  # the first is to warm up
+                found[name].append(rate)
+    rates = {name: statistics.median(each) for name, each in found.items()}
+    show("input alone", {name: f"{rate:,.0f} examples/s" for name, rate in rates.items()})
+    what = "input's examples/s, ours from memory / stock"
+    return Promise(what, rates["ours, from memory"] / rates["stock"], LEAST_INPUT)
+
+
+def _source(config: ModelConfig, rows: Rows, cache: Literal["memory", "none"]) -> TrainingInput:
+    training = config.training
+    order = Order(training.seed, training.shuffle_rows, cache)
+    return TrainingInput(rows.train_files, rows.transform_output, config.problem, training.batch_size, order)
+
+
+def _by_feature(source: TrainingInput) -> Callable[[], object]:
+    batches = iter(source.dataset(tf.distribute.InputContext()))
 
     @tf.function
     def taken_apart(several: Any) -> Any:
         return [source.batch(several, place) for place in range(source.steps)]
 
-    ours = iter(source.dataset(tf.distribute.InputContext()))
-    theirs = iter(stock.dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size))
-    batches = {"stock": 1, "ours, as fetched": source.steps, "ours, by feature": source.steps}
-    fetches = (lambda: next(theirs), lambda: next(ours), lambda: taken_apart(next(ours)))
-    found: dict[str, list[float]] = {name: [] for name in batches}
-    for turn in range(1 + ROUNDS):
-        for fetch, (name, count) in zip(fetches, batches.items(), strict=True):
-            rate = _rate(fetch) * count * training.batch_size
-            if turn:  # the first is to warm up
-                found[name].append(rate)
-    rates = {name: statistics.median(each) for name, each in found.items()}
-    show("input alone", {name: f"{rate:,.0f} examples/s" for name, rate in rates.items()})
-    return Promise("input's examples/s, ours / stock", rates["ours, by feature"] / rates["stock"], LEAST_INPUT)
+    return lambda: taken_apart(next(batches))
+
+
+def _stock(config: ModelConfig, rows: Rows) -> Callable[[], object]:
+    name, size = config.problem.label.name, config.training.batch_size
+    batches = iter(stock.dataset(rows.train_files, rows.transform_output, name, size))
+    return lambda: next(batches)
 
 
 def _rate(call: Callable[[], object]) -> float:
