@@ -20,8 +20,8 @@ from models.input import input_fn
 from models.settings import ModelConfig
 
 
-class Look(NamedTuple):
-    """A look at the validation split.
+class Evaluation(NamedTuple):
+    """An evaluation on the validation split.
 
     Attributes:
         seconds: Since training began.
@@ -46,8 +46,8 @@ def dataset(
     return source.TensorFlowDataset(options).repeat()
 
 
-def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Look]:
-    """Trains as the template's ``run_fn`` does, with a look every ``config.training.evaluate_every`` steps.
+def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Evaluation]:
+    """Trains as the template's ``run_fn`` does, with an evaluation every ``config.training.evaluate_every`` steps.
 
     Args:
         model: A compiled network that has the metric ``auc``.
@@ -55,14 +55,14 @@ def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Look]:
         rows: What it learns from.
 
     Returns:
-        The looks, of which each goes through as many rows as the validation split has.
+        The evaluations, of which each goes through as many rows as the validation split has.
     """
-    training, problem, looks = config.training, config.problem, list[Look]()
+    training, problem, evaluations = config.training, config.problem, list[Evaluation]()
     count = sum(len(labels) for _, labels in input_fn(rows.validation_files, rows.transform_output, problem, 1024))
     start = time.perf_counter()
 
     def note(_epoch: int, logs: dict[str, float]) -> None:
-        looks.append(Look(time.perf_counter() - start, logs["val_auc"]))
+        evaluations.append(Evaluation(time.perf_counter() - start, logs["val_auc"]))
 
     model.fit(
         dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size),
@@ -73,4 +73,4 @@ def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Look]:
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)],
         verbose=0,
     )
-    return looks
+    return evaluations

@@ -20,7 +20,7 @@ import tensorflow_transform as tft
 from benchmarks import stock
 from benchmarks.promises import Promise, conclude, show
 from benchmarks.pushed import refuse
-from benchmarks.stock import Look
+from benchmarks.stock import Evaluation
 from benchmarks.timing import ROUNDS
 from models import progress
 from models.cluster import run_cluster
@@ -34,7 +34,7 @@ from pipeline.config import load_config
 
 CONFIG = Path("configs/taxi.yaml")
 SECONDS = 1.0  # of a turn of an input; what it prefetched before is a small part of it
-LOOKS, FITS = 5, 3
+EVALUATIONS, FITS = 5, 3
 WORKERS, WORKER_STEPS, INTERVALS = 2, 200, 5
 LARGE_BATCH = 4096
 LEAST_INPUT, MOST_WAIT, LEAST_SPEED, MOST_DIFFERENCE = 5.0, 0.1, 1.0, 1e-5
@@ -140,23 +140,27 @@ def _rate(call: Callable[[], object]) -> float:
 
 
 def _compare_fits(config: ModelConfig, rows: Rows) -> list[Promise]:
-    """Seconds to the lower of the AUCs that both have after some looks; the time to trace is part of them."""
+    """Seconds to the lower of the AUCs that both have after some evaluations; the time to trace is part of them."""
     every = config.training.evaluate_every
-    training = dataclasses.replace(config.training, steps=LOOKS * every, patience=LOOKS, checkpoint_every=None)
+    training = dataclasses.replace(
+        config.training, steps=EVALUATIONS * every, patience=EVALUATIONS, checkpoint_every=None
+    )
     config = dataclasses.replace(config, training=training)
     waits: list[float] = []
-    found: dict[str, list[list[Look]]] = {"stock": [], "ours": []}
+    found: dict[str, list[list[Evaluation]]] = {"stock": [], "ours": []}
     for _ in range(FITS):
         found["stock"].append(stock.fit(_network(config, rows), config, rows))
-        looks, wait = _fit(config, rows)
-        found["ours"].append(looks)
+        evaluations, wait = _fit(config, rows)
+        found["ours"].append(evaluations)
         waits.append(wait)
-    target = min(looks[-1].auc for each in found.values() for looks in each)
-    seconds = {name: statistics.median(_until(target, looks) for looks in each) for name, each in found.items()}
-    first = {name: statistics.median(looks[0].seconds for looks in each) for name, each in found.items()}
+    target = min(evaluations[-1].auc for each in found.values() for evaluations in each)
+    seconds = {
+        name: statistics.median(_until(target, evaluations) for evaluations in each) for name, each in found.items()
+    }
+    first = {name: statistics.median(evaluations[0].seconds for evaluations in each) for name, each in found.items()}
     show(
         f"to validation AUC {target:.4f}",
-        {name: f"{each:.2f} s, of which {first[name]:.2f} s to the first look" for name, each in seconds.items()},
+        {name: f"{each:.2f} s, of which {first[name]:.2f} s to the first evaluation" for name, each in seconds.items()},
     )
     return [
         Promise("share of a step that waits for its rows", statistics.median(waits), MOST_WAIT, at_most=True),
@@ -164,22 +168,22 @@ def _compare_fits(config: ModelConfig, rows: Rows) -> list[Promise]:
     ]
 
 
-def _fit(config: ModelConfig, rows: Rows) -> tuple[list[Look], float]:
-    """The looks of our own trainer, and the share of its time that it waited for rows."""
+def _fit(config: ModelConfig, rows: Rows) -> tuple[list[Evaluation], float]:
+    """The evaluations of our own trainer, and the share of its time that it waited for rows."""
     model, seconds = _network(config, rows), list[float]()
     start = time.perf_counter()
     with progress.listening(lambda _source, _line: seconds.append(time.perf_counter() - start)):
         fitted = fit(model, config, rows)
-    looks = [Look(each, row["val_auc"]) for each, row in zip(seconds, fitted.state.rows, strict=True)]
-    return looks, fitted.measured["input_wait"]
+    evaluations = [Evaluation(each, row["val_auc"]) for each, row in zip(seconds, fitted.state.rows, strict=True)]
+    return evaluations, fitted.measured["input_wait"]
 
 
 def _network(config: ModelConfig, rows: Rows) -> Any:
     return build(config, config.network.hyperparameters, rows.transform_output)
 
 
-def _until(auc: float, looks: list[Look]) -> float:
-    return next(look.seconds for look in looks if look.auc >= auc)
+def _until(auc: float, evaluations: list[Evaluation]) -> float:
+    return next(evaluation.seconds for evaluation in evaluations if evaluation.auc >= auc)
 
 
 def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path) -> Promise:
@@ -206,7 +210,7 @@ def _trained(config: ModelConfig, workers: int, transformed: Transformed, folder
         config.training,
         workers=workers,
         steps=WORKER_STEPS,
-        evaluate_every=WORKER_STEPS,  # a single look, whose weights are exported
+        evaluate_every=WORKER_STEPS,  # a single evaluation, whose weights are exported
         checkpoint_every=WORKER_STEPS // INTERVALS,
     )
     job = _job(dataclasses.replace(config, network=network, training=training), transformed, folder)

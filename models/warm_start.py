@@ -1,9 +1,7 @@
 """Begins a training with the weights of an earlier model."""
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
@@ -11,8 +9,8 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from models.features import Problem, transformed_name
 from models.progress import report
+from models.state import Array
 
-Array: TypeAlias = np.ndarray[Any, Any]
 GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py
 
 

@@ -75,6 +75,15 @@ def test_a_training_goes_on_behind_the_rows_that_were_read(cache: Any) -> None:
     assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 3) == whole[7:]
 
 
+@pytest.mark.parametrize("cache", CACHES)
+def test_batches_are_of_one_size_for_a_graph_that_is_compiled_for_it(cache: Any) -> None:
+    table = small_table()
+    source = TrainingInput(table.files, table.graph, BINARY, 50, Order(5, cache=cache))
+    specs = tf.nest.flatten(source.dataset(tf.distribute.InputContext(num_replicas_in_sync=2)).element_spec)
+    assert {(*spec.shape[:2],) for spec in specs} == {(source.steps, 25)}
+    assert all(spec.shape.is_fully_defined() for spec in specs)
+
+
 def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
     table, context = small_table(), tf.distribute.InputContext()
     sources = [TrainingInput(table.files, table.graph, BINARY, ROWS, Order(5, cache=cache)) for cache in CACHES]
