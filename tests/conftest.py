@@ -110,6 +110,11 @@ def newest(output: Path, kind: str) -> Path:
     return max((output / "artifacts" / kind).iterdir(), key=lambda path: int(path.name))
 
 
+def pytest_configure() -> None:
+    """Lets what the tests start hear Ctrl-C, which a job in the background of a script would have its children ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with the files that take longest, so that no worker ends up with one of them alone."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
