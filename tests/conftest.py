@@ -111,7 +111,7 @@ def newest(output: Path, kind: str) -> Path:
 
 
 def pytest_configure() -> None:
-    """Lets what the tests start hear Ctrl-C, which a job in the background of a script would have its children ignore."""
+    """Lets what the tests start hear Ctrl-C, which a job in the background of a script ignores."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
