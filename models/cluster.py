@@ -106,7 +106,7 @@ def _lost_of_coordinated(children: Children, tasks: Sequence[Task], losses: Loss
     for _ in poll():
         if running[CHIEF].code == 0:
             return None
-        for task in tasks:
+        for task in reversed(tasks):  # the chief, which fails for want of a parameter server, comes last
             child = running[task.name]
             if not child.code:  # the others end by themselves when the chief has exported
                 continue
