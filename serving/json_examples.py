@@ -7,7 +7,7 @@ from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from serving.errors import invalid
-from serving.json_tensors import decimals
+from serving.json_texts import decimals
 from serving.json_values import Json, from_base64, is_base64, shown, string_text, to_bytes, type_name
 
 CONTEXT, EXAMPLES, RESULTS = "context", "examples", "results"

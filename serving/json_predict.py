@@ -3,21 +3,21 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import numpy as np
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import ServingError, invalid
 from serving.json_tensors import (
     Kind,
     kind_of,
-    list_text,
     read_tensor,
     read_well_formed,
     shape_of,
     shape_text,
-    tensor_text,
     to_array,
     values_of,
 )
+from serving.json_texts import list_texts
 from serving.json_values import Json, is_base64, shown, string_text, to_bytes
 from serving.servable import Array
 
@@ -179,7 +179,7 @@ def _row_texts(outputs: Mapping[str, Array]) -> str:
         if count is not None and len(array) != count:
             raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {count}")
         count = len(array)
-    columns = {name: list_text(array, _as_bytes(name)) for name, array in sorted(outputs.items())}
+    columns = _texts(outputs)
     if len(columns) == 1:
         [rows] = columns.values()
     else:
@@ -192,7 +192,9 @@ def _row_texts(outputs: Mapping[str, Array]) -> str:
 
 
 def _column_text(outputs: Mapping[str, Array]) -> str:
-    texts = {name: tensor_text(array, _as_bytes(name)) for name, array in sorted(outputs.items())}
+    texts = {
+        name: text for name, [text] in _texts({name: array[np.newaxis] for name, array in outputs.items()}).items()
+    }
     if len(texts) == 1:
         [text] = texts.values()
     else:
@@ -200,5 +202,5 @@ def _column_text(outputs: Mapping[str, Array]) -> str:
     return f'{{\n    "{OUTPUTS}": {text}\n}}'
 
 
-def _as_bytes(name: str) -> bool:
-    return name.endswith(BYTES_SUFFIX)
+def _texts(outputs: Mapping[str, Array]) -> dict[str, list[str]]:
+    return list_texts(dict(sorted(outputs.items())), [name for name in outputs if name.endswith(BYTES_SUFFIX)])

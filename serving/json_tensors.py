@@ -1,10 +1,9 @@
-"""Tensors in JSON: as strict as TensorFlow Serving in what they may hold, and floats that come back from their text.
+"""Tensors from JSON, as strict as TensorFlow Serving in what they may hold.
 
 What is well formed is checked and converted a level at a time, in C; only what is not is walked value by value, to say
 where it is wrong.
 """
 
-import base64
 import dataclasses
 import functools
 import itertools
@@ -17,7 +16,7 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 
 from serving.errors import Code, ServingError, invalid
-from serving.json_values import BASE64, Json, from_base64, shown, string_text, to_bytes, type_name
+from serving.json_values import Json, from_base64, shown, to_bytes, type_name
 from serving.servable import Array
 
 INT32, UINT64 = (-(2**31), 2**31 - 1), (0, 2**64 - 1)
@@ -155,82 +154,6 @@ def _as_float(value: int) -> float:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def decimals(array: Array) -> list[str]:
-    """Each float of an array [N] as text: six digits if those give it back, and never like a whole number."""
-    wide = array.astype(np.float64)
-    kind, digits = (np.float64, 17) if array.dtype == np.float64 else (np.float32, 9)
-    texts = _printed(f"%.{digits}g", wide)
-    places = np.flatnonzero(_near_six_digits(wide, kind))
-    shorter = _printed("%g", wide[places])
-    with np.errstate(over="ignore"):
-        same = np.array([float(text) for text in shorter]).astype(kind) == wide[places]
-    for place, text, fits in zip(places.tolist(), shorter, same.tolist(), strict=True):
-        if fits:
-            texts[place] = text
-    texts = [text if "." in text or "e" in text else text + ".0" for text in texts]
-    for place in np.flatnonzero(~np.isfinite(wide)).tolist():
-        texts[place] = "NaN" if math.isnan(wide[place]) else "Infinity" if wide[place] > 0 else "-Infinity"
-    return texts
-
-
-def _printed(form: str, array: Array) -> list[str]:
-    """All numbers printed at once, which costs a third of printing each."""
-    return (f"{form} " * len(array) % tuple(array.tolist())).split()
-
-
-def _near_six_digits(array: Array, kind: type[np.floating[Any]]) -> Array:
-    """Where six digits may do, which most numbers that a model computes rule out before they are printed."""
-    with np.errstate(all="ignore"):
-        scale = 10.0 ** (5 - np.floor(np.log10(np.abs(array))))
-        rounded = np.rint(array * scale) / scale
-        # Half of the way to the next number, and what the lines above may be wrong by.
-        limits = np.finfo(kind)
-        bound = (0.51 * limits.eps + 1e-14) * np.abs(array) + limits.smallest_subnormal
-        return ~(np.abs(rounded - array) > bound)  # also where there is no logarithm
-
-
-def tensor_text(array: Array, as_bytes: bool) -> str:
-    """A tensor as JSON; strings as base64 objects if asked for.
-
-    Raises:
-        ServingError: Its dtype has no JSON.
-    """
-    [text] = list_text(array[np.newaxis], as_bytes)
-    return text
-
-
-def list_text(array: Array, as_bytes: bool) -> list[str]:
-    """The rows of a tensor as JSON; raises as :func:`tensor_text` does."""
-    texts = _value_texts(array.reshape(-1), as_bytes)
-    for axis in range(array.ndim - 1, 0, -1):
-        size = array.shape[axis]
-        if not size:
-            texts = ["[]"] * math.prod(array.shape[:axis])
-        else:
-            joined = map(", ".join, zip(*[iter(texts)] * size, strict=True))
-            texts = [f"[{each}]" for each in joined]
-    return texts
-
-
-def _value_texts(array: Array, as_bytes: bool) -> list[str]:
-    match array.dtype.kind:
-        case "f":
-            return decimals(array)
-        case "b":
-            return ["true" if value else "false" for value in array.tolist()]
-        case "i" | "u":
-            return [str(value) for value in array.tolist()]
-        case "O" | "S" | "U":
-            raw = [value if isinstance(value, bytes) else to_bytes(value) for value in array.tolist()]
-            known = {value: _bytes_text(value) if as_bytes else string_text(value) for value in set(raw)}
-            return [known[value] for value in raw]
-    raise invalid(f"Failed to write JSON value for tensor type: {array.dtype}")
-
-
-def _bytes_text(value: bytes) -> str:
-    return f'{{"{BASE64}": "{base64.b64encode(value).decode()}"}}'
 
 
 def _fill(value: Json, level: int, kind: Kind, shape: Sequence[int], found: list[Any]) -> None:

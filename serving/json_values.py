@@ -5,7 +5,7 @@ import binascii
 import json
 from typing import Any, TypeAlias
 
-import orjson
+from pydantic_core import from_json
 
 from serving.errors import invalid
 
@@ -91,10 +91,10 @@ def string_text(value: bytes | str) -> str:
 
 
 def _parsed(body: bytes) -> Json:
-    """Nearly all bodies are JSON to the letter, for which there is a parser three times as fast."""
+    """Nearly all bodies are JSON to the letter but for NaN, for which there is a parser nearly twice as fast."""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return from_json(body, cache_strings="keys")
+    except ValueError:
         return _leniently_parsed(body)
 
 

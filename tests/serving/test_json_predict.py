@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import Code, ServingError
 from serving.json_predict import Format, read_inputs, write_outputs
-from serving.json_tensors import decimals
+from serving.json_texts import decimals
 from serving.json_values import parse_object
 
 
@@ -133,6 +133,11 @@ def test_nesting_without_end_is_refused() -> None:
         ({"text": np.array(["é".encode()], object)}, "row", {"predictions": ["é"]}),
         ({"y": np.zeros([0, 2], np.float32)}, "row", {"predictions": []}),
         ({"y": np.arange(8.0).reshape(2, 2, 2)}, "row", {"predictions": [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]}),
+        (
+            {"z": np.array([[1, 2], [3, 4]], np.float32), "y": np.array([0.1]), "x": np.array([5.0], np.float32)},
+            "columnar",
+            {"outputs": {"x": [5.0], "y": [0.1], "z": [[1.0, 2.0], [3.0, 4.0]]}},
+        ),
     ],
 )
 def test_replies_are_written(outputs: dict[str, Any], form: Format, expected: Any) -> None:
