@@ -76,8 +76,8 @@ def main(**options: Any) -> None:
 def run(options: Options) -> int:
     """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
     from pipeline.checks import check_against_schema, check_network, load_schema
-    from pipeline.config import load_config
     from pipeline.config_errors import ConfigError
+    from pipeline.config_loading import load_config
     from pipeline.run_folder import locked
     from pipeline.table import DataError, check_table
 

@@ -30,7 +30,7 @@ from models.job import TRAINING_FILE, Job
 from models.settings import ModelConfig
 from models.task import ALONE
 from models.trainer import build, train
-from pipeline.config import load_config
+from pipeline.config_loading import load_config
 
 CONFIG = Path("configs/taxi.yaml")
 SECONDS = 1.0  # of a turn of an input; what it prefetched before is a small part of it

@@ -1,24 +1,16 @@
-"""Settings: one YAML a problem, loaded into frozen records and checked before anything heavy is imported."""
+"""Settings of one problem as frozen records, which check themselves before anything heavy is imported."""
 
-import dataclasses
-import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
-from pipeline.config_checks import check_evaluation, check_hyperparameters
-from pipeline.config_errors import ConfigError, describe
-from pipeline.config_yaml import override, read_yaml
+from pipeline.cloud_settings import Dataflow, Flink, Vertex
+from pipeline.config_checks import check_evaluation, check_hyperparameters, check_platform
 
-GLOB_CHARACTERS = "*?[]{}"  # TFX takes paths for patterns
-ROOT = Path(__file__).resolve().parent.parent
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
 
@@ -41,11 +33,23 @@ class Splits:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
+class BigQuery:
+    """A table that a query gives.
+
+    Attributes:
+        query: Standard SQL; its columns are the table's.
+    """
+
+    query: Annotated[str, Field(min_length=1)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data:
     """Where the table is and how it is split.
 
     Attributes:
         path: Folder of CSV files, each with the same header line; relative to the project's folder.
+        bigquery: A table of BigQuery's instead.
         pattern: Which files of the folder.
         schema: Curated TFDV schema (text proto) that the data must meet.
         splits: How the rows are shared out.
@@ -54,12 +58,17 @@ class Data:
         split_seed: Another seed makes another split.
     """
 
-    path: str
     schema: str
+    path: str = ""
+    bigquery: BigQuery | None = None
     pattern: Annotated[str, Field(pattern=r"^[^/]+$")] = "*.csv"
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.bigquery):
+            raise ValueError("give either 'path', a folder of CSV files, or 'bigquery'")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -144,15 +153,19 @@ class Tflite:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Beam:
-    """How Beam runs on this machine.
+    """What Beam runs on.
 
     Attributes:
-        mode: ``in_memory`` (one thread), ``multi_threading`` or ``multi_processing``.
-        workers: Threads or processes; 0 takes one a core.
+        runner: ``local`` (where the step is) or ``flink``. On Vertex AI a ``dataflow`` block takes its place.
+        mode: Of the local one: ``in_memory`` (one thread), ``multi_threading`` or ``multi_processing``.
+        workers: Its threads or processes; 0 takes one a core.
+        flink: The cluster, where ``runner`` is ``flink``.
     """
 
+    runner: Literal["local", "flink"] = "local"
     mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
     workers: Annotated[int, Ge(0), Le(256)] = 1
+    flink: Flink = Field(default_factory=Flink)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -171,7 +184,10 @@ class Config:
         evaluation: Metrics, slices and the blessing policy.
         skew_guard: Limits of the skew guard.
         tflite: What devices get.
-        beam: How Beam runs.
+        beam: What Beam runs on.
+        orchestrator: What runs the steps: ``local``, or ``vertex``, which ``vertex_runner.py`` sets.
+        vertex: How they run on Vertex AI.
+        dataflow: How Beam's steps run on Dataflow, under Vertex AI; ``None`` runs them where the step is.
         output: Folder of everything that runs leave behind; ``output/<name>`` if empty.
     """
 
@@ -187,12 +203,16 @@ class Config:
     skew_guard: SkewGuard = Field(default_factory=SkewGuard)
     tflite: Tflite = Field(default_factory=Tflite)
     beam: Beam = Field(default_factory=Beam)
+    orchestrator: Literal["local", "vertex"] = "local"
+    vertex: Vertex = Field(default_factory=Vertex)
+    dataflow: Dataflow | None = None
     output: str = ""
 
     def __post_init__(self) -> None:
         self.problem  # noqa: B018 - built here so that its own checks run when the settings are loaded
         check_hyperparameters(self)
         check_evaluation(self)
+        check_platform(self)
 
     @property
     def problem(self) -> Problem:
@@ -218,88 +238,3 @@ class Config:
     def metadata_path(self) -> str:
         """ML Metadata's SQLite file."""
         return f"{self.output}/metadata.db"
-
-
-_CONFIG = TypeAdapter(Config)
-
-
-def load_config(
-    path: Path,
-    overrides: Mapping[str, str] | None = None,
-    data: str | None = None,
-    output: str | None = None,
-    tune: bool | None = None,
-    workers: int | None = None,
-) -> Config:
-    """Loads and checks a problem's settings.
-
-    Args:
-        path: The YAML file.
-        overrides: Values, in YAML, by dotted key (``training.steps``).
-        data: Takes the place of ``data.path``.
-        output: Takes the place of ``output``.
-        tune: Takes the place of ``tuning.enabled``.
-        workers: Takes the place of ``training.workers`` and ``tuning.workers``.
-
-    Returns:
-        The settings; paths are absolute.
-
-    Raises:
-        ConfigError: One line that names the file, the key, what was found and what is allowed.
-    """
-    values = read_yaml(path)
-    for key, text in (overrides or {}).items():
-        override(values, key, text)
-    if tune is not None:
-        override(values, "tuning.enabled", json.dumps(tune))
-    for key, text in _workers(workers).items():
-        override(values, key, text)
-    try:
-        config = _validate(values)
-    except ValueError as error:
-        options = {"--set": dict(overrides or {}), "--workers": _workers(workers)}
-        blamed = _blamed(path, options)
-        text = describe(error, Config) if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{blamed}: {text}") from error
-    table = dataclasses.replace(
-        config.data,
-        path=os.path.abspath(data or ROOT / config.data.path),
-        schema=os.path.abspath(ROOT / config.data.schema),
-    )
-    folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
-    for option, given in (("--data", data), ("--output", output)):
-        if given is not None and (not given or "://" in given):
-            raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")
-    for option, place in (("--data", table.path), ("--output", folder)):
-        if found := sorted(set(place) & set(GLOB_CHARACTERS)):
-            raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
-    return dataclasses.replace(config, data=table, output=folder)
-
-
-def _validate(values: Mapping[str, Any]) -> Config:
-    # Through JSON, so that strict types hold while YAML's lists may become tuples.
-    return _CONFIG.validate_json(json.dumps(values, default=str))
-
-
-def _workers(workers: int | None) -> dict[str, str]:
-    return dict.fromkeys(("training.workers", "tuning.workers"), str(workers)) if workers else {}
-
-
-def _blamed(path: Path, options: Mapping[str, Mapping[str, str]]) -> str:
-    """What makes the settings invalid: the file, or the first of the options."""
-    values, blamed = read_yaml(path), str(path)
-    for option, overrides in options.items():
-        if not _is_valid(values):
-            break
-        blamed = option
-        for key, text in overrides.items():
-            override(values, key, text)
-    return blamed
-
-
-def _is_valid(values: Mapping[str, Any]) -> bool:
-    try:
-        _validate(values)
-    except ValueError:
-        return False
-    return True

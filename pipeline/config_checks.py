@@ -62,6 +62,30 @@ def check_evaluation(config: "Config") -> None:
         )
 
 
+def check_platform(config: "Config") -> None:
+    """Checks what runs on Vertex AI and Dataflow need.
+
+    Raises:
+        ValueError: Something is not said, or is for another place.
+    """
+    if config.orchestrator == "local":
+        return
+    for name in ("project", "region", "bucket", "image"):
+        if getattr(config.vertex, name) is None:
+            raise ValueError(f"vertex.{name}: missing; give it there, or with --{name}")
+    if config.beam.runner != "local":
+        raise ValueError(
+            f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"
+        )
+    path = config.data.path
+    if config.dataflow and path and not path.startswith("gs://"):
+        raise ValueError(f"data.path: found '{path}'; expected gs://…, since Dataflow's workers see no other folder")
+    if path.startswith("/"):
+        raise ValueError(
+            f"data.path: found '{path}'; expected gs://…, or a path within the project's folder, which is in the image"
+        )
+
+
 def _check_values(key: str, values: dict[str, Scalar], known: list[str]) -> None:
     for name in values:
         if name not in known:

@@ -22,6 +22,9 @@ NODES = (
     "Pusher",
 )
 
+# Those that run on Beam, which may be another machine's.
+BEAM_NODES = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
+
 State = Literal["ran", "cached", "skipped", "failed"]
 
 

@@ -16,7 +16,7 @@ from models.features import Problem
 from models.settings import ModelConfig
 from models.signatures import export
 from models.trainer import build
-from pipeline.config import ROOT, load_config
+from pipeline.config_loading import ROOT, load_config
 
 pytestmark = pytest.mark.e2e
 

@@ -5,8 +5,8 @@ import pytest
 from tiny_problem import SCHEMA, settings_file
 
 from pipeline.checks import check_against_schema, check_network, load_schema
-from pipeline.config import load_config
 from pipeline.config_errors import ConfigError
+from pipeline.config_loading import load_config
 
 
 def check_schema(folder: Path, overrides: Mapping[str, str], schema: bytes | None = SCHEMA.encode()) -> None:

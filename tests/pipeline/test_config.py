@@ -9,8 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.checks import check_against_schema, load_schema
-from pipeline.config import ROOT, Beam, Splits, Threshold, load_config
+from pipeline.config import Beam, Splits, Threshold
 from pipeline.config_errors import ConfigError
+from pipeline.config_loading import ROOT, load_config
 
 TAXI = ROOT / "configs/taxi.yaml"
 ABSENT = object()

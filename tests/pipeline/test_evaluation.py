@@ -2,7 +2,7 @@ import json
 
 from tensorflow_model_analysis.proto import config_pb2
 
-from pipeline.config import ROOT, load_config
+from pipeline.config_loading import ROOT, load_config
 from pipeline.evaluation import eval_config
 
 POLICY = {

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from pipeline.config import ROOT, load_config
+from pipeline.config_loading import ROOT, load_config
 from pipeline.nodes import NODES
 from pipeline.pipeline import create_pipeline
 

@@ -5,7 +5,8 @@ from tensorflow_model_analysis.evaluators.metrics_validator import validate_metr
 from tensorflow_model_analysis.metrics.metric_types import MetricKey
 from tensorflow_model_analysis.utils.config_util import update_eval_config_with_defaults
 
-from pipeline.config import ROOT, Threshold, load_config
+from pipeline.config import Threshold
+from pipeline.config_loading import ROOT, load_config
 from pipeline.evaluation import eval_config
 from pipeline.outcome import Metrics, hold_against, slice_name
 from pipeline.summary import ThresholdResult

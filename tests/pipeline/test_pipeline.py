@@ -8,7 +8,7 @@ from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
-from pipeline.config import ROOT, load_config
+from pipeline.config_loading import ROOT, load_config
 from pipeline.pipeline import create_pipeline
 
 SCHEMA = (ROOT / "schema/taxi/schema.pbtxt").read_text()

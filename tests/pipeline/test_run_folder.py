@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import ROOT
 from pipeline.config_errors import ConfigError
+from pipeline.config_loading import ROOT
 from pipeline.run_folder import RunFolder, interrupted_runs, locked
 from pipeline.summary import refused
 

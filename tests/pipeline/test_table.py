@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tiny_problem import HEADER, ROW, config_for
 
-from pipeline.config import load_config
+from pipeline.config_loading import load_config
 from pipeline.table import DataError, check_table
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.config import Config, load_config
+from pipeline.config import Config
+from pipeline.config_loading import load_config
 
 SETTINGS = """
 name: tiny
