@@ -4,10 +4,14 @@ import dataclasses
 import json
 from typing import NamedTuple
 
+from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.experimental.conditionals.conditional import Cond
+from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
+from tfx.dsl.placeholder import placeholder
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
@@ -19,6 +23,7 @@ from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
+from custom_components.skew_guard.executor import BLESSED
 from custom_components.tflite_exporter.component import TfliteExporter
 from models.imports import source_digest
 from models.settings import ModelConfig
@@ -51,6 +56,13 @@ class Candidate(NamedTuple):
             "infra_blessing": self.guard.outputs["blessing"],
         }
 
+    @property
+    def is_blessed(self) -> placeholder.Predicate:
+        """Whether both judges blessed it; Vertex AI evaluates it, too."""
+        blessings = (self.evaluator.outputs["blessing"], self.guard.outputs["blessing"])
+        by_evaluator, by_guard = (each.future()[0].custom_property(BLESSED) == 1 for each in blessings)
+        return placeholder.logical_and(by_evaluator, by_guard)
+
 
 def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True) -> Pipeline:
     """Wires the whole DAG.
@@ -65,13 +77,14 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     validated = validate(examples, schema_text)
     transform_node = transform(config, examples, validated)
     tuner = [tune(config, transform_node)] if config.tuning.enabled else []
-    start = resolve_warm_start(config) if config.training.warm_start else []
+    start = [resolve_warm_start(config)] if config.training.warm_start else []
     trainer = train(config, transform_node, tuner, start)
     guard = guard_against_skew(config, examples, transform_node, trainer)
     resolver, evaluator = evaluate(config, examples, validated, trainer)
     candidate = Candidate(trainer, guard, evaluator)
-    exporter = [export_for_devices(config, examples, transform_node, candidate)] if config.tflite.enabled else []
-    pusher = deploy(config, candidate, exporter)
+    with Cond(candidate.is_blessed):
+        exporter = [export_for_devices(config, examples, transform_node, candidate)] if config.tflite.enabled else []
+        pusher = deploy(config, candidate, exporter)
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
@@ -79,7 +92,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
             *(example_gen, *validated.nodes, transform_node, *tuner, *start, trainer),
             *(guard, resolver, evaluator, *exporter, pusher),
         ],
-        metadata_connection_config=sqlite_metadata_connection_config(config.metadata_path),
+        metadata_connection_config=_metadata(config),
         enable_cache=enable_cache,
         beam_pipeline_args=beam_args(config.beam),
     )
@@ -134,17 +147,10 @@ def tune(config: Config, transform_node: Transform) -> Tuner:
     )
 
 
-def resolve_warm_start(config: Config) -> list[Resolver]:
+def resolve_warm_start(config: Config) -> Resolver:
     """The blessed model whose weights training begins with; none on a first run."""
     problem = config.problem.to_config()
-    resolver = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        config={"label": json.dumps([problem["task"], problem["label"]])},
-        model=types.Channel(type=Model),
-        model_blessing=types.Channel(type=ModelBlessing),
-        infra_blessing=types.Channel(type=InfraBlessing),
-    )
-    return [resolver.with_id("WarmStartModel")]
+    return _latest_blessed(config, "WarmStartModel", {"label": json.dumps([problem["task"], problem["label"]])})
 
 
 def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
@@ -186,13 +192,7 @@ def evaluate(
     config: Config, examples: types.BaseChannel, validated: Validated, trainer: Trainer
 ) -> tuple[Resolver, Evaluator]:
     """The blessing: the served signature on raw rows of the eval split, against the policy and the last model."""
-    resolver = Resolver(
-        strategy_class=LatestOtherBlessedModelStrategy,
-        model=types.Channel(type=Model),
-        model_blessing=types.Channel(type=ModelBlessing),
-        infra_blessing=types.Channel(type=InfraBlessing),
-        candidate=trainer.outputs["model"],
-    ).with_id("LatestBlessedModel")
+    resolver = _latest_blessed(config, "LatestBlessedModel", candidate=trainer.outputs["model"])
     evaluator = Evaluator(
         examples=examples,
         model=trainer.outputs["model"],
@@ -237,6 +237,27 @@ def deploy(config: Config, candidate: Candidate, exporter: list[TfliteExporter])
         push_destination=pusher_pb2.PushDestination(filesystem=folder),
         tflite_directory=config.tflite_dir if exporter else None,
     ).with_id("Pusher")
+
+
+def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:
+    """ML Metadata; Vertex AI keeps its own."""
+    return sqlite_metadata_connection_config(config.metadata_path) if config.orchestrator == "local" else None
+
+
+def _latest_blessed(
+    config: Config, name: str, settings: dict[str, str] | None = None, **candidate: types.BaseChannel
+) -> Resolver:
+    """Finds the latest blessed model; Vertex AI, which looks it up itself, knows TFX's own strategy alone."""
+    blessed = {"model": types.Channel(type=Model), "model_blessing": types.Channel(type=ModelBlessing)}
+    if config.orchestrator == "vertex":
+        return Resolver(strategy_class=LatestBlessedModelStrategy, **blessed).with_id(name)
+    return Resolver(
+        strategy_class=LatestOtherBlessedModelStrategy,
+        config=settings,
+        infra_blessing=types.Channel(type=InfraBlessing),
+        **blessed,
+        **candidate,
+    ).with_id(name)
 
 
 def _model_config(config: Config, tuning: bool) -> dict[str, object]:

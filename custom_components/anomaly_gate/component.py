@@ -14,7 +14,7 @@ from models.imports import source_digest
 class DataBlessing(types.artifact.Artifact):
     """Says that the examples met the schema. Custom property ``warnings``: how many anomalies were let through."""
 
-    TYPE_NAME = "DataBlessing"
+    TYPE_NAME = "custom_components.DataBlessing"
 
 
 class AnomalyGateSpec(ComponentSpec):

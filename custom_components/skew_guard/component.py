@@ -15,7 +15,7 @@ from custom_components.skew_guard.executor import Executor
 class SkewReport(types.artifact.Artifact):
     """``report.json``: what was compared and the first difference; see ``report.Report``."""
 
-    TYPE_NAME = "SkewReport"
+    TYPE_NAME = "custom_components.SkewReport"
 
 
 class SkewGuardSpec(ComponentSpec):

@@ -14,4 +14,4 @@ class TfliteModel(types.artifact.Artifact):
     file.
     """
 
-    TYPE_NAME = "TfliteModel"
+    TYPE_NAME = "custom_components.TfliteModel"

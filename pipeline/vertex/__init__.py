@@ -1,0 +1,1 @@
+"""The pipeline on Vertex AI: compiled, checked here, and submitted."""

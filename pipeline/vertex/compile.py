@@ -1,0 +1,72 @@
+"""Compiles the pipeline to the JSON that Vertex AI runs; needs no network."""
+
+import json
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
+
+from pipeline.config import Config
+from pipeline.pipeline import create_pipeline
+from pipeline.vertex.machines import resources
+
+PipelineJob: TypeAlias = dict[str, Any]
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60, 600
+
+
+def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bool = True) -> PipelineJob:
+    """The pipeline as a ``PipelineJob`` in plain JSON, of pipeline spec 2.1.
+
+    TFX compiles the DAG; what it has no place for is added: machines, retries, labels and the encryption key.
+
+    Args:
+        config: Settings for Vertex AI.
+        schema: The curated schema.
+        enable_cache: Whether Vertex AI answers a step whose inputs did not change from an earlier run.
+
+    Raises:
+        ValueError: A machine type does not tell its size.
+    """
+    pipeline = create_pipeline(config, text_format.MessageToString(schema), enable_cache)
+    settings = KubeflowV2DagRunnerConfig(default_image=config.vertex.image, use_pipeline_spec_2_1=True)
+    job: PipelineJob = KubeflowV2DagRunner(config=settings).run(pipeline, write_out=False)
+    spec = job["pipelineSpec"]
+    for name, task in spec["root"]["dag"]["tasks"].items():
+        executor = spec["deploymentSpec"]["executors"][
+            spec["components"][task["componentRef"]["name"]]["executorLabel"]
+        ]
+        if "container" not in executor:
+            continue
+        if config.vertex.retries:
+            task["retryPolicy"] = _retry_policy(config.vertex.retries)
+        if machine := config.vertex.machines.get(name):
+            executor["container"]["resources"] = resources(machine)
+    job["labels"] = {**job.get("labels", {}), **config.vertex.labels}
+    if config.vertex.encryption_key:
+        job["encryptionSpec"] = {"kmsKeyName": config.vertex.encryption_key}
+    return job
+
+
+def write_job(job: PipelineJob, path: Path) -> None:
+    """Writes a compiled pipeline, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    staged = path.with_name(f".{path.name}.part")
+    try:
+        staged.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        staged.replace(path)
+    finally:
+        staged.unlink(missing_ok=True)
+
+
+def _retry_policy(retries: int) -> dict[str, object]:
+    return {
+        "maxRetryCount": retries,
+        "backoffDuration": f"{FIRST_WAIT_SECONDS}s",
+        "backoffFactor": 2.0,
+        "backoffMaxDuration": f"{LONGEST_WAIT_SECONDS}s",
+    }

@@ -1,0 +1,45 @@
+"""What a machine type is made of, for the steps of a pipeline, which ask for CPUs and memory."""
+
+import re
+
+from pipeline.cloud_settings import Machine
+
+# GB of memory for each CPU, by family and kind; the later families are all alike.
+MEMORY = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
+MEMORY_OF_FAMILY = {
+    "n1": {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9},
+    "c3": {"standard": 4.0, "highmem": 8.0, "highcpu": 2.0},
+    "c4": {"standard": 3.75, "highmem": 7.75, "highcpu": 2.0},
+}
+# CPUs and GB of memory that come with each GPU, where the type's number counts those.
+PER_GPU = {"a2-highgpu": (12, 85.0), "a2-ultragpu": (12, 170.0)}
+PER_CPU = re.compile(r"([a-z][a-z0-9]*)-(standard|highmem|highcpu)-([0-9]+)")
+WITH_GPUS = re.compile(r"([a-z][a-z0-9]*-[a-z]+)-([0-9]+)g")
+
+
+def cpus_and_memory(machine: Machine) -> tuple[int, float]:
+    """CPUs and GB of memory of a machine type.
+
+    Raises:
+        ValueError: Its name does not tell.
+    """
+    if found := PER_CPU.fullmatch(machine.type):
+        family, kind, count = found.groups()
+        return int(count), int(count) * MEMORY_OF_FAMILY.get(family, MEMORY)[kind]
+    found = WITH_GPUS.fullmatch(machine.type)
+    if found and found[1] in PER_GPU:
+        cpus, memory = PER_GPU[found[1]]
+        return int(found[2]) * cpus, int(found[2]) * memory
+    raise ValueError(
+        f"found the machine type '{machine.type}'; expected one such as n2-standard-8, n1-highmem-4 or a2-highgpu-1g, "
+        "whose name tells its size: a step asks Vertex AI for CPUs and memory"
+    )
+
+
+def resources(machine: Machine) -> dict[str, object]:
+    """The machine as a step of a compiled pipeline asks for it."""
+    cpus, memory = cpus_and_memory(machine)
+    asked: dict[str, object] = {"cpuLimit": float(cpus), "memoryLimit": memory}
+    if machine.accelerator:
+        asked["accelerator"] = {"type": machine.accelerator, "count": str(machine.accelerators)}
+    return asked
