@@ -77,14 +77,14 @@ def run(options: Options) -> int:
     """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
     from pipeline.checks import check_against_schema, check_network, load_schema
     from pipeline.config_errors import ConfigError
-    from pipeline.config_loading import load_config
+    from pipeline.config_loading import load_config, settings_path
     from pipeline.run_folder import locked
     from pipeline.table import DataError, check_table
 
     problem = None
     with contextlib.ExitStack() as stack:
         try:
-            settings = _settings_path(options.config)
+            settings = settings_path(options.config)
             config = load_config(
                 settings, options.overrides, options.data, options.output, options.tune, options.workers
             )
@@ -161,13 +161,6 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
     if options.as_json:
         print(refused(problem, str(error)).to_json())
     return REFUSED
-
-
-def _settings_path(name: str) -> Path:
-    """``name`` as given, or else within the project's folder."""
-    here = Path(name)
-    inside = Path(__file__).resolve().parent / name
-    return inside if not here.exists() and inside.exists() else here
 
 
 if __name__ == "__main__":

@@ -21,6 +21,12 @@ _CONFIG = TypeAdapter(Config)
 Options: TypeAlias = dict[str, dict[str, str]]
 
 
+def settings_path(name: str) -> Path:
+    """``name`` as given, or else within the project's folder."""
+    here, inside = Path(name), ROOT / name
+    return inside if not here.exists() and inside.exists() else here
+
+
 def load_config(
     path: Path,
     overrides: Mapping[str, str] | None = None,

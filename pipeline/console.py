@@ -89,6 +89,18 @@ class RunConsole:
                 after = f"less {_path(log)}"
         self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
 
+    def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:
+        """Prints how the check of a compiled pipeline ended."""
+        self._hide()
+        match status:
+            case "pushed":
+                self._console.print(f"[bold green]pushed[/] to {_path(Path(pushed or ''))}")
+            case "not_blessed":
+                self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
+            case _:
+                self._console.print(Text.assemble((status, "bold red"), " ", error or ""))
+        self._console.print(f"{seconds:.1f} s in all")
+
     def error(self, text: str) -> None:
         """Prints the one line of a refusal."""
         self._hide()

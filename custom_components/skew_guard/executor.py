@@ -41,6 +41,7 @@ class Executor(base_executor.BaseExecutor):
         report = _guard(input_dict, exec_properties, stamped)
         logging.info("Skew guard: %s", report)
         folder = Path(artifact_utils.get_single_uri(output_dict["report"]))
+        folder.mkdir(parents=True, exist_ok=True)  # in a bucket there are no empty folders
         (folder / REPORT_FILE).write_text(json.dumps(report.to_dict(), indent=2))
         blessing.set_int_custom_property(BLESSED, int(report.skew is None))
         blessing.set_int_custom_property(HAS_MODEL, 1)

@@ -63,8 +63,10 @@ class Executor(base_executor.BaseExecutor):
             measured = measure(content, model_dir, files, problem)
         report = _report(content, measured, exact, exec_properties)
         logging.info("TFLite: %s", report)
-        (Path(exported.uri) / MODEL_FILE).write_bytes(content)
-        (Path(exported.uri) / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=False))
+        folder = Path(exported.uri)
+        folder.mkdir(parents=True, exist_ok=True)  # in a bucket there are no empty folders
+        (folder / MODEL_FILE).write_bytes(content)
+        (folder / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=False))
         _record(exported, report)
 
 

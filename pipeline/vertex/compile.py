@@ -13,6 +13,7 @@ from pipeline.pipeline import create_pipeline
 from pipeline.vertex.machines import resources
 
 PipelineJob: TypeAlias = dict[str, Any]
+NOT_RETRIED = ("AnomalyGate",)  # the same data has the same anomalies
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60, 600
 
 
@@ -39,7 +40,7 @@ def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bo
         ]
         if "container" not in executor:
             continue
-        if config.vertex.retries:
+        if config.vertex.retries and name not in NOT_RETRIED:
             task["retryPolicy"] = _retry_policy(config.vertex.retries)
         if machine := config.vertex.machines.get(name):
             executor["container"]["resources"] = resources(machine)

@@ -1,0 +1,201 @@
+"""Runs a compiled pipeline here: each task by the entry point that Vertex AI calls, in the order of what it needs."""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Mapping
+from concurrent import futures
+from pathlib import Path
+
+from pipeline.nodes import Listener, Node
+from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
+from pipeline.vertex.condition import holds
+from pipeline.vertex.spec import Spec, SpecError, Task, read_spec, read_text
+from pipeline.vertex.steps import Place, StepFailedError, run_step
+
+BUCKETS, SCHEME = "buckets", "gs://"
+INPUT_BASE = "input_base"
+AT_ONCE = 2  # tasks that do not need each other
+PUSHER, GATE = "Pusher", "AnomalyGate"
+BIGQUERY = "bigquery"
+
+Outputs = dict[str, list[Artifact]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """How a check ended.
+
+    Attributes:
+        status: ``pushed``, ``not_blessed``, ``anomalies`` or ``failed``.
+        nodes: How each task went.
+        pushed: Folder of the pushed version.
+        error: One line of what went wrong.
+        logs: Folder of a log a task.
+        seconds: Wall time.
+    """
+
+    status: str
+    nodes: list[Node]
+    pushed: str | None
+    error: str | None
+    logs: str
+    seconds: float
+
+    def to_json(self) -> str:
+        """It as JSON."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+
+def check(file: Path, output: Path, listener: Listener, data: Path | None = None) -> Checked:
+    """Runs all tasks of a compiled pipeline.
+
+    What is in buckets is in folders here: ``gs://bucket/x`` is ``<output>/buckets/bucket/x``. Resolvers find what
+    earlier checks into the same folder made, as Vertex AI looks among the runs of the same pipeline. Nothing is
+    answered from a cache, and a failed task is not tried again.
+
+    Args:
+        file: What ``vertex_runner.py compile`` wrote.
+        output: Folder for all that is made.
+        listener: Told of each task.
+        data: A folder that stands for the table that the file names.
+
+    Raises:
+        SpecError: The file cannot be used, or its table is not here.
+    """
+    start = time.monotonic()
+    spec = _here(read_text(file), output, data)
+    _check_data(spec)
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    logs = output / "logs" / run_id
+    logs.mkdir(parents=True)
+    place = Place(spec.name, Path(spec.root) / run_id, logs, {})
+    run = _Run(spec, place, Artifacts(output), listener)
+    try:
+        run.all()
+    except BaseException:
+        place.end()
+        raise
+    return Checked(
+        status=run.status,
+        nodes=run.nodes,
+        pushed=run.pushed,
+        error=run.error,
+        logs=str(logs),
+        seconds=round(time.monotonic() - start, 3),
+    )
+
+
+def _here(text: str, output: Path, data: Path | None) -> Spec:
+    """A compiled pipeline with folders of this machine in place of buckets."""
+    buckets = str((output / BUCKETS).resolve()) + "/"
+    if json.dumps(buckets) != f'"{buckets}"':  # it goes into JSON within JSON
+        raise SpecError(f"--output: found {output}; expected a path without quotes, backslashes and accents")
+    spec = read_spec(text.replace(SCHEME, buckets))
+    if data:
+        for task in spec.tasks:
+            if INPUT_BASE in task.parameters:
+                task.spec["inputs"]["parameters"][INPUT_BASE]["runtimeValue"]["constant"] = str(data.resolve())
+    return spec
+
+
+def _check_data(spec: Spec) -> None:
+    for task in spec.tasks:
+        base = task.parameters.get(INPUT_BASE)
+        if base is not None and not Path(base).exists():
+            raise SpecError(f"{task.name}: found no folder {base}; put the table there, or name its folder with --data")
+        if BIGQUERY in " ".join(task.executor.get("container", {}).get("args", ())):
+            raise SpecError(f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in CSV")
+
+
+class _Run:
+    """One run of all tasks; those that do not need each other run at once."""
+
+    def __init__(self, spec: Spec, place: Place, artifacts: Artifacts, listener: Listener) -> None:
+        self._spec, self._place, self._artifacts, self._listener = spec, place, artifacts, listener
+        self._given: dict[str, Outputs] = {}
+        self.nodes: list[Node] = []
+        self.error: str | None = None
+
+    @property
+    def status(self) -> str:
+        failed = [node.id for node in self.nodes if node.state == "failed"]
+        if failed:
+            return "anomalies" if failed == [GATE] else "failed"
+        return "pushed" if self.pushed else "not_blessed"
+
+    @property
+    def pushed(self) -> str | None:
+        for artifact in self._given.get(PUSHER, {}).get("pushed_model", ()):
+            if artifact.metadata.get("pushed"):
+                return str(artifact.metadata["pushed_destination"])
+        return None
+
+    def all(self) -> None:
+        waiting = list(self._spec.tasks)
+        running: dict[futures.Future[Outputs | None], tuple[Task, float]] = {}
+        with futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            while waiting or running:
+                for task in [task for task in waiting if self._is_ended(task.upstream)]:
+                    waiting.remove(task)
+                    if task.upstream <= self._given.keys():
+                        running[pool.submit(self._run, task)] = task, time.monotonic()
+                    else:
+                        self._finish(Node(task.name, "skipped"))
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for each in done:
+                    self._collect(each, *running.pop(each))
+
+    def _is_ended(self, names: set[str]) -> bool:
+        return names <= {node.id for node in self.nodes}
+
+    def _collect(self, future: "futures.Future[Outputs | None]", task: Task, start: float) -> None:
+        seconds = time.monotonic() - start
+        try:
+            given = future.result()
+        except (StepFailedError, ValueError) as error:
+            self.error = self.error or f"{task.name}: {error}"
+            self._finish(Node(task.name, "failed", seconds))
+            return
+        if given is None:
+            self._finish(Node(task.name, "skipped"))
+            return
+        self._given[task.name] = given
+        if "resolver" not in task.executor:
+            self._artifacts.add([artifact for each in given.values() for artifact in each])
+        self._finish(Node(task.name, "ran", seconds))
+
+    def _finish(self, node: Node) -> None:
+        self.nodes.append(node)
+        self._listener.node_finished(node)
+
+    def _run(self, task: Task) -> Outputs | None:
+        """What a task gave; ``None`` if its condition does not hold."""
+        inputs = {key: self._given[producer].get(output, []) for key, (producer, output) in task.producers.items()}
+        condition = task.spec.get("triggerPolicy", {}).get("condition")
+        shown = {"artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()}}
+        if condition and not holds(condition, shown):
+            return None
+        self._listener.node_started(task.name)
+        if "resolver" in task.executor:
+            return self._resolved(task, inputs)
+        if "importer" in task.executor:
+            return self._imported(task)
+        return run_step(task, inputs, self._place)
+
+    def _resolved(self, task: Task, inputs: Mapping[str, list[Artifact]]) -> Outputs:
+        queries = task.executor["resolver"]["outputArtifactQueries"]
+        return {key: self._artifacts.latest(query["filter"], self._spec.name, inputs) for key, query in queries.items()}
+
+    def _imported(self, task: Task) -> Outputs:
+        importer = task.executor["importer"]
+        [key] = task.outputs
+        artifact = Artifact(
+            name=new_name(),
+            uri=importer["artifactUri"]["constant"],
+            schema=importer["typeSchema"]["instanceSchema"],
+            metadata=importer.get("metadata", {}),
+            pipeline=self._spec.name,
+        )
+        return {key: [artifact]}

@@ -1,0 +1,160 @@
+"""Runs one task of a compiled pipeline here, by the command that Vertex AI would run."""
+
+import dataclasses
+import itertools
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pipeline.beam import beam_args
+from pipeline.config import Beam
+from pipeline.config_loading import ROOT
+from pipeline.vertex.artifacts import Artifact, new_name
+from pipeline.vertex.spec import Json, Task
+
+INVOCATION = "{{$}}"
+PLACEHOLDER = re.compile(r"\{\{\$[^}]*\}\}")
+ERROR = re.compile(r"(?:[\w]+\.)*\w*(?:Error|Exception)(?:: .*)?")
+ENTRY_POINT = ("--executor_class_path", "--json_serialized_invocation_args", "--json_serialized_inputs_spec_args")
+DATAFLOW = "--runner=DataflowRunner"
+OUTPUT_FILE = "executor_output.json"
+
+
+class StepFailedError(RuntimeError):
+    """A task failed; the message is one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the tasks of one check run.
+
+    Attributes:
+        pipeline: The pipeline's name.
+        root: Below which they write their artifacts.
+        logs: Folder of a log a task.
+        environment: Variables that they find beside this process' own.
+        running: Those of them that run.
+    """
+
+    pipeline: str
+    root: Path
+    logs: Path
+    environment: Mapping[str, str]
+    running: set["subprocess.Popen[bytes]"] = dataclasses.field(default_factory=set)
+
+    def end(self) -> None:
+        """Ends the tasks that run."""
+        for process in list(self.running):
+            process.kill()
+
+
+def run_step(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
+    """Runs a container's hook, if it has one, and its command.
+
+    The folders of its outputs are not made: in a bucket there are none.
+
+    Args:
+        task: The task.
+        inputs: Its artifacts by input.
+        place: Where it runs.
+
+    Returns:
+        What it gave, by output.
+
+    Raises:
+        StepFailedError: It ended with an error.
+    """
+    folder = place.root / task.name
+    outputs = {
+        key: Artifact(
+            name=new_name(),
+            uri=str(folder / key),
+            schema=spec["artifactType"]["instanceSchema"],
+            metadata=dict(spec.get("metadata", {})),
+            pipeline=place.pipeline,
+        )
+        for key, spec in task.outputs.items()
+    }
+    parameters, container = task.parameters, task.executor["container"]
+    output_file = folder / OUTPUT_FILE
+    for command in (container.get("lifecycle", {}).get("preCacheCheck"), container):
+        if command:
+            invocation = _invocation(parameters, inputs, outputs, output_file)
+            _run(task.name, _line(command, invocation), place)
+            outputs, parameters = _after(outputs, parameters, output_file)
+    return {key: [artifact] for key, artifact in outputs.items()}
+
+
+def _invocation(
+    parameters: Json, inputs: Mapping[str, list[Artifact]], outputs: Mapping[str, Artifact], output_file: Path
+) -> str:
+    """The ``ExecutorInput`` as JSON."""
+    return json.dumps(
+        {
+            "inputs": {
+                "parameterValues": parameters,
+                "artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()},
+            },
+            "outputs": {
+                "artifacts": {key: {"artifacts": [each.runtime]} for key, each in outputs.items()},
+                "outputFile": str(output_file),
+            },
+        }
+    )
+
+
+def _line(command: Json, invocation: str) -> list[str]:
+    """What is run: Vertex AI's command, with this interpreter, and with Beam here where it asks for Dataflow."""
+    program, *rest = command["command"]
+    arguments = [invocation if each == INVOCATION else each for each in command.get("args", ())]
+    unknown = [each for each in arguments if each != invocation and PLACEHOLDER.search(each)]
+    if unknown:
+        raise StepFailedError(
+            f"found the placeholder {PLACEHOLDER.findall(unknown[0])[0]}; expected {INVOCATION} alone"
+        )
+    if DATAFLOW in arguments:
+        arguments = _without_dataflow(arguments)
+    return [sys.executable if program == "python" else program, *rest, *arguments]
+
+
+def _without_dataflow(arguments: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for flag, value in itertools.pairwise(arguments):
+        if flag in ENTRY_POINT:
+            kept += [flag, value]
+    return [*kept, *beam_args(Beam())]
+
+
+def _run(name: str, line: Sequence[str], place: Place) -> None:
+    log = place.logs / f"{name}.log"
+    with log.open("a", encoding="utf-8") as file:
+        process = subprocess.Popen(  # noqa: S603 - the compiled pipeline's own command
+            line, cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": str(ROOT), **place.environment}
+        )
+        place.running.add(process)
+        code = process.wait()
+        place.running.discard(process)
+    if code:
+        raise StepFailedError(f"{_reason(log, code)}; the log: {log}")
+
+
+def _reason(log: Path, code: int) -> str:
+    """The last error in a log."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if ERROR.fullmatch(line)]
+    return errors[-1] if errors else f"ended with exit code {code}"
+
+
+def _after(outputs: Mapping[str, Artifact], parameters: Json, output_file: Path) -> tuple[dict[str, Artifact], Json]:
+    """Outputs and parameters with what a command says of them in its ``ExecutorOutput``."""
+    said = json.loads(output_file.read_text(encoding="utf-8")) if output_file.exists() else {}
+    found = dict(outputs)
+    for key, given in said.get("artifacts", {}).items():
+        [artifact] = given["artifacts"]
+        metadata = {**outputs[key].metadata, **artifact.get("metadata", {})}
+        found[key] = dataclasses.replace(outputs[key], uri=artifact.get("uri", outputs[key].uri), metadata=metadata)
+    return found, {**parameters, **said.get("parameterValues", {})}

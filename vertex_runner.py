@@ -1,0 +1,133 @@
+"""Compiles the pipeline for Vertex AI, checks it here, and submits it; see ``python vertex_runner.py --help``."""
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+# keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
+os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
+OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
+INTERRUPTED = 130
+EXIT_CODES = {"pushed": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
+EXIT_HELP = """\b
+Exit codes: 0 done (check: the model was pushed); 1 a task or Vertex AI failed; 2 bad usage, settings or file;
+3 the data does not meet the schema; 4 the model was not blessed."""
+VERTEX = ("project", "region", "bucket", "image")
+
+
+def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for key, equals, _ in pairs:
+        if not key or not equals:
+            raise click.BadParameter(f"found '{key}'; expected KEY=VALUE, such as training.steps=200")
+    return {key: value for key, _, value in pairs}
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that compile and submit share."""
+    options = [
+        click.option("--config", default="configs/taxi.yaml", show_default=True, help="Settings of the problem."),
+        click.option("--data", metavar="PATH", help="Folder of the table, gs:// or within the image."),
+        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="A setting."),
+        click.option("--project", metavar="P", help="Google Cloud project, instead of the settings' vertex.project."),
+        click.option("--region", metavar="R", help="Region, instead of vertex.region."),
+        click.option("--bucket", metavar="gs://B", help="Where runs leave what they make, instead of vertex.bucket."),
+        click.option("--image", metavar="I", help="Container of the steps, instead of vertex.image."),
+        click.option("--no-cache", is_flag=True, help="Run every step, even if nothing changed."),
+        click.option("--verbose", is_flag=True, help="Print the trace of an error."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def main() -> None:
+    """Run the pipeline on Vertex AI."""
+
+
+@main.command()
+@_settings
+@click.option("--out", default="pipeline.json", show_default=True, metavar="FILE", help="Where to write it.")
+def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - the command's name
+    """Write the pipeline as Vertex AI takes it; needs no network."""
+    with _told(verbose) as (console, _):
+        from pipeline.vertex.compile import write_job
+
+        job, _ = _compiled(options)
+        write_job(job, Path(out))
+        tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
+        after = f".venv/bin/python vertex_runner.py check {out} --output output/check"
+        print(f"wrote {out}: {len(tasks)} tasks. Next: {after}", file=console)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
+@click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
+@click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON, alone, on standard output.")
+@click.option("--verbose", is_flag=True, help="Print the trace of an error.")
+def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:
+    """Run every task of a compiled FILE here, by the entry point that Vertex AI calls."""
+    with _told(verbose) as (out, err):
+        from pipeline.console import RunConsole
+        from pipeline.vertex.check import check as run_tasks
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is as good as Ctrl-C
+        console = RunConsole(err if as_json else out)
+        checked = run_tasks(file, output, console, data)
+        if as_json:
+            print(checked.to_json(), file=out)
+        else:
+            console.checked(checked.status, checked.pushed, checked.error, checked.seconds)
+        sys.exit(EXIT_CODES[checked.status])
+
+
+def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    from pipeline.checks import check_against_schema, check_network, load_schema
+    from pipeline.config_loading import load_vertex_config, settings_path
+
+    path = settings_path(options["config"])
+    vertex = {key: options[key] for key in VERTEX}
+    config = load_vertex_config(path, options["overrides"], options["data"], **vertex)
+    schema = load_schema(config, path)
+    check_against_schema(config, schema, path)
+    check_network(config, path)
+    from pipeline.vertex.compile import compile_pipeline  # takes seconds: it imports TFX
+
+    return compile_pipeline(config, schema, enable_cache=not options["no_cache"]), config
+
+
+@contextlib.contextmanager
+def _told(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
+    """Keeps what libraries print from the user, and tells an error in one line.
+
+    Yields:
+        Standard output and error, for what the user is to see.
+    """
+    from pipeline.config_errors import UserError
+    from pipeline.console import RunConsole
+    from pipeline.run_folder import captured
+
+    with captured(Path(os.devnull)) as (out, err):
+        try:
+            yield out, err
+        except (UserError, ValueError, OSError) as error:
+            if verbose:
+                traceback.print_exception(error, file=err)
+            RunConsole(err).error(str(error))
+            sys.exit(REFUSED)
+        except KeyboardInterrupt:
+            RunConsole(err).error("interrupted")
+            sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()
