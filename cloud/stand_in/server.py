@@ -34,6 +34,7 @@ class _Refusal:
     status: int
     message: str
     left: int
+    after: bool
 
 
 class StandIn:
@@ -79,7 +80,7 @@ class StandIn:
         """The server's address, for ``VERTEX_API_ENDPOINT``."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def refuse(self, path: str, status: int, times: int = 1, message: str = "") -> None:
+    def refuse(self, path: str, status: int, times: int = 1, message: str = "", after: bool = False) -> None:
         """Answers the next requests with an error.
 
         Args:
@@ -87,8 +88,9 @@ class StandIn:
             status: HTTP's number.
             times: How many requests.
             message: What the error says.
+            after: Whether what they ask for is done all the same, as if the answer had been lost.
         """
-        self._refusals.append(_Refusal(re.compile(path), status, message or _STATUS[status].lower(), times))
+        self._refusals.append(_Refusal(re.compile(path), status, message or _STATUS[status].lower(), times, after))
 
     def fail(self, verb: str, message: str, code: int = 9, done: bool = False) -> None:
         """Lets the next operation of a kind end in an error.
@@ -128,14 +130,16 @@ class StandIn:
             if match:
                 asked = _by_name(message, body) if message else body
                 self.requests.append(Request(method, path, asked, query))
-                self._check_refusals(f"{method} {path}")
+                self._check_refusals(f"{method} {path}", after=False)
                 # What is handed out must not change with what was sent.
-                return handler(Call(region, match.groups(), json.loads(json.dumps(asked)), query))
+                answer = handler(Call(region, match.groups(), json.loads(json.dumps(asked)), query))
+                self._check_refusals(f"{method} {path}", after=True)
+                return answer
         raise RefusedError(404, f"The stand-in does not know {method} {below}.")
 
-    def _check_refusals(self, asked: str) -> None:
+    def _check_refusals(self, asked: str, after: bool) -> None:
         for refusal in self._refusals:
-            if refusal.left and refusal.path.search(asked):
+            if refusal.left and refusal.after == after and refusal.path.search(asked):
                 refusal.left -= 1
                 raise RefusedError(refusal.status, refusal.message)
 

@@ -1,0 +1,135 @@
+"""Sends a compiled pipeline to Vertex AI: as one run, or as what its schedule starts."""
+
+import dataclasses
+import datetime
+import secrets
+from typing import Any, Literal, TypeAlias
+
+from google.api_core.exceptions import Conflict
+from google.cloud import aiplatform_v1
+from google.protobuf import json_format
+
+from cloud.vertex import TIMEOUT, CloudError, Connection, connect, explaining, retrying
+from pipeline.config import Config
+
+PipelineJob: TypeAlias = dict[str, Any]
+CONSOLE = "https://console.cloud.google.com/vertex-ai/locations"
+SCHEDULE_FIELDS = ("cron", "max_concurrent_run_count", "max_concurrent_active_run_count", "create_pipeline_job_request")
+
+
+@dataclasses.dataclass(frozen=True)
+class Submitted:
+    """What Vertex AI made of a compiled pipeline.
+
+    Attributes:
+        kind: ``run``, or of a schedule whether it was ``scheduled`` anew or ``rescheduled``.
+        name: Vertex AI's name of the run or the schedule.
+        link: The console's page of it.
+        state: Such as ``PIPELINE_STATE_PENDING``, or ``PAUSED`` of a schedule that starts nothing until it is resumed.
+    """
+
+    kind: Literal["run", "scheduled", "rescheduled"]
+    name: str
+    link: str
+    state: str
+
+
+def submit(job: PipelineJob, config: Config) -> Submitted:
+    """Starts a run, or where ``vertex.schedule`` is set makes or updates the schedule that bears the pipeline's name.
+
+    Args:
+        job: The compiled pipeline, as ``compile_pipeline`` gives it.
+        config: The settings that it was compiled from.
+
+    Returns:
+        The run or the schedule.
+
+    Raises:
+        CloudError: Vertex AI refuses it, or cannot be reached; 429 and 503 were tried again.
+        ValueError: The job is none that Vertex AI knows.
+    """
+    vertex = config.vertex
+    assert vertex.project  # checked where settings are loaded
+    assert vertex.region
+    message = _message(job, config)
+    here = connect(vertex.project, vertex.region)
+    with explaining():
+        if vertex.schedule:
+            return retrying(lambda: _put_schedule(here, message, config))
+        return _run(here, message, config.name)
+
+
+def _message(job: PipelineJob, config: Config) -> Any:
+    """The job as Google's message, with what a compiled file does not say."""
+    vertex = config.vertex
+    whole = {**job, "displayName": config.name, "labels": {**job.get("labels", {}), **vertex.labels}}
+    if vertex.service_account:
+        whole["serviceAccount"] = vertex.service_account
+    if vertex.network:
+        whole["network"] = vertex.network
+    if vertex.encryption_key:
+        whole["encryptionSpec"] = {"kmsKeyName": vertex.encryption_key}
+    message = aiplatform_v1.PipelineJob()
+    try:
+        json_format.ParseDict(whole, message._pb)
+    except json_format.ParseError as error:
+        raise ValueError(f"the compiled pipeline is none that Vertex AI knows: {error}; compile it again") from error
+    return message
+
+
+def _run(here: Connection, message: Any, name: str) -> Submitted:
+    time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d%H%M%S")
+    job_id = f"{name.replace('_', '-')[:90]}-{time}-{secrets.token_hex(3)}"
+    tries = 0
+
+    def create() -> Any:
+        nonlocal tries
+        tries += 1
+        return here.pipelines.create_pipeline_job(
+            parent=here.parent, pipeline_job=message, pipeline_job_id=job_id, timeout=TIMEOUT
+        )
+
+    try:
+        made = retrying(create)
+    except Conflict:
+        if tries == 1:
+            raise
+        # An answer was lost: an earlier try made it.
+        made = retrying(lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}"))
+    link = f"{CONSOLE}/{here.region}/pipelines/runs/{job_id}?project={here.project}"
+    return Submitted("run", made.name, link, made.state.name)
+
+
+def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
+    """Looks the schedule up each time, so that trying again never makes a second one."""
+    assert config.vertex.schedule
+    most = config.vertex.schedule.most_at_once
+    schedule = aiplatform_v1.Schedule(
+        display_name=config.name,
+        cron=config.vertex.schedule.cron,
+        max_concurrent_run_count=most,  # of requests that start runs
+        max_concurrent_active_run_count=most,  # of runs under way
+        create_pipeline_job_request={"parent": here.parent, "pipeline_job": message},
+    )
+    kind: Literal["scheduled", "rescheduled"] = "scheduled"
+    if found := _find_schedule(here, config.name):
+        schedule.name, kind = found, "rescheduled"
+        made = here.schedules.update_schedule(
+            schedule=schedule, update_mask={"paths": SCHEDULE_FIELDS}, timeout=TIMEOUT
+        )
+    else:
+        made = here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT)
+    link = f"{CONSOLE}/{here.region}/pipelines/schedules/{made.name.rpartition('/')[2]}?project={here.project}"
+    return Submitted(kind, made.name, link, made.state.name)
+
+
+def _find_schedule(here: Connection, name: str) -> str | None:
+    """The schedule of that display name that has not ended."""
+    request = {"parent": here.parent, "filter": f'display_name="{name}"'}
+    found = [each.name for each in here.schedules.list_schedules(request=request) if each.state.name != "COMPLETED"]
+    if len(found) > 1:
+        raise CloudError(
+            f"Vertex AI in {here.project}, {here.region}: found {len(found)} schedules named {name}; expected one: "
+            "delete the others in the console"
+        )
+    return found[0] if found else None

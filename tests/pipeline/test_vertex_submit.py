@@ -1,0 +1,179 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import vertex
+from cloud.stand_in import StandIn
+from cloud.vertex import CloudError
+from pipeline.config import Config
+from pipeline.config_loading import ROOT, load_vertex_config
+from pipeline.vertex.submit import submit
+
+PLACE: dict[str, Any] = {
+    "project": "my-project",
+    "region": "europe-west4",
+    "bucket": "gs://bucket",
+    "image": "host/image:1",
+}
+PARENT = "projects/my-project/locations/europe-west4"
+NAMED = "projects/123456789012/locations/europe-west4"
+KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
+SETTINGS = {
+    "vertex.service_account": "runs@my-project.iam.gserviceaccount.com",
+    "vertex.network": "projects/123/global/networks/mine",
+    "vertex.encryption_key": KEY,
+    "vertex.labels": "{team: rides}",
+}
+# In the shape that TFX compiles to.
+JOB: dict[str, Any] = {
+    "displayName": "compiled",
+    "labels": {"tfx_version": "1-21-0", "team": "unknown"},
+    "runtimeConfig": {
+        "gcsOutputDirectory": "gs://bucket/taxi/artifacts",
+        "parameterValues": {"steps": 60, "rate": 0.5},
+    },
+    "pipelineSpec": {
+        "schemaVersion": "2.1.0",
+        "pipelineInfo": {"name": "taxi"},
+        "root": {"dag": {"tasks": {"Trainer": {"retryPolicy": {"maxRetryCount": 1}, "componentRef": {"name": "T"}}}}},
+    },
+}
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    with StandIn() as server:
+        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
+        yield server
+
+
+def config_with(**settings: str) -> Config:
+    overrides = {key.replace("__", "."): value for key, value in settings.items()}
+    return load_vertex_config(ROOT / "configs/taxi.yaml", {**SETTINGS, **overrides}, **PLACE)
+
+
+def test_a_run_is_sent_with_all_that_the_settings_say(stand_in: StandIn) -> None:
+    submitted = submit(JOB, config_with())
+    [request] = stand_in.requests
+    assert (request.method, request.path) == ("POST", f"{PARENT}/pipelineJobs")
+    assert request.body == {
+        "displayName": "taxi",
+        "labels": {"tfx_version": "1-21-0", "team": "rides"},
+        "runtimeConfig": JOB["runtimeConfig"],
+        "pipelineSpec": JOB["pipelineSpec"],
+        "serviceAccount": "runs@my-project.iam.gserviceaccount.com",
+        "network": "projects/123/global/networks/mine",
+        "encryptionSpec": {"kmsKeyName": KEY},
+    }
+    job_id = request.query["pipelineJobId"]
+    assert submitted.kind == "run"
+    assert submitted.name == f"{NAMED}/pipelineJobs/{job_id}"
+    assert submitted.link.endswith(f"/vertex-ai/locations/europe-west4/pipelines/runs/{job_id}?project=my-project")
+    assert submitted.state == "PIPELINE_STATE_PENDING"
+
+
+def test_what_is_not_set_is_not_sent(stand_in: StandIn) -> None:
+    submit(JOB, load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE))
+    [request] = stand_in.requests
+    assert not {"serviceAccount", "network", "encryptionSpec"} & set(request.body)
+    assert request.body["labels"] == JOB["labels"]
+
+
+def test_each_run_has_an_id_of_its_own(stand_in: StandIn) -> None:
+    config = config_with(name="my_taxi")
+    assert submit(JOB, config).name != submit(JOB, config).name
+    assert all(request.query["pipelineJobId"].startswith("my-taxi-2") for request in stand_in.requests)
+
+
+def test_a_schedule_is_made_once_and_then_updated(stand_in: StandIn) -> None:
+    schedule = '{cron: "TZ=Europe/Berlin 0 3 * * *", most_at_once: 2}'
+    first = submit(JOB, config_with(vertex__schedule=schedule))
+    [made] = stand_in.resources("schedules")
+    assert first.kind == "scheduled"
+    assert first.name == made["name"]
+    assert first.link.endswith(f"/pipelines/schedules/{made['name'].rpartition('/')[2]}?project=my-project")
+    assert (made["displayName"], made["cron"]) == ("taxi", "TZ=Europe/Berlin 0 3 * * *")
+    assert (made["maxConcurrentRunCount"], made["maxConcurrentActiveRunCount"]) == ("2", "2")
+    asked = made["createPipelineJobRequest"]
+    assert asked["parent"] == PARENT
+    assert "pipelineJobId" not in asked
+    assert asked["pipelineJob"]["serviceAccount"] == "runs@my-project.iam.gserviceaccount.com"
+    assert asked["pipelineJob"]["pipelineSpec"] == JOB["pipelineSpec"]
+
+    changed = {**JOB, "pipelineSpec": {**JOB["pipelineSpec"], "pipelineInfo": {"name": "changed"}}}
+    second = submit(changed, config_with(vertex__schedule='{cron: "0 4 * * *"}'))
+    [updated] = stand_in.resources("schedules")
+    assert (second.kind, second.name, second.state) == ("rescheduled", first.name, "ACTIVE")
+    assert (updated["cron"], updated["maxConcurrentActiveRunCount"]) == ("0 4 * * *", "1")
+    assert updated["createPipelineJobRequest"]["pipelineJob"]["pipelineSpec"]["pipelineInfo"]["name"] == "changed"
+    assert stand_in.resources("pipelineJobs") == []
+
+
+def test_schedules_of_other_pipelines_are_left_alone(stand_in: StandIn) -> None:
+    submit(JOB, config_with(vertex__schedule='{cron: "0 3 * * *"}'))
+    submit(JOB, config_with(vertex__schedule='{cron: "0 4 * * *"}', name="other"))
+    assert [(each["displayName"], each["cron"]) for each in stand_in.resources("schedules")] == [
+        ("taxi", "0 3 * * *"),
+        ("other", "0 4 * * *"),
+    ]
+
+
+@pytest.mark.parametrize("schedule", ["null", '{cron: "0 3 * * *"}'])
+@pytest.mark.parametrize(
+    ("status", "said", "told"),
+    [
+        (403, "Permission 'aiplatform.pipelineJobs.create' denied", "give it roles/aiplatform.user"),
+        (404, "no such location", "look at vertex.project and vertex.region"),
+        (409, "being changed", "exists already, or is being changed"),
+        (429, "too many runs", "the quota is used up"),
+        (503, "down", "not available for now"),
+    ],
+)
+def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, told: str, schedule: str) -> None:
+    stand_in.refuse("POST", status, times=99, message=said)
+    with pytest.raises(CloudError) as caught:
+        submit(JOB, config_with(vertex__schedule=schedule))
+    assert str(caught.value).startswith("Vertex AI in my-project, europe-west4: ")
+    assert said in str(caught.value)
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    tries = len([request for request in stand_in.requests if request.method == "POST"])
+    assert tries == (vertex.TRIES if status in (429, 503) else 1)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_again_for_the_same_run(stand_in: StandIn, status: int) -> None:
+    stand_in.refuse("POST", status, times=3)
+    submit(JOB, config_with())
+    assert len(stand_in.resources("pipelineJobs")) == 1
+    assert len({request.query["pipelineJobId"] for request in stand_in.requests}) == 1
+    assert len(stand_in.requests) == 4
+
+
+def test_a_run_whose_answer_was_lost_is_not_started_twice(stand_in: StandIn) -> None:
+    stand_in.refuse("POST .*/pipelineJobs", 503, after=True)
+    submitted = submit(JOB, config_with())
+    [made] = stand_in.resources("pipelineJobs")
+    assert submitted.name == made["name"]
+
+
+def test_a_schedule_whose_answer_was_lost_is_not_made_twice(stand_in: StandIn) -> None:
+    stand_in.refuse("POST .*/schedules", 503, after=True)
+    assert submit(JOB, config_with(vertex__schedule='{cron: "0 3 * * *"}')).kind == "rescheduled"
+    assert len(stand_in.resources("schedules")) == 1
+
+
+def test_a_file_that_is_no_job_is_refused(stand_in: StandIn) -> None:
+    with pytest.raises(ValueError, match=r"none that Vertex AI knows: .*wrong"):
+        submit({**JOB, "wrong": 1}, config_with())
+    assert stand_in.requests == []
+
+
+def test_without_credentials_it_says_how_to_log_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(vertex.ENDPOINT, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
+    with pytest.raises(CloudError, match="gcloud auth application-default login"):
+        submit(JOB, config_with())
