@@ -1,12 +1,44 @@
-"""Arguments for Beam, and how rows are batched in it."""
+"""Arguments for Beam, by where it runs."""
 
-from absl import flags
-from tfx_bsl.coders import batch_util
+import argparse
 
-from pipeline.config import Beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.config import Beam, Config
+from pipeline.dataflow import dataflow_args, node_args
+
+# Makes TFX's Beam steps batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
+# 1,000: sums in floating point, and with them the Transform graph, then differ from run to run by the last bit. Both
+# TFX's executors and its entry point on Vertex AI take it for a flag of absl's; the size that comes of it is in the
+# steps' own transforms, so workers elsewhere need not know of it.
+BATCH_BY_SIZE = "--tfxio_use_byte_size_batching"
 
 
-def beam_args(settings: Beam) -> list[str]:
+class Batching(PipelineOptions):
+    """Lets Beam know of TFX's flag among its own arguments, where it would warn of it."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(BATCH_BY_SIZE, action="store_true")
+
+
+def beam_args(config: Config) -> list[str]:
+    """Arguments of all steps on Beam.
+
+    Raises:
+        ConfigError: An option that Beam does not have.
+    """
+    if config.orchestrator == "vertex" and config.dataflow:
+        return [*dataflow_args(config, config.dataflow), BATCH_BY_SIZE]
+    return [*local_args(config.beam), BATCH_BY_SIZE]
+
+
+def own_beam_args(config: Config, node_id: str) -> list[str]:
+    """Arguments of one step, behind those of all."""
+    return node_args(node_id, config.dataflow) if config.orchestrator == "vertex" and config.dataflow else []
+
+
+def local_args(settings: Beam) -> list[str]:
     """Arguments for Beam's local runner.
 
     The runner is named explicitly: Beam's "DirectRunner" first tries to download another one. So is an image, which
@@ -19,13 +51,3 @@ def beam_args(settings: Beam) -> list[str]:
         f"--direct_num_workers={settings.workers}",
         "--sdk_container_image=none",
     ]
-
-
-def batch_by_size() -> None:
-    """Makes TFX's Beam steps batch rows by their bytes, up to 8,192 of them.
-
-    Without it Beam chooses by the clock, up to 1,000: sums in floating point, and with them the Transform graph, then
-    differ from run to run by the last bit.
-    """
-    assert batch_util.__name__  # defines the flag
-    flags.FLAGS(["onegraph", "--tfxio_use_byte_size_batching"])

@@ -19,6 +19,7 @@ def _text(pattern: str) -> Any:
 ProjectId = Annotated[str, _text(r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
 Region = Annotated[str, _text(r"^[a-z]+-[a-z]+[0-9]+$")]
 Bucket = Annotated[str, _text(r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$")]
+Folder = Annotated[str, _text(r"^gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/[^/\s]+)*$")]
 Image = Annotated[
     str,
     _text(r"^[a-z0-9][a-z0-9.:_-]*(/[a-z0-9][a-z0-9._-]*)+(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$"),
@@ -145,7 +146,7 @@ class Vertex:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Dataflow:
-    """How Beam's steps run on Dataflow, where ``beam.runner`` is ``dataflow``; what is not set is as in ``vertex``.
+    """How Beam's steps run on Dataflow, under Vertex AI; what is not set is as in ``vertex``.
 
     Attributes:
         image: Container of the workers (deploy/beam/Dockerfile).
@@ -153,8 +154,8 @@ class Dataflow:
         machines: The same by node, for those that need another.
         most_workers: Workers at most.
         disk_gb: Disk of each, in GB; 0 leaves it to Dataflow.
-        temp: ``gs://…`` for what is gone after the job; below the bucket if none.
-        subnetwork: Where the workers are.
+        temp: Folder, ``gs://…``, for what is gone after the job; ``beam`` below the output if none.
+        subnetwork: Where the workers are; ``vertex.network`` if none.
         public_ips: Whether they have public addresses.
         flexrs: Whether jobs may wait up to six hours for cheaper machines.
         options: Any other option of Beam's by name, such as ``dataflow_service_options``.
@@ -165,7 +166,7 @@ class Dataflow:
     machines: dict[str, MachineType] = Field(default_factory=dict)
     most_workers: Count = 8
     disk_gb: Annotated[int, Ge(0), Le(65_536)] = 0
-    temp: Bucket | None = None
+    temp: Folder | None = None
     subnetwork: Subnetwork | None = None
     public_ips: bool = True
     flexrs: bool = False

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
 from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
@@ -27,14 +28,15 @@ from custom_components.skew_guard.executor import BLESSED
 from custom_components.tflite_exporter.component import TfliteExporter
 from models.imports import source_digest
 from models.settings import ModelConfig
-from pipeline.beam import beam_args
+from pipeline.beam import beam_args, own_beam_args
 from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.evaluation import eval_config
 
 
 class Validated(NamedTuple):
-    """What the validate stage hands on: the curated schema, and the gate that must be passed."""
+    """What the validate stage hands on: the statistics, the curated schema, and the gate that must be passed."""
 
+    statistics: StatisticsGen
     schema: types.BaseChannel
     gate: AnomalyGate
     nodes: list[BaseNode]
@@ -85,6 +87,8 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     with Cond(candidate.is_blessed):
         exporter = [export_for_devices(config, examples, transform_node, candidate)] if config.tflite.enabled else []
         pusher = deploy(config, candidate, exporter)
+    for node in (example_gen, validated.statistics, transform_node, evaluator):
+        node.with_beam_pipeline_args(own_beam_args(config, node.id))
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.artifacts_dir,
@@ -94,11 +98,11 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
         ],
         metadata_connection_config=_metadata(config),
         enable_cache=enable_cache,
-        beam_pipeline_args=beam_args(config.beam),
+        beam_pipeline_args=beam_args(config),
     )
 
 
-def ingest(config: Config) -> BaseNode:
+def ingest(config: Config) -> BaseBeamComponent:
     """The table as tf.Examples, in three splits."""
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
@@ -115,7 +119,7 @@ def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
     schema = curated.outputs["schema"]
     validator = ExampleValidator(statistics=statistics.outputs["statistics"], schema=schema)
     gate = AnomalyGate(anomalies=validator.outputs["anomalies"], schema=schema)
-    return Validated(schema, gate, [statistics, inferred, curated, validator, gate])
+    return Validated(statistics, schema, gate, [statistics, inferred, curated, validator, gate])
 
 
 def transform(config: Config, examples: types.BaseChannel, validated: Validated) -> Transform:

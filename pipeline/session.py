@@ -12,7 +12,6 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from models import progress
-from pipeline.beam import batch_by_size
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.local import LocalRunner, NodeFailedError
@@ -75,7 +74,6 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         ConfigError: ``from_node`` or ``to_node`` cannot be had.
     """
     logging.set_verbosity(logging.INFO)
-    batch_by_size()
     pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache)
 
     def may_cache(node_id: str, executions: Mapping[str, int]) -> bool:

@@ -31,10 +31,10 @@ def draft(pattern: str, out: str) -> int:
     import tensorflow_data_validation as tfdv  # takes seconds
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipeline.beam import beam_args
+    from pipeline.beam import local_args
     from pipeline.config import Beam
 
-    options = PipelineOptions(beam_args(Beam()))
+    options = PipelineOptions(local_args(Beam()))
     statistics = tfdv.generate_statistics_from_csv(pattern, pipeline_options=options)
     schema = tfdv.infer_schema(statistics, infer_feature_shape=False)
     tfdv.write_schema_text(schema, out)

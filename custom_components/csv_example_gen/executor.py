@@ -12,6 +12,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import StandardOptions
 from google.protobuf import struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.util import examples_utils
@@ -34,13 +35,15 @@ class CsvToExamples(beam.PTransform):
         super().__init__()
         self._pattern = os.path.join(exec_properties["input_base"], pattern)
 
-    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+    def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
         """Returns a collection of tf.Examples."""
         files = sorted(fileio.glob(self._pattern))
         if not files:
             raise ValueError(f"found no file that matches {self._pattern}; expected CSV files")
         names = io_utils.load_csv_column_names(files[0])
-        rows = pipeline | beam.Create(files, reshuffle=False) | beam.FlatMap(read_rows, len(names))
+        # Dataflow would read all files in one worker, which it fuses with what lists them; it keeps no order anyway.
+        spread = pipeline.pipeline.options.view_as(StandardOptions).runner == "DataflowRunner"
+        rows = pipeline | beam.Create(files, reshuffle=spread) | beam.FlatMap(read_rows, len(names))
         types = rows | beam.CombineGlobally(ColumnTypeInferrer(names, skip_blank_lines=True))
         return rows | beam.Map(to_example, beam.pvalue.AsSingleton(types))
 
