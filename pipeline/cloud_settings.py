@@ -89,7 +89,7 @@ class Endpoint:
         fewest: Machines at least.
         most: Machines at most.
         traffic: Share of the requests, in per cent, that a new version gets; the others share the rest as before.
-        image: Container that serves; TensorFlow's SavedModels need TensorFlow Serving of this TensorFlow or a later.
+        image: Container that serves, in Artifact Registry: TensorFlow Serving's; runs on Vertex AI need it.
     """
 
     name: Annotated[str, _text(r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$")]

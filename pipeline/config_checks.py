@@ -73,6 +73,11 @@ def check_platform(config: "Config") -> None:
     for name in ("project", "region", "bucket", "image"):
         if getattr(config.vertex, name) is None:
             raise ValueError(f"vertex.{name}: missing; give it there, or with --{name}")
+    if config.vertex.endpoint and config.vertex.endpoint.image is None:
+        raise ValueError(
+            "vertex.endpoint.image: missing; give TensorFlow Serving's image in your Artifact Registry, such as "
+            "europe-west4-docker.pkg.dev/PROJECT/docker-hub/tensorflow/serving:2.19.1"
+        )
     if config.beam.runner != "local":
         raise ValueError(
             f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"

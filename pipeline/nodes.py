@@ -20,6 +20,7 @@ NODES = (
     "Evaluator",
     "TfliteExporter",
     "Pusher",
+    "VertexEndpoint",
 )
 
 # Those that run on Beam, which may be another machine's.

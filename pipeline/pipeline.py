@@ -26,11 +26,13 @@ from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
 from custom_components.skew_guard.executor import BLESSED
 from custom_components.tflite_exporter.component import TfliteExporter
+from custom_components.vertex_endpoint.component import VertexEndpoint
 from models.imports import source_digest
 from models.settings import ModelConfig
 from pipeline.beam import beam_args, own_beam_args
 from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.evaluation import eval_config
+from pipeline.vertex.endpoint import serving
 
 
 class Validated(NamedTuple):
@@ -87,6 +89,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     with Cond(candidate.is_blessed):
         exporter = [export_for_devices(config, examples, transform_node, candidate)] if config.tflite.enabled else []
         pusher = deploy(config, candidate, exporter)
+        endpoint = [serve(config, pusher)] if config.orchestrator == "vertex" and config.vertex.endpoint else []
     for node in (example_gen, validated.statistics, transform_node, evaluator):
         node.with_beam_pipeline_args(own_beam_args(config, node.id))
     return Pipeline(
@@ -94,7 +97,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
         pipeline_root=config.artifacts_dir,
         components=[
             *(example_gen, *validated.nodes, transform_node, *tuner, *start, trainer),
-            *(guard, resolver, evaluator, *exporter, pusher),
+            *(guard, resolver, evaluator, *exporter, pusher, *endpoint),
         ],
         metadata_connection_config=_metadata(config),
         enable_cache=enable_cache,
@@ -241,6 +244,14 @@ def deploy(config: Config, candidate: Candidate, exporter: list[TfliteExporter])
         push_destination=pusher_pb2.PushDestination(filesystem=folder),
         tflite_directory=config.tflite_dir if exporter else None,
     ).with_id("Pusher")
+
+
+def serve(config: Config, pusher: AtomicPusher) -> VertexEndpoint:
+    """The pushed model behind an endpoint of Vertex AI."""
+    vertex = config.vertex
+    assert vertex.project  # checked where settings are loaded
+    assert vertex.region
+    return VertexEndpoint(pusher.outputs["pushed_model"], vertex.project, vertex.region, serving(config))
 
 
 def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:

@@ -1,0 +1,1 @@
+"""Deploys what was pushed to an endpoint of Vertex AI."""

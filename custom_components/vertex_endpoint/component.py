@@ -1,0 +1,54 @@
+"""VertexEndpoint: the pushed model behind an endpoint of Vertex AI, with a share of its traffic."""
+
+import dataclasses
+import json
+from typing import ClassVar
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
+
+from cloud.serving import Serving
+from custom_components.vertex_endpoint.executor import Executor
+
+
+class VertexEndpointSpec(ComponentSpec):
+    """Inputs, outputs and settings of :class:`VertexEndpoint`."""
+
+    PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
+        "project": ExecutionParameter(type=str),
+        "region": ExecutionParameter(type=str),
+        "serving": ExecutionParameter(type=str),
+    }
+    INPUTS: ClassVar[dict[str, ChannelParameter]] = {
+        "pushed_model": ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+    OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {
+        "deployed_model": ChannelParameter(type=standard_artifacts.PushedModel),
+    }
+
+
+class VertexEndpoint(base_component.BaseComponent):
+    """Deploys what was pushed; see :func:`cloud.endpoint.deploy`."""
+
+    SPEC_CLASS = VertexEndpointSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, pushed_model: types.BaseChannel, project: str, region: str, serving: Serving) -> None:
+        """Makes the node.
+
+        Args:
+            pushed_model: The Pusher's.
+            project: Google Cloud's project.
+            region: Such as ``europe-west4``.
+            serving: How it is served.
+        """
+        spec = VertexEndpointSpec(
+            pushed_model=pushed_model,
+            project=project,
+            region=region,
+            serving=json.dumps(dataclasses.asdict(serving), sort_keys=True),
+            deployed_model=types.Channel(type=standard_artifacts.PushedModel),
+        )
+        super().__init__(spec)

@@ -1,0 +1,51 @@
+"""The endpoint of the settings: how it serves, and the way back to the version before."""
+
+from cloud import endpoint
+from cloud.endpoint import RolledBack
+from cloud.serving import Serving
+from cloud.vertex import connect
+from pipeline.config import Config
+from pipeline.config_errors import ConfigError
+
+
+def serving(config: Config) -> Serving:
+    """How Vertex AI serves what is pushed.
+
+    Args:
+        config: Settings for Vertex AI, with an endpoint.
+    """
+    vertex, settings = config.vertex, config.vertex.endpoint
+    assert settings
+    assert settings.image  # checked where settings are loaded
+    return Serving(
+        endpoint=settings.name,
+        model=config.name,
+        image=settings.image,
+        machine=settings.machine.type,
+        accelerator=settings.machine.accelerator,
+        accelerators=settings.machine.accelerators,
+        fewest=settings.fewest,
+        most=settings.most,
+        traffic=settings.traffic,
+        labels=vertex.labels,
+        service_account=vertex.service_account,
+        encryption_key=vertex.encryption_key,
+    )
+
+
+def roll_back(config: Config) -> RolledBack:
+    """Gives all traffic of the settings' endpoint back to the version before the newest that has any.
+
+    Args:
+        config: Settings for Vertex AI.
+
+    Raises:
+        ConfigError: The settings name no endpoint.
+        CloudError: There is no such endpoint or no version before, or Vertex AI refuses it.
+    """
+    vertex = config.vertex
+    if not vertex.endpoint:
+        raise ConfigError("vertex.endpoint: missing; expected the endpoint whose traffic is to go back")
+    assert vertex.project
+    assert vertex.region
+    return endpoint.roll_back(connect(vertex.project, vertex.region), vertex.endpoint.name)

@@ -1,0 +1,242 @@
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cloud import vertex
+from cloud.endpoint import deploy, roll_back
+from cloud.serving import Serving
+from cloud.stand_in import StandIn
+from cloud.vertex import CloudError, Connection, connect
+
+KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
+SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
+CANARY = dataclasses.replace(SERVING, traffic=10)
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    with StandIn() as server:
+        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
+        yield server
+
+
+@pytest.fixture
+def here(stand_in: StandIn) -> Connection:
+    return connect("my-project", "europe-west4")
+
+
+def push(here: Connection, serving: Serving, *versions: int) -> None:
+    for version in versions:
+        deploy(here, serving, str(version), f"gs://bucket/deployed/{version}")
+
+
+def traffic(stand_in: StandIn) -> dict[str, int]:
+    """Per cent by the name of what is deployed, 0 too."""
+    [endpoint] = stand_in.resources("endpoints")
+    split = endpoint["trafficSplit"]
+    assert set(split) <= {each["id"] for each in endpoint["deployedModels"]}
+    return {each["displayName"]: split.get(each["id"], 0) for each in endpoint["deployedModels"]}
+
+
+def sent(stand_in: StandIn, verb: str) -> list[dict[str, Any]]:
+    return [each.body for each in stand_in.requests if each.method == "POST" and each.path.endswith(verb)]
+
+
+def test_the_first_version_gets_all_whatever_its_share(here: Connection, stand_in: StandIn) -> None:
+    deployed = deploy(here, CANARY, "100", "gs://bucket/deployed/100")
+    assert traffic(stand_in) == {"taxi-100": 100}
+    assert deployed.traffic == {"taxi-100": 100}
+    [endpoint] = stand_in.resources("endpoints")
+    [model] = stand_in.resources("models")
+    assert (deployed.endpoint, deployed.version) == (endpoint["name"], f"{model['name']}@1")
+
+
+def test_the_server_is_tensorflow_serving_as_vertex_asks_it(here: Connection, stand_in: StandIn) -> None:
+    serving = dataclasses.replace(SERVING, labels={"team": "rides"}, encryption_key=KEY)
+    deploy(here, serving, "100", "gs://bucket/deployed/100")
+    [upload] = sent(stand_in, "models:upload")
+    assert upload == {
+        "model": {
+            "displayName": "taxi",
+            "artifactUri": "gs://bucket/deployed/100",
+            "versionAliases": ["pushed-100"],
+            "labels": {"team": "rides"},
+            "encryptionSpec": {"kmsKeyName": KEY},
+            "containerSpec": {
+                "imageUri": "host/serving:1",
+                "command": ["/usr/bin/tensorflow_model_server"],
+                "args": [
+                    "--port=8500",
+                    "--rest_api_port=8501",
+                    "--model_name=taxi",
+                    "--model_base_path=$(AIP_STORAGE_URI)",
+                    "--file_system_poll_wait_seconds=30",
+                ],
+                "ports": [{"containerPort": 8501}],
+                "healthRoute": "/v1/models/taxi",
+                "predictRoute": "/v1/models/taxi:predict",
+            },
+        }
+    }
+    [endpoint] = sent(stand_in, "/endpoints")
+    assert endpoint == {"displayName": "rides", "labels": {"team": "rides"}, "encryptionSpec": {"kmsKeyName": KEY}}
+
+
+def test_the_machines_are_those_of_the_settings(here: Connection, stand_in: StandIn) -> None:
+    serving = dataclasses.replace(
+        SERVING,
+        machine="n1-standard-8",
+        accelerator="NVIDIA_TESLA_T4",
+        accelerators=2,
+        fewest=2,
+        most=5,
+        service_account="runs@p.iam.gserviceaccount.com",
+    )
+    deploy(here, serving, "100", "gs://bucket/deployed/100")
+    [request] = sent(stand_in, ":deployModel")
+    [model] = stand_in.resources("models")
+    assert request["deployedModel"] == {
+        "model": f"{model['name']}@1",
+        "displayName": "taxi-100",
+        "serviceAccount": "runs@p.iam.gserviceaccount.com",
+        "dedicatedResources": {
+            "machineSpec": {
+                "machineType": "n1-standard-8",
+                "acceleratorType": "NVIDIA_TESLA_T4",
+                "acceleratorCount": 2,
+            },
+            "minReplicaCount": 2,
+            "maxReplicaCount": 5,
+        },
+    }
+
+
+def test_a_second_version_is_one_of_the_same_model_and_gets_its_share(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
+    [model] = stand_in.resources("models")
+    assert [upload.get("parentModel") for upload in sent(stand_in, "models:upload")] == [None, model["name"]]
+    assert len(stand_in.resources("endpoints")) == 1
+
+
+def test_three_versions_keep_their_proportions(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200, 300)
+    assert traffic(stand_in) == {"taxi-100": 81, "taxi-200": 9, "taxi-300": 10}
+
+
+def test_two_earlier_versions_stay_to_go_back_to(here: Connection, stand_in: StandIn) -> None:
+    push(here, SERVING, 100, 200, 300, 400)
+    assert traffic(stand_in) == {"taxi-200": 0, "taxi-300": 0, "taxi-400": 100}
+
+
+def test_a_version_with_traffic_is_never_undeployed(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200, 300, 400)
+    assert traffic(stand_in) == {"taxi-100": 73, "taxi-200": 8, "taxi-300": 9, "taxi-400": 10}
+    push(here, SERVING, 500)
+    assert traffic(stand_in) == {"taxi-300": 0, "taxi-400": 0, "taxi-500": 100}
+
+
+def test_a_version_that_is_deployed_gets_another_share(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200)
+    deploy(here, dataclasses.replace(SERVING, traffic=60), "200", "gs://bucket/deployed/200")
+    assert traffic(stand_in) == {"taxi-100": 40, "taxi-200": 60}
+    assert len(sent(stand_in, "models:upload")) == len(sent(stand_in, ":deployModel")) == 2
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_deployment_that_fails_leaves_the_traffic_as_it_was(here: Connection, stand_in: StandIn, done: bool) -> None:
+    push(here, CANARY, 100, 200)
+    stand_in.fail("deployModel", "the model server never became healthy", done=done)
+    with pytest.raises(CloudError) as caught:
+        push(here, SERVING, 300)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
+    assert str(caught.value) == (
+        "Vertex AI: refused (400: the model server never became healthy); the endpoint rides serves as before"
+    )
+    push(here, SERVING, 300)
+    assert traffic(stand_in) == {"taxi-100": 0, "taxi-200": 0, "taxi-300": 100}
+    assert len(sent(stand_in, "models:upload")) == 3  # the version that failed is taken again
+
+
+def test_a_first_deployment_that_fails_leaves_nothing_deployed(here: Connection, stand_in: StandIn) -> None:
+    stand_in.fail("deployModel", "no machine", code=8, done=True)
+    with pytest.raises(CloudError, match="quota is used up"):
+        push(here, SERVING, 100)
+    assert traffic(stand_in) == {}
+
+
+def test_a_refused_deployment_says_so(here: Connection, stand_in: StandIn) -> None:
+    push(here, SERVING, 100)
+    stand_in.refuse(":deployModel", 403, message="Permission 'aiplatform.endpoints.deploy' denied")
+    with pytest.raises(
+        CloudError, match=r"give it roles/aiplatform\.user in the project; the endpoint rides serves as"
+    ):
+        push(here, SERVING, 200)
+    assert traffic(stand_in) == {"taxi-100": 100}
+
+
+def test_what_cannot_be_put_back_is_told(here: Connection, stand_in: StandIn) -> None:
+    push(here, SERVING, 100)
+    stand_in.fail("deployModel", "unhealthy", done=True)
+    stand_in.refuse("PATCH", 403, message="read only")
+    with pytest.raises(CloudError, match=r"unhealthy.*; and the traffic may not be as before: .*read only"):
+        push(here, SERVING, 200)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_service_is_asked_again(here: Connection, stand_in: StandIn, status: int) -> None:
+    for verb in ("models:upload", "/endpoints$", ":deployModel", "operations"):
+        stand_in.refuse(verb, status, times=2)
+    push(here, SERVING, 100)
+    assert traffic(stand_in) == {"taxi-100": 100}
+
+
+@pytest.mark.parametrize(("collection", "kind"), [("models", "models"), ("endpoints", "endpoints")])
+def test_a_name_that_several_have_is_refused(here: Connection, stand_in: StandIn, collection: str, kind: str) -> None:
+    if collection == "models":
+        model = {"display_name": "taxi", "container_spec": {"image_uri": "image"}}
+        for _ in range(2):
+            here.models.upload_model(parent=here.parent, model=model)
+    else:
+        for _ in range(2):
+            here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
+    with pytest.raises(CloudError, match=rf"found 2 {kind} named \w+; expected one: delete the others"):
+        push(here, SERVING, 100)
+
+
+def test_all_traffic_goes_back_to_the_version_before(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200)
+    rolled_back = roll_back(here, "rides")
+    assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
+    assert traffic(stand_in) == {"taxi-100": 100, "taxi-200": 0}
+
+
+def test_one_can_go_back_twice_and_no_further(here: Connection, stand_in: StandIn) -> None:
+    push(here, SERVING, 100, 200, 300)
+    assert roll_back(here, "rides").serving == "taxi-200"
+    assert roll_back(here, "rides").serving == "taxi-100"
+    with pytest.raises(CloudError, match="found no version before taxi-100 on the endpoint rides"):
+        roll_back(here, "rides")
+    assert traffic(stand_in) == {"taxi-100": 100, "taxi-200": 0, "taxi-300": 0}
+
+
+def test_there_is_nothing_to_roll_back(here: Connection, stand_in: StandIn) -> None:
+    with pytest.raises(
+        CloudError, match=r"found no endpoint named rides; expected one: look at vertex\.endpoint\.name"
+    ):
+        roll_back(here, "rides")
+    here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
+    with pytest.raises(CloudError, match="found no version with traffic on the endpoint rides"):
+        roll_back(here, "rides")
+
+
+def test_a_change_meanwhile_is_not_overwritten(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200)
+    stand_in.refuse("PATCH", 409, message="its etag is another")
+    with pytest.raises(CloudError, match="is being changed"):
+        roll_back(here, "rides")
+    [update] = [each for each in stand_in.requests if each.method == "PATCH"]
+    assert update.body["etag"]

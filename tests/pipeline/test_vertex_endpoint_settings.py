@@ -1,0 +1,45 @@
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from cloud import vertex
+from cloud.endpoint import deploy
+from cloud.stand_in import StandIn
+from cloud.vertex import connect
+from pipeline.config_errors import ConfigError
+from pipeline.config_loading import ROOT, load_vertex_config
+from pipeline.vertex.endpoint import roll_back, serving
+
+PLACE: dict[str, Any] = {
+    "project": "my-project",
+    "region": "europe-west4",
+    "bucket": "gs://bucket",
+    "image": "host/image:1",
+}
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    with StandIn() as server:
+        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
+        yield server
+
+
+def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
+    settings = {"vertex.endpoint": "{name: rides, image: host/serving:1, traffic: 10}"}
+    config = load_vertex_config(ROOT / "configs/taxi.yaml", settings, **PLACE)
+    here = connect("my-project", "europe-west4")
+    for version in ("100", "200"):
+        deploy(here, serving(config), version, f"gs://bucket/{version}")
+    rolled_back = roll_back(config)
+    assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
+    [endpoint] = stand_in.resources("endpoints")
+    assert list(endpoint["trafficSplit"].values()) == [100]
+
+
+def test_without_an_endpoint_there_is_nothing_to_roll_back() -> None:
+    config = load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE)
+    with pytest.raises(ConfigError, match=r"vertex\.endpoint: missing"):
+        roll_back(config)
