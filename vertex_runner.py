@@ -69,6 +69,17 @@ def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - th
 
 
 @main.command()
+@_settings
+def submit(verbose: bool, **options: Any) -> None:
+    """Compile, and start a run on Vertex AI, or make its schedule where vertex.schedule is set."""
+    with _told(verbose) as (console, _):
+        from pipeline.vertex.submit import submit as send
+
+        submitted = send(*_compiled(options))
+        print(f"{submitted.kind} {submitted.name} ({submitted.state}): {submitted.link}", file=console)
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
@@ -112,18 +123,18 @@ def _told(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
     Yields:
         Standard output and error, for what the user is to see.
     """
-    from pipeline.config_errors import UserError
+    from cloud.vertex import CloudError
     from pipeline.console import RunConsole
     from pipeline.run_folder import captured
 
     with captured(Path(os.devnull)) as (out, err):
         try:
             yield out, err
-        except (UserError, ValueError, OSError) as error:
+        except (ValueError, OSError, CloudError) as error:
             if verbose:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(str(error))
-            sys.exit(REFUSED)
+            sys.exit(FAILED if isinstance(error, CloudError) else REFUSED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
             sys.exit(INTERRUPTED)

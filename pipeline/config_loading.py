@@ -96,7 +96,7 @@ def load_vertex_config(
         options[f"--{key}"] = {f"vertex.{key}": json.dumps(value)} if value else {}
     if data:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
-    config = _load(path, {**options, "vertex_runner.py": {"orchestrator": "vertex"}})
+    config = _load(path, {**options, str(path): {"orchestrator": "vertex"}})
     table = dataclasses.replace(config.data, schema=os.path.abspath(ROOT / config.data.schema))
     folder = config.output if REMOTE in config.output else f"{config.vertex.bucket}/{config.name}"
     return dataclasses.replace(config, data=table, output=folder)

@@ -1,13 +1,15 @@
 """Runs a compiled pipeline here: each task by the entry point that Vertex AI calls, in the order of what it needs."""
 
 import dataclasses
+import datetime
 import json
-import os
 import time
 from collections.abc import Mapping
 from concurrent import futures
 from pathlib import Path
 
+from cloud.stand_in import StandIn
+from cloud.vertex import ENDPOINT
 from pipeline.nodes import Listener, Node
 from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
 from pipeline.vertex.condition import holds
@@ -52,8 +54,8 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     """Runs all tasks of a compiled pipeline.
 
     What is in buckets is in folders here: ``gs://bucket/x`` is ``<output>/buckets/bucket/x``. Resolvers find what
-    earlier checks into the same folder made, as Vertex AI looks among the runs of the same pipeline. Nothing is
-    answered from a cache, and a failed task is not tried again.
+    earlier checks into the same folder made, as Vertex AI looks among the runs of the same pipeline. What tasks ask of
+    Vertex AI a server here answers. Nothing is answered from a cache, and a failed task is not tried again.
 
     Args:
         file: What ``vertex_runner.py compile`` wrote.
@@ -67,16 +69,13 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     start = time.monotonic()
     spec = _here(read_text(file), output, data)
     _check_data(spec)
-    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+    run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
     logs.mkdir(parents=True)
-    place = Place(spec.name, Path(spec.root) / run_id, logs, {})
-    run = _Run(spec, place, Artifacts(output), listener)
-    try:
+    with StandIn() as stand_in:
+        place = Place(spec.name, Path(spec.root) / run_id, logs, {ENDPOINT: stand_in.endpoint})
+        run = _Run(spec, place, Artifacts(output), listener)
         run.all()
-    except BaseException:
-        place.end()
-        raise
     return Checked(
         status=run.status,
         nodes=run.nodes,
@@ -115,6 +114,7 @@ class _Run:
     def __init__(self, spec: Spec, place: Place, artifacts: Artifacts, listener: Listener) -> None:
         self._spec, self._place, self._artifacts, self._listener = spec, place, artifacts, listener
         self._given: dict[str, Outputs] = {}
+        self._starts: dict[str, float] = {}
         self.nodes: list[Node] = []
         self.error: str | None = None
 
@@ -134,24 +134,29 @@ class _Run:
 
     def all(self) -> None:
         waiting = list(self._spec.tasks)
-        running: dict[futures.Future[Outputs | None], tuple[Task, float]] = {}
+        running: dict[futures.Future[Outputs | None], Task] = {}
         with futures.ThreadPoolExecutor(AT_ONCE) as pool:
-            while waiting or running:
-                for task in [task for task in waiting if self._is_ended(task.upstream)]:
-                    waiting.remove(task)
-                    if task.upstream <= self._given.keys():
-                        running[pool.submit(self._run, task)] = task, time.monotonic()
-                    else:
-                        self._finish(Node(task.name, "skipped"))
-                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-                for each in done:
-                    self._collect(each, *running.pop(each))
+            try:
+                while waiting or running:
+                    for task in [task for task in waiting if self._is_ended(task.upstream)]:
+                        waiting.remove(task)
+                        if task.upstream <= self._given.keys():
+                            running[pool.submit(self._run, task)] = task
+                        else:
+                            self._finish(Node(task.name, "skipped"))
+                    done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                    for each in done:
+                        self._collect(each, running.pop(each))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self._place.end()
+                raise
 
     def _is_ended(self, names: set[str]) -> bool:
         return names <= {node.id for node in self.nodes}
 
-    def _collect(self, future: "futures.Future[Outputs | None]", task: Task, start: float) -> None:
-        seconds = time.monotonic() - start
+    def _collect(self, future: "futures.Future[Outputs | None]", task: Task) -> None:
+        seconds = time.monotonic() - self._starts[task.name]
         try:
             given = future.result()
         except (StepFailedError, ValueError) as error:
@@ -172,6 +177,7 @@ class _Run:
 
     def _run(self, task: Task) -> Outputs | None:
         """What a task gave; ``None`` if its condition does not hold."""
+        self._starts[task.name] = time.monotonic()
         inputs = {key: self._given[producer].get(output, []) for key, (producer, output) in task.producers.items()}
         condition = task.spec.get("triggerPolicy", {}).get("condition")
         shown = {"artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()}}

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pipeline.beam import beam_args
+from pipeline.beam import BATCH_BY_SIZE, local_args
 from pipeline.config import Beam
 from pipeline.config_loading import ROOT
 from pipeline.vertex.artifacts import Artifact, new_name
@@ -126,7 +126,7 @@ def _without_dataflow(arguments: Sequence[str]) -> list[str]:
     for flag, value in itertools.pairwise(arguments):
         if flag in ENTRY_POINT:
             kept += [flag, value]
-    return [*kept, *beam_args(Beam())]
+    return [*kept, *local_args(Beam()), BATCH_BY_SIZE]
 
 
 def _run(name: str, line: Sequence[str], place: Place) -> None:

@@ -1,0 +1,217 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from compiled import BLESSING, SCHEMA, Compiled, container
+from conftest import ROOT
+
+from pipeline.nodes import Node
+from pipeline.vertex.check import Checked, check
+from pipeline.vertex.spec import SpecError, read_spec
+
+PUSHES = container("answer(pushed=1, pushed_destination=inputs['model'][0]['uri'])")
+BLESSED = "inputs.artifacts['blessing'].artifacts[0].metadata['blessed'] == 1.0"
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.started: list[str] = []
+
+    def node_started(self, node_id: str) -> None:
+        self.started.append(node_id)
+
+    def node_said(self, source: str, line: str) -> None:
+        raise AssertionError(line)
+
+    def node_finished(self, node: Node) -> None:
+        pass
+
+
+def checked(compiled: Compiled, folder: Path, data: Path | None = None) -> Checked:
+    return check(compiled.write(folder / "toy.json"), folder / "out", Heard(), data)
+
+
+def states(result: Checked) -> dict[str, str]:
+    return {node.id: node.state for node in result.nodes}
+
+
+def toy(blessed: int = 1) -> Compiled:
+    """Trains, judges, and pushes what was blessed."""
+    compiled = Compiled()
+    compiled.add(
+        "Pusher", PUSHES, {"model": ("Trainer", "model"), "blessing": ("Judge", "blessing")}, {}, condition=BLESSED
+    )
+    compiled.add(
+        "Judge", container(f"answer(blessed={blessed})"), {"model": ("Trainer", "model")}, {"blessing": BLESSING}
+    )
+    compiled.add("Trainer", container("answer()"), outputs={"model": SCHEMA})
+    compiled.tasks["Pusher"]["componentRef"]["name"] = "Pusher"
+    return compiled
+
+
+def pushing(compiled: Compiled) -> Compiled:
+    """Gives the Pusher an output to tell of."""
+    job = compiled.job["pipelineSpec"]
+    job["components"]["Pusher"]["outputDefinitions"] = {
+        "artifacts": {"pushed_model": {"artifactType": {"instanceSchema": SCHEMA}}}
+    }
+    return compiled
+
+
+def test_tasks_run_behind_what_they_need_and_a_blessed_model_is_pushed(tmp_path: Path) -> None:
+    result = checked(pushing(toy()), tmp_path)
+    assert result.error is None
+    assert [node.id for node in result.nodes] == ["Trainer", "Judge", "Pusher"]
+    assert set(states(result).values()) == {"ran"}
+    assert result.status == "pushed"
+    assert result.pushed is not None
+    assert result.pushed.startswith(str(tmp_path / "out/buckets/bucket/toy/artifacts/"))
+    assert result.pushed.endswith("/Trainer/model")
+
+
+def test_condition_that_does_not_hold_skips_the_task(tmp_path: Path) -> None:
+    result = checked(pushing(toy(blessed=0)), tmp_path)
+    assert states(result) == {"Trainer": "ran", "Judge": "ran", "Pusher": "skipped"}
+    assert (result.status, result.pushed, result.error) == ("not_blessed", None, None)
+
+
+def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Path) -> None:
+    compiled = toy()
+    compiled.add("Judge", container("raise ValueError('found 3 rows; expected 4')"), {"model": ("Trainer", "model")})
+    compiled.add("Aside", container("answer()"))
+    result = checked(compiled, tmp_path)
+    assert states(result) == {"Trainer": "ran", "Aside": "ran", "Judge": "failed", "Pusher": "skipped"}
+    assert result.status == "failed"
+    assert result.error is not None
+    assert result.error.startswith("Judge: ValueError: found 3 rows; expected 4; the log: ")
+    assert "Traceback" in (Path(result.logs) / "Judge.log").read_text()
+
+
+def test_gate_that_fails_means_anomalies(tmp_path: Path) -> None:
+    compiled = Compiled()
+    compiled.add("AnomalyGate", container("sys.exit(3)"))
+    result = checked(compiled, tmp_path)
+    assert (result.status, result.error) == (
+        "anomalies",
+        f"AnomalyGate: ended with exit code 3; the log: {result.logs}/AnomalyGate.log",
+    )
+
+
+def test_resolvers_find_what_earlier_checks_of_the_pipeline_made(tmp_path: Path) -> None:
+    compiled = toy()
+    blessing = 'schema_title="tfx.ModelBlessing" AND state=LIVE AND metadata.blessed.number_value=1'
+    model = (
+        'schema_title="tfx.Model" AND state=LIVE AND '
+        "name=\"{{$.inputs.artifacts['input'].metadata['current_model_id']}}\""
+    )
+    judge = "answer(blessed=1, current_model_id=inputs['model'][0]['name'], found=inputs['baseline'])"
+    compiled.add("FindBlessing", resolver("blessing", blessing), outputs={"blessing": BLESSING})
+    compiled.add("FindModel", resolver("model", model), {"input": ("FindBlessing", "blessing")}, {"model": SCHEMA})
+    inputs = {"model": ("Trainer", "model"), "baseline": ("FindModel", "model")}
+    compiled.add("Judge", container(judge), inputs, {"blessing": BLESSING})
+    found = []
+    for _ in range(3):
+        result = checked(compiled, tmp_path)
+        assert result.error is None
+        [file] = (tmp_path / "out/buckets/bucket/toy/artifacts").glob(f"{Path(result.logs).name}/Judge/*.json")
+        [artifact] = json.loads(file.read_text())["artifacts"]["blessing"]["artifacts"]
+        found.append(artifact["metadata"]["found"])
+    assert found[0] == []
+    names = [each["metadata"] for each in found[1] + found[2]]
+    assert len(found[1]) == len(found[2]) == 1
+    assert found[1][0]["uri"] != found[2][0]["uri"], names
+
+
+def resolver(key: str, query: str) -> dict[str, object]:
+    return {"resolver": {"outputArtifactQueries": {key: {"filter": query}}}}
+
+
+def test_importer_gives_what_it_names(tmp_path: Path) -> None:
+    compiled = Compiled()
+    importer = {"artifactUri": {"constant": "gs://elsewhere/model"}, "typeSchema": {"instanceSchema": SCHEMA}}
+    compiled.add("Import", {"importer": importer}, outputs={"model": SCHEMA})
+    compiled.add("Look", container("print(inputs['model'][0]['uri']); answer()"), {"model": ("Import", "model")})
+    result = checked(compiled, tmp_path)
+    assert states(result) == {"Import": "ran", "Look": "ran"}
+    assert f"{tmp_path}/out/buckets/elsewhere/model" in (Path(result.logs) / "Look.log").read_text()
+
+
+def test_what_a_hook_says_reaches_the_command(tmp_path: Path) -> None:
+    compiled = Compiled()
+    hook = "file.parent.mkdir(parents=True); file.write_text(json.dumps({'parameterValues': {'span': 7}}))"
+    line = "assert told['inputs']['parameterValues'] == {'span': 7, 'base': 1}, told; answer()"
+    compiled.add("Gen", container(line, hook), outputs={"examples": SCHEMA}, parameters={"span": 0, "base": 1})
+    assert checked(compiled, tmp_path).error is None
+
+
+def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
+    compiled = Compiled()
+    line = "assert told['inputs']['parameterValues']['input_base'] == told['inputs']['parameterValues']['expected']"
+    parameters = {"input_base": "gs://bucket/table", "expected": str(tmp_path)}
+    compiled.add("ExampleGen", container(f"{line}; answer()"), parameters=parameters)
+    with pytest.raises(SpecError, match=r"found no folder .*/buckets/bucket/table; put the table there, or .* --data"):
+        checked(compiled, tmp_path)
+    assert checked(compiled, tmp_path, data=tmp_path).error is None
+
+
+def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
+    compiled = Compiled()
+    executor = container("assert '--project=p' not in sys.argv and sys.argv[2].endswith('.FnApiRunner'); answer()")
+    arguments = ["--json_serialized_invocation_args", "{{$}}", "--runner=DataflowRunner", "--project=p"]
+    executor["container"]["args"] = arguments
+    executor["container"]["command"][2] = executor["container"]["command"][2].replace("sys.argv[1]", "sys.argv.pop(2)")
+    compiled.add("ExampleGen", executor)
+    assert checked(compiled, tmp_path).error is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "KeyError\\('pipelineSpec'\\); expected a file that vertex_runner.py compile wrote"),
+        ("[]", "expected a file that vertex_runner.py compile wrote"),
+        ("no json", "expected a file that vertex_runner.py compile wrote"),
+        ('{"pipelineSpec": {"schemaVersion": "2.0.0"}}', "found pipeline spec 2.0.0; expected 2.1.0"),
+        ('{"pipelineSpec": {"tasks": {}}}', "expected a file that vertex_runner.py compile wrote"),
+    ],
+)
+def test_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(SpecError, match=said):
+        check(tmp_path / "x.json", tmp_path / "out", Heard())
+    assert not (tmp_path / "out").exists()
+
+
+def test_tasks_that_need_each_other_are_refused() -> None:
+    compiled = Compiled()
+    compiled.add("A", container(""), after=("B",))
+    compiled.add("B", container(""), after=("A",))
+    with pytest.raises(SpecError, match="the tasks A, B need each other"):
+        read_spec(json.dumps(compiled.job))
+    compiled.add("A", container(""), after=("C",))
+    with pytest.raises(SpecError, match="speaks of 'C', which is not there"):
+        read_spec(json.dumps(compiled.job))
+
+
+def test_ctrl_c_ends_the_tasks(tmp_path: Path) -> None:
+    compiled = Compiled()
+    pid = tmp_path / "pid"
+    compiled.add(
+        "Slow", container(f"import os, time; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)")
+    )
+    file = compiled.write(tmp_path / "toy.json")
+    command = [sys.executable, "vertex_runner.py", "check", str(file), f"--output={tmp_path / 'out'}"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not pid.exists() or not pid.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.terminate()
+        _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert not Path(f"/proc/{pid.read_text()}").exists()

@@ -1,0 +1,156 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from pipeline.checks import load_schema
+from pipeline.cloud_settings import Machine
+from pipeline.config_errors import ConfigError
+from pipeline.config_loading import load_vertex_config
+from pipeline.vertex.compile import compile_pipeline, write_job
+from pipeline.vertex.machines import cpus_and_memory, resources
+
+GOLDEN = Path(__file__).parent / "golden/taxi.json"
+TAXI = ROOT / "configs/taxi.yaml"
+PLACE = {
+    "project": "my-project",
+    "region": "europe-west4",
+    "bucket": "gs://my-bucket",
+    "image": "europe-west4-docker.pkg.dev/my-project/onegraph/steps:1",
+}
+
+
+def compiled(**overrides: str) -> dict[str, Any]:
+    config = load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **PLACE)
+    return compile_pipeline(config, load_schema(config, TAXI))
+
+
+def task(job: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = job["pipelineSpec"]["root"]["dag"]["tasks"][name]
+    return found
+
+
+def executor(job: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = job["pipelineSpec"]["deploymentSpec"]["executors"][f"{name}_executor"]["container"]
+    return found
+
+
+def test_compiled_file_is_the_golden_one(tmp_path: Path) -> None:
+    """Digests of code are left out, which each change of it changes."""
+    write_job(compiled(), tmp_path / "taxi.json")
+    text = re.sub(r"[0-9a-f]{64}", "<digest>", (tmp_path / "taxi.json").read_text())
+    (tmp_path / "taxi.json").write_text(text)
+    assert json.loads(text) == json.loads(GOLDEN.read_text()), f"if this is meant: cp {tmp_path}/taxi.json {GOLDEN}"
+
+
+def test_compiled_file_is_a_pipeline_job_of_spec_2_1() -> None:
+    job = compiled()
+    json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
+    json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+    assert job["pipelineSpec"]["schemaVersion"] == "2.1.0"
+
+
+def test_model_is_pushed_only_where_both_judges_blessed_it() -> None:
+    job = compiled()
+    for name in ("TfliteExporter", "Pusher"):
+        condition = task(job, name)["triggerPolicy"]["condition"]
+        for key in ("model_blessing", "infra_blessing"):
+            assert f"inputs.artifacts['{key}'].artifacts[0].metadata['blessed'] == 1.0" in condition
+            assert key in task(job, name)["inputs"]["artifacts"]
+
+
+def test_settings_of_vertex_reach_the_file() -> None:
+    key = "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k"
+    job = compiled(
+        vertex__labels="{team: taxi}",
+        vertex__retries="3",
+        vertex__encryption_key=key,
+        vertex__machines="{Trainer: {type: n1-highmem-8, accelerator: NVIDIA_TESLA_T4, accelerators: 2}}",
+    )
+    assert job["labels"]["team"] == "taxi"
+    assert job["encryptionSpec"] == {"kmsKeyName": key}
+    assert task(job, "Trainer")["retryPolicy"]["maxRetryCount"] == 3
+    assert "retryPolicy" not in task(job, "AnomalyGate")
+    assert executor(job, "Trainer")["resources"] == {
+        "cpuLimit": 8.0,
+        "memoryLimit": 52.0,
+        "accelerator": {"type": "NVIDIA_TESLA_T4", "count": "2"},
+    }
+    assert "resources" not in executor(job, "Transform")
+    assert "retryPolicy" not in task(compiled(vertex__retries="0"), "Trainer")
+
+
+def test_tuner_is_left_out_and_warm_start_put_in() -> None:
+    job = compiled(tuning__enabled="false", training__warm_start="true")
+    names = job["pipelineSpec"]["root"]["dag"]["tasks"]
+    assert "Tuner" not in names
+    source = task(job, "Trainer")["inputs"]["artifacts"]["base_model"]["taskOutputArtifact"]
+    assert source["producerTask"] == "WarmStartModel-model-resolver"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"vertex__region": "Europe"}, "vertex.region"),
+        ({"vertex__machines": "{Trainor: {type: n1-standard-4}}"}, "unknown node 'Trainor'; .*did you mean 'Trainer'"),
+        ({"vertex__encryption_key": "k"}, "vertex.encryption_key"),
+        ({"vertex__labels": "{Team: x}"}, "vertex.labels"),
+        ({"vertex__schedule": "{cron: daily}"}, "vertex.schedule.cron"),
+        ({"vertex__service_account": "me"}, "vertex.service_account"),
+        ({"beam__runner": "flink"}, "beam.runner: found 'flink'; expected 'local' on Vertex AI"),
+        ({"dataflow": "{}"}, "data.path: found 'data/taxi'; expected gs://"),
+        ({"data__path": "/data/taxi"}, "data.path: found '/data/taxi'; expected gs://…, or a path within"),
+    ],
+)
+def test_settings_that_vertex_would_refuse_are_refused_here(overrides: dict[str, str], said: str) -> None:
+    place = {key: value for key, value in PLACE.items() if f"vertex__{key}" not in overrides}
+    with pytest.raises(ConfigError, match=said):
+        load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **place)
+
+
+@pytest.mark.parametrize("name", sorted(PLACE))
+def test_what_is_missing_is_named_with_its_option(name: str) -> None:
+    place = {key: value for key, value in PLACE.items() if key != name}
+    with pytest.raises(ConfigError, match=f"vertex.{name}: missing; give it there, or with --{name}"):
+        load_vertex_config(TAXI, {}, **place)
+
+
+def test_option_that_is_wrong_is_blamed() -> None:
+    with pytest.raises(ConfigError, match=r"^--bucket: vertex\.bucket: found 'my-bucket'"):
+        load_vertex_config(TAXI, {}, **{**PLACE, "bucket": "my-bucket"})
+
+
+@pytest.mark.parametrize(
+    ("machine", "size"),
+    [
+        ("n2-standard-8", (8, 32.0)),
+        ("n1-standard-4", (4, 15.0)),
+        ("n2-highcpu-16", (16, 16.0)),
+        ("e2-highmem-2", (2, 16.0)),
+        ("c3-highcpu-4", (4, 8.0)),
+        ("a2-highgpu-2g", (24, 170.0)),
+    ],
+)
+def test_machine_types_tell_their_size(machine: str, size: tuple[int, float]) -> None:
+    assert cpus_and_memory(Machine(type=machine)) == size
+
+
+def test_machine_type_that_does_not_tell_is_refused() -> None:
+    with pytest.raises(ValueError, match="found the machine type 'a3-megagpu-8g'; expected one such as"):
+        resources(Machine(type="a3-megagpu-8g"))
+    with pytest.raises(ValueError, match="expected one such as n2-standard-8"):
+        compiled(vertex__machines="{Transform: {type: cloud-tpu}}")
+
+
+def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        write_job({}, tmp_path / "missing/pipeline.json")
+    (tmp_path / "pipeline.json").mkdir()
+    with pytest.raises(OSError, match="Is a directory"):
+        write_job({}, tmp_path / "pipeline.json")
+    assert [each.name for each in tmp_path.iterdir()] == ["pipeline.json"]

@@ -1,0 +1,86 @@
+"""What ``vertex_runner.py`` does, as a user types it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT, Finished, arguments, run
+
+from pipeline.outcome import read_metrics
+
+PLACE = (
+    "--project=my-project",
+    "--region=europe-west4",
+    "--bucket=gs://my-bucket",
+    "--image=europe-west4-docker.pkg.dev/my-project/onegraph/steps:1",
+)
+
+
+def vertex(*options: str) -> Finished:
+    command = [sys.executable, str(ROOT / "vertex_runner.py"), *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def quick(**settings: Any) -> list[str]:
+    """The options of a quick run."""
+    return [each for each in arguments(Path("unused"), **settings) if each.startswith("--set=")]
+
+
+def compiled(folder: Path, **settings: Any) -> Path:
+    """The file of a quick run over a table in a bucket."""
+    file = folder / "pipeline.json"
+    result = vertex("compile", *PLACE, *quick(**settings), "--data=gs://my-bucket/table", f"--out={file}")
+    assert result.code == 0, result.stderr
+    assert result.stdout.startswith(f"wrote {file}: ")
+    assert result.stderr == ""
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_checked_pipeline_pushes_the_model_that_a_local_run_pushes(table: Path, tmp_path: Path) -> None:
+    file = compiled(tmp_path, tflite__enabled=True)
+    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+    assert checked.code == 0, checked.stderr
+    assert {*checked.states.values()} == {"ran"}
+    pushed = Path(checked.summary["pushed"])
+    assert pushed.parent == tmp_path / "check/buckets/my-bucket/taxi/serving/taxi"
+    assert (pushed / "saved_model.pb").is_file()
+    assert (pushed.parents[2] / "tflite/taxi" / pushed.name / "model.tflite").is_file()
+    local = run(tmp_path / "local", f"--data={table}", tflite__enabled=True)
+    assert local.code == 0, local.stderr
+    [there] = (tmp_path / "check").glob("buckets/my-bucket/taxi/artifacts/*/Evaluator/evaluation")
+    [here] = (tmp_path / "local/artifacts/Evaluator/evaluation").iterdir()
+    expected = read_metrics(str(here))
+    assert len(expected) >= 20
+    assert read_metrics(str(there)) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+def test_checked_pipeline_whose_model_is_not_blessed_pushes_nothing(table: Path, tmp_path: Path) -> None:
+    policy = {"metrics": ["auc"], "slices": [], "thresholds": [{"metric": "auc", "min": 0.9999}]}
+    file = compiled(tmp_path, tuning__enabled=False, evaluation=policy)
+    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+    assert checked.code == 4, checked.stderr
+    assert checked.states["Pusher"] == "skipped"
+    assert not (tmp_path / "check/buckets/my-bucket/taxi/serving").exists()
+
+
+def test_settings_that_cannot_be_compiled_end_in_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "pipeline.json"
+    result = vertex("compile", *PLACE[1:], f"--out={file}")
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == "error configs/taxi.yaml: vertex.project: missing; give it there, or with --project\n"
+    assert not file.exists()
+
+
+def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
+    result = vertex("check", str(tmp_path / "none.json"), f"--output={tmp_path / 'out'}")
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error {tmp_path}/none.json: No such file or directory; expected a file that vertex_runner.py compile wrote\n"
+    )
