@@ -1,7 +1,6 @@
 """Where the records of an Examples artifact are."""
 
-from pathlib import Path
-
+import tensorflow as tf
 from tfx import types
 from tfx.types import artifact_utils
 
@@ -10,4 +9,4 @@ NO_ROWS = "the eval split has no rows; expected some, so look at data.splits and
 
 def split_files(examples: list[types.Artifact], split: str) -> list[str]:
     """The gzipped TFRecord files of a split."""
-    return [str(path) for uri in artifact_utils.get_split_uris(examples, split) for path in Path(uri).glob("*")]
+    return [path for uri in artifact_utils.get_split_uris(examples, split) for path in tf.io.gfile.glob(f"{uri}/*")]

@@ -56,7 +56,7 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
 
 def _variables(base: str) -> dict[str, Array]:
     """The variables of a SavedModel by name, without loading its graphs."""
-    reader = tf.train.load_checkpoint(f"{base}/variables/variables")
+    reader = tf.compat.v1.train.NewCheckpointReader(f"{base}/variables/variables")
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(reader.get_tensor(GRAPH))
     return {
         _name(attribute.full_name): reader.get_tensor(attribute.checkpoint_key)

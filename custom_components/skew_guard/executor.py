@@ -13,6 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from cloud.paths import on_disk
 from custom_components.examples import NO_ROWS, split_files
 from custom_components.skew_guard.graph import Functions, check_graph, check_vocabularies
 from custom_components.skew_guard.replay import Replay, raw_columns
@@ -36,11 +37,11 @@ class Executor(base_executor.BaseExecutor):
         """Writes the report, and blesses the model if nothing differs; a model that differs is no error."""
         model = artifact_utils.get_single_instance(input_dict["model"])
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        stamped = Path(path_utils.stamped_model_path(blessing.uri))
+        stamped = Path(on_disk(path_utils.stamped_model_path(blessing.uri)))
         io_utils.copy_dir(path_utils.serving_model_path(model.uri), str(stamped))
         report = _guard(input_dict, exec_properties, stamped)
         logging.info("Skew guard: %s", report)
-        folder = Path(artifact_utils.get_single_uri(output_dict["report"]))
+        folder = Path(on_disk(artifact_utils.get_single_uri(output_dict["report"])))
         folder.mkdir(parents=True, exist_ok=True)  # in a bucket there are no empty folders
         (folder / REPORT_FILE).write_text(json.dumps(report.to_dict(), indent=2))
         blessing.set_int_custom_property(BLESSED, int(report.skew is None))
@@ -52,7 +53,7 @@ class Executor(base_executor.BaseExecutor):
 def _guard(input_dict: dict[str, list[types.Artifact]], settings: dict[str, Any], model_dir: Path) -> Report:
     """Loads the model within limits before this process loads it, so that one that is broken cannot end the run."""
     transform_output = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-    transform_dir = Path(transform_output.transform_savedmodel_dir)
+    transform_dir = Path(on_disk(transform_output.transform_savedmodel_dir))
     problem = Problem.from_config(json.loads(settings["problem"]))
     split = settings["split"]
     raw, transformed = (split_files(input_dict[key], split) for key in ("examples", "transformed_examples"))

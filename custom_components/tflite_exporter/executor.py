@@ -17,6 +17,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from cloud.paths import on_disk
 from custom_components.examples import split_files
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
 from custom_components.tflite_exporter.convert import Row, convert
@@ -63,7 +64,7 @@ class Executor(base_executor.BaseExecutor):
             measured = measure(content, model_dir, files, problem)
         report = _report(content, measured, exact, exec_properties)
         logging.info("TFLite: %s", report)
-        folder = Path(exported.uri)
+        folder = Path(on_disk(exported.uri))
         folder.mkdir(parents=True, exist_ok=True)  # in a bucket there are no empty folders
         (folder / MODEL_FILE).write_bytes(content)
         (folder / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=False))

@@ -13,7 +13,8 @@ from tfx.types import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from tfx.utils import path_utils
 
-from custom_components.pusher.executor import STAGING_PREFIX, Executor, push
+from custom_components.pusher.executor import Executor
+from custom_components.pusher.folders import STAGING_PREFIX, push_to_folders
 from custom_components.tflite_exporter.artifact import TfliteModel
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
@@ -49,7 +50,7 @@ def push_copy(model: Path, *bases: Path) -> str:
     def copy(folder: Path, version: int) -> None:
         shutil.copytree(model, folder, dirs_exist_ok=True)
 
-    return str(push(dict.fromkeys(bases, copy)))
+    return str(push_to_folders(dict.fromkeys(bases, copy)))
 
 
 def test_the_version_holds_the_whole_model_and_is_the_time(model: Path, served: Path) -> None:
@@ -233,11 +234,6 @@ def test_a_model_for_devices_that_is_gone_leaves_nothing_half_pushed(
     with pytest.raises(OSError, match="No such file"):
         pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
     assert os.listdir(served) == os.listdir(device) == []
-
-
-def test_devices_cannot_be_served_from_a_remote_folder(model: Path, device: Path, tflite: TfliteModel) -> None:
-    with pytest.raises(ValueError, match=r"found gs://bucket/taxi, .* set tflite\.enabled to false"):
-        pushed_by_the_node(model, "gs://bucket/taxi", blessed=1, tflite=tflite, device=device)
 
 
 def guard_blessing(folder: Path, model: Path, blessed: int) -> InfraBlessing:

@@ -1,0 +1,202 @@
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from google.protobuf import json_format
+from tfx.proto import pusher_pb2
+from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
+
+from custom_components.pusher.buckets import push_to_buckets
+from custom_components.pusher.executor import Executor
+from custom_components.pusher.folders import STAGING_PREFIX
+from custom_components.tflite_exporter.artifact import TfliteModel
+from custom_components.tflite_exporter.convert import converted
+from custom_components.tflite_exporter.flatbuffer import with_metadata
+from serving.edge import METADATA
+
+gfile = tf.io.gfile
+MODEL = {"assets/vocabulary": b"Cash", "fingerprint.pb": b"print", "saved_model.pb": b"graph", "variables/v": b"1"}
+DEVICE = {"manifest.json": b"{}", "model.tflite": b"lite"}
+NUMBERS = itertools.count()
+
+
+class Killed(BaseException):
+    """What ends a process at once."""
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """TensorFlow's file system in memory; it takes folders as Cloud Storage does."""
+    folder = f"ram://bucket-{next(NUMBERS)}"
+    yield folder
+    gfile.rmtree(folder)
+
+
+def writer(files: dict[str, bytes]) -> Callable[[Path, int], None]:
+    def write(folder: Path, _version: int) -> None:
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(content)
+
+    return write
+
+
+def push(bucket: str) -> str:
+    return str(push_to_buckets({f"{bucket}/tflite": writer(DEVICE), f"{bucket}/serving": writer(MODEL)}))
+
+
+def files_in(folder: str) -> dict[str, bytes]:
+    found = {}
+    for path, _, names in gfile.walk(folder):
+        for name in names:
+            with gfile.GFile(f"{path}/{name}", "rb") as file:
+                found[f"{path}/{name}".removeprefix(f"{folder}/")] = file.read()
+    return found
+
+
+def children(folder: str) -> list[str]:
+    return sorted(gfile.listdir(folder)) if gfile.exists(folder) else []
+
+
+def is_whole(bucket: str, version: str) -> tuple[bool, bool]:
+    """Whether a reader takes a version for whole, on a device and in the server."""
+    names = (f"tflite/{version}/manifest.json", f"serving/{version}/saved_model.pb")
+    device, server = (gfile.exists(f"{bucket}/{name}") for name in names)
+    return device, server
+
+
+def test_both_places_get_all_files_and_nothing_else(bucket: str) -> None:
+    version = push(bucket)
+    assert files_in(f"{bucket}/serving/{version}") == MODEL
+    assert files_in(f"{bucket}/tflite/{version}") == DEVICE
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [version]
+
+
+def test_versions_grow(bucket: str) -> None:
+    gfile.makedirs(f"{bucket}/serving/notes")
+    gfile.makedirs(f"{bucket}/tflite/99999999999")
+    assert [push(bucket), push(bucket)] == ["100000000000", "100000000001"]
+
+
+def test_folders_whose_names_end_in_a_slash_are_versions_too(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gfile.makedirs(f"{bucket}/serving/99999999999")
+    listdir = gfile.listdir
+    monkeypatch.setattr(gfile, "listdir", lambda path: [f"{name}/" for name in listdir(path)])
+    assert push(bucket) == "100000000000"
+
+
+class Dying:
+    """Ends the push before one of its renames, and looks at what readers see until then."""
+
+    def __init__(self, bucket: str, before: int, error: type[BaseException]) -> None:
+        self._rename, self._bucket, self._before, self._error = gfile.rename, bucket, before, error
+        self.named: list[str] = []
+        self.seen: list[tuple[bool, bool]] = []
+
+    def __call__(self, source: str, target: str, overwrite: bool = False) -> None:
+        if len(self.named) == self._before:
+            raise self._error
+        version = target.removeprefix(f"{self._bucket}/").split("/")[1]
+        self.seen.append(is_whole(self._bucket, version))
+        self.named.append(target.rpartition(f"/{version}/")[2])
+        self._rename(source, target, overwrite)
+
+
+FILES = len(MODEL) + len(DEVICE)
+
+
+def test_what_tells_readers_that_a_version_is_whole_comes_last(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    watched = Dying(bucket, FILES, Killed)
+    monkeypatch.setattr(gfile, "rename", watched)
+    push(bucket)
+    assert watched.named[-3:] == ["model.tflite", "manifest.json", "saved_model.pb"]
+    assert watched.seen == [(False, False)] * (FILES - 1) + [(True, False)]
+
+
+@pytest.mark.parametrize("before", range(FILES))
+def test_a_push_that_fails_leaves_no_version_behind(bucket: str, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+    earlier = push(bucket)
+    monkeypatch.setattr(gfile, "rename", Dying(bucket, before, ConnectionError))
+    with pytest.raises(ConnectionError):
+        push(bucket)
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [earlier]
+
+
+@pytest.mark.parametrize("before", range(FILES))
+def test_what_a_killed_push_left_is_no_whole_version_and_goes_with_the_next(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """Killed as a process is: nothing is tidied up."""
+    earlier = push(bucket)
+    with monkeypatch.context() as patch:
+        patch.setattr(gfile, "rename", Dying(bucket, before, Killed))
+        patch.setattr("custom_components.pusher.buckets._remove", lambda *_: None)
+        with pytest.raises(Killed):
+            push(bucket)
+    half = str(int(earlier) + 1)
+    assert is_whole(bucket, half) == (before == FILES - 1, False)
+    later = push(bucket)
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [earlier, later]
+    assert int(later) > int(half) or not before
+
+
+def test_a_push_that_was_killed_once_all_was_named_is_a_whole_one(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(_path: str) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gfile, "rmtree", die)
+        with pytest.raises(Killed):
+            push(bucket)
+    [whole] = [name for name in children(f"{bucket}/serving") if name.isdigit()]
+    later = push(bucket)
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [whole, later]
+    assert files_in(f"{bucket}/serving/{whole}") == MODEL
+
+
+def test_while_bytes_are_on_their_way_there_is_no_version(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy, seen = gfile.copy, []
+
+    def watched(source: str, target: str, overwrite: bool = False) -> None:
+        seen.append({*children(f"{bucket}/serving"), *children(f"{bucket}/tflite")})
+        copy(source, target, overwrite)
+
+    monkeypatch.setattr(gfile, "copy", watched)
+    push(bucket)
+    assert len(seen) == FILES
+    assert all(name.startswith(STAGING_PREFIX) for names in seen for name in names)
+
+
+def test_the_node_pushes_to_a_bucket(bucket: str, tmp_path: Path) -> None:
+    model, blessing, exported, pushed = Model(), ModelBlessing(), TfliteModel(), PushedModel()
+    model.uri, exported.uri, pushed.uri = (str(tmp_path / name) for name in ("model", "exported", "pushed"))
+    serving = tmp_path / "model/Format-Serving"
+    serving.mkdir(parents=True)
+    writer(MODEL)(serving, 0)
+    blessing.set_int_custom_property("blessed", 1)
+    exported.set_int_custom_property("blessed", 1)
+    function = tf.function(lambda each: each + 1).get_concrete_function(tf.TensorSpec([1, 1], tf.float32))
+    metadata = {"model": "taxi", "quantization": "none", "features": []}
+    Path(exported.uri).mkdir()
+    content = with_metadata(converted(function, "the function"), METADATA, metadata)
+    (Path(exported.uri) / "model.tflite").write_bytes(content)
+    destination = pusher_pb2.PushDestination()
+    destination.filesystem.base_directory = f"{bucket}/serving/taxi"
+    properties: dict[str, Any] = {
+        "push_destination": json_format.MessageToJson(destination),
+        "tflite_directory": f"{bucket}/tflite/taxi",
+    }
+    inputs = {"model": [model], "model_blessing": [blessing], "tflite_model": [exported]}
+    Executor(Executor.Context(pipeline_run_id="a run")).Do(inputs, {"pushed_model": [pushed]}, properties)
+    version = pushed.get_string_custom_property("pushed_version")
+    assert pushed.get_string_custom_property("pushed_destination") == f"{bucket}/serving/taxi/{version}"
+    assert pushed.get_string_custom_property("pushed_tflite") == f"{bucket}/tflite/taxi/{version}/model.tflite"
+    assert files_in(f"{bucket}/serving/taxi/{version}") == MODEL
+    on_device = files_in(f"{bucket}/tflite/taxi/{version}")
+    manifest = json.loads(on_device["manifest.json"])
+    assert (manifest["version"], manifest["run_id"]) == (version, "a run")
+    assert manifest["bytes"] == len(on_device["model.tflite"])
