@@ -3,9 +3,11 @@ SHELL := /bin/bash
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
 PY := .venv/bin/python
 INSTALL := @$(PYTHON) scripts/setup_env.py
+COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-hashes --no-annotate --no-header \
+  --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow serve bench bench-tflite bench-serving bench-training schema lint format lock doctor clean
+.PHONY: help run test test-slow serve bench bench-tflite bench-serving bench-training schema lint format lock image-locks doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,18 +55,26 @@ lint:  ## check style, types and the direction of imports
 	@.venv/bin/ruff check .
 	@$(PY) -m mypy .
 	@.venv/bin/lint-imports
+	@.venv/bin/shellcheck $$(git ls-files '*.sh' .ci/run)
+	@.venv/bin/hadolint --failure-threshold=style $$(git ls-files '*Dockerfile')
 
 format:  ## rewrite the code in the project's style
 	$(INSTALL)
 	@.venv/bin/ruff format .
 	@.venv/bin/ruff check --fix .
 
-lock:  ## choose newer versions and pin them, with hashes, in requirements.lock
+lock:  ## choose newer versions and pin them, with hashes, in requirements.lock and the images' locks
 	$(INSTALL)
-	@UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile pyproject.toml --group dev --group setup --upgrade --quiet --generate-hashes \
-	  --no-annotate --no-header --python-version 3.11 --python-platform x86_64-manylinux_2_40 -o requirements.lock
-	@echo ziglang | UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile - --upgrade --quiet --generate-hashes --no-annotate --no-header \
-	  --python-version 3.11 --python-platform x86_64-manylinux_2_40 -o scripts/compiler.lock
+	@$(COMPILE) pyproject.toml --group dev --group setup --upgrade -o requirements.lock
+	@echo ziglang | $(COMPILE) - --upgrade -o scripts/compiler.lock
+	@$(MAKE) --no-print-directory image-locks
+
+image-locks:  ## pin what goes into the images of deploy/, in the versions of requirements.lock
+	$(INSTALL)
+	@$(COMPILE) pyproject.toml -c requirements.lock -o deploy/vertex/requirements.lock
+	@$(COMPILE) pyproject.toml --extra gpu -c requirements.lock -o deploy/vertex/requirements-gpu.lock
+	@$(COMPILE) deploy/beam/requirements.in --override deploy/beam/left-out.txt -c requirements.lock \
+	  -o deploy/beam/requirements.lock
 
 doctor:  ## say what is fine on this machine and what is not
 	@$(PYTHON) scripts/doctor.py

@@ -52,9 +52,9 @@ def service() -> dict[str, Any]:
     return found
 
 
-def instructions() -> list[tuple[str, str]]:
-    """The container file's instructions, each on one line and without comments."""
-    lines = [line for line in CONTAINER_FILE.read_text().splitlines() if not line.startswith("#")]
+def instructions(file: Path = CONTAINER_FILE) -> list[tuple[str, str]]:
+    """A container file's instructions, each on one line and without comments."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
     joined = re.sub(r"\\\n\s*", "", "\n".join(lines))
     return [(name, rest) for name, _, rest in (line.partition(" ") for line in joined.splitlines() if line)]
 
