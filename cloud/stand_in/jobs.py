@@ -15,6 +15,7 @@ CancelJob: TypeAlias = Callable[[str], None]
 _JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _CRON = re.compile(r"((CRON_)?TZ=\S+ )?\S+( \S+){4}")
 _LABEL_KEY, _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}"), re.compile(r"[a-z0-9_-]{0,63}")
+END_SECONDS = 30.0  # in which a job that is cancelled ends
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")
 
 
@@ -44,10 +45,13 @@ class Jobs:
             ("POST", "(customJobs/[^/:]+):cancel", None, self._cancel_custom),
         ]
 
-    def join(self) -> None:
-        """Waits for the custom jobs that run."""
+    def end(self) -> None:
+        """Cancels the custom jobs that run, and waits for them a while."""
+        with self._store.lock:
+            for job in self._store.children("customJobs"):
+                self._cancel(job)
         for thread in self._threads:
-            thread.join()
+            thread.join(END_SECONDS)
 
     def _create_pipeline(self, call: Call) -> Resource:
         job_id = call.query.get("pipelineJobId") or f"auto-{self._store.next_id()}"
@@ -104,11 +108,13 @@ class Jobs:
                 job["error"] = {"code": 3, "message": error}
 
     def _cancel_custom(self, call: Call) -> Resource:
-        job = self._store.get(call.ids[0])
+        self._cancel(self._store.get(call.ids[0]))
+        return {}
+
+    def _cancel(self, job: Resource) -> None:
         if job["state"] not in ENDED:
             job.update(state="JOB_STATE_CANCELLED", endTime=now())
             self._cancel_job(job["name"])
-        return {}
 
 
 def _check_pipeline(job: Resource) -> None:

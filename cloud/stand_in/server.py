@@ -73,7 +73,7 @@ class StandIn:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        self._jobs.join()
+        self._jobs.end()
 
     @property
     def endpoint(self) -> str:
@@ -163,6 +163,7 @@ def _by_name(message: str, body: Resource) -> Resource:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one packet; in two, the second waits for the first's acknowledgement
 
         def _respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

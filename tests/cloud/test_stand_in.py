@@ -132,6 +132,24 @@ def test_a_custom_job_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     assert names == [made.name]
 
 
+def test_a_custom_job_ends_with_the_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    cancelled = threading.Event()
+    ended = []
+
+    def run_job(job: dict[str, object]) -> str | None:
+        ended.append(cancelled.wait(10))
+        return None
+
+    with StandIn(run_job, lambda _name: cancelled.set()) as stand_in:
+        monkeypatch.setenv(vertex.ENDPOINT, stand_in.endpoint)
+        here = connection()
+        job = aiplatform_v1.CustomJob(display_name="train", job_spec={"worker_pool_specs": [POOL]})
+        name = here.jobs.create_custom_job(parent=here.parent, custom_job=job).name
+        while here.jobs.get_custom_job(name=name).state.name != "JOB_STATE_RUNNING":
+            time.sleep(0.01)
+    assert ended == [True]
+
+
 def _ended(here: Connection, name: str) -> aiplatform_v1.CustomJob:
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
