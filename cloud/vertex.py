@@ -22,6 +22,7 @@ _REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 _PLACE = re.compile(r"projects/([^/\s'\"]+)/locations/([^/\s'\":?]+)")
 _PERMISSION = re.compile(r"[Pp]ermission '?([a-z]+\.[A-Za-z]+\.[A-Za-z]+)'?")
 _OFF = re.compile(r"has not been used in project|is disabled|SERVICE_DISABLED")
+_QUOTA_PROJECT = "requires a quota project"
 _ACT_AS = re.compile(r"act as (?:the )?service[ _-]?account|iam\.serviceAccounts\.actAs", re.IGNORECASE)
 # The narrowest of Google's roles that has a service's permissions.
 _ROLES = {
@@ -229,6 +230,9 @@ def _of_api(error: Any) -> str:
             "the account may not act as the runs' one",
             "give it " + _ROLES["iam"] + " on vertex.service_account",
         )
+    elif _QUOTA_PROJECT in said:
+        what = "the account's credentials name no project that pays for the requests"
+        mend = f"run 'gcloud auth application-default set-quota-project {project}'"
     elif code == 403 and _OFF.search(said):
         what, mend = (
             "the API is not enabled",

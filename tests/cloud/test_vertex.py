@@ -30,6 +30,7 @@ def _list() -> list[object]:
 
 DENIED = "Permission 'aiplatform.endpoints.list' denied on resource '//x' (or it may not exist)."
 OFF = "Vertex AI API has not been used in project 1 before or it is disabled."
+NO_QUOTA = "The aiplatform.googleapis.com API requires a quota project, which is not set by default."
 ACT_AS = "You do not have permission to act as service_account: runs@p.iam.gserviceaccount.com"
 
 
@@ -40,6 +41,7 @@ ACT_AS = "You do not have permission to act as service_account: runs@p.iam.gserv
         (403, DENIED, ["no permission aiplatform.endpoints.list", "give it roles/aiplatform.user"]),
         (403, "permission 'storage.objects.get' denied", ["storage.objects.get", "give it roles/storage.objectAdmin"]),
         (403, OFF, ["gcloud services enable aiplatform.googleapis.com --project my-project"]),
+        (403, NO_QUOTA, ["gcloud auth application-default set-quota-project my-project"]),
         (400, ACT_AS, ["roles/iam.serviceAccountUser on vertex.service_account"]),
         (404, "nothing", ["not found", "vertex.project and vertex.region"]),
         (409, "twice", ["exists already"]),
