@@ -5,7 +5,9 @@ import argparse
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.config import Beam, Config
-from pipeline.dataflow import dataflow_args, node_args
+from pipeline.dataflow import bigquery_args, dataflow_args, node_args
+
+EXAMPLE_GEN = "ExampleGen"
 
 # Makes TFX's Beam steps batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
 # 1,000: sums in floating point, and with them the Transform graph, then differ from run to run by the last bit. Both
@@ -35,7 +37,9 @@ def beam_args(config: Config) -> list[str]:
 
 def own_beam_args(config: Config, node_id: str) -> list[str]:
     """Arguments of one step, behind those of all."""
-    return node_args(node_id, config.dataflow) if config.orchestrator == "vertex" and config.dataflow else []
+    if config.orchestrator == "vertex" and config.dataflow:
+        return node_args(node_id, config.dataflow)
+    return bigquery_args(config) if node_id == EXAMPLE_GEN and config.data.bigquery else []
 
 
 def local_args(settings: Beam) -> list[str]:

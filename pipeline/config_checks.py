@@ -69,6 +69,12 @@ def check_platform(config: "Config") -> None:
         ValueError: Something is not said, or is for another place.
     """
     if config.orchestrator == "local":
+        for name in ("project", "bucket") if config.data.bigquery else ():
+            if getattr(config.vertex, name) is None:
+                raise ValueError(
+                    f"vertex.{name}: missing; data.bigquery needs vertex.project, which pays for the query, and "
+                    "vertex.bucket, through which its rows come"
+                )
         return
     for name in ("project", "region", "bucket", "image"):
         if getattr(config.vertex, name) is None:

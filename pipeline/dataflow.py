@@ -1,4 +1,4 @@
-"""Arguments that make Beam's steps run on Dataflow."""
+"""Arguments that make Beam's steps run on Dataflow, and read BigQuery."""
 
 from collections.abc import Iterator
 
@@ -47,6 +47,16 @@ def node_args(node_id: str, settings: Dataflow) -> list[str]:
     """Arguments for one step alone; they come behind those for all, and win."""
     machine = settings.machines.get(node_id)
     return [f"--labels=node={node_id.lower()}", *([f"--worker_machine_type={machine}"] if machine else [])]
+
+
+def bigquery_args(config: Config) -> list[str]:
+    """What a step that reads BigQuery needs where it does not run on Dataflow: who pays, and a place for the rows."""
+    vertex = config.vertex
+    return [
+        f"--project={vertex.project}",
+        f"--temp_location={vertex.bucket}/{config.name}/beam/temp",
+        *([f"--dataflow_kms_key={vertex.encryption_key}"] if vertex.encryption_key else []),
+    ]
 
 
 def _where(settings: Dataflow, vertex: Vertex) -> Iterator[str]:

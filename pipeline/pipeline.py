@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
@@ -20,6 +20,7 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
@@ -112,9 +113,10 @@ def ingest(config: Config) -> BaseBeamComponent:
     """The table as tf.Examples, in three splits."""
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
-    return SeededCsvExampleGen(data.path, data.pattern, splits, seed=data.split_seed, key=data.split_key).with_id(
-        "ExampleGen"
-    )
+    split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
+    if data.bigquery:
+        return SeededBigQueryExampleGen(data.bigquery.query, **split).with_id("ExampleGen")
+    return SeededCsvExampleGen(data.path, data.pattern, **split).with_id("ExampleGen")
 
 
 def validate(examples: types.BaseChannel, schema_text: str) -> Validated:

@@ -18,12 +18,14 @@ class DataError(UserError):
 
 
 def check_table(config: Config) -> None:
-    """Reads every data file once, in constant memory, as rows of text.
+    """Reads every data file once, in constant memory, as rows of text; BigQuery checks its own.
 
     Raises:
         DataError: No such folder, no file or no row in it, a header that differs or lacks the label, a ragged row,
             or text that is not UTF-8; one line with the file and, where there is one, the row.
     """
+    if config.data.bigquery:
+        return
     folder = Path(config.data.path)
     try:
         is_dir = folder.is_dir()

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
-from google.protobuf import struct_pb2
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
-from tfx.proto import example_gen_pb2
 
 from custom_components.csv_example_gen.executor import Executor
-from models.imports import source_digest
+from custom_components.seeded_split import split_settings
 
 
 class SeededCsvExampleGen(component.FileBasedExampleGen):
@@ -28,16 +26,4 @@ class SeededCsvExampleGen(component.FileBasedExampleGen):
             seed: Another seed makes another split.
             key: Column whose value decides a row's split; ``None`` hashes the whole row.
         """
-        hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
-        options = struct_pb2.Struct()
-        options.update({"seed": seed, "key": key, "code": source_digest(Executor.__module__)})
-        custom_config = example_gen_pb2.CustomConfig()
-        custom_config.custom_config.Pack(options)
-        super().__init__(
-            input_base=input_base,
-            input_config=example_gen_pb2.Input(
-                splits=[example_gen_pb2.Input.Split(name="single_split", pattern=pattern)]
-            ),
-            output_config=example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=hashed)),
-            custom_config=custom_config,
-        )
+        super().__init__(input_base=input_base, **split_settings(Executor, pattern, splits, seed, key))

@@ -10,7 +10,8 @@ from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
 from custom_components.csv_example_gen.component import SeededCsvExampleGen
-from custom_components.csv_example_gen.executor import Executor, split_index
+from custom_components.csv_example_gen.executor import Executor
+from custom_components.seeded_split import split_index
 
 BOUNDS = (7, 8, 10)
 RUNNER = f"--runner={FnApiRunner.__module__}.{FnApiRunner.__name__}"

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import re
 from collections.abc import Callable, Sequence
@@ -9,8 +10,12 @@ import tensorflow as tf
 import yaml
 from absl.testing import flagsaver
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import ROOT
 from dataflow_jobs import JOB_FILE, Sent, sent_by
+from google.cloud.bigquery import SchemaField
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 from tfx.types import Artifact, artifact_utils
@@ -27,12 +32,15 @@ from tfx.utils import path_utils
 from tfx_bsl.coders.batch_util import GetBatchElementsKwargs
 from tiny_models import write_model
 
-from pipeline.beam import BATCH_BY_SIZE, beam_args
+from custom_components.bigquery_example_gen import executor
+from pipeline.beam import BATCH_BY_SIZE, beam_args, own_beam_args
 from pipeline.config import SPLITS, Config
 from pipeline.config_errors import ConfigError
-from pipeline.config_loading import load_vertex_config
+from pipeline.config_loading import load_config, load_vertex_config
 from pipeline.nodes import BEAM_NODES
 from pipeline.pipeline import create_pipeline
+from pipeline.table import check_table
+from pipeline.vertex.compile import compile_pipeline
 
 STEPS_IMAGE = "europe-docker.pkg.dev/our-project/steps/image:1"
 WORKERS_IMAGE = "europe-docker.pkg.dev/our-project/beam/image:2"
@@ -128,11 +136,18 @@ def sent_by_node(name: str, folder: Path) -> Sent:
         for part in range(2):
             (folder / f"part-{part}.csv").write_text("fare,company\n1.5,one\n2.5,two\n")
         properties["input_base"] = str(folder)
-    executor, arguments = node.executor_spec.executor_class, node.executor_spec.beam_pipeline_args
-    context = executor.Context(
-        beam_pipeline_args=[*arguments, f"--dataflow_job_file={JOB_FILE}"], tmp_dir=str(folder / "temporary")
+    return sent_by_executor(node, inputs, outputs, folder, properties)
+
+
+def sent_by_executor(
+    node: BaseNode, inputs: Inputs, outputs: Inputs, folder: Path, properties: dict[str, Any] | None = None
+) -> Sent:
+    spec = node.executor_spec
+    context = spec.executor_class.Context(
+        beam_pipeline_args=[*spec.beam_pipeline_args, f"--dataflow_job_file={JOB_FILE}"],
+        tmp_dir=str(folder / "temporary"),
     )
-    return sent_by(lambda: executor(context).Do(inputs, outputs, properties))
+    return sent_by(lambda: spec.executor_class(context).Do(inputs, outputs, properties or dict(node.exec_properties)))
 
 
 @pytest.mark.parametrize("node", BEAM_NODES)
@@ -162,7 +177,57 @@ def test_each_node_sends_a_job_as_the_settings_say(node: str, tmp_path: Path) ->
     assert [each["name"] for each in pool["packages"]] == ["submission_environment_dependencies.txt"]
     names = [each.unique_name for each in sent.graph.components.transforms.values()]
     # All files would be read by one worker, else.
-    assert any(name.startswith("ReadCsv/") and "Reshuffle" in name for name in names) == (node == "ExampleGen")
+    assert any(name.startswith("Read/") and "Reshuffle" in name for name in names) == (node == "ExampleGen")
+
+
+QUERY = "SELECT fare, company FROM `ours.trips`"
+
+
+def by_query(**overrides: Any) -> Config:
+    return config(data__path="", data__bigquery={"query": QUERY}, **overrides)
+
+
+def test_a_query_is_read_on_dataflow_by_an_export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fields = [SchemaField("fare", "FLOAT"), SchemaField("company", "STRING")]
+    monkeypatch.setattr(executor, "query_schema", lambda query, project: {QUERY: fields}[query])
+    nodes = {node.id: node for node in create_pipeline(by_query(vertex__encryption_key=KEY), SCHEMA).components}
+    sent = sent_by_executor(nodes["ExampleGen"], {}, {"examples": [an_artifact(Examples, tmp_path)]}, tmp_path)
+    [read] = [each for each in sent.graph.components.transforms.values() if each.spec.urn == "beam:transform:read:v1"]
+    shown = [beam_runner_api_pb2.LabelledPayload.FromString(each.payload) for each in read.display_data]
+    found = {each.key: each.string_value or each.bool_value for each in shown}
+    assert (found["query"], found["method"], found["use_legacy_sql"]) == (QUERY, "EXPORT", False)
+
+
+def test_a_query_compiles_to_a_step_of_vertex() -> None:
+    schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
+    spec = compile_pipeline(by_query(), schema)["pipelineSpec"]
+    task = spec["root"]["dag"]["tasks"]["ExampleGen"]
+    assert QUERY in task["inputs"]["parameters"]["input_config"]["runtimeValue"]["constant"]
+    container = spec["deploymentSpec"]["executors"]["ExampleGen_executor"]["container"]
+    assert "custom_components.bigquery_example_gen.executor.Executor" in container["args"]
+    assert "lifecycle" not in container  # no driver, which looks for files
+
+
+@pytest.mark.parametrize("place", [{"orchestrator": "local"}, {"dataflow": None}])
+def test_a_query_without_dataflow_is_told_who_pays_and_where_its_rows_may_lie(place: dict[str, Any]) -> None:
+    settings = dataclasses.replace(by_query(), **place)
+    arguments = {node: PipelineOptions(own_beam_args(settings, node)).get_all_options() for node in BEAM_NODES}
+    assert [name for name, found in arguments.items() if found["project"]] == ["ExampleGen"]
+    assert arguments["ExampleGen"]["project"] == "our-project"
+    assert arguments["ExampleGen"]["temp_location"] == "gs://ours/taxi/beam/temp"
+
+
+@pytest.mark.parametrize("missing", ["project", "bucket"])
+def test_a_query_on_this_machine_needs_a_project_and_a_bucket(missing: str) -> None:
+    given = {"project": "our-project", "bucket": "gs://ours"}
+    del given[missing]
+    settings = {"data.path": "''", "data.bigquery": f"{{query: '{QUERY}'}}", "vertex": yaml.safe_dump(given)}
+    with pytest.raises(ConfigError, match=rf"vertex.{missing}: missing; data.bigquery needs"):
+        load_config(ROOT / "configs/taxi.yaml", settings)
+
+
+def test_a_query_is_no_folder_of_files() -> None:
+    check_table(by_query())
 
 
 def test_the_entry_point_on_vertex_hands_the_arguments_to_beam_but_for_how_rows_are_batched() -> None:

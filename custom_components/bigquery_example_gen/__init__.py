@@ -1,0 +1,1 @@
+"""BigQueryExampleGen with a seeded split that keeps groups together."""

@@ -1,0 +1,121 @@
+"""What ExampleGens of every source share: the seeded split, which keeps groups together, and rows in their order."""
+
+import bisect
+import hashlib
+import itertools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from google.protobuf import struct_pb2
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.components.util import examples_utils
+from tfx.proto import example_gen_pb2
+from tfx.types import Artifact, artifact_utils
+from tfx.types.standard_component_specs import EXAMPLES_KEY
+from tfx.utils import proto_utils
+
+from models.imports import source_digest
+
+
+def split_settings(
+    executor: type["SeededSplitExecutor"], source: str, splits: Mapping[str, int], seed: int, key: str | None
+) -> dict[str, Any]:
+    """What TFX's ExampleGens take, for a node whose executor splits here.
+
+    Args:
+        executor: The node's executor.
+        source: Pattern of the files, or the query.
+        splits: Share of the rows by split name, in any unit.
+        seed: Another seed makes another split.
+        key: Column whose value decides a row's split; ``None`` hashes the whole row.
+    """
+    hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
+    options = struct_pb2.Struct()
+    options.update({"seed": seed, "key": key, "code": source_digest(executor.__module__, __name__)})
+    custom_config = example_gen_pb2.CustomConfig()
+    custom_config.custom_config.Pack(options)
+    return {
+        "input_config": example_gen_pb2.Input(
+            splits=[example_gen_pb2.Input.Split(name="single_split", pattern=source)]
+        ),
+        "output_config": example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=hashed)),
+        "custom_config": custom_config,
+    }
+
+
+class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Splits by a seeded hash of each row or of one of its columns, and keeps the rows' order.
+
+    A source says in ``GetInputSourceToExamplePTransform`` what reads it.
+    """
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        """Returns a collection of tf.Examples by split name."""
+        source = proto_utils.json_to_proto(exec_properties["input_config"], example_gen_pb2.Input())
+        output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
+        custom = proto_utils.json_to_proto(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
+        options = struct_pb2.Struct()
+        custom.custom_config.Unpack(options)
+        splits = output.split_config.splits
+        bounds = list(itertools.accumulate(split.hash_buckets for split in splits))
+        read = self.GetInputSourceToExamplePTransform()
+        parts = (
+            pipeline
+            | "Read" >> read(exec_properties, source.splits[0].pattern)
+            | "Split" >> beam.Partition(split_index, len(bounds), bounds, int(options["seed"]), options["key"])
+        )
+        return dict(zip([split.name for split in splits], parts, strict=True))
+
+    def Do(
+        self,
+        input_dict: dict[str, list[Artifact]],
+        output_dict: dict[str, list[Artifact]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Writes the splits as gzipped TFRecords, their rows in the table's order.
+
+        TFX shuffles them by an unseeded random number. All that is computed behind it then depends on chance: sums in
+        floating point by the last bit, and with them the Transform graph, and the model by the order of its batches.
+        """
+        self._log_startup(input_dict, output_dict, exec_properties)
+        artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+        examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
+        with self._make_beam_pipeline() as pipeline:
+            splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
+            artifact.split_names = artifact_utils.encode_split_names(list(splits))
+            for name, examples in splits.items():
+                prefix = os.path.join(artifact_utils.get_split_uri([artifact], name), "data_tfrecord")
+                (
+                    examples
+                    | f"Serialize[{name}]" >> beam.Map(serialize)
+                    | f"Write[{name}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
+                )
+
+
+def serialize(example: tf.train.Example) -> bytes:
+    """A row's bytes, the same ones each time: the features in the order of their names."""
+    return bytes(example.SerializeToString(deterministic=True))
+
+
+def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None) -> int:
+    """Index of the split that a row falls into.
+
+    Args:
+        example: The row.
+        partitions: Number of splits.
+        bounds: Running totals of the splits' shares, one a split.
+        seed: Mixed into the hash.
+        key: Column to hash; ``None`` hashes the whole row, and so does a row that lacks the column: it belongs
+            to no known group.
+    """
+    assert partitions == len(bounds)
+    group = example.features.feature.get(key) if key else None
+    hashed = example if group is None else group
+    text = f"{seed}:".encode() + hashed.SerializeToString(deterministic=True)
+    bucket = int.from_bytes(hashlib.sha256(text).digest()) % bounds[-1]
+    return bisect.bisect(bounds, bucket)
