@@ -80,14 +80,16 @@ run() {
   fi
 }
 
-# Makes what is not there: its describe command, a word that separates, its create command.
+# Makes what is not there, and says in $made whether it did. Takes the describe command, "or", the create command.
 make() {
   local describe=()
+  made=false
   while [[ $1 != or ]]; do describe+=("$1") && shift; done
   shift
   if ! $dry_run && gcloud "${describe[@]}" > /dev/null 2>&1; then
     return
   fi
+  made=true
   run "$@"
 }
 
@@ -122,8 +124,9 @@ step "the bucket"
 make storage buckets describe "$bucket" --project "$project" \
   or storage buckets create "$bucket" --project "$project" --location "$region" \
   --uniform-bucket-level-access --public-access-prevention
-lifecycle=$(dirname "${BASH_SOURCE[0]}")/lifecycle.json
-run storage buckets update "$bucket" --project "$project" --lifecycle-file "$lifecycle"
+# Of a bucket that was there it would replace the owner's rules.
+! $made || run storage buckets update "$bucket" --project "$project" \
+  --lifecycle-file "$(dirname "${BASH_SOURCE[0]}")/lifecycle.json"
 run storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$email" --role roles/storage.objectAdmin
 # TensorFlow asks for the bucket itself before it makes a folder in it.
 run storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$email" \

@@ -97,6 +97,12 @@ def test_what_is_temporary_in_the_bucket_is_deleted_after_a_week(machine: Machin
     ]
 
 
+def test_a_bucket_that_was_there_keeps_its_own_rules(machine: Machine) -> None:
+    (machine.state / "storage-buckets-my-bucket").touch()
+    assert machine.run(PROJECT, *NEEDED).returncode == 0
+    assert machine.bodies() == []
+
+
 def test_dataflow_bigquery_a_key_and_submitters_are_asked_for_one_by_one(machine: Machine) -> None:
     assert machine.run(PROJECT, *EVERYTHING).returncode == 0
     calls = machine.asked()
