@@ -3,6 +3,7 @@
 import math
 import socket
 import time
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -27,17 +28,26 @@ def meet(task: Task, seconds: float = MEET_SECONDS) -> None:
         PortTakenError: Its own port is taken.
         TimeoutError: Others did not come.
     """
-    missing = {each.name: each.address for each in task.peers}
-    start = said = time.monotonic()
     with listening(task):
-        while missing := {name: address for name, address in missing.items() if not _is_there(address)}:
-            now, texts = time.monotonic(), ", ".join(f"{name} at {address}" for name, address in missing.items())
-            if now - start > seconds:
-                raise TimeoutError(f"TF_CONFIG: found no {texts} in {seconds:.0f} s; expected all of the cluster")
-            if now - said > REPORT_SECONDS:
-                said = now
-                report(f"waits for {texts}")
-            time.sleep(POLL_SECONDS)
+        reach(task.peers, seconds)
+
+
+def reach(tasks: Iterable[Task], seconds: float = MEET_SECONDS) -> None:
+    """Waits until other processes of the cluster can be reached.
+
+    Raises:
+        TimeoutError: They did not come.
+    """
+    missing = {each.name: each.address for each in tasks}
+    start = said = time.monotonic()
+    while missing := {name: address for name, address in missing.items() if not _is_there(address)}:
+        now, texts = time.monotonic(), ", ".join(f"{name} at {address}" for name, address in missing.items())
+        if now - start > seconds:
+            raise TimeoutError(f"TF_CONFIG: found no {texts} in {seconds:.0f} s; expected all of the cluster")
+        if now - said > REPORT_SECONDS:
+            said = now
+            report(f"waits for {texts}")
+        time.sleep(POLL_SECONDS)
 
 
 def listening(task: Task) -> socket.socket:

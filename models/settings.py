@@ -167,7 +167,7 @@ class Tuning:
 
     Attributes:
         enabled: Whether the Tuner runs; ``--tune`` and ``--no-tune`` override it.
-        algorithm: ``bayesian`` or ``random``.
+        algorithm: ``bayesian``, ``random``, or ``vizier``, Google Cloud's service of that name.
         trials: Number of networks tried.
         steps: Most batches in one trial.
         workers: Processes that each train one network at a time.
@@ -175,7 +175,7 @@ class Tuning:
     """
 
     enabled: bool = True
-    algorithm: Literal["bayesian", "random"] = "bayesian"
+    algorithm: Literal["bayesian", "random", "vizier"] = "bayesian"
     trials: Annotated[int, Ge(1)] = 5
     steps: Annotated[int, Ge(1)] = 300
     workers: Workers = 1
@@ -192,6 +192,7 @@ class ModelConfig:
         training: How it is trained.
         tuning: How it is tuned; ``None`` in the Trainer, whose cache must not depend on it.
         code: Digest of the code that they run, so that an edited network is not taken from the cache.
+        study: Resource name of the study in Vertex AI Vizier, where that is asked what to try.
     """
 
     problem: Problem
@@ -199,6 +200,7 @@ class ModelConfig:
     training: Training
     tuning: Tuning | None = None
     code: str = ""
+    study: str | None = None
 
     def to_config(self) -> dict[str, Any]:
         """The record as plain JSON types, for ``custom_config``."""

@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from models.peers import listening, meet, wait_for_chief
 from models.settings import StrategyName
-from models.task import CHIEF, CONFIG, SERVER, WORKER, Task
+from models.task import CHIEF, CONFIG, REDUCTION, SERVER, WORKER, Task
 
 MOST_DENSE = 1 << 20  # numbers in a variable
 TPU_NAME = "TPU_NAME"
@@ -131,7 +131,15 @@ def _multi_worker(task: Task) -> tf.distribute.Strategy:
         # Collectives of one process have no peer to wait for.
         return tf.distribute.MirroredStrategy()
     meet(task)
-    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    # Of our own reading of TF_CONFIG: TensorFlow's takes reduction servers for parameter servers.
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec(dict(task.cluster)), task_type=task.type, task_id=task.index, rpc_layer="grpc"
+    )
+    kinds = tf.distribute.experimental.CommunicationImplementation
+    options = tf.distribute.experimental.CommunicationOptions(
+        implementation=kinds.NCCL if REDUCTION in os.environ else kinds.AUTO  # it is NCCL that reduction servers serve
+    )
+    strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
     handler = signal.getsignal(signal.SIGTERM)
     if handler is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, handler)  # TensorFlow's server has taken it, to ignore it

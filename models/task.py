@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 
 CONFIG = "TF_CONFIG"
+REDUCTION = "REDUCTION_SERVERS"  # set where the machines that Vertex AI calls parameter servers sum gradients instead
 CHIEF, WORKER, SERVER = "chief", "worker", "ps"
 CHIEFS = (CHIEF, "master")
 KINDS = (*CHIEFS, WORKER, SERVER)
@@ -43,6 +44,15 @@ class Task:
         return self.cluster[self.type][self.index]
 
     @property
+    def port(self) -> int:
+        """Its own.
+
+        Raises:
+            ValueError: The address has none.
+        """
+        return int(self.address.rpartition(":")[2])
+
+    @property
     def peers(self) -> list["Task"]:
         """All others."""
         places = [(kind, index) for kind, addresses in self.cluster.items() for index in range(len(addresses))]
@@ -76,7 +86,9 @@ def this_task() -> Task:
     try:
         config = json.loads(text)
         cluster = {
-            str(kind): [str(each) for each in addresses] for kind, addresses in config.get("cluster", {}).items()
+            str(kind): [str(each) for each in addresses]
+            for kind, addresses in config.get("cluster", {}).items()
+            if kind != SERVER or REDUCTION not in os.environ
         }
         place = config.get("task", {})
         task = Task(cluster, str(place.get("type", CHIEF)), int(place.get("index", 0)))

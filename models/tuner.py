@@ -1,18 +1,14 @@
 """``tuner_fn``: what the Tuner runs."""
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping
-from concurrent import futures
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import grpc
 import keras_tuner
 import tensorflow_transform as tft
 import tf_keras as keras
-from keras_tuner.src import protos  # private, as its oracle's server is: its own chief sleeps 20 s at its end
-from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models import progress
 from models.callbacks import WATCHED, DivergedError
@@ -20,11 +16,14 @@ from models.cluster import HOST
 from models.fitting import Rows, fit
 from models.input import check_label
 from models.job import Job
+from models.oracle_server import ADDRESS, PORT, WHO, answering
+from models.peers import listening, meet, reach
 from models.processes import Child, Children, Losses, WorkerError, poll, share_of_gpus
 from models.settings import ModelConfig, Range
 from models.strategy import make_strategy
-from models.task import ALONE
+from models.task import ALONE, this_task
 from models.trainer import build, scaled
+from models.vizier import VizierOracle
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
@@ -35,8 +34,6 @@ PROJECT = "search"
 COMPLETED = keras_tuner.engine.trial.TrialStatus.COMPLETED
 SPACE_HINT = "one at least that does not; lower the learning rates of tuning.search"
 FOR_SEVERAL = ("multi_worker", "parameter_server")
-# keras-tuner's own names; a worker finds the oracle by them.
-ADDRESS, PORT, WHO = "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT", "KERASTUNER_TUNER_ID"
 
 
 class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
@@ -57,17 +54,26 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._strategy = make_strategy("auto" if strategy in FOR_SEVERAL else strategy, ALONE)
 
     def search(self, *args: Any, **kwargs: Any) -> None:
-        """Runs all trials, here or in several processes.
+        """Runs all trials, here, in several processes, or in those of the cluster that ``TF_CONFIG`` names.
 
         Raises:
             DivergedError: All trials diverged.
             WorkerError: See :func:`run_tuners`.
         """
         workers = self._config.tuning.workers if self._config.tuning else 1
+        task = this_task()
         if WHO in os.environ:
             super().search(*args, **kwargs)
             return
-        if workers == 1:
+        if isinstance(self.oracle, VizierOracle):
+            super().search(*args, **kwargs)
+            self.oracle.wait_for_all()
+        elif task.peers:
+            meet(task)
+            with answering(self.oracle, task.port) as (_, servicer):
+                super().search(*args, **kwargs)
+                servicer.wait_for({peer.name for peer in task.peers})
+        elif workers == 1:
             super().search(*args, **kwargs)
         else:
             run_tuners(self._job, self.oracle, workers)
@@ -131,18 +137,21 @@ def make_tuner(job: Job, directory: str) -> NetworkTuner:
     """A tuner, whose state is kept in a folder."""
     config = ModelConfig.from_config(job.config)
     assert config.tuning is not None
-    kind = {
-        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
-        "random": keras_tuner.oracles.RandomSearchOracle,
+    given = {
+        "objective": OBJECTIVE,
+        "max_trials": config.tuning.trials,
+        "hyperparameters": search_space(config.tuning.search),
+        "allow_new_entries": False,
+        "max_consecutive_failed_trials": config.tuning.trials + 1,  # never: they are counted at the end
+        "seed": config.training.seed + 1,  # keras-tuner takes 0 as "any"
     }
-    oracle = kind[config.tuning.algorithm](
-        objective=OBJECTIVE,
-        max_trials=config.tuning.trials,
-        hyperparameters=search_space(config.tuning.search),
-        allow_new_entries=False,
-        max_consecutive_failed_trials=config.tuning.trials + 1,  # never: they are counted at the end
-        seed=config.training.seed + 1,  # keras-tuner takes 0 as "any"
-    )
+    match config.tuning.algorithm:
+        case "bayesian":
+            oracle = keras_tuner.oracles.BayesianOptimizationOracle(**given)
+        case "random":
+            oracle = keras_tuner.oracles.RandomSearchOracle(**given)
+        case "vizier":
+            oracle = VizierOracle(config.study or "", this_task().name, config.tuning.search, **given)
     return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)
 
 
@@ -153,7 +162,7 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
         WorkerError: A trial failed for a reason that the next one would meet too, or they are killed again and again.
     """
     losses = Losses(lambda: len(oracle.end_order))
-    with _answering(oracle) as port, Children(job) as children:
+    with answering(oracle) as (port, _), Children(job) as children:
 
         def start(index: int) -> Child:
             who = {ADDRESS: HOST, PORT: str(port), WHO: f"tuner {index}"}
@@ -173,21 +182,27 @@ def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int)
 
 
 def run_trials(job: Job, directory: str) -> None:
-    """Runs trials that the oracle of another process gives, until it has no more; ``directory`` is for its notes."""
-    make_tuner(job, directory).search()
+    """Runs trials that the oracle of another process gives, until it has no more.
 
+    Args:
+        job: What is tuned.
+        directory: For its notes.
 
-@contextmanager
-def _answering(oracle: keras_tuner.engine.oracle.Oracle) -> Iterator[int]:
-    """Answers the workers' questions for an oracle on a port of this machine."""
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=1))
-    protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
-    port = server.add_insecure_port(f"{HOST}:0")
-    server.start()
-    try:
-        yield port
-    finally:
-        server.stop(None).wait()
+    Raises:
+        FatalError: A trial failed for a reason that the next one would meet too.
+        TimeoutError: Others of the cluster do not come.
+    """
+    task, config = this_task(), ModelConfig.from_config(job.config)
+    asks_chief = config.tuning and config.tuning.algorithm != "vizier"
+    with contextlib.ExitStack() as stack:
+        if task.peers and asks_chief and WHO not in os.environ:
+            [chief] = [peer for peer in task.peers if peer.is_chief]
+            stack.enter_context(listening(task))  # to the end: the chief looks for it
+            reach([chief])
+            host, _, port = chief.address.rpartition(":")
+            os.environ.update({ADDRESS: host, PORT: port, WHO: task.name})
+        # Without what the chief does at the end.
+        keras_tuner.engine.base_tuner.BaseTuner.search(make_tuner(job, directory))
 
 
 def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:

@@ -34,6 +34,9 @@ MachineType = Annotated[str, _text(r"^([a-z][a-z0-9]*-[a-z]+-[0-9]+[a-z0-9]*|clo
 Accelerator = Annotated[str, _text(r"^(NVIDIA|TPU)_[A-Z0-9_]+$")]
 Cron = Annotated[str, _text(r"^(TZ=\S+ )?\S+ \S+ \S+ \S+ \S+$")]
 Count = Annotated[int, Ge(1), Le(1_000)]
+# Of single hosts; the first is that of TPU v2 and v3, whose accelerator says which.
+TPU_HOSTS = ("cloud-tpu", "ct5lp-hightpu-", "ct6e-standard-")
+TOPOLOGIES = {"1t": "1x1", "4t": "2x2", "8t": "2x4"}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -49,6 +52,17 @@ class Machine:
     type: MachineType = "n2-standard-4"
     accelerator: Accelerator | None = None
     accelerators: Annotated[int, Ge(1), Le(64)] = 1
+
+    @property
+    def is_tpu(self) -> bool:
+        """Whether it is the host of a TPU."""
+        return self.type.startswith(TPU_HOSTS)
+
+    @property
+    def tpu_topology(self) -> str | None:
+        """How the chips of its TPU are joined, which Vertex AI asks for where the type does not tell the TPU's kind."""
+        chips = self.type.rpartition("-")[2]
+        return TOPOLOGIES.get(chips) if self.is_tpu and not self.accelerator else None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -75,6 +75,11 @@ def check_platform(config: "Config") -> None:
                     f"vertex.{name}: missing; data.bigquery needs vertex.project, which pays for the query, and "
                     "vertex.bucket, through which its rows come"
                 )
+        if config.tuning.enabled and config.tuning.algorithm == "vizier":
+            raise ValueError(
+                "tuning.algorithm: found 'vizier', which is a service of Google Cloud's; expected 'bayesian' or "
+                "'random' for runs here"
+            )
         return
     for name in ("project", "region", "bucket", "image"):
         if getattr(config.vertex, name) is None:
@@ -95,6 +100,33 @@ def check_platform(config: "Config") -> None:
         raise ValueError(
             f"data.path: found '{path}'; expected gs://…, or a path within the project's folder, which is in the image"
         )
+    _check_jobs(config)
+
+
+def _check_jobs(config: "Config") -> None:
+    """Checks what the jobs of the Trainer and the Tuner ask for."""
+    training, vertex = config.training, config.vertex
+    nodes = ["Trainer", *(["Tuner"] if config.tuning.enabled else [])]
+    for node in nodes:
+        machine = vertex.machines.get(node)
+        has_tpu = machine is not None and machine.is_tpu
+        if has_tpu != (training.strategy == "tpu"):
+            found = machine.type if machine else "no machine"
+            kinds = "a TPU's host (such as ct5lp-hightpu-4t)" if not has_tpu else "one without a TPU"
+            raise ValueError(
+                f"vertex.machines.{node}: found {found}, with training.strategy '{training.strategy}'; expected {kinds}"
+            )
+    if training.strategy == "tpu" and config.tuning.enabled and config.tuning.workers > 1:
+        raise ValueError(f"tuning.workers: found {config.tuning.workers}; expected 1, since a job has one TPU at most")
+    if vertex.reduction_servers:
+        chief = vertex.machines.get("Trainer")
+        gpus = chief is not None and (chief.accelerator or "").startswith("NVIDIA")
+        if training.workers == 1 or training.strategy not in ("auto", "multi_worker") or not gpus:
+            raise ValueError(
+                f"vertex.reduction_servers: found training.strategy '{training.strategy}', training.workers "
+                f"{training.workers} and {'' if gpus else 'no '}GPUs in vertex.machines.Trainer; expected "
+                "'multi_worker', more than one worker and GPUs, whose gradients they sum"
+            )
 
 
 def _check_values(key: str, values: dict[str, Scalar], known: list[str]) -> None:

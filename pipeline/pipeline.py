@@ -34,6 +34,8 @@ from pipeline.beam import beam_args, own_beam_args
 from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.evaluation import eval_config
 from pipeline.vertex.endpoint import serving
+from pipeline.vertex.jobs import TRAINER, TUNER
+from pipeline.vertex.steps_as_jobs import step_settings, with_executor
 
 
 class Validated(NamedTuple):
@@ -149,14 +151,16 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
 
 def tune(config: Config, transform_node: Transform) -> Tuner:
     """The search for hyperparameters, judged on the validation split."""
-    return Tuner(
+    vertex = step_settings(config, TUNER)
+    node = Tuner(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
         tuner_fn="models.tuner.tuner_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.tuning.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
-        custom_config=_model_config(config, tuning=True),
+        custom_config={**_model_config(config, tuning=True), **vertex},
     )
+    return with_executor(node, vertex)
 
 
 def resolve_warm_start(config: Config) -> Resolver:
@@ -167,7 +171,8 @@ def resolve_warm_start(config: Config) -> Resolver:
 
 def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
     """The model, with the Tuner's hyperparameters if it ran, from an earlier one's weights if there is one."""
-    return Trainer(
+    vertex = step_settings(config, TRAINER)
+    node = Trainer(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
         hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
@@ -175,8 +180,9 @@ def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: 
         run_fn="models.trainer.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
-        custom_config=_model_config(config, tuning=False),
+        custom_config={**_model_config(config, tuning=False), **vertex},
     )
+    return with_executor(node, vertex)
 
 
 def guard_against_skew(

@@ -27,6 +27,7 @@ class Vizier:
             ("POST", "(studies/[^/:]+)/trials:suggest", "SuggestTrialsRequest", self._suggest),
             ("GET", "(studies/[^/:]+)/trials", None, self._list_trials),
             ("GET", trial, None, lambda call: store.get(call.ids[0])),
+            ("DELETE", trial, None, self._delete),
             ("POST", f"{trial}:addTrialMeasurement", "AddTrialMeasurementRequest", self._measure),
             ("POST", f"{trial}:complete", "CompleteTrialRequest", self._complete),
             ("POST", f"{trial}:stop", "StopTrialRequest", self._stop),

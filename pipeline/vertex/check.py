@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from concurrent import futures
 from pathlib import Path
 
+from cloud.local_jobs import LocalJobs
 from cloud.stand_in import StandIn
 from cloud.vertex import ENDPOINT
 from pipeline.nodes import Listener, Node
@@ -55,7 +56,8 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
 
     What is in buckets is in folders here: ``gs://bucket/x`` is ``<output>/buckets/bucket/x``. Resolvers find what
     earlier checks into the same folder made, as Vertex AI looks among the runs of the same pipeline. What tasks ask of
-    Vertex AI a server here answers. Nothing is answered from a cache, and a failed task is not tried again.
+    Vertex AI a server here answers, and the jobs that they start there are processes here. Nothing is answered from a
+    cache, and a failed task is not tried again.
 
     Args:
         file: What ``vertex_runner.py compile`` wrote.
@@ -72,7 +74,8 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
     logs.mkdir(parents=True)
-    with StandIn() as stand_in:
+    jobs = LocalJobs(logs)
+    with StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
         place = Place(spec.name, Path(spec.root) / run_id, logs, {ENDPOINT: stand_in.endpoint})
         run = _Run(spec, place, Artifacts(output), listener)
         run.all()

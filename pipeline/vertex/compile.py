@@ -10,6 +10,7 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 
 from pipeline.config import Config
 from pipeline.pipeline import create_pipeline
+from pipeline.vertex.jobs import TRAINER, TUNER, custom_job
 from pipeline.vertex.machines import resources
 
 PipelineJob: TypeAlias = dict[str, Any]
@@ -42,7 +43,8 @@ def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bo
             continue
         if config.vertex.retries and name not in NOT_RETRIED:
             task["retryPolicy"] = _retry_policy(config.vertex.retries)
-        if machine := config.vertex.machines.get(name):
+        machine = config.vertex.machines.get(name)
+        if machine and not (name in (TRAINER, TUNER) and custom_job(config, name)):  # else they are its job's
             executor["container"]["resources"] = resources(machine)
     job["labels"] = {**job.get("labels", {}), **config.vertex.labels}
     if config.vertex.encryption_key:

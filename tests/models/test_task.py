@@ -57,3 +57,13 @@ def test_a_task_knows_its_address_and_its_peers() -> None:
     assert task.address == "c:1"
     assert [(each.name, each.address) for each in task.peers] == [("chief", "a:1"), ("worker 0", "b:1")]
     assert not ALONE.peers
+
+
+def test_reduction_servers_are_no_parameter_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = {"chief": ["a:1"], "worker": ["b:1"], "ps": ["c:1"]}
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": {"type": "worker", "index": 0}}))
+    assert this_task().is_coordinated
+    monkeypatch.setenv("REDUCTION_SERVERS", "1")
+    task = this_task()
+    assert not task.is_coordinated
+    assert ([peer.address for peer in task.peers], task.trainers, task.port) == (["a:1"], 2, 1)

@@ -9,10 +9,11 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from models import progress
 from models.callbacks import DivergedError
+from models.oracle_server import WHO
 from models.processes import WorkerError
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.trainer import build
-from models.tuner import WHO, search_space, tuner_fn
+from models.tuner import search_space, tuner_fn
 
 SEARCH = {
     "hidden_units": Range(min=2, max=9),

@@ -1,0 +1,1 @@
+"""Executors whose work a custom job of Vertex AI does."""

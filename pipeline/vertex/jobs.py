@@ -1,0 +1,102 @@
+"""The jobs that a step starts on Vertex AI where more than its own container works: training's and tuning's."""
+
+from typing import Any, TypeAlias
+
+from models.task import REDUCTION
+from pipeline.cloud_settings import Machine
+from pipeline.config import Config
+
+Json: TypeAlias = dict[str, Any]
+TRAINER, TUNER = "Trainer", "Tuner"
+TPU, COORDINATED = "tpu", "parameter_server"
+TPU_NAME = {"TPU_NAME": "local"}  # the machine's own; see models.strategy
+
+
+def custom_job(config: Config, node: str) -> Json | None:
+    """The job that a step starts, as JSON of aiplatform's ``CustomJob``, but for the command, which it knows itself.
+
+    Vertex AI numbers the worker pools: the chief, its workers, then parameter servers or reduction servers.
+
+    Args:
+        config: All settings.
+        node: ``Trainer`` or ``Tuner``.
+
+    Returns:
+        The job; ``None`` where the step itself does the work.
+    """
+    if config.orchestrator == "local":
+        return None
+    pools = _tuning_pools(config) if node == TUNER else _training_pools(config)
+    if not pools:
+        return None
+    vertex = config.vertex
+    spec: Json = {"workerPoolSpecs": pools}
+    if len(pools) > 1 and not _is_coordinated(config, node):
+        # Workers that take each step together cannot take in a new one; training goes on from its last checkpoint.
+        spec["scheduling"] = {"restartJobOnWorkerRestart": True}
+    if vertex.service_account:
+        spec["serviceAccount"] = vertex.service_account
+    if vertex.network:
+        spec["network"] = vertex.network
+    job: Json = {"displayName": f"{config.name}-{node.lower()}", "jobSpec": spec}
+    if vertex.labels:
+        job["labels"] = dict(vertex.labels)
+    if vertex.encryption_key:
+        job["encryptionSpec"] = {"kmsKeyName": vertex.encryption_key}
+    return job
+
+
+def machine_spec(machine: Machine) -> Json:
+    """The machine as JSON of aiplatform's ``MachineSpec``."""
+    spec: Json = {"machineType": machine.type}
+    if machine.accelerator:
+        spec |= {"acceleratorType": machine.accelerator, "acceleratorCount": machine.accelerators}
+    if machine.tpu_topology:
+        spec["tpuTopology"] = machine.tpu_topology
+    return spec
+
+
+def _training_pools(config: Config) -> list[Json]:
+    training, vertex = config.training, config.vertex
+    if training.strategy == TPU:
+        return [_pool(config, TRAINER, 1, TPU_NAME)]
+    if training.strategy == COORDINATED:
+        servers = _containers(config, vertex.parameter_servers, training.parameter_servers)
+        return [_pool(config, TRAINER, 1), _pool(config, TRAINER, training.workers), servers]
+    if training.workers == 1:
+        return []
+    if not vertex.reduction_servers:
+        return [_pool(config, TRAINER, 1), _pool(config, TRAINER, training.workers - 1)]
+    reducing = vertex.reduction_servers
+    environment = {REDUCTION: str(reducing.count)}
+    reducers = {
+        "machineSpec": {"machineType": reducing.machine},
+        "replicaCount": reducing.count,
+        "containerSpec": {"imageUri": reducing.image},
+    }
+    workers = training.workers - 1
+    return [_pool(config, TRAINER, 1, environment), _pool(config, TRAINER, workers, environment), reducers]
+
+
+def _tuning_pools(config: Config) -> list[Json]:
+    if config.training.strategy == TPU:
+        return [_pool(config, TUNER, 1, TPU_NAME)]
+    if config.tuning.workers == 1:
+        return []
+    return [_pool(config, TUNER, 1), _pool(config, TUNER, config.tuning.workers - 1)]
+
+
+def _is_coordinated(config: Config, node: str) -> bool:
+    """Whether a lost worker may come back while the others work."""
+    return node == TUNER or config.training.strategy == COORDINATED
+
+
+def _pool(config: Config, node: str, count: int, environment: dict[str, str] | None = None) -> Json:
+    return _containers(config, config.vertex.machines.get(node, Machine()), count, environment)
+
+
+def _containers(config: Config, machine: Machine, count: int, environment: dict[str, str] | None = None) -> Json:
+    container: Json = {"imageUri": config.vertex.image}
+    if environment:
+        container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
+    return {"machineSpec": machine_spec(machine), "replicaCount": count, "containerSpec": container}
