@@ -27,7 +27,11 @@ _ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?")
 
 
 class LocalJobs:
-    """The custom jobs that run here, by the two calls that :class:`cloud.stand_in.StandIn` asks for."""
+    """The custom jobs that run here, by the two calls that :class:`cloud.stand_in.StandIn` asks for.
+
+    Attributes:
+        environment: Variables that all replicas find beside this process' own; those of the job come first.
+    """
 
     def __init__(self, logs: Path | None = None) -> None:
         """Starts none.
@@ -35,6 +39,7 @@ class LocalJobs:
         Args:
             logs: Folder of a log a replica; one for the time of the job if there is none.
         """
+        self.environment: dict[str, str] = {}
         self._logs = logs
         self._cancelled: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
@@ -53,7 +58,7 @@ class LocalJobs:
         cancelled = self._event(job.get("name", ""))
         with tempfile.TemporaryDirectory(prefix="job") as folder:
             logs = self._logs or Path(folder)
-            replicas = _replicas(job, logs)
+            replicas = _replicas(job, logs, self.environment)
             if not replicas or not replicas[0].is_chief:
                 return "found no command in the first worker pool; expected one, since an image's own cannot run here"
             with contextlib.ExitStack() as stack:
@@ -120,7 +125,7 @@ class _Replica:
                 self._process.wait(seconds if self._process.poll() is None else 0)
 
 
-def _replicas(job: Job, logs: Path) -> list[_Replica]:
+def _replicas(job: Job, logs: Path, shared: Mapping[str, str]) -> list[_Replica]:
     """The replicas of the pools that can run here, each with its environment; the chief comes first."""
     pools: Sequence[Job] = job["jobSpec"]["workerPoolSpecs"]
     counts = [int(pool.get("replicaCount", 0)) for pool in pools]
@@ -136,7 +141,7 @@ def _replicas(job: Job, logs: Path) -> list[_Replica]:
             continue
         own = {each["name"]: each["value"] for each in container.get("env", ())}
         for index in range(count):
-            environment = {**_output_folders(job), **_cluster_environment(cluster, place, index), **own}
+            environment = {**shared, **_output_folders(job), **_cluster_environment(cluster, place, index), **own}
             log = logs / f"{job['displayName']}-workerpool{place}-{index}.log"
             found.append(_Replica(place, index, command, environment, log))
     return found

@@ -76,7 +76,8 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     logs.mkdir(parents=True)
     jobs = LocalJobs(logs)
     with StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
-        place = Place(spec.name, Path(spec.root) / run_id, logs, {ENDPOINT: stand_in.endpoint})
+        jobs.environment = {ENDPOINT: stand_in.endpoint}
+        place = Place(spec.name, Path(spec.root) / run_id, logs, jobs.environment)
         run = _Run(spec, place, Artifacts(output), listener)
         run.all()
     return Checked(

@@ -52,8 +52,12 @@ def test_one_replica_has_no_cluster_and_an_image_without_a_command_is_not_starte
 
 def test_what_the_container_asks_for_is_in_its_environment(tmp_path: Path) -> None:
     made = job(pool(1, WRITES.format(name="'own'", variable="OWN"), str(tmp_path)))
+    jobs = LocalJobs()
+    jobs.environment = {"OWN": "6"}
+    assert jobs.run_job(made) is None
+    assert (tmp_path / "own").read_text() == "6"
     made["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["env"] = [{"name": "OWN", "value": "7"}]
-    assert LocalJobs().run_job(made) is None
+    assert jobs.run_job(made) is None
     assert (tmp_path / "own").read_text() == "7"
 
 
