@@ -7,9 +7,12 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from pipeline.config import Config
 
 # keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
 os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
@@ -80,6 +83,18 @@ def submit(verbose: bool, **options: Any) -> None:
 
 
 @main.command()
+@_settings
+def rollback(verbose: bool, **options: Any) -> None:
+    """Give all traffic of the endpoint back to the version before the newest."""
+    with _told(verbose) as (console, _):
+        from pipeline.vertex.endpoint import roll_back
+
+        config, _ = _loaded(options)
+        back = roll_back(config)
+        print(f"{back.endpoint} serves {back.serving} alone; {back.left} gets no more requests", file=console)
+
+
+@main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
@@ -101,13 +116,20 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
         sys.exit(EXIT_CODES[checked.status])
 
 
-def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    from pipeline.checks import check_against_schema, check_network, load_schema
+def _loaded(options: dict[str, Any]) -> tuple["Config", Path]:
+    """The settings, and the file that they are in."""
     from pipeline.config_loading import load_vertex_config, settings_path
 
     path = settings_path(options["config"])
     vertex = {key: options[key] for key in VERTEX}
-    config = load_vertex_config(path, options["overrides"], options["data"], **vertex)
+    return load_vertex_config(path, options["overrides"], options["data"], **vertex), path
+
+
+def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
+    """The compiled pipeline, and the settings that it was compiled from."""
+    from pipeline.checks import check_against_schema, check_network, load_schema
+
+    config, path = _loaded(options)
     schema = load_schema(config, path)
     check_against_schema(config, schema, path)
     check_network(config, path)

@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT, Finished, arguments, run
 
+from cloud.stand_in import StandIn
+from cloud.vertex import ENDPOINT
 from pipeline.outcome import read_metrics
 
 PLACE = (
@@ -83,4 +86,31 @@ def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr == (
         f"error {tmp_path}/none.json: No such file or directory; expected a file that vertex_runner.py compile wrote\n"
+    )
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn() as server:
+        monkeypatch.setenv(ENDPOINT, server.endpoint)
+        yield server
+
+
+def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn) -> None:
+    result = vertex("submit", *PLACE, *quick())
+    assert result.code == 0, result.stderr
+    [job] = stand_in.resources("pipelineJobs")
+    assert job["displayName"] == "taxi"
+    assert "Trainer" in job["pipelineSpec"]["root"]["dag"]["tasks"]
+    run_id = job["name"].rpartition("/")[2]
+    assert result.stdout.startswith(f"run {job['name']} (PIPELINE_STATE_")
+    assert f"/runs/{run_id}?project=my-project" in result.stdout
+
+
+def test_what_vertex_refuses_is_told_in_a_line(stand_in: StandIn) -> None:
+    result = vertex("rollback", *PLACE, "--set=vertex.endpoint={name: taxi, image: e/serving:1}")
+    assert (result.code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "error Vertex AI in my-project, europe-west4: found no endpoint named taxi; expected one: look at "
+        "vertex.endpoint.name\n"
     )
