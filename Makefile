@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow serve bench bench-tflite bench-serving bench-training schema lint format lock image-locks doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve bench bench-tflite bench-serving bench-training schema lint format lock image-locks doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -18,11 +18,23 @@ run:  ## run the taxi pipeline into output/taxi (ARGS="--no-tune" passes options
 
 test:  ## run the tests (ARGS="-k config" passes options on)
 	$(INSTALL)
-	@$(PY) -m pytest -m "not slow" $(ARGS)
+	@$(PY) -m pytest -m "not slow and not flink" $(ARGS)
 
 test-slow:  ## run the tests that make test leaves out for their time
 	$(INSTALL)
 	@$(PY) -m pytest -m slow $(ARGS)
+
+flink-test:  ## run the steps on a Flink cluster of this machine's own and compare (needs Java 17 and Maven)
+	$(INSTALL)
+	@$(PY) -m pytest -n 0 -m flink $(ARGS)
+
+flink-cluster:  ## run a Flink cluster on this machine (ARGS="--port 8081 --slots 2"; needs Java 17 and Maven)
+	$(INSTALL)
+	@$(PY) -m pipeline.flink.cluster $(ARGS)
+
+flink-workers:  ## offer Beam's Python workers to the task manager on this machine (ARGS="--listen 127.0.0.1:50000")
+	$(INSTALL)
+	@$(PY) -m pipeline.flink.worker_pool $(ARGS)
 
 serve:  ## serve what was pushed (MODEL=taxi BASE=folder PORT=8500 REST_PORT=8501)
 	$(INSTALL)

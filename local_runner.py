@@ -78,6 +78,7 @@ def run(options: Options) -> int:
     from pipeline.checks import check_against_schema, check_network, load_schema
     from pipeline.config_errors import ConfigError
     from pipeline.config_loading import load_config, settings_path
+    from pipeline.flink.checks import check_flink
     from pipeline.run_folder import locked
     from pipeline.table import DataError, check_table
 
@@ -93,6 +94,7 @@ def run(options: Options) -> int:
             check_against_schema(config, schema, settings)
             check_network(config, settings)
             check_table(config)
+            check_flink(config.beam)
             stack.enter_context(locked(Path(config.output)))
         except (ConfigError, DataError) as error:
             return _refuse(options, problem, error)

@@ -4,6 +4,7 @@ import argparse
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline.cloud_settings import Flink
 from pipeline.config import Beam, Config
 from pipeline.dataflow import bigquery_args, dataflow_args, node_args
 
@@ -32,7 +33,8 @@ def beam_args(config: Config) -> list[str]:
     """
     if config.orchestrator == "vertex" and config.dataflow:
         return [*dataflow_args(config, config.dataflow), BATCH_BY_SIZE]
-    return [*local_args(config.beam), BATCH_BY_SIZE]
+    args = flink_args(config.beam.flink) if config.beam.runner == "flink" else local_args(config.beam)
+    return [*args, BATCH_BY_SIZE]
 
 
 def own_beam_args(config: Config, node_id: str) -> list[str]:
@@ -53,5 +55,23 @@ def local_args(settings: Beam) -> list[str]:
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
         f"--direct_running_mode={settings.mode}",
         f"--direct_num_workers={settings.workers}",
+        "--sdk_container_image=none",
+    ]
+
+
+def flink_args(settings: Flink) -> list[str]:
+    """Arguments for a Flink cluster, whose workers have this very environment, so that none is packed up for them.
+
+    No port of a job server that a run starts is among them: TFX would take a step of the last run for another one.
+    """
+    workers = ["--environment_type=LOOPBACK"]
+    if settings.workers == "external":
+        workers = ["--environment_type=EXTERNAL", f"--environment_config={settings.pool}"]
+    return [
+        "--runner=pipeline.flink.runner.FlinkRunner",
+        f"--flink_master={settings.address}",
+        f"--parallelism={settings.parallelism}",
+        *([f"--job_endpoint={settings.job_server}"] if settings.job_server else []),
+        *workers,
         "--sdk_container_image=none",
     ]

@@ -14,6 +14,7 @@ from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from models import progress
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
+from pipeline.flink.job_server import job_servers
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.nodes import Listener, Node
 from pipeline.outcome import executions_of, output_id, read_outcome
@@ -90,7 +91,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
     failure = None
     try:
-        with progress.listening(listener.node_said):
+        with progress.listening(listener.node_said), job_servers():
             runner.run(request.from_node, request.to_node, request.base_run_id, base_nodes)
     except NodeFailedError as error:
         failure = error

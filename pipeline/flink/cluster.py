@@ -1,0 +1,108 @@
+"""A Flink cluster on this machine: one job manager and one task manager."""
+
+import contextlib
+import functools
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import yaml
+
+from pipeline.config_errors import ConfigError
+from pipeline.flink import rest
+from pipeline.flink.jar import java
+from pipeline.flink.process import EndedError, Process, free_port, listens
+
+HOST = "127.0.0.1"
+JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+START_SECONDS = 120.0
+# Flink's own scripts derive these from the memory of the whole process; in MB.
+HEAP, OFF_HEAP, NETWORK, METASPACE = 1024, 128, 512, 512
+MEMORY = {
+    "task.heap.size": HEAP - 128,
+    "framework.heap.size": 128,
+    "task.off-heap.size": OFF_HEAP,
+    "framework.off-heap.size": OFF_HEAP,
+    "network.min": NETWORK,
+    "network.max": NETWORK,
+    "managed.size": 256,
+    "jvm-metaspace.size": METASPACE,
+    "jvm-overhead.min": 192,
+    "jvm-overhead.max": 192,
+}
+
+
+@contextlib.contextmanager
+def running(port: int = 0, slots: int = 2) -> Iterator[str]:
+    """A cluster on the loopback interface.
+
+    Args:
+        port: Of its REST API; 0 takes a free one.
+        slots: Of its task manager.
+
+    Yields:
+        ``host:port`` of its REST API.
+
+    Raises:
+        ConfigError: Java or Maven is missing.
+        EndedError: It does not come up, or the port is another's.
+    """
+    address = f"{HOST}:{port or free_port()}"
+    if listens(address):
+        raise EndedError(f"--port: something listens at {address} already; expected a free port")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
+        (folder / "config.yaml").write_text(yaml.safe_dump(_settings(address, slots, folder)))
+        for name, main in (("Flink's job manager", JOB_MANAGER), ("Flink's task manager", TASK_MANAGER)):
+            process = Process(name, java(main, "--configDir", str(folder), megabytes=HEAP))
+            stack.callback(process.close)
+            process.wait_for(functools.partial(_is_up, address, main == TASK_MANAGER), START_SECONDS)
+        yield address
+
+
+def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
+    memory = {f"taskmanager.memory.{key}": f"{megabytes}m" for key, megabytes in MEMORY.items()}
+    here = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
+    return {
+        **dict.fromkeys((*here, "rest.address", "rest.bind-address"), HOST),
+        "rest.port": int(address.rpartition(":")[2]),
+        "jobmanager.rpc.port": free_port(),
+        "taskmanager.numberOfTaskSlots": slots,
+        "taskmanager.cpu.cores": slots,
+        "io.tmp.dirs": str(folder),
+        # Of each of the many shuffles in a step of TFX; 512 is Flink's own.
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
+        **memory,
+    }
+
+
+def _is_up(address: str, with_slots: bool) -> bool:
+    try:
+        found = rest.ask(address, "/overview")
+    except (OSError, ValueError):
+        return False
+    return bool(found["slots-total"]) or not with_slots
+
+
+@click.command()
+@click.option("--port", default=8081, show_default=True, help="Of its REST API and its page.")
+@click.option("--slots", default=2, show_default=True, help="Of its task manager.")
+def main(port: int, slots: int) -> None:
+    """Run a Flink cluster on this machine until Ctrl-C."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
+        signal.signal(stop, signal.default_int_handler)
+    try:
+        with running(port, slots) as address, contextlib.suppress(KeyboardInterrupt):
+            click.echo(f"Flink with {slots} slots: http://{address}; Ctrl-C ends it.")
+            while True:
+                time.sleep(3600)
+    except (ConfigError, EndedError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The jar that the job server and a cluster on this machine are started from."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+import click
+
+from pipeline.config_errors import ConfigError
+from pipeline.config_loading import ROOT
+
+POM = ROOT / "deploy/flink/pom.xml"
+CACHE = ROOT / ".cache"
+FLINK = "1.19"  # as in the pom; a cluster's last number may be another
+JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+BUILD_SECONDS = 1_200
+NEED = "beam.runner: 'flink' needs {0} on the PATH, and there is none; install {1}, or take 'local'"
+# What Flink and Beam reach into, and Java 17 shuts.
+_OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "util.concurrent")
+OPENED = [f"--add-opens=java.base/java.{each}=ALL-UNNAMED" for each in _OPENED]
+
+
+def java(main: str, *arguments: str, megabytes: int = 512) -> list[str]:
+    """The command that starts a class of the jar, which is made if it is not there.
+
+    Raises:
+        ConfigError: Java or Maven is missing, or Maven failed.
+    """
+    command = _program("java", "Java 17 (a package such as openjdk-17-jre-headless)")
+    return [command, f"-Xmx{megabytes}m", *OPENED, "-cp", str(jar()), main, *arguments]
+
+
+def jar() -> Path:
+    """Path of the jar; the first time Maven fetches its parts, each held to its checksum, and puts them together.
+
+    Raises:
+        ConfigError: Maven is missing, or failed.
+    """
+    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
+    made = CACHE / f"flink/onegraph-flink-{digest}.jar"
+    if made.exists():
+        return made
+    maven = _program("mvn", "Maven (a package such as maven)")
+    click.echo("Maven fetches Beam's job server for Flink into .cache, once; this takes a minute or two.", err=True)
+    made.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+        os.replace(_build(maven, Path(folder)), made)
+    return made
+
+
+def _build(maven: str, folder: Path) -> Path:
+    options = ["--batch-mode", "--quiet", "--strict-checksums", f"-Dmaven.repo.local={CACHE / 'maven'}"]
+    command = [maven, *options, "-f", str(POM), f"-Dfolder={folder}", "package"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)  # noqa: S603 - Maven
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(f"Maven was not done after {BUILD_SECONDS} s; look whether its repository answers") from error
+    if result.returncode:
+        lines = [line for line in (result.stdout + result.stderr).splitlines() if "[ERROR]" in line]
+        said = lines[0].partition("[ERROR]")[2].strip() if lines else f"exit code {result.returncode}"
+        raise ConfigError(f"Maven could not make Beam's job server: {said}; try mvn -f {POM} package for all it says")
+    [made] = (path for path in folder.glob("*.jar") if not path.name.startswith("original-"))
+    with zipfile.ZipFile(made) as archive:
+        if JOB_SERVER.replace(".", "/") + ".class" not in archive.namelist():
+            raise ConfigError(f"{POM}: the jar that Maven made of it holds no {JOB_SERVER}; expected Beam's runner")
+    return made
+
+
+def _program(name: str, package: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        raise ConfigError(NEED.format(name, package))
+    return found
