@@ -1,19 +1,27 @@
 """Real steps on a real Flink cluster of this machine's own; make flink-test runs them."""
 
 import collections
+import contextlib
+import json
 import shutil
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-from conftest import Finished, newest, run
+from conftest import ROOT, Finished, arguments, newest, run
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipeline.config import EVAL, SPLITS
 from pipeline.flink import cluster, rest
+from pipeline.flink.process import free_port, listens
 
 pytestmark = [
     pytest.mark.flink,
@@ -100,7 +108,7 @@ def test_the_transform_graph_is_the_same(here: tuple[Path, Finished], there: tup
     outputs = [_transformed(graph, _serialized(here[0], EVAL)) for graph in graphs]
     assert set(outputs[0]) == set(outputs[1])
     for name, values in outputs[0].items():
-        assert values.tolist() == pytest.approx(outputs[1][name].tolist(), rel=1e-6, abs=1e-6), name
+        assert values == pytest.approx(outputs[1][name], rel=1e-6, abs=1e-6), name
 
 
 def _serialized(output: Path, split: str) -> list[bytes]:
@@ -130,5 +138,63 @@ def test_the_evaluator_finds_the_same_metrics(address: str, here: tuple[Path, Fi
     again = run(output, *options, **on_flink(address))
     assert again.states["Evaluator"] == "ran", again.stderr
     assert again.summary["metrics"] == pytest.approx(before.summary["metrics"], rel=1e-6)
-    values = [[each["value"] for each in found.summary["thresholds"]] for found in (before, again)]
-    assert values[1] == pytest.approx(values[0], rel=1e-6)
+    for one, other in zip(before.summary["thresholds"], again.summary["thresholds"], strict=True):
+        values = (one.pop("value"), other.pop("value"))  # None where there is no baseline
+        assert one == other
+        assert values[0] == (values[1] if values[1] is None else pytest.approx(values[1], rel=1e-6))
+
+
+@contextlib.contextmanager
+def stopped_in_a_job(
+    address: str, output: Path, table: Path
+) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
+    """A run whose first job is on the cluster, and its job server."""
+    options = ("--no-tune", f"--data={table}", "--to=ExampleGen", "--json")
+    command = arguments(output, *options, **on_flink(address))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, text=True) as process:
+        until(lambda: bool(unfinished(address)) or process.poll() is not None)
+        [server] = (each for each in psutil.Process(process.pid).children(recursive=True) if each.name() == "java")
+        yield process, server
+    until(lambda: not server.is_running())
+    until(lambda: not unfinished(address))
+
+
+def unfinished(address: str) -> list[str]:
+    return [job["name"] for job in rest.ask(address, "/jobs/overview")["jobs"] if job["end-time"] < 0]
+
+
+def until(is_so: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def test_ctrl_c_cancels_the_job_and_ends_the_job_server(address: str, tmp_path: Path, table: Path) -> None:
+    with stopped_in_a_job(address, tmp_path, table) as (process, _):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str, tmp_path: Path, table: Path) -> None:
+    with stopped_in_a_job(address, tmp_path, table) as (process, server):
+        server.kill()
+        stdout, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert json.loads(stdout)["error"].startswith("ExampleGen: Beam's job server ended (exit code 137): ")
+
+
+def test_workers_of_a_pool_import_the_project(address: str, tmp_path: Path, table: Path) -> None:
+    pool, log = f"127.0.0.1:{free_port()}", tmp_path / "log"
+    command = [sys.executable, "-m", "pipeline.flink.worker_pool", f"--listen={pool}"]
+    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT) as workers:
+        try:
+            until(lambda: listens(pool) or workers.poll() is not None)
+            settings = {"address": address, "workers": "external", "pool": pool}
+            options = ("--no-tune", f"--data={table}", "--to=ExampleGen")
+            finished = run(tmp_path / "out", *options, beam__runner="flink", beam__flink=settings)
+        finally:
+            workers.terminate()
+    assert finished.code == 0, finished.stderr
+    assert len(rows(tmp_path / "out", "ExampleGen/examples", EVAL)) > 100
+    assert "Starting worker with command" in log.read_text()
