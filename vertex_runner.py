@@ -73,12 +73,17 @@ def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - th
 
 @main.command()
 @_settings
-def submit(verbose: bool, **options: Any) -> None:
+@click.option("--out", metavar="FILE", help="Where to write what is sent.")
+def submit(out: str | None, verbose: bool, **options: Any) -> None:
     """Compile, and start a run on Vertex AI, or make its schedule where vertex.schedule is set."""
     with _told(verbose) as (console, _):
+        from pipeline.vertex.compile import write_job
         from pipeline.vertex.submit import submit as send
 
-        submitted = send(*_compiled(options))
+        job, config = _compiled(options)
+        if out:
+            write_job(job, Path(out))
+        submitted = send(job, config)
         print(f"{submitted.kind} {submitted.name} ({submitted.state}): {submitted.link}", file=console)
 
 
@@ -157,6 +162,11 @@ def _told(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(str(error))
             sys.exit(FAILED if isinstance(error, CloudError) else REFUSED)
+        except Exception as error:
+            if verbose:
+                traceback.print_exception(error, file=err)
+            RunConsole(err).error(f"{error!r}; --verbose prints where")
+            sys.exit(FAILED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
             sys.exit(INTERRUPTED)

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 # Names a server that takes Vertex AI's place, without credentials.
 ENDPOINT = "VERTEX_API_ENDPOINT"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-TIMEOUT = 60.0  # of one request; the client's own is 5 s, which a large pipeline takes to be read
-TRIES = 5
+TIMEOUT = 60.0  # seconds of one request; without it a connection that is lost is waited for without end
+TRIES, TOO_MANY = 5, 429
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds; each wait is drawn from 0 to a bound that doubles from first to longest
 MOST_SECONDS = 3600.0  # that an operation takes; a deployment takes up to half an hour
 
@@ -127,11 +127,12 @@ def connect(project: str, region: str) -> Connection:
     return Connection(project, region, credentials, f"https://{region}-aiplatform.googleapis.com")
 
 
-def retrying(call: Callable[[], _Result]) -> _Result:
+def retrying(call: Callable[[], _Result], repeatable: bool = True) -> _Result:
     """Makes a call, again after a while if there were too many (429) or the service was not there (503).
 
     Args:
         call: What is tried, up to :data:`TRIES` times.
+        repeatable: Whether it may be made again where it may have been done already, its answer lost (503).
 
     Raises:
         GoogleAPICallError: What the last try ended in, or the first that trying again does not mend.
@@ -142,8 +143,8 @@ def retrying(call: Callable[[], _Result]) -> _Result:
     for left in reversed(range(TRIES)):
         try:
             return call()
-        except _transient():
-            if not left:
+        except _transient() as error:
+            if not left or not (repeatable or error.code == TOO_MANY):
                 raise
             time.sleep(next(waits))
     raise AssertionError("unreachable")
@@ -167,7 +168,10 @@ def finished(operation: Any, most_seconds: float = MOST_SECONDS) -> Any:
     from google.api_core.retry import Retry, if_exception_type
 
     again = Retry(
-        predicate=if_exception_type(*_transient()), initial=FIRST_WAIT, maximum=LONGEST_WAIT, timeout=most_seconds
+        predicate=if_exception_type(*_transient(), *_lost()),
+        initial=FIRST_WAIT,
+        maximum=LONGEST_WAIT,
+        timeout=most_seconds,
     )
     polling = DEFAULT_POLLING.with_delay(initial=FIRST_WAIT, maximum=LONGEST_WAIT).with_timeout(most_seconds)
     return operation.result(retry=again, polling=polling)
@@ -212,10 +216,18 @@ def explained(error: BaseException) -> str:
     return _line(error)
 
 
-def _transient() -> tuple[type[Exception], ...]:
+def _transient() -> tuple[type[Any], ...]:
     from google.api_core.exceptions import ServiceUnavailable, TooManyRequests
 
     return (TooManyRequests, ServiceUnavailable)
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """What a look at something that goes on by itself may meet now and then."""
+    import requests
+    from google.api_core.exceptions import BadGateway, InternalServerError
+
+    return (requests.ConnectionError, requests.Timeout, BadGateway, InternalServerError)
 
 
 def _of_api(error: Any) -> str:

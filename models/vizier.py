@@ -7,7 +7,7 @@ from typing import Any
 import keras_tuner
 from absl import logging
 
-from cloud.vertex import Connection, connect, explaining, finished, retrying
+from cloud.vertex import TIMEOUT, Connection, connect, explaining, finished, retrying
 from models.callbacks import WATCHED
 from models.settings import Range, Scalar
 
@@ -54,10 +54,10 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
             # Vizier answers with the client's own trial that is not over, if it has one.
             request = {"parent": self._study, "suggestion_count": 1, "client_id": self._client}
-            operation = retrying(lambda: self._vizier.suggest_trials(request=request))
+            operation = retrying(lambda: self._vizier.suggest_trials(request=request, timeout=TIMEOUT))
             [given] = finished(operation, MOST_SECONDS).trials
             if int(given.id) > self.max_trials:
-                retrying(lambda: self._vizier.delete_trial(name=given.name))
+                retrying(lambda: self._vizier.delete_trial(name=given.name, timeout=TIMEOUT))
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
         trial = self.trials[given.id] = self._as_trial(given)
         self.ongoing_trials[tuner_id] = trial
@@ -73,7 +73,9 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
         else:
             request |= {"trial_infeasible": True, "infeasible_reason": "the loss is not a number"}
         with explaining():
-            self.trials[trial.trial_id] = self._as_trial(retrying(lambda: self._vizier.complete_trial(request=request)))
+            self.trials[trial.trial_id] = self._as_trial(
+                retrying(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT))
+            )
         self.ongoing_trials.clear()  # a process has one at a time
 
     def wait_for_all(self) -> None:
@@ -94,7 +96,8 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
     def _read(self) -> list[Any]:
         """All trials as Vizier has them, from the first."""
         found = sorted(
-            retrying(lambda: list(self._vizier.list_trials(parent=self._study))), key=lambda each: int(each.id)
+            retrying(lambda: list(self._vizier.list_trials(parent=self._study, timeout=TIMEOUT))),
+            key=lambda each: int(each.id),
         )
         self.trials = {each.id: self._as_trial(each) for each in found}
         return found
@@ -137,9 +140,11 @@ def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -
     with explaining():
         try:
             request = {"parent": connection.parent, "display_name": name}
-            found = retrying(lambda: connection.vizier.lookup_study(request=request))
+            found = retrying(lambda: connection.vizier.lookup_study(request=request, timeout=TIMEOUT))
         except NotFound:
-            found = retrying(lambda: connection.vizier.create_study(parent=connection.parent, study=study))
+            found = retrying(
+                lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT)
+            )
     resource: str = found.name
     return resource
 

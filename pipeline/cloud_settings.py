@@ -120,7 +120,7 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Vertex:
-    """How the pipeline runs on Vertex AI; only ``vertex_runner.py`` reads it.
+    """How the pipeline runs on Vertex AI. Runs here read ``project`` and ``bucket`` for BigQuery alone.
 
     Attributes:
         project: Google Cloud project; ``--project`` overrides it.

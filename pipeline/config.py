@@ -11,6 +11,7 @@ from models.settings import Network, Training, Tuning
 from pipeline.cloud_settings import Dataflow, Flink, Vertex
 from pipeline.config_checks import check_evaluation, check_hyperparameters, check_platform
 
+MOST_NAME = 128  # characters of a pipeline's name on Vertex AI
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
 
@@ -218,6 +219,11 @@ class Config:
     def problem(self) -> Problem:
         """Task, label and features as one record."""
         return Problem(task=self.task, label=self.label, features=self.features)
+
+    @property
+    def pipeline_name(self) -> str:
+        """The pipeline's: the problem's, with dashes where Vertex AI takes no underscores."""
+        return self.name if self.orchestrator == "local" else self.name.replace("_", "-")[:MOST_NAME]
 
     @property
     def artifacts_dir(self) -> str:

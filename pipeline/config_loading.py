@@ -55,6 +55,10 @@ def load_config(
     if data:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, options)
+    if config.orchestrator != "local":
+        raise ConfigError(
+            f"{path}: orchestrator: found '{config.orchestrator}'; expected none: vertex_runner.py sets it"
+        )
     for option, given in (("--data", data), ("--output", output)):
         if given is not None and (not given or REMOTE in given):
             raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")

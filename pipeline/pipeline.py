@@ -99,7 +99,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
     for node in (example_gen, validated.statistics, transform_node, evaluator):
         node.with_beam_pipeline_args(own_beam_args(config, node.id))
     return Pipeline(
-        pipeline_name=config.name,
+        pipeline_name=config.pipeline_name,
         pipeline_root=config.artifacts_dir,
         components=[
             *(example_gen, *validated.nodes, transform_node, *tuner, *start, trainer),

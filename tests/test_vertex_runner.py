@@ -1,5 +1,6 @@
 """What ``vertex_runner.py`` does, as a user types it."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -96,10 +97,11 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         yield server
 
 
-def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn) -> None:
-    result = vertex("submit", *PLACE, *quick())
+def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: Path) -> None:
+    result = vertex("submit", *PLACE, *quick(), f"--out={tmp_path / 'sent.json'}")
     assert result.code == 0, result.stderr
     [job] = stand_in.resources("pipelineJobs")
+    assert json.loads((tmp_path / "sent.json").read_text())["pipelineSpec"]["pipelineInfo"]["name"] == "taxi"
     assert job["displayName"] == "taxi"
     assert "Trainer" in job["pipelineSpec"]["root"]["dag"]["tasks"]
     run_id = job["name"].rpartition("/")[2]

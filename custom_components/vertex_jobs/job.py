@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from absl import logging
 from tfx.dsl.io import fileio
 
-from cloud.vertex import CloudError, Connection, explained, explaining, retrying
+from cloud.vertex import TIMEOUT, CloudError, Connection, explained, explaining, retrying
 from custom_components.vertex_jobs.failures import FAILURES
 from models.cluster import PEER_LOST
 
@@ -44,7 +44,10 @@ def run_job(connection: Connection, job: Job, folder: str) -> None:
         fileio.remove(left)
     asked = CustomJob.from_json(json.dumps(job))
     with _termination() as ended, explaining():
-        made = retrying(lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=asked))
+        made = retrying(
+            lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=asked, timeout=TIMEOUT),
+            repeatable=False,  # two jobs would write into the same folders
+        )
         link = _link(connection, made.name)
         logging.info("Job %s has started: %s", made.name, link)
         try:
@@ -72,7 +75,7 @@ def _last(connection: Connection, name: str, ended: list[int]) -> Any:
     failed, wait, said = 0, FIRST_WAIT, ""
     while True:
         try:
-            job = retrying(lambda: connection.jobs.get_custom_job(name=name))
+            job = retrying(lambda: connection.jobs.get_custom_job(name=name, timeout=TIMEOUT))
             failed = 0
         except Exception as error:  # a network that is gone for a while does not end a training of days
             failed += 1
@@ -95,7 +98,7 @@ def _last(connection: Connection, name: str, ended: list[int]) -> Any:
 def _cancel(connection: Connection, name: str) -> None:
     logging.info("Job %s is cancelled, since its step ends.", name)
     try:
-        retrying(lambda: connection.jobs.cancel_custom_job(name=name))
+        retrying(lambda: connection.jobs.cancel_custom_job(name=name, timeout=TIMEOUT))
     except Exception as error:  # the end of the step is what is told
         logging.error("Job %s goes on: %s", name, explained(error))
 

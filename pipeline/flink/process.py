@@ -101,6 +101,6 @@ def listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except OSError:
+    except (OSError, OverflowError):  # a port beyond 65535
         return False
     return True

@@ -1,5 +1,6 @@
 """What a Flink cluster's REST API is asked."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -23,8 +24,11 @@ def ask(address: str, path: str, method: str = "GET") -> Any:
     request = urllib.request.Request(f"http://{address}{path}", method=method)
     # A cluster of one's own is not behind the proxy that leads out.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=SECONDS) as response:
-        return json.loads(response.read() or b"null")
+    try:
+        with opener.open(request, timeout=SECONDS) as response:
+            return json.loads(response.read() or b"null")
+    except (http.client.HTTPException, OverflowError) as error:  # what speaks no HTTP, and a port beyond 65535
+        raise OSError(f"no HTTP: {error!r}") from error
 
 
 def cancel(address: str, name: str) -> None:

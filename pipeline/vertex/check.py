@@ -20,7 +20,7 @@ from pipeline.vertex.steps import Place, StepFailedError, run_step
 BUCKETS, SCHEME = "buckets", "gs://"
 INPUT_BASE = "input_base"
 AT_ONCE = 2  # tasks that do not need each other
-PUSHER, GATE = "Pusher", "AnomalyGate"
+PUSHER, GATE, ANOMALIES = "Pusher", "AnomalyGate", "DataAnomaliesError"
 BIGQUERY = "bigquery"
 
 Outputs = dict[str, list[Artifact]]
@@ -126,7 +126,7 @@ class _Run:
     def status(self) -> str:
         failed = [node.id for node in self.nodes if node.state == "failed"]
         if failed:
-            return "anomalies" if failed == [GATE] else "failed"
+            return "anomalies" if failed == [GATE] and ANOMALIES in (self.error or "") else "failed"
         return "pushed" if self.pushed else "not_blessed"
 
     @property

@@ -4,11 +4,11 @@ import re
 
 from pipeline.cloud_settings import Machine
 
-# GB of memory for each CPU, by family and kind; the later families are all alike.
+# GB of memory for each CPU, by kind, and by family where a family has others.
 MEMORY = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
 MEMORY_OF_FAMILY = {
     "n1": {"standard": 3.75, "highmem": 6.5, "highcpu": 0.9},
-    "c3": {"standard": 4.0, "highmem": 8.0, "highcpu": 2.0},
+    **{family: {"standard": 4.0, "highmem": 8.0, "highcpu": 2.0} for family in ("c2d", "c3", "c3d", "c4a", "n4")},
     "c4": {"standard": 3.75, "highmem": 7.75, "highcpu": 2.0},
 }
 # CPUs and GB of memory that come with each GPU, where the type's number counts those.

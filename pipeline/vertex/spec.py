@@ -108,6 +108,8 @@ def read_spec(text: str) -> Spec:
     spec = job["pipelineSpec"]
     try:
         tasks = {name: _task(name, task, spec) for name, task in spec["root"]["dag"]["tasks"].items()}
+        for each in tasks.values():
+            assert each.parameters is not None  # all of them constants: a KeyError tells of others
         root = job["runtimeConfig"]["gcsOutputDirectory"]
         name = spec["pipelineInfo"]["name"]
         ordered = _ordered(tasks)

@@ -56,7 +56,7 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
     with explaining():
         if vertex.schedule:
             return retrying(lambda: _put_schedule(here, message, config))
-        return _run(here, message, config.name)
+        return _run(here, message, config.pipeline_name)
 
 
 def _message(job: PipelineJob, config: Config) -> Any:
@@ -79,7 +79,7 @@ def _message(job: PipelineJob, config: Config) -> Any:
 
 def _run(here: Connection, message: Any, name: str) -> Submitted:
     time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d%H%M%S")
-    job_id = f"{name.replace('_', '-')[:90]}-{time}-{secrets.token_hex(3)}"
+    job_id = f"{name[:90]}-{time}-{secrets.token_hex(3)}"
     tries = 0
 
     def create() -> Any:
@@ -95,7 +95,9 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
         if tries == 1:
             raise
         # An answer was lost: an earlier try made it.
-        made = retrying(lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}"))
+        made = retrying(
+            lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT)
+        )
     link = f"{CONSOLE}/{here.region}/pipelines/runs/{job_id}?project={here.project}"
     return Submitted("run", made.name, link, made.state.name)
 
@@ -126,7 +128,11 @@ def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
 def _find_schedule(here: Connection, name: str) -> str | None:
     """The schedule of that display name that has not ended."""
     request = {"parent": here.parent, "filter": f'display_name="{name}"'}
-    found = [each.name for each in here.schedules.list_schedules(request=request) if each.state.name != "COMPLETED"]
+    found = [
+        each.name
+        for each in here.schedules.list_schedules(request=request, timeout=TIMEOUT)
+        if each.state.name != "COMPLETED"
+    ]
     if len(found) > 1:
         raise CloudError(
             f"Vertex AI in {here.project}, {here.region}: found {len(found)} schedules named {name}; expected one: "

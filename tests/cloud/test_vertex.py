@@ -8,7 +8,7 @@ from google.auth.exceptions import DefaultCredentialsError
 
 from cloud import vertex
 from cloud.stand_in import StandIn
-from cloud.vertex import CloudError, connect, explained, explaining, finished, retrying
+from cloud.vertex import TRIES, CloudError, connect, explained, explaining, finished, retrying
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +87,22 @@ def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(exceptions.ServiceUnavailable):
         retrying(refused)
     assert waits == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, TRIES)])
+def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
+    monkeypatch: pytest.MonkeyPatch, error: type[exceptions.GoogleAPICallError], calls: int
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    made = []
+
+    def refused() -> None:
+        made.append(1)
+        raise error("no")
+
+    with pytest.raises(error):
+        retrying(refused, repeatable=False)
+    assert len(made) == calls
 
 
 def test_an_operation_is_asked_for_again(stand_in: StandIn) -> None:

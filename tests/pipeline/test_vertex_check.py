@@ -92,14 +92,31 @@ def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Pa
     assert "Traceback" in (Path(result.logs) / "Judge.log").read_text()
 
 
-def test_gate_that_fails_means_anomalies(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("class DataAnomaliesError(ValueError): pass\nraise DataAnomaliesError('fare')", "anomalies", "fare"),
+        ("sys.exit(3)", "failed", "ended with exit code 3"),
+    ],
+)
+def test_gate_that_found_anomalies_is_told_from_one_that_failed(
+    line: str, status: str, said: str, tmp_path: Path
+) -> None:
     compiled = Compiled()
-    compiled.add("AnomalyGate", container("sys.exit(3)"))
+    compiled.add("AnomalyGate", container(line))
     result = checked(compiled, tmp_path)
-    assert (result.status, result.error) == (
-        "anomalies",
-        f"AnomalyGate: ended with exit code 3; the log: {result.logs}/AnomalyGate.log",
-    )
+    assert result.status == status
+    assert result.error is not None
+    assert said in result.error
+    assert result.error.endswith(f"; the log: {result.logs}/AnomalyGate.log")
+
+
+def test_file_with_a_parameter_that_is_no_constant_is_refused(tmp_path: Path) -> None:
+    compiled = Compiled()
+    compiled.add("Gen", container("answer()"), parameters={"span": 1})
+    compiled.tasks["Gen"]["inputs"]["parameters"]["span"] = {"componentInputParameter": "span"}
+    with pytest.raises(SpecError, match="speaks of 'runtimeValue', which is not there"):
+        checked(compiled, tmp_path)
 
 
 def test_resolvers_find_what_earlier_checks_of_the_pipeline_made(tmp_path: Path) -> None:

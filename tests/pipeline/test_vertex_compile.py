@@ -85,6 +85,12 @@ def test_settings_of_vertex_reach_the_file() -> None:
     assert "retryPolicy" not in task(compiled(vertex__retries="0"), "Trainer")
 
 
+def test_name_with_an_underscore_is_one_that_vertex_takes() -> None:
+    job = compiled(name="my_taxi")
+    assert job["pipelineSpec"]["pipelineInfo"]["name"] == "my-taxi"
+    assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://my-bucket/my_taxi/artifacts"
+
+
 def test_tuner_is_left_out_and_warm_start_put_in() -> None:
     job = compiled(tuning__enabled="false", training__warm_start="true")
     names = job["pipelineSpec"]["root"]["dag"]["tasks"]
@@ -133,6 +139,7 @@ def test_option_that_is_wrong_is_blamed() -> None:
         ("n2-highcpu-16", (16, 16.0)),
         ("e2-highmem-2", (2, 16.0)),
         ("c3-highcpu-4", (4, 8.0)),
+        ("n4-highcpu-8", (8, 16.0)),
         ("a2-highgpu-2g", (24, 170.0)),
     ],
 )
