@@ -126,6 +126,7 @@ def test_vizier_that_refuses_is_told_in_one_line(stand_in: StandIn) -> None:
         open_one(SEARCH)
 
 
+@pytest.mark.slow
 def test_a_search_asks_vizier_and_a_trial_that_diverges_is_infeasible(stand_in: StandIn, tmp_path: Path) -> None:
     search = {"learning_rate": Range(values=(0.01, 1e38))}
     tuning = Tuning(algorithm="vizier", trials=4, steps=2, search=search)
