@@ -12,16 +12,23 @@ from typing import Any
 
 import click
 
+from pipeline.cli import (
+    CONTEXT,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    cache_option,
+    config_option,
+    keep_home_clean,
+    set_option,
+    verbose_option,
+)
 from pipeline.nodes import NODES
 
 STARTED = time.monotonic()
-# keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
-os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
+keep_home_clean()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes a GPU from its workers
-OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
-INTERRUPTED = 130
-EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
-
 EXIT_HELP = """\b
 Exit codes: 0 the model was pushed; 1 a component failed; 2 bad usage, settings or data;
 3 the data does not meet the schema; 4 the model was not blessed."""
@@ -44,19 +51,11 @@ class Options:
     verbose: bool
 
 
-def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise click.BadParameter(f"found '{key}'; expected KEY=VALUE, such as training.steps=200")
-    return {key: value for key, _, value in pairs}
-
-
-@click.command(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--config", default="configs/taxi.yaml", show_default=True, help="Settings of the problem.")
+@click.command(epilog=EXIT_HELP, context_settings=CONTEXT)
+@config_option
 @click.option("--data", metavar="DIR", help="Folder of the table, instead of the settings' data.path.")
 @click.option("--output", metavar="DIR", help="Folder for what the run leaves behind.  [default: output/<name>]")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="Override a setting.")
+@set_option
 @click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or take those of the settings.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Train, and search, with N processes on this machine."
@@ -65,9 +64,9 @@ def _overrides(_context: click.Context, _parameter: click.Parameter, values: tup
     "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those behind it."
 )
 @click.option("--to", "to_node", type=click.Choice(NODES), metavar="NODE", help="Run only what leads to this node.")
-@click.option("--no-cache", is_flag=True, help="Run every node, even if nothing changed.")
+@cache_option
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json, alone, on standard output.")
-@click.option("--verbose", is_flag=True, help="Print the trace of an error.")
+@verbose_option
 def main(**options: Any) -> None:
     """Run the pipeline on this machine, from the table to a pushed model."""
     sys.exit(run(Options(**options)))

@@ -11,47 +11,52 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from pipeline.cli import (
+    CONTEXT,
+    EXIT_CODES,
+    FAILED,
+    INTERRUPTED,
+    REFUSED,
+    cache_option,
+    config_option,
+    keep_home_clean,
+    set_option,
+    verbose_option,
+)
+
 if TYPE_CHECKING:
     from pipeline.config import Config
 
-# keras-tuner writes a settings file on import; it belongs into this folder, not into the user's home.
-os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent / ".cache/keras"))
-OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
-INTERRUPTED = 130
-EXIT_CODES = {"pushed": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
+keep_home_clean()
 EXIT_HELP = """\b
 Exit codes: 0 done (check: the model was pushed); 1 a task or Vertex AI failed; 2 bad usage, settings or file;
 3 the data does not meet the schema; 4 the model was not blessed."""
 VERTEX = ("project", "region", "bucket", "image")
 
 
-def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise click.BadParameter(f"found '{key}'; expected KEY=VALUE, such as training.steps=200")
-    return {key: value for key, _, value in pairs}
+project_option = click.option("--project", metavar="P", help="Google Cloud project, instead of vertex.project.")
+region_option = click.option("--region", metavar="R", help="Region, instead of vertex.region.")
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
     """The options that compile and submit share."""
     options = [
-        click.option("--config", default="configs/taxi.yaml", show_default=True, help="Settings of the problem."),
+        config_option,
         click.option("--data", metavar="PATH", help="Folder of the table, gs:// or within the image."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="A setting."),
-        click.option("--project", metavar="P", help="Google Cloud project, instead of the settings' vertex.project."),
-        click.option("--region", metavar="R", help="Region, instead of vertex.region."),
+        set_option,
+        project_option,
+        region_option,
         click.option("--bucket", metavar="gs://B", help="Where runs leave what they make, instead of vertex.bucket."),
         click.option("--image", metavar="I", help="Container of the steps, instead of vertex.image."),
-        click.option("--no-cache", is_flag=True, help="Run every step, even if nothing changed."),
-        click.option("--verbose", is_flag=True, help="Print the trace of an error."),
+        cache_option,
+        verbose_option,
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
-@click.group(epilog=EXIT_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(epilog=EXIT_HELP, context_settings=CONTEXT)
 def main() -> None:
     """Run the pipeline on Vertex AI."""
 
@@ -88,14 +93,18 @@ def submit(out: str | None, verbose: bool, **options: Any) -> None:
 
 
 @main.command()
-@_settings
-def rollback(verbose: bool, **options: Any) -> None:
+@config_option
+@set_option
+@project_option
+@region_option
+@verbose_option
+def rollback(config: str, overrides: dict[str, str], project: str | None, region: str | None, verbose: bool) -> None:
     """Give all traffic of the endpoint back to the version before the newest."""
     with _told(verbose) as (console, _):
+        from pipeline.config_loading import load_vertex_block, settings_path
         from pipeline.vertex.endpoint import roll_back
 
-        config, _ = _loaded(options)
-        back = roll_back(config)
+        back = roll_back(load_vertex_block(settings_path(config), overrides, project=project, region=region))
         print(f"{back.endpoint} serves {back.serving} alone; {back.left} gets no more requests", file=console)
 
 
@@ -104,7 +113,7 @@ def rollback(verbose: bool, **options: Any) -> None:
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON, alone, on standard output.")
-@click.option("--verbose", is_flag=True, help="Print the trace of an error.")
+@verbose_option
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:
     """Run every task of a compiled FILE here, by the entry point that Vertex AI calls."""
     with _told(verbose) as (out, err):
@@ -121,20 +130,14 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
         sys.exit(EXIT_CODES[checked.status])
 
 
-def _loaded(options: dict[str, Any]) -> tuple["Config", Path]:
-    """The settings, and the file that they are in."""
-    from pipeline.config_loading import load_vertex_config, settings_path
-
-    path = settings_path(options["config"])
-    vertex = {key: options[key] for key in VERTEX}
-    return load_vertex_config(path, options["overrides"], options["data"], **vertex), path
-
-
 def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     """The compiled pipeline, and the settings that it was compiled from."""
     from pipeline.checks import check_against_schema, check_network, load_schema
+    from pipeline.config_loading import load_vertex_config, settings_path
 
-    config, path = _loaded(options)
+    path = settings_path(options["config"])
+    vertex = {key: options[key] for key in ("project", "region", "bucket", "image")}
+    config = load_vertex_config(path, options["overrides"], options["data"], **vertex)
     schema = load_schema(config, path)
     check_against_schema(config, schema, path)
     check_network(config, path)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import TypeAdapter, ValidationError
 
+from pipeline.cloud_settings import Vertex
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError, describe
 from pipeline.config_yaml import override, read_yaml
@@ -16,7 +17,6 @@ from pipeline.config_yaml import override, read_yaml
 REMOTE = "://"
 GLOB_CHARACTERS = "*?[]{}"  # TFX takes paths for patterns
 ROOT = Path(__file__).resolve().parent.parent
-_CONFIG = TypeAdapter(Config)
 # By the command's option: the values, in YAML, that it sets by dotted key.
 Options: TypeAlias = dict[str, dict[str, str]]
 
@@ -59,22 +59,7 @@ def load_config(
         raise ConfigError(
             f"{path}: orchestrator: found '{config.orchestrator}'; expected none: vertex_runner.py sets it"
         )
-    for option, given in (("--data", data), ("--output", output)):
-        if given is not None and (not given or REMOTE in given):
-            raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")
-    for key, place in (("data.path", config.data.path), ("output", config.output)):
-        if REMOTE in place:
-            raise ConfigError(f"{path}: {key}: found '{place}'; expected a folder on this machine, as local runs need")
-    table = dataclasses.replace(
-        config.data,
-        path=os.path.abspath(data or ROOT / config.data.path) if config.data.path else "",
-        schema=os.path.abspath(ROOT / config.data.schema),
-    )
-    folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
-    for option, place in (("--data", table.path), ("--output", folder)):
-        if found := sorted(set(place) & set(GLOB_CHARACTERS)):
-            raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
-    return dataclasses.replace(config, data=table, output=folder)
+    return _with_folders(config, path, data, output)
 
 
 def load_vertex_config(
@@ -95,9 +80,7 @@ def load_vertex_config(
     Raises:
         ConfigError: As :func:`load_config`.
     """
-    options: Options = {"--set": dict(overrides or {})}
-    for key, value in vertex.items():
-        options[f"--{key}"] = {f"vertex.{key}": json.dumps(value)} if value else {}
+    options: Options = {"--set": dict(overrides or {}), **_named(vertex)}
     if data:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, {**options, str(path): {"orchestrator": "vertex"}})
@@ -106,22 +89,66 @@ def load_vertex_config(
     return dataclasses.replace(config, data=table, output=folder)
 
 
-def _load(path: Path, options: Options) -> Config:
-    """Loads the settings with the overrides of the command's options; raises as :func:`load_config` does."""
+def load_vertex_block(path: Path, overrides: Mapping[str, str] | None = None, **vertex: str | None) -> Vertex:
+    """Loads and checks the ``vertex`` block alone, for what concerns no run.
+
+    Args:
+        path: The YAML file.
+        overrides: Values, in YAML, by dotted key.
+        vertex: Take the place of the keys of the same name in ``vertex``.
+
+    Raises:
+        ConfigError: As :func:`load_config`.
+    """
+    block: Vertex = _load(path, {"--set": dict(overrides or {}), **_named(vertex)}, Vertex, "vertex")
+    return block
+
+
+def _named(vertex: Mapping[str, str | None]) -> Options:
+    """The options that set a key of ``vertex`` each."""
+    return {f"--{key}": {f"vertex.{key}": json.dumps(value)} if value else {} for key, value in vertex.items()}
+
+
+def _with_folders(config: Config, path: Path, data: str | None, output: str | None) -> Config:
+    """The settings with absolute paths; raises as :func:`load_config` does."""
+    for option, given in (("--data", data), ("--output", output)):
+        if given is not None and (not given or REMOTE in given):
+            raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")
+    for key, place in (("data.path", config.data.path), ("output", config.output)):
+        if REMOTE in place:
+            raise ConfigError(f"{path}: {key}: found '{place}'; expected a folder on this machine, as local runs need")
+    table = dataclasses.replace(
+        config.data,
+        path=os.path.abspath(data or ROOT / config.data.path) if config.data.path else "",
+        schema=os.path.abspath(ROOT / config.data.schema),
+    )
+    folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
+    for option, place in (("--data", table.path), ("--output", folder)):
+        if found := sorted(set(place) & set(GLOB_CHARACTERS)):
+            raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
+    return dataclasses.replace(config, data=table, output=folder)
+
+
+def _load(path: Path, options: Options, kind: type = Config, key: str = "") -> Any:
+    """Loads what stands at a key of the settings, with the overrides of the command's options.
+
+    Raises:
+        ConfigError: As :func:`load_config`.
+    """
     values = read_yaml(path)
     for overrides in options.values():
-        for key, text in overrides.items():
-            override(values, key, text)
+        for dotted, text in overrides.items():
+            override(values, dotted, text)
     try:
-        return _validate(values)
+        return _validate(values, kind, key)
     except ValueError as error:
-        text = describe(error, Config) if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{_blamed(path, options)}: {text}") from error
+        text = describe(error, kind, key) if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{_blamed(path, options, kind, key)}: {text}") from error
 
 
-def _validate(values: Mapping[str, Any]) -> Config:
+def _validate(values: Mapping[str, Any], kind: type, key: str) -> Any:
     # Through JSON, so that strict types hold while YAML's lists may become tuples.
-    return _CONFIG.validate_json(json.dumps(values, default=str))
+    return TypeAdapter(kind).validate_json(json.dumps(values.get(key) or {} if key else values, default=str))
 
 
 def _tuned(tune: bool | None) -> Options:
@@ -132,21 +159,21 @@ def _workers(workers: int | None) -> dict[str, str]:
     return dict.fromkeys(("training.workers", "tuning.workers"), str(workers)) if workers else {}
 
 
-def _blamed(path: Path, options: Options) -> str:
+def _blamed(path: Path, options: Options, kind: type, key: str) -> str:
     """What makes the settings invalid: the file, or the first of the options."""
     values, blamed = read_yaml(path), str(path)
     for option, overrides in options.items():
-        if not _is_valid(values):
+        if not _is_valid(values, kind, key):
             break
         blamed = option
-        for key, text in overrides.items():
-            override(values, key, text)
+        for dotted, text in overrides.items():
+            override(values, dotted, text)
     return blamed
 
 
-def _is_valid(values: Mapping[str, Any]) -> bool:
+def _is_valid(values: Mapping[str, Any], kind: type, key: str) -> bool:
     try:
-        _validate(values)
+        _validate(values, kind, key)
     except ValueError:
         return False
     return True

@@ -12,7 +12,6 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
-from tfx.dsl.placeholder import placeholder
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
@@ -25,17 +24,16 @@ from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
-from custom_components.skew_guard.executor import BLESSED
 from custom_components.tflite_exporter.component import TfliteExporter
 from custom_components.vertex_endpoint.component import VertexEndpoint
 from models.imports import source_digest
 from models.settings import ModelConfig
 from pipeline.beam import beam_args, own_beam_args
+from pipeline.candidate import Candidate
 from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.evaluation import eval_config
+from pipeline.vertex.custom_jobs import TRAINER, TUNER, step_settings, with_executor
 from pipeline.vertex.endpoint import serving
-from pipeline.vertex.jobs import TRAINER, TUNER
-from pipeline.vertex.steps_as_jobs import step_settings, with_executor
 
 
 class Validated(NamedTuple):
@@ -45,33 +43,6 @@ class Validated(NamedTuple):
     schema: types.BaseChannel
     gate: AnomalyGate
     nodes: list[BaseNode]
-
-
-class Candidate(NamedTuple):
-    """A trained model and its two judges."""
-
-    trainer: Trainer
-    guard: SkewGuard
-    evaluator: Evaluator
-
-    @property
-    def channels(self) -> dict[str, types.BaseChannel]:
-        """The model and both blessings, by the names of the inputs that take them."""
-        return {
-            "model": self.trainer.outputs["model"],
-            "model_blessing": self.evaluator.outputs["blessing"],
-            "infra_blessing": self.guard.outputs["blessing"],
-        }
-
-    @property
-    def is_blessed(self) -> placeholder.Predicate:
-        """Whether both judges blessed it; Vertex AI evaluates it, too."""
-        blessings = [self.evaluator.outputs["blessing"].future(), self.guard.outputs["blessing"].future()]
-        for each in blessings:
-            # TFX gives it a name, under which Vertex AI looks in vain in a node that has it among its inputs.
-            each.set_key(None)
-        by_evaluator, by_guard = (each[0].custom_property(BLESSED) == 1 for each in blessings)
-        return placeholder.logical_and(by_evaluator, by_guard)
 
 
 def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True) -> Pipeline:

@@ -1,7 +1,8 @@
 """A server on this machine that stands for Vertex AI's REST API, as far as the project uses it; nothing is kept."""
 
 from cloud.stand_in.jobs import CancelJob, RunJob
+from cloud.stand_in.replicas import LocalJobs
 from cloud.stand_in.server import StandIn
 from cloud.stand_in.store import Request
 
-__all__ = ["CancelJob", "Request", "RunJob", "StandIn"]
+__all__ = ["CancelJob", "LocalJobs", "Request", "RunJob", "StandIn"]

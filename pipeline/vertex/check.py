@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from concurrent import futures
 from pathlib import Path
 
-from cloud.local_jobs import LocalJobs
-from cloud.stand_in import StandIn
+from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
 from pipeline.nodes import Listener, Node
 from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
 from pipeline.vertex.condition import holds
 from pipeline.vertex.spec import Spec, SpecError, Task, read_spec, read_text
-from pipeline.vertex.steps import Place, StepFailedError, run_step
+from pipeline.vertex.tasks import Place, TaskFailedError, run_task
 
 BUCKETS, SCHEME = "buckets", "gs://"
 INPUT_BASE = "input_base"
@@ -163,7 +162,7 @@ class _Run:
         seconds = time.monotonic() - self._starts[task.name]
         try:
             given = future.result()
-        except (StepFailedError, ValueError) as error:
+        except (TaskFailedError, ValueError) as error:
             self.error = self.error or f"{task.name}: {error}"
             self._finish(Node(task.name, "failed", seconds))
             return
@@ -192,7 +191,7 @@ class _Run:
             return self._resolved(task, inputs)
         if "importer" in task.executor:
             return self._imported(task)
-        return run_step(task, inputs, self._place)
+        return run_task(task, inputs, self._place)
 
     def _resolved(self, task: Task, inputs: Mapping[str, list[Artifact]]) -> Outputs:
         queries = task.executor["resolver"]["outputArtifactQueries"]

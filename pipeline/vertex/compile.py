@@ -10,7 +10,7 @@ from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRu
 
 from pipeline.config import Config
 from pipeline.pipeline import create_pipeline
-from pipeline.vertex.jobs import TRAINER, TUNER, custom_job
+from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
 from pipeline.vertex.machines import resources
 
 PipelineJob: TypeAlias = dict[str, Any]

@@ -4,6 +4,7 @@ from cloud import endpoint
 from cloud.endpoint import RolledBack
 from cloud.serving import Serving
 from cloud.vertex import connect
+from pipeline.cloud_settings import Vertex
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 
@@ -33,19 +34,20 @@ def serving(config: Config) -> Serving:
     )
 
 
-def roll_back(config: Config) -> RolledBack:
+def roll_back(vertex: Vertex) -> RolledBack:
     """Gives all traffic of the settings' endpoint back to the version before the newest that has any.
 
     Args:
-        config: Settings for Vertex AI.
+        vertex: The block of the settings, of which only project, region and endpoint matter.
 
     Raises:
-        ConfigError: The settings name no endpoint.
+        ConfigError: One of these is missing.
         CloudError: There is no such endpoint or no version before, or Vertex AI refuses it.
     """
-    vertex = config.vertex
     if not vertex.endpoint:
         raise ConfigError("vertex.endpoint: missing; expected the endpoint whose traffic is to go back")
-    assert vertex.project
-    assert vertex.region
+    if not vertex.project:
+        raise ConfigError("vertex.project: missing; give it there, or with --project")
+    if not vertex.region:
+        raise ConfigError("vertex.region: missing; give it there, or with --region")
     return endpoint.roll_back(connect(vertex.project, vertex.region), vertex.endpoint.name)

@@ -14,8 +14,7 @@ from tfx.types import artifact_utils
 from training_job import HYPERPARAMETERS, PROBLEM, TRAINING, assert_same_weights, training_job
 from vertex_node import TRAINER_OUTPUTS, TUNER_OUTPUTS, Artifacts, filled, inputs, outputs, pool, properties
 
-from cloud.local_jobs import LocalJobs
-from cloud.stand_in import StandIn
+from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
 from custom_components.vertex_jobs import job as vertex_job
 from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner

@@ -1,10 +1,11 @@
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from models.peers import PortTakenError, listen, meet, wait_for_chief
+from models.peers import PortTakenError, listen, listening, meet, wait_for_chief
 from models.task import Task
 
 
@@ -22,15 +23,28 @@ def free_ports(count: int) -> list[int]:
 
 def test_processes_meet_whoever_comes_first() -> None:
     workers = cluster(*free_ports(2))
-    first = threading.Thread(target=meet, args=(Task(workers, "worker", 0), 20))
-    first.start()
-    first.join(1)
-    assert first.is_alive()
-    meet(Task(workers, "worker", 1), 20)
-    # Where TensorFlow's server would be by now.
-    with listen(int(Task(workers, "worker", 1).address.rpartition(":")[2])):
-        first.join(20)
-    assert not first.is_alive()
+    tasks = [Task(workers, "worker", index) for index in range(2)]
+    met: list[int] = []
+    done = threading.Event()
+
+    def process(index: int) -> None:
+        meet(tasks[index], 20)
+        with listening(tasks[index]):  # as TensorFlow's server does then
+            met.append(index)
+            done.wait(20)
+
+    threads = [threading.Thread(target=process, args=(index,)) for index in range(2)]
+    threads[0].start()
+    threads[0].join(1)
+    assert not met
+    threads[1].start()
+    end = time.monotonic() + 20
+    while len(met) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    done.set()
+    for each in threads:
+        each.join()
+    assert sorted(met) == [0, 1]
 
 
 def test_those_that_do_not_come_are_named() -> None:

@@ -16,7 +16,7 @@ from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.config_loading import load_config, load_vertex_config
 from pipeline.pipeline import create_pipeline
-from pipeline.vertex.jobs import TRAINER, TUNER, custom_job
+from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
 
 IMAGE = "europe-docker.pkg.dev/one-project/images/steps:1"
 PLACE = {"project": "one-project", "region": "europe-west4", "bucket": "gs://one-bucket", "image": IMAGE}

@@ -7,6 +7,7 @@ from cloud import vertex
 from cloud.endpoint import deploy
 from cloud.stand_in import StandIn
 from cloud.vertex import connect
+from pipeline.cloud_settings import Endpoint, Vertex
 from pipeline.config_errors import ConfigError
 from pipeline.config_loading import ROOT, load_vertex_config
 from pipeline.vertex.endpoint import roll_back, serving
@@ -33,13 +34,15 @@ def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     for version in ("100", "200"):
         deploy(here, serving(config), version, f"gs://bucket/{version}")
-    rolled_back = roll_back(config)
+    rolled_back = roll_back(config.vertex)
     assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
     [endpoint] = stand_in.resources("endpoints")
     assert list(endpoint["trafficSplit"].values()) == [100]
 
 
-def test_without_an_endpoint_there_is_nothing_to_roll_back() -> None:
-    config = load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE)
-    with pytest.raises(ConfigError, match=r"vertex\.endpoint: missing"):
-        roll_back(config)
+@pytest.mark.parametrize("missing", ["project", "region", "endpoint"])
+def test_what_a_way_back_needs_and_lacks_is_told(missing: str) -> None:
+    given: dict[str, Any] = {"project": "my-project", "region": "europe-west4", "endpoint": Endpoint(name="rides")}
+    del given[missing]
+    with pytest.raises(ConfigError, match=rf"^vertex\.{missing}: missing; "):
+        roll_back(Vertex(**given))

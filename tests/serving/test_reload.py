@@ -75,10 +75,17 @@ def test_the_metrics_that_are_named_are_answered_with_what_they_grew_by(
     assert not server.models.HandleReloadConfigRequest(request_of(tiny=base), timeout=30).metric
 
 
-def waiting() -> int:
-    """Threads of this process that wait for a model."""
+def waiting() -> list[str]:
+    """The stacks of this process' threads that wait for a model."""
     stacks = ["".join(traceback.format_stack(frame)) for frame in sys._current_frames().values()]
-    return sum("wait_available" in stack for stack in stacks)
+    return [stack for stack in stacks if "wait_available" in stack]
+
+
+def wait_for_waiting(count: int) -> None:
+    end = time.monotonic() + 30
+    while len(found := waiting()) != count:
+        assert time.monotonic() < end, "\n".join(found)
+        time.sleep(0.05)
 
 
 def test_a_reload_whose_model_has_no_version_ends_with_its_client(
@@ -90,11 +97,11 @@ def test_a_reload_whose_model_has_no_version_ends_with_its_client(
     reload = server.models.HandleReloadConfigRequest
     code, _ = refused(lambda: reload(request_of(tiny=base, empty=empty), timeout=0.5))
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
-    server.wait_for(lambda: waiting() == 0, 5)
+    wait_for_waiting(0)
     gone = reload.future(request_of(tiny=base, another=empty), timeout=60)
-    server.wait_for(lambda: waiting() == 1, 5)
+    wait_for_waiting(1)
     gone.cancel()
-    server.wait_for(lambda: waiting() == 0, 5)
+    wait_for_waiting(0)
     assert server.predict() == [2.5]
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from cloud import local_jobs
-from cloud.local_jobs import LocalJobs
+from cloud.stand_in import LocalJobs, replicas
 
 WRITES = "import os, sys; open(sys.argv[1] + '/' + {name}, 'w').write(os.environ.get({variable!r}, ''))"
 NAME = "'-'.join([(t := __import__('json').loads(os.environ['CLUSTER_SPEC'])['task'])['type'], str(t['index'])])"
@@ -62,7 +61,7 @@ def test_what_the_container_asks_for_is_in_its_environment(tmp_path: Path) -> No
 
 
 def test_the_first_failure_is_told_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local_jobs, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(replicas, "GRACE_SECONDS", 0.2)
     made = job(pool(1, "import time; time.sleep(600)"), pool(1, "raise ValueError('no such column')"))
     start = time.monotonic()
     told = LocalJobs().run_job(made)

@@ -1,12 +1,18 @@
-"""The jobs that a step starts on Vertex AI where more than its own container works: training's and tuning's."""
+"""The jobs that Trainer and Tuner start on Vertex AI where more than a step's own container works."""
 
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from tfx.components import Tuner
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 
 from models.task import REDUCTION
 from pipeline.cloud_settings import Machine
 from pipeline.config import Config
 
 Json: TypeAlias = dict[str, Any]
+_Node = TypeVar("_Node", bound=BaseComponent)
 TRAINER, TUNER = "Trainer", "Tuner"
 TPU, COORDINATED = "tpu", "parameter_server"
 TPU_NAME = {"TPU_NAME": "local"}  # the machine's own; see models.strategy
@@ -44,6 +50,32 @@ def custom_job(config: Config, node: str) -> Json | None:
     if vertex.encryption_key:
         job["encryptionSpec"] = {"kmsKeyName": vertex.encryption_key}
     return job
+
+
+def step_settings(config: Config, node: str) -> dict[str, object]:
+    """What the executors of :mod:`custom_components.vertex_jobs` are told; empty where TFX's own do the work.
+
+    Args:
+        config: All settings.
+        node: ``Trainer`` or ``Tuner``.
+
+    Returns:
+        Keys for ``custom_config``.
+    """
+    vertex, job = config.vertex, custom_job(config, node)
+    asks = node == TUNER and config.orchestrator == "vertex" and config.tuning.algorithm == "vizier"
+    if not job and not asks:
+        return {}
+    return {"vertex": {"project": vertex.project, "region": vertex.region, "image": vertex.image, "job": job}}
+
+
+def with_executor(node: _Node, settings: Mapping[str, object]) -> _Node:
+    """The node, with the executor that reads the settings of :func:`step_settings`, if there are any."""
+    if settings:
+        from custom_components.vertex_jobs import executor  # noqa: PLC0415 - seconds, which runs here do not pay
+
+        node.executor_spec = ExecutorClassSpec(executor.VertexTuner if isinstance(node, Tuner) else executor.JobTrainer)
+    return node
 
 
 def machine_spec(machine: Machine) -> Json:

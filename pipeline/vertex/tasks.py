@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cloud.logs import last_error
 from pipeline.beam import BATCH_BY_SIZE, local_args
 from pipeline.config import Beam
 from pipeline.config_loading import ROOT
@@ -18,13 +19,12 @@ from pipeline.vertex.spec import Json, Task
 
 INVOCATION = "{{$}}"
 PLACEHOLDER = re.compile(r"\{\{\$[^}]*\}\}")
-ERROR = re.compile(r"(?:[\w]+\.)*\w*(?:Error|Exception)(?:: .*)?")
 ENTRY_POINT = ("--executor_class_path", "--json_serialized_invocation_args", "--json_serialized_inputs_spec_args")
 DATAFLOW = "--runner=DataflowRunner"
 OUTPUT_FILE = "executor_output.json"
 
 
-class StepFailedError(RuntimeError):
+class TaskFailedError(RuntimeError):
     """A task failed; the message is one line."""
 
 
@@ -52,7 +52,7 @@ class Place:
             process.kill()
 
 
-def run_step(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
+def run_task(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
     """Runs a container's hook, if it has one, and its command.
 
     The folders of its outputs are not made: in a bucket there are none.
@@ -66,7 +66,7 @@ def run_step(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> 
         What it gave, by output.
 
     Raises:
-        StepFailedError: It ended with an error.
+        TaskFailedError: It ended with an error.
     """
     folder = place.root / task.name
     outputs = {
@@ -113,7 +113,7 @@ def _line(command: Json, invocation: str) -> list[str]:
     arguments = [invocation if each == INVOCATION else each for each in command.get("args", ())]
     unknown = [each for each in arguments if each != invocation and PLACEHOLDER.search(each)]
     if unknown:
-        raise StepFailedError(
+        raise TaskFailedError(
             f"found the placeholder {PLACEHOLDER.findall(unknown[0])[0]}; expected {INVOCATION} alone"
         )
     if DATAFLOW in arguments:
@@ -139,14 +139,7 @@ def _run(name: str, line: Sequence[str], place: Place) -> None:
         code = process.wait()
         place.running.discard(process)
     if code:
-        raise StepFailedError(f"{_reason(log, code)}; the log: {log}")
-
-
-def _reason(log: Path, code: int) -> str:
-    """The last error in a log."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [line for line in lines if ERROR.fullmatch(line)]
-    return errors[-1] if errors else f"ended with exit code {code}"
+        raise TaskFailedError(f"{last_error(log) or f'ended with exit code {code}'}; the log: {log}")
 
 
 def _after(outputs: Mapping[str, Artifact], parameters: Json, output_file: Path) -> tuple[dict[str, Artifact], Json]:

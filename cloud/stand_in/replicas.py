@@ -4,7 +4,6 @@ import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,14 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from cloud.logs import last_error
+
 Job: TypeAlias = Mapping[str, Any]
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 KINDS = ("chief", "worker", "ps", "evaluator")  # Vertex AI's names in TF_CONFIG, by pool
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 20.0  # in which replicas end by themselves once the chief has, or one has failed
 END_SECONDS = 3.0  # between asking a process to end and ending it
-_ERROR = re.compile(r"(?:\w+\.)*\w*(?:Error|Exception)(?:: .*)?")
 
 
 class LocalJobs:
@@ -109,9 +109,8 @@ class _Replica:
     @property
     def failure(self) -> str:
         """As Vertex AI says it, with the last error of its log."""
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        errors = [line for line in lines if _ERROR.fullmatch(line)]
-        told = f": {errors[-1]}" if errors else ""
+        error = last_error(self._log)
+        told = f": {error}" if error else ""
         return f"The replica {self.name} exited with a non-zero status of {self.code}{told}"
 
     def end(self) -> None:
