@@ -56,7 +56,7 @@ class RunConsole:
         """Prints the node's line."""
         self._hide()
         seconds = f"{node.seconds:9.1f} s" if node.state in ("ran", "failed") else ""
-        self._console.print(f"  {node.id:<{NAME_WIDTH}}[{STYLES[node.state]}]{node.state}[/]{seconds}")
+        self._console.print(f"  {node.id:<{NAME_WIDTH - 1}} [{STYLES[node.state]}]{node.state}[/]{seconds}")
 
     def end(self, summary: Summary, anomalies: Sequence[Anomaly], log: Path, settings: str) -> None:
         """Prints how the run ended, and what to type next."""

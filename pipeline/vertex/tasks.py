@@ -1,10 +1,12 @@
 """Runs one task of a compiled pipeline here, by the command that Vertex AI would run."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -47,9 +49,10 @@ class Place:
     running: set["subprocess.Popen[bytes]"] = dataclasses.field(default_factory=set)
 
     def end(self) -> None:
-        """Ends the tasks that run."""
+        """Ends the tasks that run, with the processes that they started."""
         for process in list(self.running):
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def run_task(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
@@ -133,7 +136,13 @@ def _run(name: str, line: Sequence[str], place: Place) -> None:
     log = place.logs / f"{name}.log"
     with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(  # noqa: S603 - the compiled pipeline's own command
-            line, cwd=ROOT, stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": str(ROOT), **place.environment}
+            line,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **place.environment},
+            start_new_session=True,
         )
         place.running.add(process)
         code = process.wait()

@@ -214,21 +214,31 @@ def test_tasks_that_need_each_other_are_refused() -> None:
         read_spec(json.dumps(compiled.job))
 
 
-def test_ctrl_c_ends_the_tasks(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_tasks_and_what_they_started(tmp_path: Path) -> None:
     compiled = Compiled()
-    pid = tmp_path / "pid"
-    compiled.add(
-        "Slow", container(f"import os, time; pathlib.Path({str(pid)!r}).write_text(str(os.getpid())); time.sleep(60)")
+    pids = tmp_path / "pids"
+    line = (
+        "import os, subprocess; child = subprocess.Popen(['sleep', '60']); "
+        f"pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}} '); child.wait()"
     )
+    compiled.add("Slow", container(line))
     file = compiled.write(tmp_path / "toy.json")
     command = [sys.executable, "vertex_runner.py", "check", str(file), f"--output={tmp_path / 'out'}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
-        while not pid.exists() or not pid.read_text():
+        while not pids.exists() or not pids.read_text().endswith(" "):
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.terminate()
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "interrupted" in err
-    assert not Path(f"/proc/{pid.read_text()}").exists()
+    assert not [pid for pid in pids.read_text().split() if is_running(pid)]
+
+
+def is_running(pid: str) -> bool:
+    """Whether a process is there, and not only its exit code, which whoever adopted it has not read yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
