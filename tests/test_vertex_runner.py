@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Finished, arguments, run
+from conftest import ROOT, Finished, arguments
 
 from cloud.stand_in import StandIn
 from cloud.vertex import ENDPOINT
 from pipeline.outcome import read_metrics
 
+GOLDEN = ROOT / "tests/pipeline/golden/taxi.json"
 PLACE = (
     "--project=my-project",
     "--region=europe-west4",
@@ -45,22 +46,51 @@ def compiled(folder: Path, **settings: Any) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.e2e
-def test_checked_pipeline_pushes_the_model_that_a_local_run_pushes(table: Path, tmp_path: Path) -> None:
-    file = compiled(tmp_path, tflite__enabled=True)
-    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+def test_golden_file_pushes_the_model_that_a_local_run_pushes(tmp_path: Path) -> None:
+    checked = vertex("check", str(GOLDEN), f"--output={tmp_path / 'check'}", "--json")
     assert checked.code == 0, checked.stderr
     assert {*checked.states.values()} == {"ran"}
     pushed = Path(checked.summary["pushed"])
     assert pushed.parent == tmp_path / "check/buckets/my-bucket/taxi/serving/taxi"
     assert (pushed / "saved_model.pb").is_file()
     assert (pushed.parents[2] / "tflite/taxi" / pushed.name / "model.tflite").is_file()
-    local = run(tmp_path / "local", f"--data={table}", tflite__enabled=True)
-    assert local.code == 0, local.stderr
+    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={tmp_path / 'local'}"]
+    local = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert local.returncode == 0, local.stderr
     [there] = (tmp_path / "check").glob("buckets/my-bucket/taxi/artifacts/*/Evaluator/evaluation")
     [here] = (tmp_path / "local/artifacts/Evaluator/evaluation").iterdir()
     expected = read_metrics(str(here))
     assert len(expected) >= 20
     assert read_metrics(str(there)) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.slow
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("settings", "replicas"),
+    [
+        (
+            {"training__workers": 2, "tuning__workers": 2, "tuning__algorithm": "vizier"},
+            {"trainer": ["0-0", "1-0"], "tuner": ["0-0", "1-0"]},
+        ),
+        (
+            {"training__strategy": "parameter_server", "training__workers": 2, "tuning__enabled": False},
+            {"trainer": ["0-0", "1-0", "1-1", "2-0"]},
+        ),
+    ],
+    ids=["multi_worker", "parameter_server"],
+)
+def test_checked_pipeline_trains_in_jobs_and_puts_the_model_behind_an_endpoint(
+    table: Path, tmp_path: Path, settings: dict[str, Any], replicas: dict[str, list[str]]
+) -> None:
+    endpoint = {"name": "taxi", "image": "europe-west4-docker.pkg.dev/my-project/docker-hub/tensorflow/serving:2.19.1"}
+    file = compiled(tmp_path, **settings, vertex__endpoint=endpoint)
+    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+    assert checked.code == 0, checked.stderr
+    assert {*checked.states.values()} == {"ran"}
+    assert "VertexEndpoint" in checked.states
+    found = {path.stem for path in Path(checked.summary["logs"]).glob("*-workerpool*.log")}
+    assert found == {f"taxi-{node}-workerpool{each}" for node, names in replicas.items() for each in names}
 
 
 @pytest.mark.slow
