@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+MOST_NAMES, NEAREST = 60, 10  # of more names a line shows those that are nearest
+
 
 class UserError(ValueError):
     """Something the user has to mend; the message is one line, whatever it quotes."""
@@ -27,7 +29,9 @@ def unknown_name(key: str, what: str, found: str, known: Iterable[str]) -> str:
     known = sorted(known)
     nearest = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
-    return f"{key}: unknown {what} '{found}'; allowed: {', '.join(known) or 'none'}{hint}"
+    shown = known if len(known) <= MOST_NAMES else difflib.get_close_matches(found, known, n=NEAREST, cutoff=0.0)
+    more = f" (and {len(known) - len(shown)} others)" if len(shown) < len(known) else ""
+    return f"{key}: unknown {what} '{found}'; allowed: {', '.join(shown) or 'none'}{more}{hint}"
 
 
 def describe(error: ValidationError, record: type, prefix: str = "") -> str:

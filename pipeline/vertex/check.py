@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
+from pipeline.config_loading import ROOT
 from pipeline.nodes import Listener, Node
 from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
 from pipeline.vertex.condition import holds
@@ -65,14 +66,17 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
         data: A folder that stands for the table that the file names.
 
     Raises:
-        SpecError: The file cannot be used, or its table is not here.
+        SpecError: The file cannot be used, its table is not here, or the output cannot be written.
     """
     start = time.monotonic()
     spec = _here(read_text(file), output, data)
     _check_data(spec)
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
-    logs.mkdir(parents=True)
+    try:
+        logs.mkdir(parents=True)
+    except OSError as error:
+        raise SpecError(f"--output: cannot write in {output} ({error.strerror}); expected a folder") from error
     jobs = LocalJobs(logs)
     with StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
         jobs.environment = {ENDPOINT: stand_in.endpoint}
@@ -105,7 +109,7 @@ def _here(text: str, output: Path, data: Path | None) -> Spec:
 def _check_data(spec: Spec) -> None:
     for task in spec.tasks:
         base = task.parameters.get(INPUT_BASE)
-        if base is not None and not Path(base).exists():
+        if base is not None and not (ROOT / base).exists():  # where tasks run
             raise SpecError(f"{task.name}: found no folder {base}; put the table there, or name its folder with --data")
         if BIGQUERY in " ".join(task.executor.get("container", {}).get("args", ())):
             raise SpecError(f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in CSV")

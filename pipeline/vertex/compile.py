@@ -1,5 +1,6 @@
 """Compiles the pipeline to the JSON that Vertex AI runs; needs no network."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -9,6 +10,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from pipeline.config import Config
+from pipeline.config_errors import ConfigError
 from pipeline.pipeline import create_pipeline
 from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
 from pipeline.vertex.machines import resources
@@ -56,14 +58,19 @@ def write_job(job: PipelineJob, path: Path) -> None:
     """Writes a compiled pipeline, whole or not at all.
 
     Raises:
-        OSError: It cannot be written.
+        ConfigError: It cannot be written.
     """
     staged = path.with_name(f".{path.name}.part")
     try:
         staged.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         staged.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"--out: cannot write {path} ({error.strerror}); expected a file in a folder that is there"
+        ) from error
     finally:
-        staged.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            staged.unlink()
 
 
 def _retry_policy(retries: int) -> dict[str, object]:

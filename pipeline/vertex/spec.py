@@ -91,8 +91,12 @@ def read_text(path: Path) -> str:
         version = job["pipelineSpec"]["schemaVersion"]
     except OSError as error:
         raise SpecError(f"{path}: {error.strerror}; {EXPECTED}") from error
-    except (ValueError, TypeError, KeyError, json_format.ParseError) as error:
-        raise SpecError(f"{path}: {error!r}; {EXPECTED}") from error
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path}: not UTF-8 at byte {error.start}; {EXPECTED}") from error
+    except KeyError as error:
+        raise SpecError(f"{path}: found no {error}; {EXPECTED}") from error
+    except (ValueError, TypeError, json_format.ParseError) as error:
+        raise SpecError(f"{path}: {error}; {EXPECTED}") from error
     if version != "2.1.0":
         raise SpecError(f"{path}: found pipeline spec {version}; expected 2.1.0")
     return text

@@ -25,6 +25,13 @@ def test_unknown_name_lists_what_is_allowed_and_hints_only_at_what_is_near(
     assert unknown_name("key", "name", found, known) == line
 
 
+def test_of_many_names_the_nearest_are_shown() -> None:
+    known = [f"option_{number}" for number in range(200)]
+    line = unknown_name("key", "option", "option_77x", known)
+    assert line.startswith("key: unknown option 'option_77x'; allowed: option_77, ")
+    assert line.endswith(" (and 190 others); did you mean 'option_77'?")
+
+
 def test_key_stands_behind_the_prefix_of_its_record() -> None:
     error = failure(Training, '{"steps": "x"}')
     assert describe(error, Training).startswith("steps: found 'x'")

@@ -189,7 +189,7 @@ def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{}", "KeyError\\('pipelineSpec'\\); expected a file that vertex_runner.py compile wrote"),
+        ("{}", "found no 'pipelineSpec'; expected a file that vertex_runner.py compile wrote"),
         ("[]", "expected a file that vertex_runner.py compile wrote"),
         ("no json", "expected a file that vertex_runner.py compile wrote"),
         ('{"pipelineSpec": {"schemaVersion": "2.0.0"}}', "found pipeline spec 2.0.0; expected 2.1.0"),
@@ -242,3 +242,11 @@ def is_running(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    compiled = Compiled()
+    compiled.add("One", container("pass"))
+    (tmp_path / "out").touch()
+    with pytest.raises(SpecError, match=r"^--output: cannot write in .*out .Not a directory.; expected a folder"):
+        checked(compiled, tmp_path)
