@@ -12,22 +12,11 @@ from typing import Any
 
 import click
 
-from pipeline.cli import (
-    CONTEXT,
-    EXIT_CODES,
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
-    cache_option,
-    config_option,
-    keep_home_clean,
-    set_option,
-    verbose_option,
-)
+from pipeline import cli
 from pipeline.nodes import NODES
 
 STARTED = time.monotonic()
-keep_home_clean()
+cli.keep_home_clean()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes a GPU from its workers
 EXIT_HELP = """\b
 Exit codes: 0 the model was pushed; 1 a component failed; 2 bad usage, settings or data;
@@ -51,11 +40,11 @@ class Options:
     verbose: bool
 
 
-@click.command(epilog=EXIT_HELP, context_settings=CONTEXT)
-@config_option
+@click.command(epilog=EXIT_HELP, context_settings=cli.CONTEXT)
+@cli.config_option
 @click.option("--data", metavar="DIR", help="Folder of the table, instead of the settings' data.path.")
 @click.option("--output", metavar="DIR", help="Folder for what the run leaves behind.  [default: output/<name>]")
-@set_option
+@cli.set_option
 @click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or take those of the settings.")
 @click.option(
     "--workers", type=click.IntRange(1), metavar="N", help="Train, and search, with N processes on this machine."
@@ -64,9 +53,9 @@ class Options:
     "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those behind it."
 )
 @click.option("--to", "to_node", type=click.Choice(NODES), metavar="NODE", help="Run only what leads to this node.")
-@cache_option
+@cli.cache_option
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json, alone, on standard output.")
-@verbose_option
+@cli.verbose_option
 def main(**options: Any) -> None:
     """Run the pipeline on this machine, from the table to a pushed model."""
     sys.exit(run(Options(**options)))
@@ -129,7 +118,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             )
             result = session.run(config, schema, request, console)
             summary, exception = result.summary, result.exception
-            code = EXIT_CODES[summary.status]
+            code = cli.EXIT_CODES[summary.status]
             folder.write_summary(summary)
             if summary.training:
                 folder.link_training_logs(Path(summary.training.logs))
@@ -137,13 +126,13 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
         except KeyboardInterrupt:
             # No summary.json: the next run then closes what this one left open.
             console.error("interrupted; the same command goes on from here")
-            summary, exception, code = refused(config.name, "interrupted", folder.run_id), None, INTERRUPTED
+            summary, exception, code = refused(config.name, "interrupted", folder.run_id), None, cli.INTERRUPTED
         except Exception as error:
             traceback.print_exc()  # to the log
             summary, exception = refused(config.name, str(error), folder.run_id), error
-            code = REFUSED if isinstance(error, ConfigError) else FAILED
+            code = cli.REFUSED if isinstance(error, ConfigError) else cli.FAILED
             folder.write_summary(summary)
-            console.error(f"{error}" if code == REFUSED else f"{error!r}; the full log: {folder.log}")
+            console.error(f"{error}" if code == cli.REFUSED else f"{error!r}; the full log: {folder.log}")
         if options.verbose and exception:
             traceback.print_exception(exception, file=err)
         if options.as_json:
@@ -161,7 +150,7 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
         traceback.print_exception(error)
     if options.as_json:
         print(refused(problem, str(error)).to_json())
-    return REFUSED
+    return cli.REFUSED
 
 
 if __name__ == "__main__":

@@ -11,23 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from pipeline.cli import (
-    CONTEXT,
-    EXIT_CODES,
-    FAILED,
-    INTERRUPTED,
-    REFUSED,
-    cache_option,
-    config_option,
-    keep_home_clean,
-    set_option,
-    verbose_option,
-)
+from pipeline import cli
 
 if TYPE_CHECKING:
     from pipeline.config import Config
 
-keep_home_clean()
+cli.keep_home_clean()
 EXIT_HELP = """\b
 Exit codes: 0 done (check: the model was pushed); 1 a task or Vertex AI failed; 2 bad usage, settings or file;
 3 the data does not meet the schema; 4 the model was not blessed."""
@@ -41,22 +30,22 @@ region_option = click.option("--region", metavar="R", help="Region, instead of v
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
     """The options that compile and submit share."""
     options = [
-        config_option,
+        cli.config_option,
         click.option("--data", metavar="PATH", help="Folder of the table, gs:// or within the image."),
-        set_option,
+        cli.set_option,
         project_option,
         region_option,
         click.option("--bucket", metavar="gs://B", help="Where runs leave what they make, instead of vertex.bucket."),
         click.option("--image", metavar="I", help="Container of the steps, instead of vertex.image."),
-        cache_option,
-        verbose_option,
+        cli.cache_option,
+        cli.verbose_option,
     ]
     for option in reversed(options):
         command = option(command)
     return command
 
 
-@click.group(epilog=EXIT_HELP, context_settings=CONTEXT)
+@click.group(epilog=EXIT_HELP, context_settings=cli.CONTEXT)
 def main() -> None:
     """Run the pipeline on Vertex AI."""
 
@@ -93,13 +82,13 @@ def submit(out: str | None, verbose: bool, **options: Any) -> None:
 
 
 @main.command()
-@config_option
-@set_option
+@cli.config_option
+@cli.set_option
 @project_option
 @region_option
-@verbose_option
+@cli.verbose_option
 def rollback(config: str, overrides: dict[str, str], project: str | None, region: str | None, verbose: bool) -> None:
-    """Give all traffic of the endpoint back to the version before the newest."""
+    """Give the endpoint's traffic back to the version before."""
     with _told(verbose) as (console, _):
         from pipeline.config_loading import load_vertex_block, settings_path
         from pipeline.vertex.endpoint import roll_back
@@ -113,9 +102,9 @@ def rollback(config: str, overrides: dict[str, str], project: str | None, region
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
 @click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON, alone, on standard output.")
-@verbose_option
+@cli.verbose_option
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:
-    """Run every task of a compiled FILE here, by the entry point that Vertex AI calls."""
+    """Run all tasks of a compiled FILE here, as Vertex AI does."""
     with _told(verbose) as (out, err):
         from pipeline.console import RunConsole
         from pipeline.vertex.check import check as run_tasks
@@ -127,7 +116,7 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
             print(checked.to_json(), file=out)
         else:
             console.checked(checked.status, checked.pushed, checked.error, checked.seconds)
-        sys.exit(EXIT_CODES[checked.status])
+        sys.exit(cli.EXIT_CODES[checked.status])
 
 
 def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
@@ -164,15 +153,15 @@ def _told(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
             if verbose:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(str(error))
-            sys.exit(FAILED if isinstance(error, CloudError) else REFUSED)
+            sys.exit(cli.FAILED if isinstance(error, CloudError) else cli.REFUSED)
         except Exception as error:
             if verbose:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(f"{error!r}; --verbose prints where")
-            sys.exit(FAILED)
+            sys.exit(cli.FAILED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
-            sys.exit(INTERRUPTED)
+            sys.exit(cli.INTERRUPTED)
 
 
 if __name__ == "__main__":
