@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
 from models.features import STRICT
@@ -14,6 +14,13 @@ from pipeline.nodes import BEAM_NODES, NODES
 
 def _text(pattern: str) -> Any:
     return Field(pattern=pattern)
+
+
+def _check_port(address: str) -> str:
+    port = address.rpartition(":")[2]
+    if port and not 1 <= int(port) <= 65_535:
+        raise ValueError(f"found port {port}; expected one from 1 to 65535")
+    return address
 
 
 ProjectId = Annotated[str, _text(r"^[a-z][a-z0-9-]{4,28}[a-z0-9]$")]
@@ -32,6 +39,8 @@ LabelKey = Annotated[str, _text(r"^[a-z][a-z0-9_-]{0,62}$")]
 LabelValue = Annotated[str, _text(r"^[a-z0-9_-]{0,63}$")]
 MachineType = Annotated[str, _text(r"^([a-z][a-z0-9]*-[a-z]+-[0-9]+[a-z0-9]*|cloud-tpu)$")]
 Accelerator = Annotated[str, _text(r"^(NVIDIA|TPU)_[A-Z0-9_]+$")]
+_ADDRESS = r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}:[0-9]{1,5}"
+Address = Annotated[str, _text(rf"^{_ADDRESS}$"), AfterValidator(_check_port)]
 Cron = Annotated[str, _text(r"^(TZ=\S+ )?\S+ \S+ \S+ \S+ \S+$")]
 Count = Annotated[int, Ge(1), Le(1_000)]
 # Of single hosts; the first is that of TPU v2 and v3, whose accelerator says which.
@@ -203,11 +212,11 @@ class Flink:
         job_server: ``host:port`` of a running Beam job server; one is started if it is empty.
     """
 
-    address: Annotated[str, _text(r"^[^:/\s]+:[0-9]{1,5}$")] = "localhost:8081"
+    address: Address = "localhost:8081"
     parallelism: Count = 1
     workers: Literal["loopback", "external"] = "loopback"
-    pool: Annotated[str, _text(r"^[^:/\s]+:[0-9]{1,5}$")] = "localhost:50000"
-    job_server: Annotated[str, _text(r"^([^:/\s]+:[0-9]{1,5})?$")] = ""
+    pool: Address = "localhost:50000"
+    job_server: Annotated[str, _text(rf"^({_ADDRESS})?$"), AfterValidator(_check_port)] = ""
 
 
 def _check_nodes(key: str, found: Iterable[str], known: tuple[str, ...]) -> None:

@@ -13,10 +13,10 @@ import yaml
 
 from pipeline.config_errors import ConfigError
 from pipeline.flink import rest
+from pipeline.flink.addresses import HOST, free_port, listens, split
 from pipeline.flink.jar import java
-from pipeline.flink.process import EndedError, Process, free_port, listens
+from pipeline.flink.process import EndedError, Process
 
-HOST = "127.0.0.1"
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 START_SECONDS = 120.0
@@ -69,7 +69,7 @@ def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
     here = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
     return {
         **dict.fromkeys((*here, "rest.address", "rest.bind-address"), HOST),
-        "rest.port": int(address.rpartition(":")[2]),
+        "rest.port": split(address)[1],
         "jobmanager.rpc.port": free_port(),
         "taskmanager.numberOfTaskSlots": slots,
         "taskmanager.cpu.cores": slots,
@@ -89,8 +89,10 @@ def _is_up(address: str, with_slots: bool) -> bool:
 
 
 @click.command()
-@click.option("--port", default=8081, show_default=True, help="Of its REST API and its page.")
-@click.option("--slots", default=2, show_default=True, help="Of its task manager.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8081, show_default=True, help="Of its REST API and its page."
+)
+@click.option("--slots", type=click.IntRange(1), default=2, show_default=True, help="Of its task manager.")
 def main(port: int, slots: int) -> None:
     """Run a Flink cluster on this machine until Ctrl-C."""
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise

@@ -10,10 +10,10 @@ import grpc
 from apache_beam.portability.api import beam_job_api_pb2_grpc
 from apache_beam.runners.portability import job_server
 
+from pipeline.flink.addresses import HOST, free_port
 from pipeline.flink.jar import JOB_SERVER, java
-from pipeline.flink.process import Process, free_port
+from pipeline.flink.process import EndedError, Process
 
-HOST = "127.0.0.1"
 START_SECONDS = 120.0
 
 
@@ -37,7 +37,7 @@ class JobServer(job_server.JobServer):
         Raises:
             EndedError: It does not come up.
         """
-        if self.ended:
+        if self.ended():
             self.stop()
         if self._process is None:
             self._start()
@@ -48,10 +48,13 @@ class JobServer(job_server.JobServer):
         self._process = None
         self._stack.close()
 
-    @property
-    def ended(self) -> str | None:
-        """How it ended by itself, in one line; ``None`` if it did not."""
-        return self._process.ended if self._process and self._process.code is not None else None
+    def ended(self, seconds: float = 0.0) -> str | None:
+        """How it ended by itself, in one line; ``None`` if it did not.
+
+        Args:
+            seconds: How long to wait for that: a connection breaks before the process is gone.
+        """
+        return self._process.ended if self._process and self._process.ends_within(seconds) else None
 
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
@@ -62,7 +65,11 @@ class JobServer(job_server.JobServer):
         process = Process("Beam's job server", java(JOB_SERVER, *arguments))
         self._stack.callback(process.close)
         self._process = process
-        process.wait_for(self._is_up, START_SECONDS)
+        try:
+            process.wait_for(self._is_up, START_SECONDS)
+        except EndedError:
+            self.stop()
+            raise
 
     def _is_up(self) -> bool:
         with grpc.insecure_channel(f"{HOST}:{self._port}") as channel:

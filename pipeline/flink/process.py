@@ -1,25 +1,28 @@
 """A Java process that does not outlive this one."""
 
 import contextlib
-import socket
+import os
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-END_SECONDS = 10.0
+GRACE_SECONDS = 5.0  # between asking a process to end and ending it
 POLL_SECONDS = 0.1
-CONNECT_SECONDS = 5.0
 LAST_LINES = 12
-# The shell ends the process when the pipe from here closes: with close(), or because this process was killed.
+# The shell ends the process when the pipe from here closes: with close(), or because this process was killed. Its own
+# exit code is the process', so that it cannot end with the group; it ends what is left of that before.
 GUARD = """
+grace=$1; shift
 exec 3<&0
 "$@" </dev/null 3<&- & ours=$!
-{ read -r _ <&3; kill $ours; } & guard=$!
+{ read -r _ <&3; kill $ours; sleep $grace; kill -KILL -$$; } &
 exec 3<&- </dev/null
 wait $ours; code=$?
-kill $guard
+trap '' TERM
+kill -TERM 0
 exit $code
 """
 
@@ -41,7 +44,7 @@ class Process:
         self.name = name
         self._log = tempfile.NamedTemporaryFile(prefix="flink", suffix=".log")  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(  # noqa: S603 - our own command
-            ["/bin/sh", "-c", GUARD, "sh", *command],
+            ["/bin/sh", "-c", GUARD, "sh", str(GRACE_SECONDS), *command],
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
@@ -76,31 +79,20 @@ class Process:
                 )
             time.sleep(POLL_SECONDS)
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ended, or does so by itself in that time."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self.code is not None
+
     def close(self) -> None:
-        """Ends it, and its log with it."""
+        """Ends it with all that it started, and its log."""
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
-            self._process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.wait(2 * GRACE_SECONDS)
+        except subprocess.TimeoutExpired:  # the guard is gone or stopped
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._log.close()
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-def listens(address: str) -> bool:
-    """Whether something listens at ``host:port``."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError):  # a port beyond 65535
-        return False
-    return True

@@ -27,7 +27,7 @@ def ask(address: str, path: str, method: str = "GET") -> Any:
     try:
         with opener.open(request, timeout=SECONDS) as response:
             return json.loads(response.read() or b"null")
-    except (http.client.HTTPException, OverflowError) as error:  # what speaks no HTTP, and a port beyond 65535
+    except http.client.HTTPException as error:
         raise OSError(f"no HTTP: {error!r}") from error
 
 

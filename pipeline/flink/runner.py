@@ -3,7 +3,7 @@
 import contextlib
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -22,7 +22,8 @@ from apache_beam.transforms import environments
 from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
 
 from pipeline.flink import rest
-from pipeline.flink.job_server import HOST, JobServer, shared
+from pipeline.flink.addresses import HOST
+from pipeline.flink.job_server import JobServer, shared
 
 _TRACE = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(\S.*)$", re.MULTILINE)
 _CAUSED = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
@@ -88,7 +89,7 @@ class Job:
         self._job_server = options.view_as(PortableOptions).job_endpoint
 
     @contextlib.contextmanager
-    def explained(self) -> Any:
+    def explained(self) -> Iterator[None]:
         """Turns what Beam raises into one line, and cancels the job if this process is interrupted."""
         try:
             yield
@@ -97,7 +98,7 @@ class Job:
             raise
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             self.cancel()
-            ended = None if self._job_server else shared(self._address).ended
+            ended = None if self._job_server else shared(self._address).ended(STOP_SECONDS)
             found = ended or f"Beam's job server at {self._job_server or HOST} answers no more ({_words(error)})"
             raise FlinkError(f"{found}; the step was cancelled, and the same command goes on from here") from error
         except RuntimeError as error:
@@ -136,8 +137,8 @@ def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple
     Raises:
         RuntimeError: The port is taken.
     """
-    pings = [("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0)]
-    server = grpc.server(shared_unbounded_instance(), options=pings)
+    options = [("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0), ("grpc.so_reuseport", 0)]
+    server = grpc.server(shared_unbounded_instance(), options=options)
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     port = server.add_insecure_port(address)
     server.start()
