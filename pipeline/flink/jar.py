@@ -22,23 +22,25 @@ NEED = "beam.runner: 'flink' needs {0} on the PATH, and there is none; install {
 # What Flink and Beam reach into, and Java 17 shuts.
 _OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "util.concurrent")
 OPENED = [f"--add-opens=java.base/java.{each}=ALL-UNNAMED" for each in _OPENED]
+# What it starts lives for minutes, and Python does the work on rows: the second compiler would cost more than it saves.
+QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def java(main: str, *arguments: str, megabytes: int = 512) -> list[str]:
     """The command that starts a class of the jar, which is made if it is not there.
 
     Raises:
-        ConfigError: Java or Maven is missing, or Maven failed.
+        ConfigError: Java or Maven is missing, or the jar cannot be made.
     """
     command = _program("java", "Java 17 (a package such as openjdk-17-jre-headless)")
-    return [command, f"-Xmx{megabytes}m", *OPENED, "-cp", str(jar()), main, *arguments]
+    return [command, f"-Xmx{megabytes}m", *QUICK, *OPENED, "-cp", str(jar()), main, *arguments]
 
 
 def jar() -> Path:
     """Path of the jar; the first time Maven fetches its parts, each held to its checksum, and puts them together.
 
     Raises:
-        ConfigError: Maven is missing, or failed.
+        ConfigError: Maven is missing or failed, or the folder cannot be written.
     """
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     made = CACHE / f"flink/onegraph-flink-{digest}.jar"
@@ -46,9 +48,15 @@ def jar() -> Path:
         return made
     maven = _program("mvn", "Maven (a package such as maven)")
     click.echo("Maven fetches Beam's job server for Flink into .cache, once; this takes a minute or two.", err=True)
-    made.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-        os.replace(_build(maven, Path(folder)), made)
+    try:
+        made.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
+            os.replace(_build(maven, Path(folder)), made)  # whole or not at all, whoever else makes it now
+    except OSError as error:
+        raise ConfigError(
+            f"{made.parent}: Beam's job server for Flink cannot be made there ({error.strerror or error}); expected a "
+            "folder that can be written, on a disk with 1 GB to spare"
+        ) from error
     return made
 
 
@@ -63,11 +71,22 @@ def _build(maven: str, folder: Path) -> Path:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if "[ERROR]" in line]
         said = lines[0].partition("[ERROR]")[2].strip() if lines else f"exit code {result.returncode}"
         raise ConfigError(f"Maven could not make Beam's job server: {said}; try mvn -f {POM} package for all it says")
-    [made] = (path for path in folder.glob("*.jar") if not path.name.startswith("original-"))
-    with zipfile.ZipFile(made) as archive:
-        if JOB_SERVER.replace(".", "/") + ".class" not in archive.namelist():
-            raise ConfigError(f"{POM}: the jar that Maven made of it holds no {JOB_SERVER}; expected Beam's runner")
-    return made
+    return _checked(folder)
+
+
+def _checked(folder: Path) -> Path:
+    """The one jar that Maven left in a folder; it has the job server."""
+    found = sorted(path.name for path in folder.glob("*.jar") if not path.name.startswith("original-"))
+    if len(found) != 1:
+        raise ConfigError(f"{POM}: Maven made of it {', '.join(found) or 'no jar'}; expected one jar")
+    try:
+        with zipfile.ZipFile(folder / found[0]) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise ConfigError(f"{POM}: the jar that Maven made of it is broken ({error}); try again") from error
+    if JOB_SERVER.replace(".", "/") + ".class" not in names:
+        raise ConfigError(f"{POM}: the jar that Maven made of it holds no {JOB_SERVER}; expected Beam's runner")
+    return folder / found[0]
 
 
 def _program(name: str, package: str) -> str:
