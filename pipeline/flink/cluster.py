@@ -1,12 +1,13 @@
 """A Flink cluster on this machine: one job manager and one task manager."""
 
 import contextlib
+import dataclasses
 import functools
 import signal
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import yaml
@@ -20,6 +21,7 @@ from pipeline.flink.process import EndedError, Process
 JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 START_SECONDS = 120.0
+WAIT_SECONDS = 1.0
 # Flink's own scripts derive these from the memory of the whole process; in MB.
 HEAP, OFF_HEAP, NETWORK, METASPACE = 1024, 128, 512, 512
 MEMORY = {
@@ -36,16 +38,37 @@ MEMORY = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs.
+
+    Attributes:
+        address: ``host:port`` of its REST API.
+        processes: Its job manager and its task manager.
+    """
+
+    address: str
+    processes: Sequence[Process]
+
+    def wait(self) -> NoReturn:
+        """Waits until one of its processes ends by itself.
+
+        Raises:
+            EndedError: One did.
+        """
+        while True:
+            for each in self.processes:
+                if each.ends_within(WAIT_SECONDS):
+                    raise EndedError(each.ended)
+
+
 @contextlib.contextmanager
-def running(port: int = 0, slots: int = 2) -> Iterator[str]:
+def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
     """A cluster on the loopback interface.
 
     Args:
         port: Of its REST API; 0 takes a free one.
         slots: Of its task manager.
-
-    Yields:
-        ``host:port`` of its REST API.
 
     Raises:
         ConfigError: Java or Maven is missing.
@@ -57,11 +80,13 @@ def running(port: int = 0, slots: int = 2) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
         (folder / "config.yaml").write_text(yaml.safe_dump(_settings(address, slots, folder)))
+        processes = []
         for name, main in (("Flink's job manager", JOB_MANAGER), ("Flink's task manager", TASK_MANAGER)):
             process = Process(name, java(main, "--configDir", str(folder), megabytes=HEAP))
             stack.callback(process.close)
+            processes.append(process)
             process.wait_for(functools.partial(_is_up, address, main == TASK_MANAGER), START_SECONDS)
-        yield address
+        yield Cluster(address, processes)
 
 
 def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
@@ -98,10 +123,9 @@ def main(port: int, slots: int) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
         signal.signal(stop, signal.default_int_handler)
     try:
-        with running(port, slots) as address, contextlib.suppress(KeyboardInterrupt):
-            click.echo(f"Flink with {slots} slots: http://{address}; Ctrl-C ends it.")
-            while True:
-                time.sleep(3600)
+        with running(port, slots) as cluster, contextlib.suppress(KeyboardInterrupt):
+            click.echo(f"Flink with {slots} slots: http://{cluster.address}; Ctrl-C ends it.")
+            cluster.wait()
     except (ConfigError, EndedError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,3 +1,4 @@
+import socket
 
 import grpc
 import pytest
@@ -7,8 +8,10 @@ from tfx.utils.dependency_utils import make_beam_dependency_flags
 
 from pipeline.beam import flink_args
 from pipeline.cloud_settings import Flink
-from pipeline.flink.addresses import free_port
+from pipeline.flink import cluster
+from pipeline.flink.addresses import HOST, free_port
 from pipeline.flink.job_server import JobServer, job_servers, shared
+from pipeline.flink.process import EndedError
 from pipeline.flink.runner import FlinkError, FlinkRunner, Job, cause
 
 
@@ -53,6 +56,25 @@ def test_job_server_that_dies_is_named_with_what_it_said(monkeypatch: pytest.Mon
         assert not server.ended()
         assert shared(address) is server
     assert shared(address) is not server
+
+
+def test_cluster_that_ends_by_itself_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "_is_up", lambda *_: True)
+    monkeypatch.setattr(cluster, "WAIT_SECONDS", 0.1)
+    died = ["sh", "-c", "sleep 0.3; echo 'java.lang.OutOfMemoryError: heap'; exit 3"]
+    lives = ["sleep", "60"]
+    monkeypatch.setattr(cluster, "java", lambda name, *_, **__: died if name == cluster.TASK_MANAGER else lives)
+    text = r"^Flink's task manager ended \(exit code 3\): java.lang.OutOfMemoryError: heap$"
+    with cluster.running() as found, pytest.raises(EndedError, match=text):
+        found.wait()
+
+
+def test_port_that_something_else_has_is_refused() -> None:
+    with socket.create_server((HOST, 0)) as taken:
+        port = taken.getsockname()[1]
+        text = f"^--port: something listens at {HOST}:{port} already; expected a free port$"
+        with pytest.raises(EndedError, match=text), cluster.running(port):
+            raise AssertionError
 
 
 @pytest.mark.parametrize(
