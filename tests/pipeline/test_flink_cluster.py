@@ -2,38 +2,49 @@
 
 import collections
 import contextlib
-import json
-import shutil
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import psutil
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
+from apache_beam.options.pipeline_options import PipelineOptions
 from conftest import ROOT, Finished, arguments, newest, run
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from pipeline.beam import flink_args
+from pipeline.cloud_settings import Flink
 from pipeline.config import EVAL, SPLITS
+from pipeline.config_errors import ConfigError
 from pipeline.flink import cluster, rest
-from pipeline.flink.process import free_port, listens
+from pipeline.flink.addresses import HOST, free_port, listens
+from pipeline.flink.jar import JOB_SERVER
+from pipeline.flink.job_server import job_servers
+from pipeline.flink.process import EndedError
+from pipeline.flink.runner import FlinkError
 
-pytestmark = [
-    pytest.mark.flink,
-    pytest.mark.skipif(not (shutil.which("java") and shutil.which("mvn")), reason="needs Java 17 and Maven"),
-]
+pytestmark = pytest.mark.flink
 PARALLELISM = 2
+ENDED = threading.Event()  # of the job that waits
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with cluster.running(slots=PARALLELISM) as found:
-        yield found
+    with contextlib.ExitStack() as stack:
+        try:
+            found = stack.enter_context(cluster.running(slots=PARALLELISM))
+        except (ConfigError, EndedError) as error:
+            raise pytest.fail.Exception(f"No Flink cluster to test with: {error}", pytrace=False) from None
+        yield found.address
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +59,19 @@ def there(address: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -
     return output, run(output, "--no-tune", f"--data={table}", "--to=Transform", "--json", **on_flink(address))
 
 
-def on_flink(address: str) -> dict[str, Any]:
-    return {"beam__runner": "flink", "beam__flink": {"address": address, "parallelism": PARALLELISM}}
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[str]:
+    """The address of workers in processes of their own, who tell in ``log`` what they start."""
+    found = f"{HOST}:{free_port()}"
+    command = [sys.executable, "-m", "pipeline.flink.worker_pool", f"--listen={found}"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT) as process:
+        until(lambda: listens(found) or process.poll() is not None)
+        yield found
+        process.terminate()
+
+
+def on_flink(address: str, **settings: Any) -> dict[str, Any]:
+    return {"beam__runner": "flink", "beam__flink": {"address": address, "parallelism": PARALLELISM, **settings}}
 
 
 def statistics(output: Path, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
@@ -132,11 +154,14 @@ def test_the_transformed_rows_are_the_same(here: tuple[Path, Finished], there: t
             assert list(values) == pytest.approx(list(other[name]), rel=1e-6, abs=1e-6), name
 
 
-def test_the_evaluator_finds_the_same_metrics(address: str, here: tuple[Path, Finished], table: Path) -> None:
+def test_the_evaluator_finds_the_same_metrics_with_the_workers_of_a_pool(
+    address: str, pool: str, here: tuple[Path, Finished], table: Path, tmp_path: Path
+) -> None:
     output, before = here
     options = ("--no-tune", f"--data={table}", "--from=Evaluator", "--to=Evaluator", "--json")
-    again = run(output, *options, **on_flink(address))
+    again = run(output, *options, **on_flink(address, workers="external", pool=pool))
     assert again.states["Evaluator"] == "ran", again.stderr
+    assert "Starting worker with command" in (tmp_path / "log").read_text()
     assert again.summary["metrics"] == pytest.approx(before.summary["metrics"], rel=1e-6)
     for one, other in zip(before.summary["thresholds"], again.summary["thresholds"], strict=True):
         values = (one.pop("value"), other.pop("value"))  # None where there is no baseline
@@ -144,19 +169,45 @@ def test_the_evaluator_finds_the_same_metrics(address: str, here: tuple[Path, Fi
         assert values[0] == (values[1] if values[1] is None else pytest.approx(values[1], rel=1e-6))
 
 
-@contextlib.contextmanager
-def stopped_in_a_job(
-    address: str, output: Path, table: Path
-) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
-    """A run whose first job is on the cluster, and its job server."""
+def test_ctrl_c_cancels_the_job_and_ends_the_job_server(address: str, tmp_path: Path, table: Path) -> None:
     options = ("--no-tune", f"--data={table}", "--to=ExampleGen", "--json")
-    command = arguments(output, *options, **on_flink(address))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, text=True) as process:
+    command = arguments(tmp_path, *options, **on_flink(address))
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT) as process:
         until(lambda: bool(unfinished(address)) or process.poll() is not None)
-        [server] = (each for each in psutil.Process(process.pid).children(recursive=True) if each.name() == "java")
-        yield process, server
+        server = job_server_of(process.pid)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
     until(lambda: not server.is_running())
     until(lambda: not unfinished(address))
+
+
+# Beam's own thread, which reads what the job says, meets the end too.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str) -> None:
+    with job_servers():
+        pipeline = beam.Pipeline(options=PipelineOptions(flink_args(Flink(address=address))))
+        _ = pipeline | beam.Create([60.0]) | beam.Map(wait)
+        result = pipeline.run()
+        until(lambda: bool(unfinished(address)))
+        job_server_of(os.getpid()).kill()
+        with pytest.raises(FlinkError, match=r"^Beam's job server ended \(exit code 137\): .*; the step was cancelled"):
+            result.wait_until_finish()
+    ENDED.set()
+    until(lambda: not unfinished(address))
+
+
+def wait(seconds: float) -> None:
+    """A step that does not end before its job does."""
+    ENDED.wait(seconds)
+
+
+def job_server_of(pid: int) -> psutil.Process:
+    [found] = (
+        each
+        for each in psutil.Process(pid).children(recursive=True)
+        if each.cmdline()[0].endswith("java") and JOB_SERVER in each.cmdline()
+    )
+    return found
 
 
 def unfinished(address: str) -> list[str]:
@@ -168,33 +219,3 @@ def until(is_so: Callable[[], bool], seconds: float = 120) -> None:
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.1)
-
-
-def test_ctrl_c_cancels_the_job_and_ends_the_job_server(address: str, tmp_path: Path, table: Path) -> None:
-    with stopped_in_a_job(address, tmp_path, table) as (process, _):
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-
-
-def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str, tmp_path: Path, table: Path) -> None:
-    with stopped_in_a_job(address, tmp_path, table) as (process, server):
-        server.kill()
-        stdout, _ = process.communicate(timeout=60)
-        assert process.returncode == 1
-        assert json.loads(stdout)["error"].startswith("ExampleGen: Beam's job server ended (exit code 137): ")
-
-
-def test_workers_of_a_pool_import_the_project(address: str, tmp_path: Path, table: Path) -> None:
-    pool, log = f"127.0.0.1:{free_port()}", tmp_path / "log"
-    command = [sys.executable, "-m", "pipeline.flink.worker_pool", f"--listen={pool}"]
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file, cwd=ROOT) as workers:
-        try:
-            until(lambda: listens(pool) or workers.poll() is not None)
-            settings = {"address": address, "workers": "external", "pool": pool}
-            options = ("--no-tune", f"--data={table}", "--to=ExampleGen")
-            finished = run(tmp_path / "out", *options, beam__runner="flink", beam__flink=settings)
-        finally:
-            workers.terminate()
-    assert finished.code == 0, finished.stderr
-    assert len(rows(tmp_path / "out", "ExampleGen/examples", EVAL)) > 100
-    assert "Starting worker with command" in log.read_text()
