@@ -34,7 +34,9 @@ def main(listen: str) -> None:
     try:
         server, _ = serve_workers(listen, BeamFnExternalWorkerPoolServicer(use_process=True))
     except RuntimeError as error:
-        raise click.ClickException(f"--listen: something listens at {listen} already; expected a free port") from error
+        raise click.ClickException(
+            f"--listen: cannot listen at {listen}; expected a free port that this user may take"
+        ) from error
     with contextlib.suppress(KeyboardInterrupt):
         click.echo(f"Workers at {listen}; Ctrl-C ends them.")
         while True:

@@ -52,7 +52,9 @@ def test_port_that_another_pool_has_is_refused(this_process: None) -> None:
         taken.listen()
         listen = f"{HOST}:{taken.getsockname()[1]}"
         result = CliRunner().invoke(main, ["--listen", listen])
-    assert result.output == f"Error: --listen: something listens at {listen} already; expected a free port\n"
+    assert (
+        result.output == f"Error: --listen: cannot listen at {listen}; expected a free port that this user may take\n"
+    )
 
 
 @pytest.mark.slow
