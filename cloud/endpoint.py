@@ -5,12 +5,14 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloud.registry import Version, found_by_name, register
+from cloud.calls import TIMEOUT, finished_once, retrying, settle
+from cloud.registry import Version, register
 from cloud.serving import Serving
 from cloud.traffic import ALL, share
-from cloud.vertex import TIMEOUT, CloudError, Connection, explained, explaining, finished, retrying
+from cloud.vertex import CloudError, Connection, explained, explaining, found_by_name
 
-MOST_EARLIER = 2  # versions that stay deployed beside the new one, to go back to
+# Versions that stay deployed beside the new one, to share its requests or to go back to; each has machines of its own.
+MOST_EARLIER = 2
 NEW = "0"  # how Vertex AI calls the version that is being deployed
 
 
@@ -47,7 +49,13 @@ class RolledBack:
 def deploy(here: Connection, serving: Serving, pushed: str, uri: str) -> Deployed:
     """Registers a pushed model as a version and deploys it, beside the earlier ones.
 
-    Trying again after a failure goes on where it ended: a version that is registered or deployed already is not again.
+    The new version gets its share of the requests, and of the earlier ones that had any the newest
+    :data:`MOST_EARLIER` share the rest as before; older ones get none any more. A share of 0 takes nothing from any.
+    Up to :data:`MOST_EARLIER` earlier versions stay deployed: those that have requests, then the newest of the others.
+
+    Trying again after a failure goes on where it ended: a version that is registered or deployed already, or being
+    deployed, is not again. What remains is a request whose answer is lost and which arrives only after one has looked
+    for what it did: then the version is deployed twice, once without requests, until later pushes undeploy that.
 
     Args:
         here: The connection.
@@ -60,10 +68,9 @@ def deploy(here: Connection, serving: Serving, pushed: str, uri: str) -> Deploye
     """
     with explaining():
         version = register(here, serving, pushed, uri)
-        endpoint = _found_or_made(here, serving)
-        known = _of_version(endpoint, version)
-        if known:
-            _set_traffic(here, endpoint, share(known.id, serving.traffic, _traffic(endpoint, without=known.id)))
+        endpoint = _settled(here, _found_or_made(here, serving).name)
+        if known := _of_version(endpoint, version):
+            _set_traffic(here, endpoint, _split(endpoint, known.id, serving.traffic))
         else:
             with _restoring(here, endpoint, version):
                 _start(here, endpoint, serving, version, f"{serving.model}-{pushed}")
@@ -102,16 +109,19 @@ def roll_back(here: Connection, name: str) -> RolledBack:
 
 
 def _found_or_made(here: Connection, serving: Serving) -> Any:
-    found = found_by_name(here, here.endpoints.list_endpoints, "endpoint", serving.endpoint)
-    if found:
+    def find() -> Any | None:
+        return found_by_name(here, here.endpoints.list_endpoints, "endpoint", serving.endpoint)
+
+    if found := find():
         return found
     made = {
         "display_name": serving.endpoint,
         "labels": dict(serving.labels),
         "encryption_spec": {"kms_key_name": serving.encryption_key} if serving.encryption_key else None,
     }
-    operation = retrying(lambda: here.endpoints.create_endpoint(parent=here.parent, endpoint=made, timeout=TIMEOUT))
-    return _get(here, finished(operation).name)
+    return finished_once(
+        lambda: here.endpoints.create_endpoint(parent=here.parent, endpoint=made, timeout=TIMEOUT), done=find
+    )
 
 
 def _start(here: Connection, endpoint: Any, serving: Serving, version: Version, name: str) -> None:
@@ -130,9 +140,12 @@ def _start(here: Connection, endpoint: Any, serving: Serving, version: Version, 
                 "max_replica_count": serving.most,
             },
         },
-        "traffic_split": share(NEW, serving.traffic, _traffic(endpoint)),
+        "traffic_split": _split(endpoint, NEW, serving.traffic),
     }
-    finished(retrying(lambda: here.endpoints.deploy_model(request=request, timeout=TIMEOUT)))
+    finished_once(
+        lambda: here.endpoints.deploy_model(request=request, timeout=TIMEOUT),
+        done=lambda: _of_version(_settled(here, endpoint.name), version),
+    )
 
 
 @contextlib.contextmanager
@@ -149,36 +162,62 @@ def _restoring(here: Connection, before: Any, version: Version) -> Iterator[None
     except GoogleAPICallError as error:
         told = explained(error)
         try:
-            now = _get(here, before.name)
-            if _traffic(before) and _traffic(now) != _traffic(before):
-                now = _set_traffic(here, now, _traffic(before))
-            if left_over := _of_version(now, version):
-                _undeploy(here, now, left_over)
-        except GoogleAPICallError as second:
-            raise CloudError(f"{told}; and the traffic may not be as before: {explained(second)}") from error
+            with explaining():
+                _restore(here, before, version)
+        except CloudError as second:
+            raise CloudError(f"{told}; and the traffic may not be as before: {second}") from error
         raise CloudError(f"{told}; the endpoint {before.display_name} serves as before") from error
+
+
+def _restore(here: Connection, before: Any, version: Version) -> None:
+    now = _settled(here, before.name)
+    if _traffic(before) and _traffic(now) != _traffic(before):
+        now = _set_traffic(here, now, _traffic(before))
+    if left_over := _of_version(now, version):
+        _undeploy(here, now.name, left_over.id)
+
+
+def _split(endpoint: Any, new: str, traffic: int) -> dict[str, int]:
+    """The shares of the requests, in per cent by id, once a version has its own."""
+    before = _traffic(endpoint, without=new)
+    serving = sorted((each for each in endpoint.deployed_models if each.id in before), key=_age)
+    kept = serving[:MOST_EARLIER] if traffic else serving
+    return share(new, traffic, {each.id: before[each.id] for each in kept})
 
 
 def _undeploy_old(here: Connection, endpoint: Any, new: Version) -> None:
     """Leaves beside the new version those that have traffic, and of the others the newest, up to two in all."""
     traffic = _traffic(endpoint)
     earlier = [each for each in endpoint.deployed_models if not _is_version(each, new)]
-    idle = [each for each in earlier if each.id not in traffic]
-    idle.sort(key=lambda each: each.create_time, reverse=True)
+    idle = sorted((each for each in earlier if each.id not in traffic), key=_age)
     for each in idle[max(0, MOST_EARLIER - (len(earlier) - len(idle))) :]:
-        _undeploy(here, endpoint, each)
+        _undeploy(here, endpoint.name, each.id)
 
 
-def _undeploy(here: Connection, endpoint: Any, deployed: Any) -> None:
-    request = {"endpoint": endpoint.name, "deployed_model_id": deployed.id}
-    finished(retrying(lambda: here.endpoints.undeploy_model(request=request, timeout=TIMEOUT)))
+def _undeploy(here: Connection, endpoint: str, deployed: str) -> None:
+    def done() -> bool | None:
+        return all(each.id != deployed for each in _settled(here, endpoint).deployed_models) or None
+
+    request = {"endpoint": endpoint, "deployed_model_id": deployed}
+    finished_once(lambda: here.endpoints.undeploy_model(request=request, timeout=TIMEOUT), done)
 
 
 def _set_traffic(here: Connection, endpoint: Any, traffic: Mapping[str, int]) -> Any:
     """Shares the requests anew, unless another has changed the endpoint meanwhile."""
+
+    def done() -> Any | None:
+        now = _get(here, endpoint.name)
+        return now if _traffic(now) == dict(traffic) else None
+
     changed = {"name": endpoint.name, "traffic_split": dict(traffic), "etag": endpoint.etag}
     mask = {"paths": ["traffic_split"]}
-    return retrying(lambda: here.endpoints.update_endpoint(endpoint=changed, update_mask=mask, timeout=TIMEOUT))
+    return retrying(lambda: here.endpoints.update_endpoint(endpoint=changed, update_mask=mask, timeout=TIMEOUT), done)
+
+
+def _settled(here: Connection, name: str) -> Any:
+    """The endpoint, once nothing is deployed to it or undeployed any more."""
+    settle(here.endpoints, name)
+    return _get(here, name)
 
 
 def _get(here: Connection, name: str) -> Any:
@@ -188,6 +227,11 @@ def _get(here: Connection, name: str) -> Any:
 def _traffic(endpoint: Any, without: str = "") -> dict[str, int]:
     """Per cent by the id of what is deployed, where there is any."""
     return {key: value for key, value in endpoint.traffic_split.items() if value and key != without}
+
+
+def _age(deployed: Any) -> float:
+    """Orders from the newest."""
+    return -float(deployed.create_time.timestamp())
 
 
 def _of_version(endpoint: Any, version: Version) -> Any | None:

@@ -3,8 +3,9 @@
 import dataclasses
 from typing import Any
 
+from cloud.calls import TIMEOUT, finished_once, retrying
 from cloud.serving import Serving, container
-from cloud.vertex import TIMEOUT, CloudError, Connection, finished, retrying
+from cloud.vertex import Connection, found_by_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,10 @@ class Version:
 def register(here: Connection, serving: Serving, pushed: str, uri: str) -> Version:
     """Uploads a SavedModel as a new version of the model of that name, which is made if there is none.
 
+    An upload whose answer is lost is looked for before it is tried again. If it is still under way then, there are two
+    versions at the end, or of a new model two models, which the next call tells; only the deployed one costs more than
+    its files.
+
     Args:
         here: The connection.
         serving: How it is served.
@@ -39,16 +44,9 @@ def register(here: Connection, serving: Serving, pushed: str, uri: str) -> Versi
         GoogleAPICallError: Vertex AI refuses it.
         CloudError: Several models have that name.
     """
-    from google.api_core.exceptions import NotFound
-
     alias = f"pushed-{pushed}"
-    parent = found_by_name(here, here.models.list_models, "model", serving.model)
-    if parent:
-        try:
-            known = retrying(lambda: here.models.get_model(name=f"{parent.name}@{alias}", timeout=TIMEOUT))
-            return Version(parent.name, known.version_id)
-        except NotFound:
-            pass
+    if known := _known(here, serving.model, alias):
+        return known
     version: dict[str, Any] = {
         "display_name": serving.model,
         "artifact_uri": uri,
@@ -57,28 +55,28 @@ def register(here: Connection, serving: Serving, pushed: str, uri: str) -> Versi
         "version_aliases": [alias],
         "encryption_spec": {"kms_key_name": serving.encryption_key} if serving.encryption_key else None,
     }
+    parent = _model(here, serving.model)
     request = {"parent": here.parent, "parent_model": parent.name if parent else "", "model": version}
-    made = finished(retrying(lambda: here.models.upload_model(request=request, timeout=TIMEOUT)))
-    return Version(made.model, made.model_version_id)
+    made = finished_once(
+        lambda: here.models.upload_model(request=request, timeout=TIMEOUT),
+        done=lambda: _known(here, serving.model, alias),
+    )
+    return made if isinstance(made, Version) else Version(made.model, made.model_version_id)
 
 
-def found_by_name(here: Connection, list_all: Any, kind: str, name: str) -> Any | None:
-    """The resource of that display name, if there is one.
+def _known(here: Connection, model: str, alias: str) -> Version | None:
+    """The version of an alias, if there is one."""
+    from google.api_core.exceptions import NotFound
 
-    Args:
-        here: The connection.
-        list_all: The client's method.
-        kind: What a person calls it.
-        name: The display name.
+    parent = _model(here, model)
+    if not parent:
+        return None
+    try:
+        found = retrying(lambda: here.models.get_model(name=f"{parent.name}@{alias}", timeout=TIMEOUT))
+    except NotFound:
+        return None
+    return Version(parent.name, found.version_id)
 
-    Raises:
-        CloudError: There are several.
-    """
-    request = {"parent": here.parent, "filter": f'display_name="{name}"'}
-    found = retrying(lambda: list(list_all(request=request, timeout=TIMEOUT)))
-    if len(found) > 1:
-        raise CloudError(
-            f"Vertex AI in {here.project}, {here.region}: found {len(found)} {kind}s named {name}; expected one: "
-            "delete the others in the console"
-        )
-    return found[0] if found else None
+
+def _model(here: Connection, name: str) -> Any | None:
+    return found_by_name(here, here.models.list_models, "model", name)

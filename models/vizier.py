@@ -7,7 +7,8 @@ from typing import Any
 import keras_tuner
 from absl import logging
 
-from cloud.vertex import TIMEOUT, Connection, connect, explaining, finished, retrying
+from cloud.calls import TIMEOUT, finished, retrying
+from cloud.vertex import Connection, connect, explaining
 from models.callbacks import WATCHED
 from models.settings import Range, Scalar
 
@@ -137,14 +138,18 @@ def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -
         "parameters": [_as_parameter(*each) for each in search.items()],
     }
     study = {"display_name": name, "study_spec": spec}
-    with explaining():
+    request = {"parent": connection.parent, "display_name": name}
+
+    def find() -> Any | None:
         try:
-            request = {"parent": connection.parent, "display_name": name}
-            found = retrying(lambda: connection.vizier.lookup_study(request=request, timeout=TIMEOUT))
+            return retrying(lambda: connection.vizier.lookup_study(request=request, timeout=TIMEOUT))
         except NotFound:
-            found = retrying(
-                lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT)
-            )
+            return None
+
+    with explaining():
+        found = find() or retrying(
+            lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT), done=find
+        )
     resource: str = found.name
     return resource
 

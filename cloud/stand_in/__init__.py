@@ -2,7 +2,7 @@
 
 from cloud.stand_in.jobs import CancelJob, RunJob
 from cloud.stand_in.replicas import LocalJobs
-from cloud.stand_in.server import StandIn
+from cloud.stand_in.server import BROKEN, StandIn
 from cloud.stand_in.store import Request
 
-__all__ = ["CancelJob", "LocalJobs", "Request", "RunJob", "StandIn"]
+__all__ = ["BROKEN", "CancelJob", "LocalJobs", "Request", "RunJob", "StandIn"]

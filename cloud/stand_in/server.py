@@ -15,8 +15,10 @@ from cloud.stand_in.vizier import Vizier
 
 # The client looks for operations below "ui".
 _PATH = re.compile(r"/(?:v1|v1beta1|ui)/(projects/[^/]+/locations/([^/]+)/(.+))")
+BROKEN = 0  # in the place of HTTP's number: the connection ends without an answer
 # How Google names what HTTP numbers.
 _STATUS = {
+    BROKEN: "BROKEN",
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
     403: "PERMISSION_DENIED",
@@ -24,7 +26,9 @@ _STATUS = {
     409: "ALREADY_EXISTS",
     429: "RESOURCE_EXHAUSTED",
     500: "INTERNAL",
+    502: "BAD_GATEWAY",
     503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
 }
 
 
@@ -85,7 +89,7 @@ class StandIn:
 
         Args:
             path: A pattern that is looked for in ``POST projects/p/locations/r/endpoints``.
-            status: HTTP's number.
+            status: HTTP's number, or :data:`BROKEN`.
             times: How many requests.
             message: What the error says.
             after: Whether what they ask for is done all the same, as if the answer had been lost.
@@ -103,10 +107,25 @@ class StandIn:
         """
         self._store.failing.setdefault(verb, []).append(FailingOperation(message, code, done))
 
+    def delay(self, verb: str, looks: int) -> None:
+        """Lets the next operation of a kind be under way for a while, and do what it is for only then.
+
+        Args:
+            verb: As for :meth:`fail`.
+            looks: How often it is found under way.
+        """
+        self._store.slow.setdefault(verb, []).append(looks)
+
     def resources(self, collection: str) -> list[Resource]:
         """What there is of a kind, such as ``endpoints``, from the oldest."""
         with self._store.lock:
             return json.loads(json.dumps(self._store.children(collection)))
+
+    def change(self, collection: str, **fields: object) -> None:
+        """Changes all that there is of a kind, as if another had."""
+        with self._store.lock:
+            for each in self._store.children(collection):
+                each.update(fields)
 
     def answer(self, method: str, url: str, body: Resource) -> tuple[int, bytes]:
         """The status and the JSON that a request is answered with."""
@@ -169,6 +188,9 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
             length = int(self.headers.get("Content-Length") or 0)
             body: Any = json.loads(self.rfile.read(length) or b"{}")
             status, content = stand_in.answer(self.command, self.path, body)
+            if status == BROKEN:
+                self.close_connection = True
+                return
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))

@@ -75,18 +75,45 @@ class FailingOperation:
     done: bool
 
 
+@dataclasses.dataclass
+class _Operation:
+    """A long-running operation.
+
+    Attributes:
+        looks: How often it is found under way before it is done.
+        end: Does what it is for; its response or its error.
+        result: What ``end`` gave.
+    """
+
+    looks: int
+    end: Callable[[], Resource]
+    result: Resource | None = None
+
+    def look(self) -> Resource:
+        """Its state."""
+        if self.result is None and self.looks > 0:
+            self.looks -= 1
+            return {"done": False}
+        if self.result is None:
+            self.result = self.end()
+        return {"done": True, **self.result}
+
+
 class Store:
     """Resources by their path below the region, and operations.
 
     Attributes:
         lock: Held while a request is answered.
         failing: By verb, such as ``deployModel``, how its next operations end.
+        slow: By verb, how often its next operations are found under way.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.failing: dict[str, list[FailingOperation]] = {}
+        self.slow: dict[str, list[int]] = {}
         self._resources: dict[str, Resource] = {}
+        self._operations: dict[str, _Operation] = {}
         self._numbers = itertools.count(1)
 
     def next_id(self) -> str:
@@ -147,34 +174,55 @@ class Store:
         change: Callable[[], Resource],
         check: Callable[[], None] = lambda: None,
     ) -> Resource:
-        """Starts a long-running operation, which is found done when it is next asked for.
+        """Starts a long-running operation, which is done, and so found when it is next asked for, unless it is slow.
 
         Args:
             call: The request.
-            verb: What :attr:`failing` knows it by.
+            verb: What :attr:`failing` and :attr:`slow` know it by.
             answer: Name below ``google`` of the message that ``change`` gives.
             change: Does it.
             check: Raises what refuses the request at once.
         """
         check()
-        failing = self.failing.get(verb, [])
+        failing, slow = self.failing.get(verb, []), self.slow.get(verb, [])
         fails = failing.pop(0) if failing else None
-        result: Resource = {}
-        if not fails or fails.done:
-            result["response"] = {"@type": TYPES + answer, **change()}
-        if fails:
-            result = {"error": {"code": fails.code, "message": fails.message}}
-        made = self.add(call.region, f"operations/{self.next_id()}", {"result": result})
-        return {"name": made["name"]}
-
-    def operation_state(self, call: Call) -> Resource:
-        """An operation, which is done."""
-        operation = self.get(f"operations/{call.ids[-1]}")
-        return {"name": operation["name"], "done": True, **operation["result"]}
+        operation = _Operation(slow.pop(0) if slow else 0, lambda: _ended(fails, answer, change))
+        if not operation.looks:
+            operation.look()
+        path = f"{call.ids[0]}/" if call.ids else ""
+        path += f"operations/{self.next_id()}"
+        self._operations[path] = operation
+        return {"name": full_name(call.region, path)}
 
     def routes(self) -> list[Route]:
         """The routes of operations."""
-        return [("GET", r"(?:.+/)?operations/([^/:]+)", None, self.operation_state)]
+        return [
+            ("GET", r"((?:.+/)?operations/[^/:]+)", None, self._look),
+            ("GET", r"(.+/)operations", None, self._list_operations),
+        ]
+
+    def _look(self, call: Call) -> Resource:
+        path = call.ids[0]
+        if path not in self._operations:
+            raise RefusedError(404, f"The operation {path} is not found.")
+        return {"name": full_name(call.region, path), **self._operations[path].look()}
+
+    def _list_operations(self, call: Call) -> Resource:
+        """The operations of one resource."""
+        found = [
+            {"name": full_name(call.region, path), **operation.look()}
+            for path, operation in self._operations.items()
+            if path.startswith(call.ids[0] + "operations/")
+        ]
+        return {"operations": found}
+
+
+def _ended(fails: FailingOperation | None, answer: str, change: Callable[[], Resource]) -> Resource:
+    """What an operation ends in; its change is made if it is done."""
+    done = change() if not fails or fails.done else {}
+    if fails:
+        return {"error": {"code": fails.code, "message": fails.message}}
+    return {"response": {"@type": TYPES + answer, **done}}
 
 
 def full_name(region: str, path: str) -> str:

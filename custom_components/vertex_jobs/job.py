@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 from absl import logging
 from tfx.dsl.io import fileio
 
-from cloud.vertex import TIMEOUT, CloudError, Connection, explained, explaining, retrying
+from cloud.calls import TIMEOUT, retrying
+from cloud.vertex import CloudError, Connection, explained, explaining
 from custom_components.vertex_jobs.failures import FAILURES
 from models.cluster import PEER_LOST
 

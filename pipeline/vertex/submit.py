@@ -9,7 +9,8 @@ from google.api_core.exceptions import Conflict
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
-from cloud.vertex import TIMEOUT, CloudError, Connection, connect, explaining, retrying
+from cloud.calls import TIMEOUT, retrying
+from cloud.vertex import Connection, connect, explaining, found_by_name
 from pipeline.config import Config
 
 PipelineJob: TypeAlias = dict[str, Any]
@@ -45,7 +46,7 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
         The run or the schedule.
 
     Raises:
-        CloudError: Vertex AI refuses it, or cannot be reached; 429 and 503 were tried again.
+        CloudError: Vertex AI refuses it, or cannot be reached; what trying again may mend was tried again.
         ValueError: The job is none that Vertex AI knows.
     """
     vertex = config.vertex
@@ -55,20 +56,18 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
     here = connect(vertex.project, vertex.region)
     with explaining():
         if vertex.schedule:
-            return retrying(lambda: _put_schedule(here, message, config))
+            return _put_schedule(here, message, config)
         return _run(here, message, config.pipeline_name)
 
 
 def _message(job: PipelineJob, config: Config) -> Any:
     """The job as Google's message, with what a compiled file does not say."""
     vertex = config.vertex
-    whole = {**job, "displayName": config.name, "labels": {**job.get("labels", {}), **vertex.labels}}
+    whole = {**job, "displayName": config.name}
     if vertex.service_account:
         whole["serviceAccount"] = vertex.service_account
     if vertex.network:
         whole["network"] = vertex.network
-    if vertex.encryption_key:
-        whole["encryptionSpec"] = {"kmsKeyName": vertex.encryption_key}
     message = aiplatform_v1.PipelineJob()
     try:
         json_format.ParseDict(whole, message._pb)
@@ -103,7 +102,7 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
 
 
 def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
-    """Looks the schedule up each time, so that trying again never makes a second one."""
+    """Makes the schedule, or changes the one of that name that has not ended; a lost answer makes no second one."""
     assert config.vertex.schedule
     most = config.vertex.schedule.most_at_once
     schedule = aiplatform_v1.Schedule(
@@ -113,29 +112,21 @@ def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
         max_concurrent_active_run_count=most,  # of runs under way
         create_pipeline_job_request={"parent": here.parent, "pipeline_job": message},
     )
-    kind: Literal["scheduled", "rescheduled"] = "scheduled"
-    if found := _find_schedule(here, config.name):
-        schedule.name, kind = found, "rescheduled"
-        made = here.schedules.update_schedule(
-            schedule=schedule, update_mask={"paths": SCHEDULE_FIELDS}, timeout=TIMEOUT
+
+    def find() -> Any | None:
+        schedules = here.schedules.list_schedules
+        return found_by_name(
+            here, schedules, "schedule", config.name, without=lambda each: each.state.name == "COMPLETED"
         )
+
+    kind: Literal["scheduled", "rescheduled"] = "scheduled"
+    if found := find():
+        schedule.name, kind = found.name, "rescheduled"
+        mask = {"paths": SCHEDULE_FIELDS}
+        made = retrying(lambda: here.schedules.update_schedule(schedule=schedule, update_mask=mask, timeout=TIMEOUT))
     else:
-        made = here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT)
+        made = retrying(
+            lambda: here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT), done=find
+        )
     link = f"{CONSOLE}/{here.region}/pipelines/schedules/{made.name.rpartition('/')[2]}?project={here.project}"
     return Submitted(kind, made.name, link, made.state.name)
-
-
-def _find_schedule(here: Connection, name: str) -> str | None:
-    """The schedule of that display name that has not ended."""
-    request = {"parent": here.parent, "filter": f'display_name="{name}"'}
-    found = [
-        each.name
-        for each in here.schedules.list_schedules(request=request, timeout=TIMEOUT)
-        if each.state.name != "COMPLETED"
-    ]
-    if len(found) > 1:
-        raise CloudError(
-            f"Vertex AI in {here.project}, {here.region}: found {len(found)} schedules named {name}; expected one: "
-            "delete the others in the console"
-        )
-    return found[0] if found else None

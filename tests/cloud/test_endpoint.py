@@ -4,20 +4,22 @@ from typing import Any
 
 import pytest
 
-from cloud import vertex
+from cloud import calls, vertex
 from cloud.endpoint import deploy, roll_back
+from cloud.registry import register
 from cloud.serving import Serving
-from cloud.stand_in import StandIn
+from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError, Connection, connect
 
 KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
 SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
 CANARY = dataclasses.replace(SERVING, traffic=10)
+LOST = [503, 502, BROKEN]
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     with StandIn() as server:
         monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
         yield server
@@ -54,33 +56,8 @@ def test_the_first_version_gets_all_whatever_its_share(here: Connection, stand_i
     assert (deployed.endpoint, deployed.version) == (endpoint["name"], f"{model['name']}@1")
 
 
-def test_the_server_is_tensorflow_serving_as_vertex_asks_it(here: Connection, stand_in: StandIn) -> None:
-    serving = dataclasses.replace(SERVING, labels={"team": "rides"}, encryption_key=KEY)
-    deploy(here, serving, "100", "gs://bucket/deployed/100")
-    [upload] = sent(stand_in, "models:upload")
-    assert upload == {
-        "model": {
-            "displayName": "taxi",
-            "artifactUri": "gs://bucket/deployed/100",
-            "versionAliases": ["pushed-100"],
-            "labels": {"team": "rides"},
-            "encryptionSpec": {"kmsKeyName": KEY},
-            "containerSpec": {
-                "imageUri": "host/serving:1",
-                "command": ["/usr/bin/tensorflow_model_server"],
-                "args": [
-                    "--port=8500",
-                    "--rest_api_port=8501",
-                    "--model_name=taxi",
-                    "--model_base_path=$(AIP_STORAGE_URI)",
-                    "--file_system_poll_wait_seconds=30",
-                ],
-                "ports": [{"containerPort": 8501}],
-                "healthRoute": "/v1/models/taxi",
-                "predictRoute": "/v1/models/taxi:predict",
-            },
-        }
-    }
+def test_the_endpoint_is_made_as_the_settings_say(here: Connection, stand_in: StandIn) -> None:
+    deploy(here, dataclasses.replace(SERVING, labels={"team": "rides"}, encryption_key=KEY), "100", "gs://bucket/100")
     [endpoint] = sent(stand_in, "/endpoints")
     assert endpoint == {"displayName": "rides", "labels": {"team": "rides"}, "encryptionSpec": {"kmsKeyName": KEY}}
 
@@ -132,11 +109,38 @@ def test_two_earlier_versions_stay_to_go_back_to(here: Connection, stand_in: Sta
     assert traffic(stand_in) == {"taxi-200": 0, "taxi-300": 0, "taxi-400": 100}
 
 
-def test_a_version_with_traffic_is_never_undeployed(here: Connection, stand_in: StandIn) -> None:
+def test_a_new_version_shares_with_two_earlier_ones_and_the_oldest_leaves(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200, 300, 400)
-    assert traffic(stand_in) == {"taxi-100": 73, "taxi-200": 8, "taxi-300": 9, "taxi-400": 10}
-    push(here, SERVING, 500)
-    assert traffic(stand_in) == {"taxi-300": 0, "taxi-400": 0, "taxi-500": 100}
+    assert traffic(stand_in) == {"taxi-200": 43, "taxi-300": 47, "taxi-400": 10}
+    push(here, CANARY, 500)
+    assert traffic(stand_in) == {"taxi-300": 74, "taxi-400": 16, "taxi-500": 10}
+    push(here, SERVING, 600)
+    assert traffic(stand_in) == {"taxi-400": 0, "taxi-500": 0, "taxi-600": 100}
+
+
+def test_a_new_version_without_a_share_takes_none_from_any(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200)
+    idle = dataclasses.replace(SERVING, traffic=0)
+    push(here, idle, 300)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10, "taxi-300": 0}
+    push(here, idle, 400)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10, "taxi-400": 0}
+    push(here, dataclasses.replace(SERVING, traffic=50), 500)
+    assert traffic(stand_in) == {"taxi-100": 45, "taxi-200": 5, "taxi-500": 50}
+
+
+def test_one_without_a_share_leaves_three_that_have_one_alone(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200, 300)
+    push(here, dataclasses.replace(SERVING, traffic=0), 400)
+    assert traffic(stand_in) == {"taxi-100": 81, "taxi-200": 9, "taxi-300": 10, "taxi-400": 0}
+
+
+def test_the_oldest_has_its_share_again_if_the_deployment_fails(here: Connection, stand_in: StandIn) -> None:
+    push(here, CANARY, 100, 200, 300)
+    stand_in.fail("deployModel", "unhealthy", done=True)
+    with pytest.raises(CloudError, match="serves as before"):
+        push(here, CANARY, 400)
+    assert traffic(stand_in) == {"taxi-100": 81, "taxi-200": 9, "taxi-300": 10}
 
 
 def test_a_version_that_is_deployed_gets_another_share(here: Connection, stand_in: StandIn) -> None:
@@ -194,16 +198,70 @@ def test_a_busy_service_is_asked_again(here: Connection, stand_in: StandIn, stat
     assert traffic(stand_in) == {"taxi-100": 100}
 
 
-@pytest.mark.parametrize(("collection", "kind"), [("models", "models"), ("endpoints", "endpoints")])
-def test_a_name_that_several_have_is_refused(here: Connection, stand_in: StandIn, collection: str, kind: str) -> None:
-    if collection == "models":
-        model = {"display_name": "taxi", "container_spec": {"image_uri": "image"}}
-        for _ in range(2):
-            here.models.upload_model(parent=here.parent, model=model)
-    else:
-        for _ in range(2):
-            here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
-    with pytest.raises(CloudError, match=rf"found 2 {kind} named \w+; expected one: delete the others"):
+@pytest.mark.parametrize("status", LOST)
+@pytest.mark.parametrize("verb", ["POST .*/endpoints$", ":deployModel", "PATCH", ":undeployModel", "models:upload"])
+def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(
+    here: Connection, stand_in: StandIn, verb: str, status: int
+) -> None:
+    stand_in.refuse(verb, status, after=True)
+    push(here, SERVING, 100, 200, 300, 400)
+    assert traffic(stand_in) == {"taxi-200": 0, "taxi-300": 0, "taxi-400": 100}
+    push(here, CANARY, 300)  # by a change of the traffic alone
+    assert traffic(stand_in) == {"taxi-200": 0, "taxi-300": 10, "taxi-400": 90}
+    assert len(stand_in.resources("endpoints")) == 1
+    assert len(sent(stand_in, "models:upload")) == len(sent(stand_in, ":deployModel")) == 4
+    assert len(sent(stand_in, ":undeployModel")) == 1
+
+
+@pytest.mark.parametrize("status", LOST)
+def test_a_deployment_that_is_under_way_is_waited_for_and_not_doubled(
+    here: Connection, stand_in: StandIn, status: int
+) -> None:
+    push(here, CANARY, 100)
+    stand_in.delay("deployModel", 3)
+    stand_in.refuse(":deployModel", status, after=True)
+    push(here, CANARY, 200)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
+    assert len(sent(stand_in, ":deployModel")) == 2
+
+
+def test_what_a_killed_step_has_begun_to_deploy_is_not_deployed_twice(
+    here: Connection, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    push(here, CANARY, 100)
+    register(here, CANARY, "200", "gs://bucket/deployed/200")
+    stand_in.delay("deployModel", 3)
+    with monkeypatch.context() as patch:
+        patch.setattr("google.api_core.operation.Operation.result", die)
+        with pytest.raises(Killed):
+            push(here, CANARY, 200)
+    assert traffic(stand_in) == {"taxi-100": 100}
+    push(here, CANARY, 200)
+    assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
+    assert len(sent(stand_in, ":deployModel")) == 2
+
+
+def test_an_operation_that_never_ends_is_told(
+    here: Connection, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(here, SERVING, 100)
+    stand_in.delay("deployModel", 10**6)
+    stand_in.refuse(":deployModel", 503, after=True)
+    monkeypatch.setattr("cloud.calls.MOST_SECONDS", 0.2)
+    with pytest.raises(CloudError, match="takes too long and is waited for no longer"):
+        push(here, SERVING, 200)
+
+
+def test_two_endpoints_of_a_name_are_refused(here: Connection, stand_in: StandIn) -> None:
+    for _ in range(2):
+        here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
+    with pytest.raises(CloudError, match="found 2 endpoints named rides; expected one: delete the others"):
         push(here, SERVING, 100)
 
 

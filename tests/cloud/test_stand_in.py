@@ -9,9 +9,10 @@ import pytest
 from google.api_core import exceptions
 from google.cloud import aiplatform_v1
 
-from cloud import vertex
+from cloud import calls, vertex
+from cloud.calls import finished
 from cloud.stand_in import StandIn
-from cloud.vertex import Connection, connect, finished
+from cloud.vertex import Connection, connect
 
 SPEC = {"pipelineInfo": {"name": "taxi"}, "schemaVersion": "2.1.0", "root": {"dag": {"tasks": {}}}}
 PIPELINE = {"pipeline_spec": SPEC, "runtime_config": {"gcs_output_directory": "gs://bucket/root"}}
@@ -35,7 +36,7 @@ STUDY_SPEC = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
 
 
 @pytest.fixture

@@ -6,14 +6,15 @@ import requests
 from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError
 
-from cloud import vertex
+from cloud import calls, vertex
+from cloud.calls import TRIES, finished, retrying
 from cloud.stand_in import StandIn
-from cloud.vertex import TRIES, CloudError, connect, explained, explaining, finished, retrying
+from cloud.vertex import CloudError, connect, explained, explaining
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
 
 
 @pytest.fixture
@@ -62,9 +63,9 @@ def test_an_error_is_one_line_that_says_what_to_do(stand_in: StandIn, status: in
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_too_many_and_not_there_are_tried_again(stand_in: StandIn, status: int) -> None:
-    stand_in.refuse("endpoints", status, times=vertex.TRIES - 1)
+    stand_in.refuse("endpoints", status, times=calls.TRIES - 1)
     assert _list() == []
-    assert len(stand_in.requests) == vertex.TRIES
+    assert len(stand_in.requests) == calls.TRIES
 
 
 @pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 1), (409, 1), (429, 5), (503, 5)])
@@ -77,7 +78,7 @@ def test_tries_are_bounded(stand_in: StandIn, status: int, tries: int) -> None:
 
 def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 1.0)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 1.0)
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     monkeypatch.setattr("time.sleep", waits.append)
 

@@ -6,7 +6,7 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
-from cloud import vertex
+from cloud import calls, vertex
 from cloud.serving import Serving
 from cloud.stand_in import StandIn
 from cloud.vertex import CloudError
@@ -18,7 +18,7 @@ SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machin
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     with StandIn() as server:
         monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
         yield server

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from cloud import vertex
+from cloud import calls, vertex
 from cloud.endpoint import deploy
 from cloud.stand_in import StandIn
 from cloud.vertex import connect
@@ -22,7 +22,7 @@ PLACE: dict[str, Any] = {
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     with StandIn() as server:
         monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
         yield server

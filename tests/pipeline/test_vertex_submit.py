@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cloud import vertex
-from cloud.stand_in import StandIn
+from cloud import calls, vertex
+from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError
 from pipeline.config import Config
 from pipeline.config_loading import ROOT, load_vertex_config
@@ -23,13 +23,12 @@ KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
 SETTINGS = {
     "vertex.service_account": "runs@my-project.iam.gserviceaccount.com",
     "vertex.network": "projects/123/global/networks/mine",
-    "vertex.encryption_key": KEY,
-    "vertex.labels": "{team: rides}",
 }
-# In the shape that TFX compiles to.
+# In the shape of what is compiled, which has labels and the key of the settings.
 JOB: dict[str, Any] = {
     "displayName": "compiled",
-    "labels": {"tfx_version": "1-21-0", "team": "unknown"},
+    "labels": {"tfx_version": "1-21-0", "team": "rides"},
+    "encryptionSpec": {"kmsKeyName": KEY},
     "runtimeConfig": {
         "gcsOutputDirectory": "gs://bucket/taxi/artifacts",
         "parameterValues": {"steps": 60, "rate": 0.5},
@@ -40,11 +39,12 @@ JOB: dict[str, Any] = {
         "root": {"dag": {"tasks": {"Trainer": {"retryPolicy": {"maxRetryCount": 1}, "componentRef": {"name": "T"}}}}},
     },
 }
+LOST = [500, 502, 503, 504, BROKEN]
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(vertex, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     with StandIn() as server:
         monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
         yield server
@@ -62,11 +62,11 @@ def test_a_run_is_sent_with_all_that_the_settings_say(stand_in: StandIn) -> None
     assert request.body == {
         "displayName": "taxi",
         "labels": {"tfx_version": "1-21-0", "team": "rides"},
+        "encryptionSpec": {"kmsKeyName": KEY},
         "runtimeConfig": JOB["runtimeConfig"],
         "pipelineSpec": JOB["pipelineSpec"],
         "serviceAccount": "runs@my-project.iam.gserviceaccount.com",
         "network": "projects/123/global/networks/mine",
-        "encryptionSpec": {"kmsKeyName": KEY},
     }
     job_id = request.query["pipelineJobId"]
     assert submitted.kind == "run"
@@ -76,7 +76,8 @@ def test_a_run_is_sent_with_all_that_the_settings_say(stand_in: StandIn) -> None
 
 
 def test_what_is_not_set_is_not_sent(stand_in: StandIn) -> None:
-    submit(JOB, load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE))
+    compiled = {key: value for key, value in JOB.items() if key != "encryptionSpec"}
+    submit(compiled, load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE))
     [request] = stand_in.requests
     assert not {"serviceAccount", "network", "encryptionSpec"} & set(request.body)
     assert request.body["labels"] == JOB["labels"]
@@ -141,7 +142,7 @@ def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, 
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     tries = len([request for request in stand_in.requests if request.method == "POST"])
-    assert tries == (vertex.TRIES if status in (429, 503) else 1)
+    assert tries == (calls.TRIES if status in (429, 503) else 1)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -153,17 +154,39 @@ def test_a_busy_service_is_asked_again_for_the_same_run(stand_in: StandIn, statu
     assert len(stand_in.requests) == 4
 
 
-def test_a_run_whose_answer_was_lost_is_not_started_twice(stand_in: StandIn) -> None:
-    stand_in.refuse("POST .*/pipelineJobs", 503, after=True)
+@pytest.mark.parametrize("status", LOST)
+def test_a_run_whose_answer_was_lost_is_not_started_twice(stand_in: StandIn, status: int) -> None:
+    stand_in.refuse("POST .*/pipelineJobs", status, after=True)
     submitted = submit(JOB, config_with())
     [made] = stand_in.resources("pipelineJobs")
     assert submitted.name == made["name"]
 
 
-def test_a_schedule_whose_answer_was_lost_is_not_made_twice(stand_in: StandIn) -> None:
-    stand_in.refuse("POST .*/schedules", 503, after=True)
-    assert submit(JOB, config_with(vertex__schedule='{cron: "0 3 * * *"}')).kind == "rescheduled"
-    assert len(stand_in.resources("schedules")) == 1
+@pytest.mark.parametrize("status", LOST)
+def test_a_schedule_whose_answer_was_lost_is_not_made_twice(stand_in: StandIn, status: int) -> None:
+    stand_in.refuse("POST .*/schedules", status, after=True)
+    submitted = submit(JOB, config_with(vertex__schedule='{cron: "0 3 * * *"}'))
+    [made] = stand_in.resources("schedules")
+    assert (submitted.kind, submitted.name) == ("scheduled", made["name"])
+
+
+def test_a_schedule_that_has_ended_is_left_as_it_is(stand_in: StandIn) -> None:
+    settings = config_with(vertex__schedule='{cron: "0 3 * * *"}')
+    ended = submit(JOB, settings)
+    stand_in.change("schedules", state="COMPLETED")
+    assert (submit(JOB, settings).kind, len(stand_in.resources("schedules"))) == ("scheduled", 2)
+    again = submit(JOB, settings)
+    assert (again.kind, again.name != ended.name) == ("rescheduled", True)
+
+
+def test_two_schedules_of_a_name_are_refused(stand_in: StandIn) -> None:
+    settings = config_with(vertex__schedule='{cron: "0 3 * * *"}')
+    submit(JOB, settings)
+    stand_in.change("schedules", displayName="other")
+    submit(JOB, settings)
+    stand_in.change("schedules", displayName="taxi")
+    with pytest.raises(CloudError, match="found 2 schedules named taxi; expected one: delete the others"):
+        submit(JOB, settings)
 
 
 def test_a_file_that_is_no_job_is_refused(stand_in: StandIn) -> None:
