@@ -1,9 +1,11 @@
 """A push into folders of a file system, where a rename makes all of a version appear at once."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,7 +16,7 @@ Writer: TypeAlias = Callable[[Path, int], None]
 
 
 def push_to_folders(writers: Mapping[Path, Writer]) -> int:
-    """Makes a new version under each base directory, and returns its number.
+    """Makes a new version under each base directory, and returns its number; one push after the other.
 
     Args:
         writers: By base directory, what fills the version's folder. Versions appear in this order; a process that is
@@ -23,9 +25,15 @@ def push_to_folders(writers: Mapping[Path, Writer]) -> int:
     Raises:
         OSError: One cannot be written; then no version is left behind. So it is for whatever a writer raises.
     """
+    for base in writers:
+        base.mkdir(parents=True, exist_ok=True)
+    with _locked(writers):
+        return _push(writers)
+
+
+def _push(writers: Mapping[Path, Writer]) -> int:
     versions = [int(time.time())]
     for base_directory in writers:
-        base_directory.mkdir(parents=True, exist_ok=True)
         for left_over in base_directory.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(left_over)
         versions += [int(path.name) + 1 for path in base_directory.iterdir() if path.name.isdigit()]
@@ -43,3 +51,15 @@ def push_to_folders(writers: Mapping[Path, Writer]) -> int:
             shutil.rmtree(final, ignore_errors=True)
         raise
     return version
+
+
+@contextlib.contextmanager
+def _locked(folders: Iterable[Path]) -> Iterator[None]:
+    """Waits until no other process of this machine pushes there; a lock goes with its process, however it ends."""
+    with contextlib.ExitStack() as held:
+        for folder in sorted(folders):  # in one order, so that no two wait for each other
+            descriptor = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):  # network file systems may lock no folders: there one push at a time
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield

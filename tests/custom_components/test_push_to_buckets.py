@@ -1,6 +1,10 @@
 import itertools
 import json
+import re
+import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,8 @@ from google.protobuf import json_format
 from tfx.proto import pusher_pb2
 from tfx.types.standard_artifacts import Model, ModelBlessing, PushedModel
 
-from custom_components.pusher.buckets import push_to_buckets
+from custom_components.pusher import buckets
+from custom_components.pusher.buckets import STALE_SECONDS, push_to_buckets
 from custom_components.pusher.executor import Executor
 from custom_components.pusher.folders import STAGING_PREFIX
 from custom_components.tflite_exporter.artifact import TfliteModel
@@ -47,6 +52,12 @@ def writer(files: dict[str, bytes]) -> Callable[[Path, int], None]:
 
 def push(bucket: str) -> str:
     return str(push_to_buckets({f"{bucket}/tflite": writer(DEVICE), f"{bucket}/serving": writer(MODEL)}))
+
+
+def clock(monkeypatch: pytest.MonkeyPatch, ahead: float) -> None:
+    """Sets the clock."""
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + ahead)
 
 
 def files_in(folder: str) -> dict[str, bytes]:
@@ -127,7 +138,7 @@ def test_a_push_that_fails_leaves_no_version_behind(bucket: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("before", range(FILES))
-def test_what_a_killed_push_left_is_no_whole_version_and_goes_with_the_next(
+def test_what_a_killed_push_left_is_no_whole_version_and_goes_hours_later(
     bucket: str, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     """Killed as a process is: nothing is tidied up."""
@@ -139,9 +150,10 @@ def test_what_a_killed_push_left_is_no_whole_version_and_goes_with_the_next(
             push(bucket)
     half = str(int(earlier) + 1)
     assert is_whole(bucket, half) == (before == FILES - 1, False)
+    clock(monkeypatch, STALE_SECONDS + 1)
     later = push(bucket)
     assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [earlier, later]
-    assert int(later) > int(half) or not before
+    assert int(later) > int(half)
 
 
 def test_a_push_that_was_killed_once_all_was_named_is_a_whole_one(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +165,7 @@ def test_a_push_that_was_killed_once_all_was_named_is_a_whole_one(bucket: str, m
         with pytest.raises(Killed):
             push(bucket)
     [whole] = [name for name in children(f"{bucket}/serving") if name.isdigit()]
+    clock(monkeypatch, STALE_SECONDS + 1)
     later = push(bucket)
     assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [whole, later]
     assert files_in(f"{bucket}/serving/{whole}") == MODEL
@@ -169,6 +182,84 @@ def test_while_bytes_are_on_their_way_there_is_no_version(bucket: str, monkeypat
     push(bucket)
     assert len(seen) == FILES
     assert all(name.startswith(STAGING_PREFIX) for names in seen for name in names)
+
+
+def test_a_push_that_begins_while_another_uploads_takes_nothing_from_it(bucket: str) -> None:
+    during: list[str] = []
+
+    def write(folder: Path, version: int) -> None:
+        writer(MODEL)(folder, version)
+        during.append(push(bucket))
+
+    first = str(push_to_buckets({f"{bucket}/tflite": writer(DEVICE), f"{bucket}/serving": write}))
+    assert int(during[0]) > int(first)
+    for version in (first, during[0]):
+        assert files_in(f"{bucket}/serving/{version}") == MODEL
+        assert files_in(f"{bucket}/tflite/{version}") == DEVICE
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [first, during[0]]
+
+
+def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked for what is taken before either makes its claim."""
+    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.05)
+    makedirs, both, chosen = gfile.makedirs, threading.Barrier(2), []
+
+    def together(path: str) -> None:
+        if STAGING_PREFIX in path and path.rpartition("/")[0].endswith("tflite") and len(chosen) < 2:
+            chosen.append(path.rpartition("/")[2].split("-")[1])
+            both.wait(10)
+        makedirs(path)
+
+    monkeypatch.setattr(gfile, "makedirs", together)
+    with ThreadPoolExecutor(2) as pool:
+        versions = list(pool.map(push, [bucket] * 2))
+    assert chosen[0] == chosen[1]
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == sorted(versions)
+    assert len(set(versions)) == 2
+
+
+def test_many_pushes_at_once_are_each_whole_and_none_has_anothers_files(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.1)
+
+    def push_own(number: int) -> tuple[str, dict[str, bytes]]:
+        own = {name: f"{number} of {name}".encode() for name in MODEL}
+        version = push_to_buckets({f"{bucket}/tflite": writer(DEVICE), f"{bucket}/serving": writer(own)})
+        return str(version), own
+
+    with ThreadPoolExecutor(8) as pool:
+        pushed = dict(pool.map(push_own, range(8)))
+    assert len(pushed) == 8
+    assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == sorted(pushed)
+    for version, own in pushed.items():
+        assert files_in(f"{bucket}/serving/{version}") == own
+
+
+def test_where_every_number_is_taken_it_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.0)
+    makedirs = gfile.makedirs
+
+    def another_too(path: str) -> None:
+        makedirs(path)
+        if STAGING_PREFIX in path:
+            makedirs(f"{path[:-8]}{'0' * 8}")
+
+    monkeypatch.setattr(gfile, "makedirs", another_too)
+    with pytest.raises(RuntimeError, match=r"found 30 numbers in a row .*; expected fewer at once: push again"):
+        push(bucket)
+
+
+def test_an_upload_that_takes_hours_is_given_up_before_another_clears_it(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(folder: Path, version: int) -> None:
+        writer(MODEL)(folder, version)
+        clock(monkeypatch, STALE_SECONDS / 2 + 2)
+
+    with pytest.raises(RuntimeError, match=re.escape("found an upload of 6.0 hours; expected at most 6: look at the")):
+        push_to_buckets({f"{bucket}/serving": write})
+    assert children(f"{bucket}/serving") == []
 
 
 def test_the_node_pushes_to_a_bucket(bucket: str, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ import json
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,21 @@ def test_what_a_killed_push_left_is_removed(model: Path, served: Path) -> None:
     (half / "saved_model.pb").touch()
     version = push_copy(model, served)
     assert os.listdir(served) == [version]
+
+
+def test_pushes_at_once_are_one_after_the_other(served: Path, device: Path) -> None:
+    def push_own(number: int) -> int:
+        def write(folder: Path, _version: int) -> None:
+            time.sleep(0.02)
+            (folder / "saved_model.pb").write_text(str(number))
+
+        places = [served, device] if number % 2 else [device, served]
+        return push_to_folders(dict.fromkeys(places, write))
+
+    with ThreadPoolExecutor(4) as pool:
+        versions = list(pool.map(push_own, range(4)))
+    assert [(served / str(version) / "saved_model.pb").read_text() for version in versions] == ["0", "1", "2", "3"]
+    assert sorted(os.listdir(served)) == sorted(os.listdir(device)) == sorted(map(str, versions))
 
 
 def test_versions_grow_within_a_second_and_when_the_clock_goes_back(model: Path, served: Path) -> None:
