@@ -113,8 +113,8 @@ def refusal(error: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks, and without the end of one that is long."""
-    line = " ".join(text.split())
+    """A text without line breaks and what no terminal shows, and without the end of one that is long."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
     return line if len(line) <= MOST_SAID else f"{line[: MOST_SAID - 1]}…"
 
 
@@ -124,9 +124,10 @@ def _meaning(code: int, said: str) -> tuple[str, str]:
             return each.what, each.mend
     if code == 403:
         named = _PERMISSION.search(said)
-        missing = named[1] if named else "aiplatform"
-        role = _ROLES.get(missing.partition(".")[0], "a role that has it")
-        return f"the account has no permission {missing}", f"give it {role} in the project"
+        if not named:
+            return "the account may not do that", f"give it {_ROLES['aiplatform']} in the project"
+        role = _ROLES.get(named[1].partition(".")[0], "a role that has it")
+        return f"the account has no permission {named[1]}", f"give it {role} in the project"
     return _BY_NUMBER.get(code, ("refused", ""))
 
 

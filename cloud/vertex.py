@@ -97,8 +97,11 @@ def connect(project: str, region: str) -> Connection:
 
     if stand_in := os.environ.get(ENDPOINT):
         return Connection(project, region, AnonymousCredentials(), stand_in)
-    with explaining():
-        credentials, _ = google.auth.default(scopes=SCOPES)
+    try:
+        with explaining():
+            credentials, _ = google.auth.default(scopes=SCOPES)
+    except (AttributeError, OSError) as error:  # by which google.auth meets a key file that is something else
+        raise CloudError(_no_credentials(error)) from error
     return Connection(project, region, credentials, f"https://{region}-aiplatform.googleapis.com")
 
 
@@ -129,6 +132,19 @@ def found_by_name(
     return found[0] if found else None
 
 
+def named(made: Any) -> Any:
+    """What Vertex AI made, as it is; another server's JSON, which Google's clients take for it, has no name.
+
+    Raises:
+        CloudError: It has none.
+    """
+    if not made.name:
+        raise CloudError(
+            f"Google Cloud: found an answer without a name; expected Vertex AI's of what it made: look at {_where()}"
+        )
+    return made
+
+
 @contextlib.contextmanager
 def explaining() -> Iterator[None]:
     """Turns what Google's libraries raise into one line.
@@ -150,7 +166,7 @@ def explaining() -> Iterator[None]:
             raise
         raise CloudError(
             f"Google Cloud: found an answer that is none of Vertex AI's; expected its JSON: look at {_where()} "
-            f"({one_line(str(error))})"
+            f"({_said(error)})"
         ) from error
 
 
@@ -164,17 +180,25 @@ def explained(error: BaseException) -> str:
         return explained(error.cause)
     if isinstance(error, GoogleAPICallError):
         return refusal(error)
-    said = one_line(str(error)) or type(error).__name__
+    said = _said(error)
     if isinstance(error, TransportError | requests.RequestException):
         return f"Google Cloud cannot be reached; look at {_where()} ({said})"
     if isinstance(error, GoogleAuthError):
-        return (
-            "Google Cloud: found no credentials that are valid; expected those of an account: run 'gcloud auth "
-            f"application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS ({said})"
-        )
+        return _no_credentials(error)
     if isinstance(error, TimeoutError):
         return "Vertex AI: an operation takes too long and is waited for no longer; the console shows how it goes on"
     return said
+
+
+def _no_credentials(error: BaseException) -> str:
+    return (
+        "Google Cloud: found no credentials that are valid; expected those of an account: run 'gcloud auth "
+        f"application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS ({_said(error)})"
+    )
+
+
+def _said(error: BaseException) -> str:
+    return one_line(str(error)) or type(error).__name__
 
 
 def _is_of_a_reader(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ import keras_tuner
 from absl import logging
 
 from cloud.calls import TIMEOUT, finished, retrying
-from cloud.vertex import Connection, connect, explaining
+from cloud.vertex import Connection, connect, explaining, named
 from models.callbacks import WATCHED
 from models.settings import Range, Scalar
 
@@ -150,7 +150,7 @@ def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -
         found = find() or retrying(
             lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT), done=find
         )
-    resource: str = found.name
+    resource: str = named(found).name
     return resource
 
 

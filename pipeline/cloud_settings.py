@@ -111,7 +111,8 @@ class Endpoint:
         machine: What answers.
         fewest: Machines at least.
         most: Machines at most.
-        traffic: Share of the requests, in per cent, that a new version gets; the others share the rest as before.
+        traffic: Share of the requests, in per cent, that a new version gets. The two newest of the others that have any
+            share the rest as before, and older ones lose theirs and are undeployed; with 0 nobody loses any.
         image: Container that serves, in Artifact Registry: TensorFlow Serving's; runs on Vertex AI need it.
     """
 
@@ -136,7 +137,8 @@ class Vertex:
         region: Such as ``europe-west4``; ``--region`` overrides it.
         bucket: ``gs://…``, for everything that runs leave behind; ``--bucket`` overrides it.
         image: Container of the steps (deploy/vertex/Dockerfile); ``--image`` overrides it.
-        service_account: Who the steps act as; the project's default one if none.
+        service_account: Who the steps act as, and the jobs, Dataflow's workers and the endpoint's servers that they
+            start; the project's default one if none. What submits is whoever is logged in.
         network: VPC that the steps are peered with.
         encryption_key: Cloud KMS key for all that is kept.
         labels: On the run and all that it starts.

@@ -10,7 +10,7 @@ from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
 from cloud.calls import TIMEOUT, retrying
-from cloud.vertex import Connection, connect, explaining, found_by_name
+from cloud.vertex import Connection, connect, explaining, found_by_name, named
 from pipeline.config import Config
 
 PipelineJob: TypeAlias = dict[str, Any]
@@ -98,7 +98,7 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
             lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT)
         )
     link = f"{CONSOLE}/{here.region}/pipelines/runs/{job_id}?project={here.project}"
-    return Submitted("run", made.name, link, made.state.name)
+    return Submitted("run", named(made).name, link, made.state.name)
 
 
 def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
@@ -129,4 +129,4 @@ def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
             lambda: here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT), done=find
         )
     link = f"{CONSOLE}/{here.region}/pipelines/schedules/{made.name.rpartition('/')[2]}?project={here.project}"
-    return Submitted(kind, made.name, link, made.state.name)
+    return Submitted(kind, named(made).name, link, made.state.name)

@@ -1,4 +1,6 @@
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,9 @@ from google.api_core import exceptions
 from google.auth.exceptions import DefaultCredentialsError
 
 from cloud import calls, vertex
-from cloud.calls import TRIES, finished, retrying
+from cloud.calls import finished, retrying
 from cloud.stand_in import StandIn
-from cloud.vertex import CloudError, connect, explained, explaining
+from cloud.vertex import CloudError, connect, explained, explaining, found_by_name, named
 
 
 @pytest.fixture(autouse=True)
@@ -29,90 +31,6 @@ def _list() -> list[object]:
     return retrying(lambda: list(here.endpoints.list_endpoints(parent=here.parent)))
 
 
-DENIED = "Permission 'aiplatform.endpoints.list' denied on resource '//x' (or it may not exist)."
-OFF = "Vertex AI API has not been used in project 1 before or it is disabled."
-NO_QUOTA = "The aiplatform.googleapis.com API requires a quota project, which is not set by default."
-ACT_AS = "You do not have permission to act as service_account: runs@p.iam.gserviceaccount.com"
-
-
-@pytest.mark.parametrize(
-    ("status", "said", "told"),
-    [
-        (400, "bad filter", ["refused (400: bad filter)"]),
-        (403, DENIED, ["no permission aiplatform.endpoints.list", "give it roles/aiplatform.user"]),
-        (403, "permission 'storage.objects.get' denied", ["storage.objects.get", "give it roles/storage.objectAdmin"]),
-        (403, OFF, ["gcloud services enable aiplatform.googleapis.com --project my-project"]),
-        (403, NO_QUOTA, ["gcloud auth application-default set-quota-project my-project"]),
-        (400, ACT_AS, ["roles/iam.serviceAccountUser on vertex.service_account"]),
-        (404, "nothing", ["not found", "vertex.project and vertex.region"]),
-        (409, "twice", ["exists already"]),
-        (429, "Quota 'CustomModelTrainingCPUs' exceeded", ["quota is used up", "CustomModelTrainingCPUs"]),
-        (503, "down", ["not available for now", "try again later"]),
-    ],
-)
-def test_an_error_is_one_line_that_says_what_to_do(stand_in: StandIn, status: int, said: str, told: list[str]) -> None:
-    stand_in.refuse("endpoints", status, times=99, message=said)
-    with pytest.raises(CloudError) as caught, explaining():
-        _list()
-    text = str(caught.value)
-    assert text.startswith("Vertex AI in my-project, europe-west4: ")
-    assert all(each in text for each in (said, *told))
-    assert "\n" not in text
-    assert "http" not in text
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_too_many_and_not_there_are_tried_again(stand_in: StandIn, status: int) -> None:
-    stand_in.refuse("endpoints", status, times=calls.TRIES - 1)
-    assert _list() == []
-    assert len(stand_in.requests) == calls.TRIES
-
-
-@pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 1), (409, 1), (429, 5), (503, 5)])
-def test_tries_are_bounded(stand_in: StandIn, status: int, tries: int) -> None:
-    stand_in.refuse("endpoints", status, times=99)
-    with pytest.raises(exceptions.GoogleAPICallError):
-        _list()
-    assert len(stand_in.requests) == tries
-
-
-def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    monkeypatch.setattr(calls, "FIRST_WAIT", 1.0)
-    monkeypatch.setattr("random.uniform", lambda low, high: high)
-    monkeypatch.setattr("time.sleep", waits.append)
-
-    def refused() -> None:
-        raise exceptions.ServiceUnavailable("down")
-
-    with pytest.raises(exceptions.ServiceUnavailable):
-        retrying(refused)
-    assert waits == [1, 2, 4, 8]
-
-
-@pytest.mark.parametrize(("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, TRIES)])
-def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
-    monkeypatch: pytest.MonkeyPatch, error: type[exceptions.GoogleAPICallError], calls: int
-) -> None:
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    made = []
-
-    def refused() -> None:
-        made.append(1)
-        raise error("no")
-
-    with pytest.raises(error):
-        retrying(refused, repeatable=False)
-    assert len(made) == calls
-
-
-def test_an_operation_is_asked_for_again(stand_in: StandIn) -> None:
-    here = connect("my-project", "europe-west4")
-    operation = here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})
-    stand_in.refuse("operations", 503, times=2)
-    assert finished(operation).display_name == "taxi"
-
-
 def test_an_operation_that_failed_is_one_line(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     stand_in.fail("createEndpoint", "no machine of that type", code=8)
@@ -122,6 +40,101 @@ def test_an_operation_that_failed_is_one_line(stand_in: StandIn) -> None:
         explaining(),
     ):
         finished(operation)
+
+
+class Odd(BaseHTTPRequestHandler):
+    """Answers as no API does."""
+
+    answer: tuple[int, bytes]
+
+    def do_GET(self) -> None:
+        status, body = self.answer
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815 - the base class names it so
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Odd]]:
+    with HTTPServer(("127.0.0.1", 0), Odd) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        monkeypatch.setenv(vertex.ENDPOINT, f"http://127.0.0.1:{server.server_port}")
+        yield Odd
+        server.shutdown()
+        thread.join()
+
+
+NOT_THE_API = "found an answer that is none of Vertex AI's; expected its JSON: look at VERTEX_API_ENDPOINT, http://127."
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        (200, b"", NOT_THE_API),
+        (200, b"\xff\xfe", NOT_THE_API),
+        (200, b"null", NOT_THE_API),
+        (200, b"[1]", NOT_THE_API),
+        (200, b'{"endpoints": 5}', NOT_THE_API),
+        (200, b"<html>\n<title>Sign in</title></html>", NOT_THE_API),
+        (400, b'"no"', NOT_THE_API),
+        (400, b'{"error": "invalid_request"}', NOT_THE_API),
+        (400, b'{"error": {"details": null}}', NOT_THE_API),
+        (400, b"", "refused (400: unknown error)"),
+        (400, b'{"error": {"message": "\\u001b[31mno\\n\\n\\tno"}}', "refused (400: [31mno no)"),
+        (401, b"", "found no credentials that are valid"),
+        (302, b"", NOT_THE_API),
+        (503, b"", "not available for now (503: unknown error); try again later"),
+        (502, b"<!DOCTYPE html>\n<html><title>Bad\ngateway</title>", "page that is not Vertex AI's answered (502: Bad"),
+    ],
+)
+def test_an_answer_that_is_none_of_the_apis_is_one_line(odd: type[Odd], status: int, body: bytes, told: str) -> None:
+    odd.answer = (status, body)
+    with pytest.raises(CloudError) as caught, explaining():
+        _list()
+    assert told in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+def test_what_has_no_name_was_not_made_by_vertex(odd: type[Odd]) -> None:
+    odd.answer = (200, b'{"ok": true}')
+    here = connect("my-project", "europe-west4")
+    made = here.pipelines.create_pipeline_job(parent=here.parent, pipeline_job={})
+    with pytest.raises(CloudError, match="found an answer without a name; expected Vertex AI's"):
+        named(made)
+
+
+def test_a_name_is_one_resources_and_some_may_be_left_out(stand_in: StandIn) -> None:
+    here = connect("my-project", "europe-west4")
+    list_all = here.endpoints.list_endpoints
+    assert found_by_name(here, list_all, "endpoint", "taxi") is None
+    for name in ("taxi", "taxi", "other"):
+        here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": name})
+    first, second, other = (each["name"] for each in stand_in.resources("endpoints"))
+    assert found_by_name(here, list_all, "endpoint", "other").name == other  # type: ignore[union-attr]
+    found = found_by_name(here, list_all, "endpoint", "taxi", without=lambda each: each.name == first)
+    assert found.name == second  # type: ignore[union-attr]
+    told = "Vertex AI in my-project, europe-west4: found 2 endpoints named taxi; expected one: delete the others"
+    with pytest.raises(CloudError, match=told):
+        found_by_name(here, list_all, "endpoint", "taxi")
+
+
+@pytest.mark.parametrize("content", ["[1]", "not JSON\nat all", "{}", '{"type": "service_account"}', None])
+def test_a_key_file_that_is_something_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    monkeypatch.delenv(vertex.ENDPOINT, raising=False)
+    file = tmp_path / "key.json"
+    file.mkdir() if content is None else file.write_text(content)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    with pytest.raises(CloudError, match="found no credentials that are valid; expected those of an account") as caught:
+        connect("my-project", "europe-west4")
+    assert str(caught.value).isprintable()
 
 
 def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -142,6 +155,11 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         _list()
     monkeypatch.delenv(vertex.ENDPOINT)
     assert "look at vertex.region" in explained(requests.ConnectionError("refused"))
+
+
+def test_the_last_error_of_a_wait_is_what_is_told() -> None:
+    cause = exceptions.ServiceUnavailable("down")
+    assert explained(exceptions.RetryError("timeout\nof 1 s", cause)) == explained(cause)
 
 
 def test_other_errors_pass() -> None:

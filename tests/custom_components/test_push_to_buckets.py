@@ -202,7 +202,7 @@ def test_a_push_that_begins_while_another_uploads_takes_nothing_from_it(bucket: 
 def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have looked for what is taken before either makes its claim."""
     monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.05)
-    makedirs, both, chosen = gfile.makedirs, threading.Barrier(2), []
+    makedirs, both, chosen = gfile.makedirs, threading.Barrier(2), list[str]()
 
     def together(path: str) -> None:
         if STAGING_PREFIX in path and path.rpartition("/")[0].endswith("tflite") and len(chosen) < 2:

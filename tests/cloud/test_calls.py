@@ -1,0 +1,125 @@
+from collections.abc import Iterator
+
+import pytest
+import requests
+from google.api_core import exceptions
+
+from cloud import calls, vertex
+from cloud.calls import TRIES, finished, finished_once, retrying, settle
+from cloud.stand_in import BROKEN, StandIn
+from cloud.vertex import connect
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
+    with StandIn() as server:
+        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
+        yield server
+
+
+def _list() -> list[object]:
+    here = connect("my-project", "europe-west4")
+    return retrying(lambda: list(here.endpoints.list_endpoints(parent=here.parent)))
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, BROKEN])
+def test_too_many_and_a_lost_answer_are_tried_again(stand_in: StandIn, status: int) -> None:
+    stand_in.refuse("endpoints", status, times=calls.TRIES - 1)
+    assert _list() == []
+    assert len(stand_in.requests) == calls.TRIES
+
+
+@pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 1), (409, 1), (429, 5), (500, 5), (503, 5), (BROKEN, 5)])
+def test_tries_are_bounded(stand_in: StandIn, status: int, tries: int) -> None:
+    stand_in.refuse("endpoints", status, times=99)
+    with pytest.raises((exceptions.GoogleAPICallError, requests.ConnectionError)):
+        _list()
+    assert len(stand_in.requests) == tries
+
+
+def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(calls, "FIRST_WAIT", 1.0)
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
+    monkeypatch.setattr("time.sleep", waits.append)
+
+    def refused() -> None:
+        raise exceptions.ServiceUnavailable("down")
+
+    with pytest.raises(exceptions.ServiceUnavailable):
+        retrying(refused)
+    assert waits == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize(("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, TRIES)])
+def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
+    monkeypatch: pytest.MonkeyPatch, error: type[exceptions.GoogleAPICallError], calls: int
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+    made = []
+
+    def refused() -> None:
+        made.append(1)
+        raise error("no")
+
+    with pytest.raises(error):
+        retrying(refused, repeatable=False)
+    assert len(made) == calls
+
+
+def test_an_operation_is_asked_for_again(stand_in: StandIn) -> None:
+    here = connect("my-project", "europe-west4")
+    operation = here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})
+    stand_in.refuse("operations", 503, times=2)
+    assert finished(operation).display_name == "taxi"
+
+
+def test_what_an_earlier_try_did_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.001)
+    asked, looks = [], iter([None, "made"])
+
+    def lost() -> str:
+        asked.append(1)
+        raise requests.ReadTimeout
+
+    assert retrying(lost, done=lambda: next(looks)) == "made"
+    assert len(asked) == 2
+
+
+def test_nothing_is_looked_for_before_the_first_try() -> None:
+    assert retrying(lambda: "made", done=lambda: pytest.fail("looked")) == "made"
+
+
+def test_an_operation_whose_answer_was_lost_gives_what_it_made(stand_in: StandIn) -> None:
+    here = connect("my-project", "europe-west4")
+    stand_in.refuse("POST .*/endpoints$", BROKEN, after=True)
+    made = finished_once(
+        lambda: here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"}),
+        done=lambda: next(iter(here.endpoints.list_endpoints(parent=here.parent)), None),
+    )
+    assert [made.name] == [each["name"] for each in stand_in.resources("endpoints")]
+
+
+def test_an_operation_under_way_is_waited_for(stand_in: StandIn) -> None:
+    here = connect("my-project", "europe-west4")
+    create = here.endpoints.create_endpoint
+    endpoint = finished(create(parent=here.parent, endpoint={"display_name": "taxi"})).name
+    model = {"display_name": "taxi", "container_spec": {"image_uri": "image"}}
+    model = finished(here.models.upload_model(parent=here.parent, model=model)).model
+    stand_in.delay("deployModel", 3)
+    deployed = {"model": model, "dedicated_resources": {"machine_spec": {"machine_type": "n2-standard-4"}}}
+    here.endpoints.deploy_model(endpoint=endpoint, deployed_model=deployed)
+    assert not here.endpoints.get_endpoint(name=endpoint).deployed_models
+    settle(here.endpoints, endpoint)
+    assert len(here.endpoints.get_endpoint(name=endpoint).deployed_models) == 1
+    assert len([each for each in stand_in.requests if each.path.endswith("/operations")]) == 4
+
+
+def test_an_operation_that_goes_on_is_waited_for_no_longer(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "MOST_SECONDS", 0.05)
+    here = connect("my-project", "europe-west4")
+    endpoint = finished(here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})).name
+    monkeypatch.setattr(calls, "_is_busy", lambda *_: True)
+    with pytest.raises(TimeoutError):
+        settle(here.endpoints, endpoint)
