@@ -109,6 +109,12 @@ def roll_back(here: Connection, name: str) -> RolledBack:
 
 
 def _found_or_made(here: Connection, serving: Serving) -> Any:
+    """The endpoint of that name.
+
+    If the answer to its making is lost and it is not listed yet when it is looked for, there are two at the end;
+    neither costs anything, and the next call tells it.
+    """
+
     def find() -> Any | None:
         return found_by_name(here, here.endpoints.list_endpoints, "endpoint", serving.endpoint)
 

@@ -73,10 +73,14 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
             request["final_measurement"] = {"metrics": [{"metric_id": self.objective.name, "value": value}]}
         else:
             request |= {"trial_infeasible": True, "infeasible_reason": "the loss is not a number"}
+
+        def done() -> Any | None:
+            now = retrying(lambda: self._vizier.get_trial(name=request["name"], timeout=TIMEOUT))
+            return now if _is_over(now) else None
+
         with explaining():
-            self.trials[trial.trial_id] = self._as_trial(
-                retrying(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT))
-            )
+            ended = retrying(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT), done)
+        self.trials[trial.trial_id] = self._as_trial(ended)
         self.ongoing_trials.clear()  # a process has one at a time
 
     def wait_for_all(self) -> None:

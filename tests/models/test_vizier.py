@@ -6,7 +6,8 @@ import pytest
 from small_table import BINARY, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from cloud.stand_in import StandIn
+from cloud import calls
+from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import ENDPOINT, CloudError, connect
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.tuner import search_space, tuner_fn
@@ -118,6 +119,20 @@ def test_two_that_ask_at_once_run_no_trial_too_many(stand_in: StandIn, monkeypat
     monkeypatch.setattr(other, "_read", lambda: before)  # as it was when both looked
     assert other.create_trial("tuner0").status == "STOPPED"
     assert [each["id"] for each in stand_in.resources("studies/1/trials")] == [first.trial_id]
+
+
+@pytest.mark.parametrize("status", [503, BROKEN])
+def test_an_answer_that_was_lost_ends_no_search(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
+    for verb in ("POST .*/studies$", ":suggest", ":complete"):
+        stand_in.refuse(verb, status, after=True)
+    asked = oracle(open_one(SEARCH), "chief", SEARCH)
+    end(asked, asked.create_trial("tuner0"), 0.7)
+    assert len(stand_in.resources("studies")) == 1
+    assert [each["state"] for each in stand_in.resources("studies/1/trials")] == ["SUCCEEDED"]
+    assert [each.score for each in asked.get_best_trials(1)] == [0.7]
 
 
 def test_vizier_that_refuses_is_told_in_one_line(stand_in: StandIn) -> None:
