@@ -140,7 +140,7 @@ def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: 
 
 
 def test_what_vertex_refuses_is_told_in_a_line(stand_in: StandIn) -> None:
-    result = vertex("rollback", *PLACE, "--set=vertex.endpoint={name: taxi, image: e/serving:1}")
+    result = vertex("rollback", *PLACE[:2], "--set=vertex.endpoint={name: taxi, image: e/serving:1}")
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr == (
         "error Vertex AI in my-project, europe-west4: found no endpoint named taxi; expected one: look at "
