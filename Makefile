@@ -26,7 +26,7 @@ test-slow:  ## run the tests that make test leaves out for their time
 
 flink-test:  ## run the steps on a Flink cluster of this machine's own and compare (needs Java 17 and Maven)
 	$(INSTALL)
-	@$(PY) -m pytest -n 0 -m flink tests/pipeline/test_flink_cluster.py $(ARGS)
+	@$(PY) -m pytest -n 0 -m flink tests/pipeline/flink/test_flink_cluster.py $(ARGS)
 
 flink-cluster:  ## run a Flink cluster on this machine (ARGS="--port 8081 --slots 2"; needs Java 17 and Maven)
 	$(INSTALL)

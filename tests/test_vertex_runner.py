@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 from conftest import ROOT, Finished, arguments
 
 from cloud.stand_in import StandIn
-from cloud.vertex import ENDPOINT
 from pipeline.outcome import read_metrics
 
-GOLDEN = ROOT / "tests/pipeline/golden/taxi.json"
+GOLDEN = ROOT / "tests/pipeline/vertex/golden/taxi.json"
 PLACE = (
     "--project=my-project",
     "--region=europe-west4",
@@ -118,13 +116,6 @@ def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
     assert result.stderr == (
         f"error {tmp_path}/none.json: No such file or directory; expected a file that vertex_runner.py compile wrote\n"
     )
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as server:
-        monkeypatch.setenv(ENDPOINT, server.endpoint)
-        yield server
 
 
 def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: Path) -> None:

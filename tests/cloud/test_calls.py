@@ -1,21 +1,11 @@
-from collections.abc import Iterator
-
 import pytest
 import requests
 from google.api_core import exceptions
 
-from cloud import calls, vertex
+from cloud import calls
 from cloud.calls import TRIES, finished, finished_once, retrying, settle
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import connect
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
 
 
 def _list() -> list[object]:

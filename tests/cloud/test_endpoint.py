@@ -1,10 +1,8 @@
 import dataclasses
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cloud import calls, vertex
 from cloud.endpoint import deploy, roll_back
 from cloud.registry import register
 from cloud.serving import Serving
@@ -15,14 +13,6 @@ KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
 SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
 CANARY = dataclasses.replace(SERVING, traffic=10)
 LOST = [503, 502, BROKEN]
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
 
 
 @pytest.fixture

@@ -1,22 +1,10 @@
-from collections.abc import Iterator
-
 import pytest
 from google.api_core import exceptions
 
-from cloud import calls, vertex
 from cloud.calls import retrying
 from cloud.refusals import MOST_SAID, one_line, refusal
 from cloud.stand_in import StandIn
 from cloud.vertex import CloudError, connect, explaining
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
-
 
 DENIED = "Permission 'aiplatform.endpoints.list' denied on resource '//x' (or it may not exist)."
 OFF = "Vertex AI API has not been used in project 1 before or it is disabled."

@@ -19,13 +19,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
-
-
 def _list() -> list[object]:
     here = connect("my-project", "europe-west4")
     return retrying(lambda: list(here.endpoints.list_endpoints(parent=here.parent)))

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,6 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
-from cloud import calls, vertex
 from cloud.serving import Serving
 from cloud.stand_in import StandIn
 from cloud.vertex import CloudError
@@ -14,14 +12,6 @@ from custom_components.vertex_endpoint.component import VertexEndpoint
 from custom_components.vertex_endpoint.executor import Executor
 
 SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4", traffic=10)
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
 
 
 def pushed_model(folder: Path, version: str, pushed: int = 1) -> PushedModel:

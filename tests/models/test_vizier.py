@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from cloud import calls
 from cloud.stand_in import BROKEN, StandIn
-from cloud.vertex import ENDPOINT, CloudError, connect
+from cloud.vertex import CloudError, connect
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.tuner import search_space, tuner_fn
 from models.vizier import VizierOracle, open_study
@@ -21,13 +20,6 @@ SEARCH = {
     "kind": Range(values=("wide", "deep")),
     "batch_norm": Range(values=(True, False)),
 }
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    with StandIn() as server:
-        monkeypatch.setenv(ENDPOINT, server.endpoint)
-        yield server
 
 
 def open_one(search: dict[str, Range], name: str = "tiny-run") -> str:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +39,6 @@ JOB: dict[str, Any] = {
     },
 }
 LOST = [500, 502, 503, 504, BROKEN]
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
 
 
 def config_with(**settings: str) -> Config:

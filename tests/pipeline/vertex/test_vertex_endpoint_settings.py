@@ -1,9 +1,7 @@
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from cloud import calls, vertex
 from cloud.endpoint import deploy
 from cloud.stand_in import StandIn
 from cloud.vertex import connect
@@ -18,14 +16,6 @@ PLACE: dict[str, Any] = {
     "bucket": "gs://bucket",
     "image": "host/image:1",
 }
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
-    with StandIn() as server:
-        monkeypatch.setenv(vertex.ENDPOINT, server.endpoint)
-        yield server
 
 
 def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
