@@ -72,6 +72,7 @@ def test_the_device_answers_as_the_server_does(first: Finished, row: dict[str, f
     assert answer["class"] in ("ordinary", "generous")
 
 
+@pytest.mark.slow
 def test_a_model_that_devices_miss_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
     options = (f"--data={table}", "--no-tune", "--json")
     cached = run(output, *options, tflite__enabled=True)

@@ -146,6 +146,7 @@ def test_another_runs_transform_graph_is_caught(
     assert_caught(output, table, first, "SkewGuard: graph differs in transform_features", "_dense of example 0")
 
 
+@pytest.mark.slow
 def test_model_that_cannot_be_loaded_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
     """The Evaluator blesses this model: the guard alone holds it back."""
     named = ("SkewGuard: server differs", "at most 100 MB")
