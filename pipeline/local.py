@@ -13,9 +13,9 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from lineage.executions import node_context
 from models.reason import reason
 from pipeline.config_errors import ConfigError, unknown_name
-from pipeline.executions import node_context
 from pipeline.nodes import Listener, Node, State
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"

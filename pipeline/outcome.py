@@ -19,7 +19,6 @@ from custom_components.pusher.executor import PUSHED_TFLITE
 from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
 from models.job import HYPERPARAMETERS_FILE, TRAINING_FILE
 from pipeline.config import Config, Threshold
-from pipeline.executions import node_id
 from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training
 
 Event = metadata_store_pb2.Event
@@ -27,7 +26,6 @@ Artifact: TypeAlias = metadata_store_pb2.Artifact
 # (metric, slice, whether it is the difference from the baseline) -> value
 Metrics = dict[tuple[str, str, bool], float]
 OVERALL = "overall"
-FINISHED = (metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED)
 
 
 def read_outcome(store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]) -> Outcome:
@@ -71,17 +69,6 @@ def read_outcome(store: metadata_store.MetadataStore, config: Config, executions
             tflite_refused=exported.custom_properties[REASON].string_value or None,
         )
     return outcome
-
-
-def executions_of(store: metadata_store.MetadataStore, run_id: str) -> dict[str, int]:
-    """The newest execution of each node in a run, those that a partial run took over from an earlier one included."""
-    context = store.get_context_by_type_and_name("pipeline_run", run_id)
-    executions: dict[str, int] = {}
-    for execution in store.get_executions_by_context(context.id) if context else ():
-        if execution.last_known_state in FINISHED:
-            node = node_id(store, execution.id)
-            executions[node] = max(execution.id, executions.get(node, 0))
-    return executions
 
 
 def output_id(store: metadata_store.MetadataStore, execution: int, key: str) -> int:

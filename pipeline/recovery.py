@@ -8,7 +8,7 @@ from absl import logging
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from pipeline.executions import node_id
+from lineage.executions import node_id
 
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 

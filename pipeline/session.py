@@ -11,13 +11,14 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
+from lineage.executions import executions_of
 from models import progress
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.flink.job_server import job_servers
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.nodes import Listener, Node
-from pipeline.outcome import executions_of, output_id, read_outcome
+from pipeline.outcome import output_id, read_outcome
 from pipeline.pipeline import create_pipeline
 from pipeline.recovery import close_interrupted
 from pipeline.served import Folders, is_served
