@@ -13,7 +13,7 @@ from ml_metadata.proto import metadata_store_pb2
 from lineage.executions import PIPELINE, RUN
 from lineage.records import Ending, Origin
 
-STARTED = "started"
+STARTED, STATUS = "started", "status"
 # What JSON holds in one property each.
 AS_JSON = ("settings", "versions", "metrics")
 
@@ -67,4 +67,4 @@ def _set(context: metadata_store_pb2.Context, values: Mapping[str, Any]) -> None
             case str():
                 property_value.string_value = value
             case _:
-                property_value.string_value = json.dumps(value, sort_keys=True)
+                property_value.string_value = json.dumps(value, sort_keys=True, default=str)

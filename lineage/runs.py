@@ -14,7 +14,7 @@ from ml_metadata.proto import metadata_store_pb2
 from lineage.convert import to_properties, to_time
 from lineage.errors import LineageError
 from lineage.executions import PIPELINE, RUN
-from lineage.recording import AS_JSON, STARTED
+from lineage.recording import AS_JSON, STARTED, STATUS
 from lineage.records import Origin, Run
 
 LATEST = "latest"
@@ -61,7 +61,7 @@ def to_run(context: metadata_store_pb2.Context) -> Run:
         run_id=context.name,
         context_id=context.id,
         pipeline=found.get(PIPELINE),
-        status=found.get("status") or _unfinished(origin, started),
+        status=found.get(STATUS) or _unfinished(origin, started),
         started=started,
         seconds=found.get("seconds"),
         version=found.get("version"),

@@ -8,13 +8,16 @@ from absl import logging
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.executions import node_id
+from lineage import recording
+from lineage.executions import RUN, node_id
+from lineage.recording import STATUS
+from lineage.records import Ending
 
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 
 def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path) -> list[str]:
-    """Marks what a killed run left running as failed, and removes the half-written output.
+    """Marks what a killed run left running as failed, the run as interrupted, and removes the half-written output.
 
     Args:
         store: ML Metadata.
@@ -26,9 +29,11 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
     """
     interrupted = []
     for run_id in run_ids:
-        context = store.get_context_by_type_and_name("pipeline_run", run_id)
+        context = store.get_context_by_type_and_name(RUN, run_id)
         if context is None:
             continue
+        if STATUS not in context.custom_properties:
+            recording.end(store, run_id, Ending("interrupted"))
         for execution in store.get_executions_by_context(context.id):
             if execution.last_known_state in UNFINISHED:
                 execution.last_known_state = metadata_store_pb2.Execution.FAILED

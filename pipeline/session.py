@@ -2,8 +2,9 @@
 
 import contextlib
 import dataclasses
+import datetime
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -11,7 +12,10 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
+from lineage import recording
 from lineage.executions import executions_of
+from lineage.origin import origin
+from lineage.records import Ending
 from models import progress
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
@@ -90,6 +94,21 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
     with runner.store() as handle:
         close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
         base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
+    _begin(runner, config, request)
+    try:
+        result = _finished(runner, config, request, listener, base_nodes)
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        _end(runner, request, Ending(status, time.monotonic() - request.started, error=str(error) or None))
+        raise
+    _end(runner, request, _ending(result.summary))
+    return result
+
+
+def _finished(
+    runner: LocalRunner, config: Config, request: Request, listener: Listener, base_nodes: Collection[str]
+) -> Result:
+    """Runs the nodes, and reads what they found."""
     failure = None
     try:
         with progress.listening(listener.node_said), job_servers():
@@ -117,6 +136,24 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         seconds=round(time.monotonic() - request.started, 3),
     )
     return Result(summary, anomalies, failure)
+
+
+def _begin(runner: LocalRunner, config: Config, request: Request) -> None:
+    """Has ML Metadata say what the run is started from."""
+    so_far = datetime.timedelta(seconds=time.monotonic() - request.started)
+    started = datetime.datetime.now(datetime.UTC) - so_far
+    with runner.store() as handle:
+        recording.begin(handle.store, config.pipeline_name, request.run_id, started, origin(dataclasses.asdict(config)))
+
+
+def _end(runner: LocalRunner, request: Request, ending: Ending) -> None:
+    with runner.store() as handle:
+        recording.end(handle.store, request.run_id, ending)
+
+
+def _ending(summary: Summary) -> Ending:
+    version = summary.pushed.version if summary.pushed else None
+    return Ending(summary.status, summary.seconds, version, summary.metrics, summary.error)
 
 
 def _check_store(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Executor that pushes to a server and to devices, so that neither sees half a model."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
 from custom_components.skew_guard.executor import HAS_MODEL
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE
+from lineage.provenance import Provenance, of_this_process, write_provenance
 
 TFLITE_MODEL, TFLITE_DIRECTORY = "tflite_model", "tflite_directory"
 PUSHED_TFLITE = "pushed_tflite"
@@ -53,15 +55,35 @@ class Executor(executor.Executor):
         if TFLITE_MODEL in input_dict:
             device = exec_properties[TFLITE_DIRECTORY].rstrip("/")
             exported = Path(on_disk(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / MODEL_FILE
-            run_id = self._context.pipeline_run_id if self._context else None
+            run_id = self._run_id
             writers[device] = lambda folder, version: write_device_model(exported, folder, version, run_id)
         writers[served] = lambda folder, _version: io_utils.copy_dir(model_path, str(folder))
-        version = _push(writers)
+        provenance = self._provenance(input_dict, pushed_model)
+        version = _push({base: _with_provenance(write, provenance) for base, write in writers.items()})
         pushed = f"{served}/{version}"
         self._MarkPushed(pushed_model, pushed_destination=pushed, pushed_version=str(version))
         if TFLITE_MODEL in input_dict:
             pushed_model.set_string_custom_property(PUSHED_TFLITE, f"{device}/{version}/{MODEL_FILE}")
         logging.info("Pushed %s.", pushed)
+
+    @property
+    def _run_id(self) -> str | None:
+        return self._context.pipeline_run_id if self._context else None
+
+    def _provenance(self, input_dict: dict[str, list[types.Artifact]], pushed_model: types.Artifact) -> Provenance:
+        """Where the model came from, as far as a step knows it that sees no ML Metadata."""
+        model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
+        info = self._context.pipeline_info if self._context else None
+        return of_this_process(
+            Provenance(
+                pipeline=info.id if info else None,
+                run_id=self._run_id,
+                version="",  # the push decides
+                model_id=model.id,
+                model_uri=model.uri,
+                pushed_uri=pushed_model.uri,
+            )
+        )
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
         """Asks the TFLite exporter too: a model goes to the server and to the devices, or to neither."""
@@ -74,6 +96,16 @@ class Executor(executor.Executor):
         if blessings and blessings[0].get_int_custom_property(HAS_MODEL):
             return path_utils.stamped_model_path(blessings[0].uri)
         return super().GetModelPath(input_dict)
+
+
+def _with_provenance(write: Writer, provenance: Provenance) -> Writer:
+    """Fills a version's folder with its model and with the file that says where it came from."""
+
+    def fill(folder: Path, version: int) -> None:
+        write(folder, version)
+        write_provenance(folder, dataclasses.replace(provenance, version=str(version)))
+
+    return fill
 
 
 def _push(writers: Mapping[str, Writer]) -> int:

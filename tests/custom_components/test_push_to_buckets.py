@@ -286,8 +286,12 @@ def test_the_node_pushes_to_a_bucket(bucket: str, tmp_path: Path) -> None:
     version = pushed.get_string_custom_property("pushed_version")
     assert pushed.get_string_custom_property("pushed_destination") == f"{bucket}/serving/taxi/{version}"
     assert pushed.get_string_custom_property("pushed_tflite") == f"{bucket}/tflite/taxi/{version}/model.tflite"
-    assert files_in(f"{bucket}/serving/taxi/{version}") == MODEL
+    served = files_in(f"{bucket}/serving/taxi/{version}")
+    provenance = served.pop("provenance.json")
+    assert (json.loads(provenance)["version"], json.loads(provenance)["run_id"]) == (version, "a run")
+    assert served == MODEL
     on_device = files_in(f"{bucket}/tflite/taxi/{version}")
     manifest = json.loads(on_device["manifest.json"])
     assert (manifest["version"], manifest["run_id"]) == (version, "a run")
     assert manifest["bytes"] == len(on_device["model.tflite"])
+    assert on_device["provenance.json"] == provenance

@@ -1,3 +1,4 @@
+import datetime
 import hashlib
 import json
 import os
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import json_format
 from tfx.proto import pusher_pb2
+from tfx.proto.orchestration import pipeline_pb2
 from tfx.types import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 from tfx.utils import path_utils
@@ -19,6 +21,8 @@ from custom_components.pusher.folders import STAGING_PREFIX, push_to_folders
 from custom_components.tflite_exporter.artifact import TfliteModel
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
+from lineage.origin import code_version, package_versions
+from lineage.provenance import Provenance, read_provenance
 from serving.edge import METADATA, read_metadata
 
 
@@ -155,23 +159,49 @@ def pushed_by_the_node(
     if tflite:
         inputs["tflite_model"] = [tflite]
     inputs["model"][0].uri = str(model.parent)
+    inputs["model"][0].id = 13
     inputs["model_blessing"][0].set_int_custom_property("blessed", blessed)
     pushed = PushedModel()
     pushed.uri = str(model.parent.parent / "pushed")
     destination = pusher_pb2.PushDestination()
     destination.filesystem.base_directory = str(served)
     properties = {"push_destination": json_format.MessageToJson(destination), "tflite_directory": str(device)}
-    Executor(Executor.Context(pipeline_run_id="a run")).Do(inputs, {"pushed_model": [pushed]}, properties)
+    context = Executor.Context(pipeline_run_id="a run", pipeline_info=pipeline_pb2.PipelineInfo(id="taxi"))
+    Executor(context).Do(inputs, {"pushed_model": [pushed]}, properties)
     return pushed
 
 
 def test_a_blessed_model_is_pushed_and_its_place_recorded(model: Path, served: Path) -> None:
     pushed = pushed_by_the_node(model, served, blessed=1)
     (version,) = served.iterdir()
-    assert files_of(version) == files_of(model) == files_of(Path(pushed.uri))
+    assert files_of(Path(pushed.uri)) == files_of(model)
+    assert files_of(version) == files_of(model) | {"provenance.json": (version / "provenance.json").read_bytes()}
     assert pushed.get_int_custom_property("pushed") == 1
     assert pushed.get_string_custom_property("pushed_destination") == str(version)
     assert pushed.get_string_custom_property("pushed_version") == version.name
+
+
+def test_both_places_say_where_the_version_came_from(
+    model: Path, served: Path, device: Path, tflite: TfliteModel
+) -> None:
+    pushed = pushed_by_the_node(model, served, blessed=1, tflite=tflite, device=device)
+    version = pushed.get_string_custom_property("pushed_version")
+    provenance = read_provenance(served / version)
+    assert provenance is not None
+    assert provenance == read_provenance(device / version / "model.tflite")
+    assert provenance == Provenance(
+        pipeline="taxi",
+        run_id="a run",
+        version=version,
+        model_id=13,
+        model_uri=str(model.parent),
+        pushed_uri=pushed.uri,
+        commit=code_version().commit,
+        dirty=code_version().dirty,
+        versions=package_versions(),
+        pushed=provenance.pushed,
+    )
+    assert 0 <= time.time() - datetime.datetime.fromisoformat(provenance.pushed).timestamp() < 60
 
 
 def test_a_model_that_is_not_blessed_is_not_pushed(model: Path, served: Path) -> None:
