@@ -9,7 +9,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from lineage.convert import to_artifact, to_execution, to_link
-from lineage.records import Direction, Lineage, Link
+from lineage.records import Artifact, Direction, Lineage, Link
 
 CACHED = metadata_store_pb2.Execution.CACHED
 
@@ -22,10 +22,10 @@ def upstream(store: metadata_store.MetadataStore, artifact_ids: Iterable[int]) -
     way, such as an evaluation beside its blessing, are there too.
     """
 
-    def makers(frontier: Collection[int]) -> set[int]:
+    def producers(frontier: Collection[int]) -> set[int]:
         return {link.execution_id for link in _made(store, frontier)}
 
-    artifacts, executions, links = _walk(store, artifact_ids, makers, "input")
+    artifacts, executions, links = _walk(store, artifact_ids, producers, "input")
     return _lineage(store, artifacts, executions, links)
 
 
@@ -59,6 +59,33 @@ def of_executions(store: metadata_store.MetadataStore, execution_ids: Iterable[i
 def of_run(store: metadata_store.MetadataStore, context_id: int) -> Lineage:
     """A run's executions, those that it took over from an earlier run included, and their artifacts."""
     return of_executions(store, (execution.id for execution in store.get_executions_by_context(context_id)))
+
+
+def makers(store: metadata_store.MetadataStore, artifact_ids: Iterable[int]) -> Lineage:
+    """Artifacts with the executions that made them, and nothing else of these."""
+    ids = set(artifact_ids)
+    made = _made(store, ids)
+    return _lineage(store, ids, {link.execution_id for link in made}, made)
+
+
+def products(store: metadata_store.MetadataStore, artifact_id: int) -> list[Artifact]:
+    """What was made directly of an artifact, oldest first."""
+    users = {
+        link.execution_id
+        for link in _links(store.get_events_by_artifact_ids([artifact_id]))
+        if link.direction == "input"
+    }
+    links = _links(store.get_events_by_execution_ids(list(users))) if users else []
+    ids = {link.artifact_id for link in links if link.direction == "output"}
+    return [to_artifact(each) for each in store.get_artifacts_by_id(sorted(ids))] if ids else []
+
+
+def together(*parts: Lineage) -> Lineage:
+    """Several parts of the graph as one."""
+    artifacts = {number: each for part in parts for number, each in part.artifacts.items()}
+    executions = {number: each for part in parts for number, each in part.executions.items()}
+    links = dict.fromkeys(link for part in parts for link in part.links)
+    return Lineage(artifacts, dict(sorted(executions.items())), tuple(sorted(links, key=_order)))
 
 
 def _walk(
@@ -105,9 +132,13 @@ def _lineage(
     return Lineage(
         artifacts={message.id: to_artifact(message) for message in found},
         executions={message.id: to_execution(store, message) for message in ran},
-        links=tuple(sorted(links, key=lambda link: (link.execution_id, link.direction, link.key, link.index))),
+        links=tuple(sorted(links, key=_order)),
     )
 
 
 def _links(events: Iterable[metadata_store_pb2.Event]) -> list[Link]:
     return [link for event in events if (link := to_link(event)) is not None]
+
+
+def _order(link: Link) -> tuple[int, str, str, int]:
+    return (link.execution_id, link.direction, link.key, link.index)

@@ -101,13 +101,12 @@ class Lineage:
         return self.executions[min(ids)] if ids else None
 
     def name(self, artifact_id: int) -> str:
-        """``<node>/<key>/<id>`` of an artifact, by the execution that made it."""
-        artifact = self.artifacts[artifact_id]
+        """``<node>.<key>:<id>`` of an artifact, by the execution that made it; its type and id if that is not here."""
         links = [link for link in self._by_artifact.get(artifact_id, ()) if link.direction == "output"]
         if not links:
-            return f"{artifact.type}/{artifact_id}"
+            return f"{self.artifacts[artifact_id].type}:{artifact_id}"
         made = min(links, key=lambda link: link.execution_id)
-        return f"{self.executions[made.execution_id].node}/{made.key}/{artifact_id}"
+        return f"{self.executions[made.execution_id].node}.{made.key}:{artifact_id}"
 
     def linked(self, execution_id: int, direction: Direction, key: str | None = None) -> list[Artifact]:
         """Artifacts of an execution in one direction, in order; with ``key`` those of this name alone."""
@@ -118,6 +117,10 @@ class Lineage:
         ]
         links.sort(key=lambda link: (link.key, link.index))
         return [self.artifacts[link.artifact_id] for link in links if link.artifact_id in self.artifacts]
+
+    def of_type(self, kind: str) -> list[Artifact]:
+        """Artifacts of a type, oldest first."""
+        return sorted((each for each in self.artifacts.values() if each.type == kind), key=lambda each: each.id)
 
     def of_node(self, node: str) -> list[Execution]:
         """Executions of a node, oldest first."""

@@ -1,0 +1,275 @@
+"""Answers the commands: asks the store, and prints tables or JSON."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ml_metadata import errors, metadata_store
+
+from lineage import difference, lookup, reason
+from lineage import impact as downstream
+from lineage import trace as upstream
+from lineage.changes import Change, Kind
+from lineage.connection import connect
+from lineage.errors import LineageError
+from lineage.nodes import RunNodes, nodes_of
+from lineage.printing import Printer
+from lineage.provenance import FILE as PROVENANCE_FILE
+from lineage.provenance import Provenance
+from lineage.records import Run
+from lineage.runs import all_runs, find_run
+from lineage.story import Made, Story
+
+HEADLINE = 2  # metrics in the list of runs
+COMMIT = 10  # digits of a commit that tell it from others
+KINDS: tuple[Kind, ...] = ("data", "schema", "features", "settings", "code")
+
+
+def runs(output: Path, as_json: bool, limit: int | None) -> None:
+    """Lists the runs."""
+    with _opened(output) as store:
+        found = all_runs(store)[:limit]
+    if as_json:
+        Printer().json(found)
+        return
+    if not found:
+        raise LineageError(f"{output}: no run is in this store yet; expected one by local_runner.py")
+    rows = [
+        (
+            run.run_id,
+            run.pipeline,
+            run.status,
+            None if run.seconds is None else f"{run.seconds:.0f} s",
+            run.version,
+            {name: f"{value:.4f}" for name, value in list(run.metrics.items())[:HEADLINE]},
+            _commit(run),
+        )
+        for run in found
+    ]
+    Printer().table("", ("run", "pipeline", "status", "time", "version", "metrics", "commit"), rows)
+
+
+def show(output: Path, as_json: bool, name: str) -> None:
+    """Shows one run."""
+    with _opened(output) as store:
+        run = find_run(store, name)
+        nodes = nodes_of(store, run)
+    shown = _nodes(nodes)
+    if as_json:
+        Printer().json({**vars(run), "nodes": shown})
+        return
+    printer = Printer()
+    printer.pairs(
+        f"run {run.run_id}",
+        {
+            "pipeline": run.pipeline,
+            "status": run.status,
+            "started": run.started,
+            "time": None if run.seconds is None else f"{run.seconds:.1f} s",
+            "version": run.version,
+            "error": run.error,
+            **_origin(run),
+        },
+    )
+    rows = [
+        (each["node"], each["state"], f"{each['seconds']:.1f} s", each["outputs"], each["same_as"]) for each in shown
+    ]
+    printer.table("Nodes", ("node", "state", "time", "outputs", "made by run"), rows)
+    printer.pairs("Metrics on the eval split", run.metrics)
+
+
+def trace(output: Path, as_json: bool, what: str) -> None:
+    """Tells where something came from."""
+    provenance = lookup.provenance_of(what)
+    story, note = None, None
+    try:
+        with _opened(output) as store:
+            target = lookup.find(store, output, what)
+            provenance = target.provenance or provenance
+            story = upstream.trace(store, target.artifact) if target.artifact else None
+        if story is None:
+            note = f"the store of {output} does not know this version; its own is given by --output"
+    except LineageError as error:
+        if provenance is None:
+            raise
+        note = str(error)
+    if as_json:
+        Printer().json({"provenance": provenance, "note": note, "story": story})
+    elif story:
+        _print_story(Printer(), story, provenance)
+    elif provenance:
+        Printer().pairs(f"version {provenance.version}", vars(provenance))
+        Printer().line(f"No more than its own {PROVENANCE_FILE} says: {note}")
+
+
+def impact(output: Path, as_json: bool, what: str) -> None:
+    """Tells what came from something."""
+    with _opened(output) as store:
+        target = lookup.find(store, output, what)
+        if target.artifact is None:
+            raise LineageError(f"{what}: the store of {output} does not know this version")
+        found = downstream.impact(store, target.artifact)
+    printer = Printer()
+    if as_json:
+        printer.json(found)
+        return
+    printer.line(f"{found.artifact.name} ({found.type}) of run {found.artifact.run_id}: {found.artifact.uri}")
+    versions = [(each.version, each.run_id, each.pushed_to, each.tflite_path) for each in found.versions]
+    printer.table("Pushed versions", ("version", "run", "served from", "for devices"), versions)
+    printer.table("Models", ("model", "run", "folder"), _made(found.models))
+    printer.table("Models compared with it", ("model", "run", "folder"), _made(found.baseline_of))
+    printer.pairs("Other artifacts", found.others)
+    printer.pairs("In all", {"runs": found.runs, "failed": found.failed})
+    if not (found.models or found.versions or found.others or found.baseline_of):
+        printer.line("Nothing was made of it.")
+
+
+def diff(output: Path, as_json: bool, before: str, after: str) -> None:
+    """Tells what changed between two runs."""
+    with _opened(output) as store:
+        found = difference.difference(store, find_run(store, before), find_run(store, after))
+    printer = Printer()
+    if as_json:
+        printer.json(found)
+        return
+    printer.line(f"from run {found.before.run_id} to run {found.after.run_id}")
+    for kind in KINDS:
+        _print_changes(printer, kind.capitalize(), found.of(kind))
+    if not found.changes:
+        printer.line("Data, schema, features, settings and code are the same.")
+    rows = [(each.metric, each.before, each.after, _growth(each.before, each.after)) for each in found.metrics]
+    printer.table("Metrics on the eval split", ("metric", "before", "after", "change"), rows)
+    nodes = [(each.node, each.before, each.after, each.same_outputs) for each in found.nodes]
+    printer.table("Nodes", ("node", "before", "after", "same outputs"), nodes)
+
+
+def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
+    """Tells why a node ran or was cached; in the newest run that has it, if none is named."""
+    with _opened(output) as store:
+        run = find_run(store, name or lookup.newest_run(store, node))
+        found = reason.why(store, run, node)
+    printer = Printer()
+    if as_json:
+        printer.json(found)
+        return
+    _print_reason(printer, found)
+    for each in found.back_to:
+        printer.line("")
+        printer.line("which goes back to")
+        _print_reason(printer, each)
+
+
+@contextlib.contextmanager
+def _opened(output: Path) -> Iterator[metadata_store.MetadataStore]:
+    """Opens the store; whatever it refuses meanwhile becomes one line."""
+    try:
+        yield connect(output)
+    except errors.StatusError as error:
+        said = str(error).strip().splitlines()[0]
+        raise LineageError(f"{output}: ML Metadata cannot be read: {said}") from error
+
+
+def _nodes(nodes: RunNodes) -> list[dict[str, Any]]:
+    return [
+        {
+            "node": name,
+            "state": each.execution.state,
+            "seconds": each.execution.seconds,
+            "outputs": [nodes.line.name(artifact.id) for artifact in nodes.line.linked(each.execution.id, "output")],
+            "same_as": each.made_by.run_id if each.made_by is not each.execution else None,
+        }
+        for name, each in nodes.nodes.items()
+    ]
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    if run.origin is None:
+        return {}
+    origin = run.origin
+    return {
+        "commit": _commit(run, None),
+        "lock": origin.lock,
+        "command": origin.command,
+        "by": f"{origin.user} on {origin.host}",
+        "versions": {"python": origin.python, **origin.versions},
+    }
+
+
+def _commit(run: Run, digits: int | None = COMMIT) -> str:
+    if run.origin is None or run.origin.commit is None:
+        return ""
+    return run.origin.commit[:digits] + (" and changes" if run.origin.dirty else "")
+
+
+def _print_story(printer: Printer, story: Story, provenance: Provenance | None) -> None:
+    printer.pairs(
+        f"version {story.version}" if story.version else f"{story.artifact.name} ({story.type})",
+        {
+            "artifact": story.artifact.name if story.version else None,
+            "folder": story.artifact.uri,
+            "served from": story.pushed_to,
+            "for devices": story.tflite_path,
+            "run": story.artifact.run_id,
+            "pushed": provenance.pushed if provenance else None,
+        },
+    )
+    for data in story.data:
+        now = {True: "as they were", False: "not as they were", None: None}[data.as_they_were]
+        files = f"{len(data.files)} there now, {now}" if now else None
+        about = {"read from": data.source, "span": data.span, "version": data.version, "fingerprint": data.fingerprint}
+        printer.pairs(f"Data: {data.name}", {**about, "files": files, "run": data.run_id})
+    printer.pairs("Rows by split", story.rows)
+    steps = [
+        *story.statistics,
+        *story.anomalies,
+        *story.schema,
+        *story.transform_graph,
+        *story.model,
+        *story.evaluation,
+    ]
+    printer.table("Made on the way", ("artifact", "run", "folder"), _made(steps))
+    printer.pairs("Hyperparameters", story.hyperparameters)
+    names = list(dict.fromkeys(name for trial in story.trials for name in trial))
+    printer.table(
+        "Trials of the Tuner, best first", names, [[trial.get(name) for name in names] for trial in story.trials]
+    )
+    printer.pairs("Metrics on the eval split", story.metrics)
+    judgements = [
+        (each.judge, "blessed" if each.blessed else "refused", each.reason, each.name) for each in story.judgements
+    ]
+    printer.table("Judged by", ("judge", "decision", "reason", "artifact"), judgements)
+    others = [(each.name, each.version, each.run_id) for each in story.baseline]
+    printer.table("Compared with", ("model", "version", "run"), others)
+    warm = [(each.name, each.version, each.run_id) for each in story.warm_start]
+    printer.table("Training began with the weights of", ("model", "version", "run"), warm)
+    printer.pairs("On a device", story.tflite or {})
+    printer.pairs("Digests of the code", story.code)
+    rows = [
+        (run.run_id, run.status, run.started, _commit(run), run.origin.user if run.origin else None)
+        for run in story.runs
+    ]
+    printer.table("Runs", ("run", "status", "started", "commit", "by"), rows)
+
+
+def _made(artifacts: Sequence[Made]) -> list[tuple[str, str | None, str]]:
+    return [(each.name, each.run_id, each.uri) for each in artifacts]
+
+
+def _print_changes(printer: Printer, title: str, changes: Sequence[Change]) -> None:
+    rows = [(each.what, _value(each.before), _value(each.after), each.nodes) for each in changes]
+    printer.table(title, ("what", "before", "after", "nodes"), rows)
+
+
+def _value(value: Any) -> Any:
+    return "(none)" if value is None else value
+
+
+def _print_reason(printer: Printer, found: reason.Reason) -> None:
+    against = f" (against run {found.compared_with})" if found.compared_with else ""
+    printer.line(f"{found.node} {found.state} in run {found.run_id}: {found.because}{against}")
+    _print_changes(printer, "", found.changes)
+
+
+def _growth(before: float | None, after: float | None) -> str | None:
+    return None if before is None or after is None else f"{after - before:+.6g}"

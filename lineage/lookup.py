@@ -1,0 +1,197 @@
+"""Finds the artifact that a user names: by a pushed version, a path, a number, or ``NODE.KEY``."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+from lineage.convert import to_artifact, to_link
+from lineage.errors import LineageError
+from lineage.executions import NODE, PIPELINE, RUN
+from lineage.provenance import FILE, Provenance, read_provenance
+from lineage.records import Artifact, Link
+
+PUSHER, PUSHED_MODEL = "Pusher", "PushedModel"
+VERSION = "pushed_version"
+# How many of a node's newest are asked for at first, and how many times more each time after.
+FIRST, GROWTH = 64, 8
+SHOWN = 3
+MOST_NUMBER = 2**63 - 1
+DEEPEST = 4  # folders between a file and the artifact that it is in
+
+
+class Target(NamedTuple):
+    """What was named: an artifact, and what a pushed version's folder says of itself, each if it is there."""
+
+    artifact: Artifact | None
+    provenance: Provenance | None
+
+
+def find(store: metadata_store.MetadataStore, output: Path, name: str) -> Target:
+    """The artifact that ``name`` names.
+
+    Args:
+        store: ML Metadata.
+        output: The runs' output folder.
+        name: A pushed version; the path of its folder, of a copy of it, or of an artifact; an artifact's number;
+            ``NODE.KEY`` for the newest output of a node, or ``NODE.KEY:NUMBER``.
+
+    Raises:
+        LineageError: There is no such thing.
+    """
+    number = name.rpartition(":")[2]
+    if os.sep in name or Path(name).exists():
+        return _by_path(store, name)
+    if name.isdigit():
+        return _by_version_or_id(store, output, name)
+    if number.isdigit() and "." in name:
+        return Target(_by_id(store, int(number)) or _refuse_id(store, name), None)
+    if "." in name:
+        return Target(_newest_output(store, name), None)
+    raise LineageError(f"'{name}': {EXPECTED}")
+
+
+EXPECTED = (
+    "expected a pushed version, the path of its folder or of an artifact's, an artifact's number, "
+    "or NODE.KEY such as Trainer.model"
+)
+
+
+def provenance_of(name: str) -> Provenance | None:
+    """What the folder of a pushed version says of itself, without any store; ``None`` if it says nothing.
+
+    Raises:
+        LineageError: The file cannot be read.
+    """
+    try:
+        return read_provenance(Path(name))
+    except ValueError as error:
+        raise LineageError(str(error)) from error
+
+
+def pushed(store: metadata_store.MetadataStore, version: str, uri: str | None = None) -> Artifact | None:
+    """The push of a version; quick if the folder of its artifact is known, else by the Pusher's, newest first."""
+    if uri is not None:
+        found = [to_artifact(each) for each in store.get_artifacts_by_uri(uri)]
+        return next((each for each in found if each.properties.get(VERSION) == version), None)
+    return next((each for each in _pushes(store) if each.properties.get(VERSION) == version), None)
+
+
+def versions(store: metadata_store.MetadataStore) -> list[str]:
+    """The newest pushed versions, newest first."""
+    newest = _node_artifacts(store, PUSHER, FIRST)
+    return sorted({each.properties[VERSION] for each in newest if each.properties.get(VERSION)}, key=int)[::-1]
+
+
+def newest_run(store: metadata_store.MetadataStore, node: str) -> str:
+    """The newest run that a node is in.
+
+    Raises:
+        LineageError: It never ran.
+    """
+    contexts = _contexts(store, node)
+    newest = metadata_store.ListOptions(limit=1, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
+    if not ids:
+        known = ", ".join(_nodes(store)) or "none"
+        raise LineageError(f"'{node}': no such node ever ran; those that did are {known}")
+    return next(each.name for each in store.get_contexts_by_execution(max(ids)) if each.type == RUN)
+
+
+def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
+    provenance = provenance_of(name)
+    if provenance:
+        return Target(pushed(store, provenance.version, provenance.pushed_uri), provenance)
+    remote = "://" in name
+    path = Path(name) if remote else Path(name).absolute()
+    for folder in (name.rstrip("/"),) if remote else map(str, (path, *path.parents[:DEEPEST])):
+        found = store.get_artifacts_by_uri(folder)
+        if found:
+            return Target(to_artifact(max(found, key=lambda each: each.id)), None)
+    # A version that was pushed before there were such files.
+    for each in _pushes(store) if path.name.isdigit() else ():
+        if each.properties.get("pushed_destination") == str(path):
+            return Target(each, None)
+    raise LineageError(f"{name}: no artifact of this store, and no {FILE} in it; {EXPECTED}")
+
+
+def _by_version_or_id(store: metadata_store.MetadataStore, output: Path, name: str) -> Target:
+    for folder in sorted(output.glob(f"serving/*/{name}")):
+        provenance = provenance_of(str(folder))
+        found = pushed(store, name, provenance.pushed_uri) if provenance else None
+        if found:
+            return Target(found, provenance)
+    found = _by_id(store, int(name)) or pushed(store, name)
+    return Target(found or _refuse_id(store, name), None)
+
+
+def _by_id(store: metadata_store.MetadataStore, number: int) -> Artifact | None:
+    found = store.get_artifacts_by_id([number]) if number <= MOST_NUMBER else []
+    return to_artifact(found[0]) if found else None
+
+
+def _refuse_id(store: metadata_store.MetadataStore, name: str) -> Artifact:
+    newest = versions(store)
+    if not newest:
+        raise LineageError(f"{name}: no such version or artifact, and nothing was pushed yet; {EXPECTED}")
+    more = ", …" if len(newest) > SHOWN else ""
+    known = ", ".join(newest[:SHOWN])
+    raise LineageError(f"{name}: no such version or artifact; the newest versions are {known}{more}")
+
+
+def _newest_output(store: metadata_store.MetadataStore, name: str) -> Artifact:
+    node, _, key = name.partition(".")
+    newest_run(store, node)  # refuses a node that never ran
+    links = [link for link in _newest_links(store, node) if link.direction == "output"]
+    for link in links:
+        if link.key == key:
+            return to_artifact(store.get_artifacts_by_id([link.artifact_id])[0])
+    keys = sorted({link.key for link in links})
+    raise LineageError(f"'{name}': {node} made no '{key}'; it makes {', '.join(keys) or 'nothing'}")
+
+
+def _pushes(store: metadata_store.MetadataStore) -> Iterator[Artifact]:
+    """Pushes, newest first; more are asked for as long as the caller goes on."""
+    limit, seen = FIRST, 0
+    while True:
+        found = _node_artifacts(store, PUSHER, limit)
+        yield from found[seen:]
+        if len(found) < limit:
+            return
+        limit, seen = limit * GROWTH, len(found)
+
+
+def _node_artifacts(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Artifact]:
+    """The newest ``limit`` artifacts of a node in each pipeline, those that went in too, newest first."""
+    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    found: dict[int, Artifact] = {}
+    for context in _contexts(store, node):
+        for each in store.get_artifacts_by_context(context.id, list_options=newest):
+            found[each.id] = to_artifact(each)
+    return [found[number] for number in sorted(found, reverse=True)]
+
+
+def _newest_links(store: metadata_store.MetadataStore, node: str) -> list[Link]:
+    """Links of a node's newest executions in each pipeline, newest first."""
+    newest = metadata_store.ListOptions(limit=FIRST, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    contexts = _contexts(store, node)
+    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
+    events = store.get_events_by_execution_ids(ids) if ids else ()
+    links = [link for event in events if (link := to_link(event))]
+    return sorted(links, key=lambda link: link.execution_id, reverse=True)
+
+
+def _contexts(store: metadata_store.MetadataStore, node: str) -> list[metadata_store_pb2.Context]:
+    """A node's context in each pipeline."""
+    names = [f"{pipeline.name}.{node}" for pipeline in store.get_contexts_by_type(PIPELINE)]
+    found = [store.get_context_by_type_and_name(NODE, name) for name in names]
+    return [context for context in found if context]
+
+
+def _nodes(store: metadata_store.MetadataStore) -> list[str]:
+    """The nodes of all pipelines, by when they first ran."""
+    contexts = sorted(store.get_contexts_by_type(NODE), key=lambda each: each.id)
+    return list(dict.fromkeys(context.name.partition(".")[2] for context in contexts))

@@ -1,0 +1,88 @@
+"""What the commands print: tables in a terminal, plain lines in a pipe, or JSON."""
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+STYLES = {"pushed": "green", "failed": "red", "interrupted": "red", "anomalies": "red", "not_blessed": "yellow"}
+
+
+class Printer:
+    """Prints to standard output."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True, emoji=False)
+
+    def line(self, text: str) -> None:
+        """A line."""
+        self._console.print(escape(text))
+
+    def pairs(self, title: str, rows: Mapping[str, Any]) -> None:
+        """A heading, and under it a line a name; names without a value are left out."""
+        shown = {name: value for name, value in rows.items() if value not in (None, "", [], {})}
+        if not shown:
+            return
+        self._console.print(f"[bold]{escape(title)}[/]")
+        width = max(map(len, shown))
+        for name, value in shown.items():
+            self._console.print(f"  [dim]{escape(name):<{width}}[/]  {escape(as_text(value))}")
+
+    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A table; in a pipe a line a row, with tabs, that other programs can cut."""
+        if not rows:
+            return
+        cells = [[as_text(cell) for cell in row] for row in rows]
+        if not self._console.is_terminal:
+            if title:
+                self._console.print(escape(title))
+            for row in (header, *cells):
+                self._console.print(escape("\t".join(row)))
+            return
+        table = Table(title=title or None, title_justify="left", title_style="bold")
+        for name in header:
+            table.add_column(name, overflow="fold")
+        for row in cells:
+            table.add_row(*(f"[{STYLES[cell]}]{cell}[/]" if cell in STYLES else escape(cell) for cell in row))
+        self._console.print(table, soft_wrap=False)
+
+    def json(self, value: Any) -> None:
+        """Records as JSON."""
+        click.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def as_text(value: Any) -> str:
+    """A value for a person."""
+    match value:
+        case None | bool():
+            return {None: "", True: "yes", False: "no"}[value]
+        case float():
+            return f"{value:.6g}"
+        case datetime.datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case Mapping():
+            return ", ".join(f"{name} {as_text(inner)}" for name, inner in value.items())
+        case list() | tuple():
+            return ", ".join(map(as_text, value))
+        case _:
+            return " ".join(str(value).split())  # a command line may have line breaks
+
+
+def to_plain(value: Any) -> Any:
+    """Records as JSON has them: times in ISO format, numbers that JSON does not have as null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(inner) for inner in value]
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(timespec="milliseconds")
+    return None if isinstance(value, float) and not math.isfinite(value) else value
