@@ -106,16 +106,22 @@ def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
     if provenance:
         return Target(pushed(store, provenance.version, provenance.pushed_uri), provenance)
     remote = "://" in name
-    path = Path(name) if remote else Path(name).absolute()
-    for folder in (name.rstrip("/"),) if remote else map(str, (path, *path.parents[:DEEPEST])):
+    path = Path(name)
+    for folder in (name.rstrip("/"),) if remote else _folders(path):
         found = store.get_artifacts_by_uri(folder)
         if found:
             return Target(to_artifact(max(found, key=lambda each: each.id)), None)
     # A version that was pushed before there were such files.
     for each in _pushes(store) if path.name.isdigit() else ():
-        if each.properties.get("pushed_destination") == str(path):
+        if each.properties.get("pushed_destination") in (name.rstrip("/"), str(path.absolute())):
             return Target(each, None)
     raise LineageError(f"{name}: no artifact of this store, and no {FILE} in it; {EXPECTED}")
+
+
+def _folders(path: Path) -> list[str]:
+    """The folders that a path may be in, with and without links followed."""
+    both = (path.absolute(), path.resolve())
+    return list(dict.fromkeys(str(folder) for each in both for folder in (each, *each.parents[:DEEPEST])))
 
 
 def _by_version_or_id(store: metadata_store.MetadataStore, output: Path, name: str) -> Target:

@@ -117,7 +117,7 @@ class _Explainer:
         return [Change("input", key, was, now, (after.node,)) for key, was, now in changed_values(*names)]
 
     def _back_to(self, line: Lineage, before: Execution, after: Execution) -> list[Reason]:
-        """Reasons of this run's nodes that made, gave out or chose what is new; of those before, where they followed."""
+        """Reasons of this run's nodes that gave out or chose what is new, or of those that these followed."""
         old = {artifact.id for artifact in _together(inputs(line, before))}
         new = {artifact.id for artifact in _together(inputs(line, after))} - old
         makers = {
