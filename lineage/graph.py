@@ -11,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 from lineage.convert import to_artifact, to_execution, to_link
 from lineage.records import Artifact, Direction, Lineage, Link
 
+MOST_DIGITS = 18  # of an id
 CACHED = metadata_store_pb2.Execution.CACHED
 
 
@@ -114,13 +115,29 @@ def _walk(
 
 
 def _made(store: metadata_store.MetadataStore, artifact_ids: Collection[int]) -> list[Link]:
-    """How artifacts came to be: the first execution that gave each out."""
-    first: dict[int, Link] = {}
-    for link in _links(store.get_events_by_artifact_ids(list(artifact_ids))) if artifact_ids else ():
-        known = first.get(link.artifact_id)
+    """How artifacts came to be: the first execution that gave each out.
+
+    An artifact that each run gives out again has thousands of events. TFX ends its folder's name with the number of
+    the execution that made it, so that one is asked first.
+    """
+    found: dict[int, Link] = {}
+    artifacts = store.get_artifacts_by_id(list(artifact_ids)) if artifact_ids else []
+    guesses = {each.id: _numbers(each.uri) for each in artifacts}
+    asked = list({number for numbers in guesses.values() for number in numbers})
+    for link in _links(store.get_events_by_execution_ids(asked)) if asked else ():
+        if link.direction == "output" and link.execution_id in guesses.get(link.artifact_id, ()):
+            found[link.artifact_id] = link
+    rest = [each for each in artifact_ids if each not in found]
+    for link in _links(store.get_events_by_artifact_ids(rest)) if rest else ():
+        known = found.get(link.artifact_id)
         if link.direction == "output" and (known is None or link.execution_id < known.execution_id):
-            first[link.artifact_id] = link
-    return list(first.values())
+            found[link.artifact_id] = link
+    return list(found.values())
+
+
+def _numbers(uri: str) -> list[int]:
+    """Numbers that end a folder's name; of an output with several artifacts each has a folder below."""
+    return [int(part) for part in uri.rstrip("/").split("/")[-2:] if part.isdigit() and len(part) <= MOST_DIGITS]
 
 
 def _lineage(
