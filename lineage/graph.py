@@ -123,7 +123,8 @@ def _made(store: metadata_store.MetadataStore, artifact_ids: Collection[int]) ->
     found: dict[int, Link] = {}
     artifacts = store.get_artifacts_by_id(list(artifact_ids)) if artifact_ids else []
     guesses = {each.id: _numbers(each.uri) for each in artifacts}
-    asked = list({number for numbers in guesses.values() for number in numbers})
+    asked = [number for numbers in guesses.values() for number in numbers]
+    asked = [each.id for each in store.get_executions_by_id(asked) if each.last_known_state != CACHED] if asked else []
     for link in _links(store.get_events_by_execution_ids(asked)) if asked else ():
         if link.direction == "output" and link.execution_id in guesses.get(link.artifact_id, ()):
             found[link.artifact_id] = link

@@ -1,7 +1,7 @@
 """Finds the artifact that a user names: by a pushed version, a path, a number, or ``NODE.KEY``."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from lineage.provenance import FILE, Provenance, read_provenance
 from lineage.records import Artifact, Link
 
 PUSHER, PUSHED_MODEL = "Pusher", "PushedModel"
-VERSION = "pushed_version"
+VERSION, DESTINATION = "pushed_version", "pushed_destination"
 # How many of a node's newest are asked for at first, and how many times more each time after.
 FIRST, GROWTH = 64, 8
 SHOWN = 3
@@ -73,11 +73,19 @@ def provenance_of(name: str) -> Provenance | None:
 
 
 def pushed(store: metadata_store.MetadataStore, version: str, uri: str | None = None) -> Artifact | None:
-    """The push of a version; quick if the folder of its artifact is known, else by the Pusher's, newest first."""
-    if uri is not None:
-        found = [to_artifact(each) for each in store.get_artifacts_by_uri(uri)]
-        return next((each for each in found if each.properties.get(VERSION) == version), None)
-    return next((each for each in _pushes(store) if each.properties.get(VERSION) == version), None)
+    """The push of a version; quick if the folder of its artifact is known, else by the Pusher's, newest first.
+
+    Raises:
+        LineageError: Several pipelines pushed it.
+    """
+    batches = [map(to_artifact, store.get_artifacts_by_uri(uri))] if uri is not None else _pushes(store)
+    for batch in batches:
+        found = [each for each in batch if each.properties.get(VERSION) == version]
+        if len(found) > 1:
+            raise _ambiguous(version, [each.properties.get(DESTINATION, each.uri) for each in found])
+        if found:
+            return found[0]
+    return None
 
 
 def versions(store: metadata_store.MetadataStore) -> list[str]:
@@ -112,9 +120,10 @@ def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
         if found:
             return Target(to_artifact(max(found, key=lambda each: each.id)), None)
     # A version that was pushed before there were such files.
-    for each in _pushes(store) if path.name.isdigit() else ():
-        if each.properties.get("pushed_destination") in (name.rstrip("/"), str(path.absolute())):
-            return Target(each, None)
+    for batch in _pushes(store) if path.name.isdigit() else ():
+        for each in batch:
+            if each.properties.get(DESTINATION) in (name.rstrip("/"), str(path.absolute())):
+                return Target(each, None)
     raise LineageError(f"{name}: no artifact of this store, and no {FILE} in it; {EXPECTED}")
 
 
@@ -125,13 +134,18 @@ def _folders(path: Path) -> list[str]:
 
 
 def _by_version_or_id(store: metadata_store.MetadataStore, output: Path, name: str) -> Target:
-    for folder in sorted(output.glob(f"serving/*/{name}")):
-        provenance = provenance_of(str(folder))
-        found = pushed(store, name, provenance.pushed_uri) if provenance else None
-        if found:
+    folders = sorted(map(str, output.glob(f"serving/*/{name}")))
+    if len(folders) > 1:
+        raise _ambiguous(name, folders)
+    for provenance in filter(None, map(provenance_of, folders)):
+        if (found := pushed(store, name, provenance.pushed_uri)) is not None:
             return Target(found, provenance)
     found = _by_id(store, int(name)) or pushed(store, name)
     return Target(found or _refuse_id(store, name), None)
+
+
+def _ambiguous(version: str, folders: Sequence[str]) -> LineageError:
+    return LineageError(f"version {version}: several were pushed as that; expected one of {', '.join(folders)}")
 
 
 def _by_id(store: metadata_store.MetadataStore, number: int) -> Artifact | None:
@@ -159,12 +173,12 @@ def _newest_output(store: metadata_store.MetadataStore, name: str) -> Artifact:
     raise LineageError(f"'{name}': {node} made no '{key}'; it makes {', '.join(keys) or 'nothing'}")
 
 
-def _pushes(store: metadata_store.MetadataStore) -> Iterator[Artifact]:
-    """Pushes, newest first; more are asked for as long as the caller goes on."""
+def _pushes(store: metadata_store.MetadataStore) -> Iterator[list[Artifact]]:
+    """Pushes, newest first, in batches that grow; asked for as long as the caller goes on."""
     limit, seen = FIRST, 0
     while True:
         found = _node_artifacts(store, PUSHER, limit)
-        yield from found[seen:]
+        yield found[seen:]
         if len(found) < limit:
             return
         limit, seen = limit * GROWTH, len(found)

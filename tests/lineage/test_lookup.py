@@ -1,0 +1,133 @@
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from ml_metadata.metadata_store import MetadataStore
+from tiny_runs import NEW_DATA, story
+
+from lineage.errors import LineageError
+from lineage.lookup import find, versions
+from lineage.records import Artifact
+
+
+@pytest.fixture(scope="module")
+def store() -> MetadataStore:
+    return story().store
+
+
+@pytest.fixture(scope="module")
+def newest(store: MetadataStore) -> Artifact:
+    """The newest push of the taxi pipeline."""
+    folder = max(story().output.glob("serving/taxi/*"))
+    found = find(store, story().output, str(folder)).artifact
+    assert found
+    return found
+
+
+def found(store: MetadataStore, name: object) -> Artifact | None:
+    return find(store, story().output, str(name)).artifact
+
+
+def test_a_version_is_found_by_its_file_and_without_it(
+    store: MetadataStore, newest: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = newest.properties["pushed_version"]
+    assert found(store, version) == newest
+    assert find(store, Path("elsewhere"), version).artifact == newest
+    # Its file makes it quick: none of the Pusher's artifacts is looked at.
+    monkeypatch.setattr(MetadataStore, "get_artifacts_by_context", None)
+    assert found(store, version) == newest
+
+
+def test_a_versions_folder_a_file_in_it_and_a_copy_are_found(
+    store: MetadataStore, newest: Artifact, tmp_path: Path
+) -> None:
+    folder = Path(newest.properties["pushed_destination"])
+    shutil.copytree(folder, tmp_path / "from a server")
+    for path in (folder, folder / "saved_model.pb", tmp_path / "from a server"):
+        target = find(store, story().output, str(path))
+        assert target.artifact == newest
+        assert target.provenance
+        assert target.provenance.run_id == NEW_DATA
+
+
+def test_a_version_of_another_store_is_not_taken_for_one_of_this(store: MetadataStore, tmp_path: Path) -> None:
+    other = tmp_path / "17"
+    shutil.copytree(next(story().output.glob("serving/taxi/*")), other)
+    (other / "provenance.json").write_text(
+        re.sub(r'"version": "\d+"', '"version": "17"', (other / "provenance.json").read_text())
+    )
+    target = find(store, story().output, str(other))
+    assert target.artifact is None
+    assert target.provenance
+    assert target.provenance.version == "17"
+
+
+def test_a_version_that_was_pushed_before_there_was_a_file_is_found_by_its_folder(
+    store: MetadataStore, newest: Artifact
+) -> None:
+    file = Path(newest.properties["pushed_destination"]) / "provenance.json"
+    content = file.read_text()
+    file.unlink()
+    try:
+        assert found(store, file.parent) == newest
+        assert found(store, newest.properties["pushed_version"]) == newest
+    finally:
+        file.write_text(content)
+
+
+def test_artifacts_are_found_by_folder_number_and_name(store: MetadataStore) -> None:
+    model = found(store, "Trainer.model")
+    assert model
+    assert model.type == "Model"
+    names = (model.id, f"Trainer.model:{model.id}", model.uri, f"{model.uri}/Format-Serving/saved_model.pb")
+    assert [found(store, name) for name in names] == [model] * 4
+
+
+def test_the_newest_output_is_what_the_last_execution_gave_out(store: MetadataStore) -> None:
+    schema = found(store, "CuratedSchema.schema")
+    assert schema
+    assert schema.type == "Schema"
+
+
+def test_a_version_of_two_pipelines_is_not_guessed(store: MetadataStore, newest: Artifact) -> None:
+    version = newest.properties["pushed_version"]
+    other = story().output / "serving/another" / version
+    other.mkdir(parents=True)
+    try:
+        with pytest.raises(LineageError, match=f"version {version}: several .* expected one of .*another/{version}, "):
+            found(store, version)
+    finally:
+        shutil.rmtree(other.parent)
+
+
+def test_versions_are_told_newest_first(store: MetadataStore) -> None:
+    known = versions(store)
+    assert known == sorted(known, reverse=True)
+    assert set(known) == {path.name for path in story().output.glob("serving/*/*")}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("1999999999", r"1999999999: no such version or artifact; the newest versions are \d+, \d+"),
+        ("9" * 30, "no such version or artifact"),
+        ("Trainer.nope", "Trainer made no 'nope'; it makes model, model_run"),
+        ("Nope.model", "'Nope': no such node ever ran; those that did are .*Trainer"),
+        ("Trainer.model:123456", "no such version or artifact"),
+        ("nonsense", "'nonsense': expected a pushed version, the path of its folder"),
+        ("/no/such/folder", "/no/such/folder: no artifact of this store, and no provenance.json in it"),
+        ("gs://bucket/model/9", "gs://bucket/model/9: no artifact of this store"),
+    ],
+)
+def test_what_cannot_be_found_is_refused_in_one_line(store: MetadataStore, name: str, said: str) -> None:
+    with pytest.raises(LineageError, match=said) as error:
+        found(store, name)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_provenance_is_refused(store: MetadataStore, tmp_path: Path) -> None:
+    (tmp_path / "provenance.json").write_text('{"version": 3}')
+    with pytest.raises(LineageError, match=r"provenance\.json: .*; expected what the Pusher writes"):
+        found(store, tmp_path)
