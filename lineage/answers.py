@@ -7,9 +7,10 @@ from typing import Any
 
 from ml_metadata import errors, metadata_store
 
-from lineage import difference, lookup, reason
+from lineage import difference, lookup
 from lineage import impact as downstream
 from lineage import trace as upstream
+from lineage import why as reasons
 from lineage.changes import Change, Kind
 from lineage.connection import connect
 from lineage.errors import LineageError
@@ -148,7 +149,7 @@ def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
     """Tells why a node ran or was cached; in the newest run that has it, if none is named."""
     with _opened(output) as store:
         run = find_run(store, name or lookup.newest_run(store, node))
-        found = reason.why(store, run, node)
+        found = reasons.why(store, run, node)
     printer = Printer()
     if as_json:
         printer.json(found)
@@ -164,10 +165,18 @@ def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
 def _opened(output: Path) -> Iterator[metadata_store.MetadataStore]:
     """Opens the store; whatever it refuses meanwhile becomes one line."""
     try:
-        yield connect(output)
+        store = connect(output)
+    except RuntimeError as error:  # of ML Metadata's C++ part
+        raise _unreadable(output, error) from error
+    try:
+        yield store
     except errors.StatusError as error:
-        said = str(error).strip().splitlines()[0]
-        raise LineageError(f"{output}: ML Metadata cannot be read: {said}") from error
+        raise _unreadable(output, error) from error
+
+
+def _unreadable(output: Path, error: Exception) -> LineageError:
+    [said, *_] = str(error).strip().splitlines() or [type(error).__name__]
+    return LineageError(f"{output}: ML Metadata cannot be read: {said}")
 
 
 def _nodes(nodes: RunNodes) -> list[dict[str, Any]]:
@@ -265,7 +274,7 @@ def _value(value: Any) -> Any:
     return "(none)" if value is None else value
 
 
-def _print_reason(printer: Printer, found: reason.Reason) -> None:
+def _print_reason(printer: Printer, found: reasons.Reason) -> None:
     against = f" (against run {found.compared_with})" if found.compared_with else ""
     printer.line(f"{found.node} {found.state} in run {found.run_id}: {found.because}{against}")
     _print_changes(printer, "", found.changes)

@@ -41,10 +41,8 @@ class Printer:
             return
         cells = [[as_text(cell) for cell in row] for row in rows]
         if not self._console.is_terminal:
-            if title:
-                self._console.print(escape(title))
-            for row in (header, *cells):
-                self._console.print(escape("\t".join(row)))
+            for line in (*([title] if title else []), *("\t".join(row) for row in (header, *cells))):
+                click.echo(line)  # rich makes spaces of tabs
             return
         table = Table(title=title or None, title_justify="left", title_style="bold")
         for name in header:
