@@ -17,13 +17,11 @@ from lineage.errors import LineageError
 from lineage.nodes import RunNodes, nodes_of
 from lineage.printing import Printer
 from lineage.provenance import FILE as PROVENANCE_FILE
-from lineage.provenance import Provenance
 from lineage.records import Run
 from lineage.runs import all_runs, find_run
-from lineage.story import Made, Story
+from lineage.story_text import commit_of, made_rows, print_story
 
 HEADLINE = 2  # metrics in the list of runs
-COMMIT = 10  # digits of a commit that tell it from others
 KINDS: tuple[Kind, ...] = ("data", "schema", "features", "settings", "code")
 
 
@@ -44,7 +42,7 @@ def runs(output: Path, as_json: bool, limit: int | None) -> None:
             None if run.seconds is None else f"{run.seconds:.0f} s",
             run.version,
             {name: f"{value:.4f}" for name, value in list(run.metrics.items())[:HEADLINE]},
-            _commit(run),
+            commit_of(run),
         )
         for run in found
     ]
@@ -90,7 +88,7 @@ def trace(output: Path, as_json: bool, what: str) -> None:
             provenance = target.provenance or provenance
             story = upstream.trace(store, target.artifact) if target.artifact else None
         if story is None:
-            note = f"the store of {output} does not know this version; its own is given by --output"
+            note = lookup.UNKNOWN.format(output=output)
     except LineageError as error:
         if provenance is None:
             raise
@@ -98,7 +96,7 @@ def trace(output: Path, as_json: bool, what: str) -> None:
     if as_json:
         Printer().json({"provenance": provenance, "note": note, "story": story})
     elif story:
-        _print_story(Printer(), story, provenance)
+        print_story(Printer(), story, provenance)
     elif provenance:
         Printer().pairs(f"version {provenance.version}", vars(provenance))
         Printer().line(f"No more than its own {PROVENANCE_FILE} says: {note}")
@@ -107,10 +105,7 @@ def trace(output: Path, as_json: bool, what: str) -> None:
 def impact(output: Path, as_json: bool, what: str) -> None:
     """Tells what came from something."""
     with _opened(output) as store:
-        target = lookup.find(store, output, what)
-        if target.artifact is None:
-            raise LineageError(f"{what}: the store of {output} does not know this version")
-        found = downstream.impact(store, target.artifact)
+        found = downstream.impact(store, lookup.find_artifact(store, output, what))
     printer = Printer()
     if as_json:
         printer.json(found)
@@ -118,8 +113,8 @@ def impact(output: Path, as_json: bool, what: str) -> None:
     printer.line(f"{found.artifact.name} ({found.type}) of run {found.artifact.run_id}: {found.artifact.uri}")
     versions = [(each.version, each.run_id, each.pushed_to, each.tflite_path) for each in found.versions]
     printer.table("Pushed versions", ("version", "run", "served from", "for devices"), versions)
-    printer.table("Models", ("model", "run", "folder"), _made(found.models))
-    printer.table("Models compared with it", ("model", "run", "folder"), _made(found.baseline_of))
+    printer.table("Models", ("model", "run", "folder"), made_rows(found.models))
+    printer.table("Models compared with it", ("model", "run", "folder"), made_rows(found.baseline_of))
     printer.pairs("Other artifacts", found.others)
     printer.pairs("In all", {"runs": found.runs, "failed": found.failed})
     if not (found.models or found.versions or found.others or found.baseline_of):
@@ -197,72 +192,12 @@ def _origin(run: Run) -> dict[str, Any]:
         return {}
     origin = run.origin
     return {
-        "commit": _commit(run, None),
+        "commit": commit_of(run, None),
         "lock": origin.lock,
         "command": origin.command,
         "by": f"{origin.user} on {origin.host}",
         "versions": {"python": origin.python, **origin.versions},
     }
-
-
-def _commit(run: Run, digits: int | None = COMMIT) -> str:
-    if run.origin is None or run.origin.commit is None:
-        return ""
-    return run.origin.commit[:digits] + (" and changes" if run.origin.dirty else "")
-
-
-def _print_story(printer: Printer, story: Story, provenance: Provenance | None) -> None:
-    printer.pairs(
-        f"version {story.version}" if story.version else f"{story.artifact.name} ({story.type})",
-        {
-            "artifact": story.artifact.name if story.version else None,
-            "folder": story.artifact.uri,
-            "served from": story.pushed_to,
-            "for devices": story.tflite_path,
-            "run": story.artifact.run_id,
-            "pushed": provenance.pushed if provenance else None,
-        },
-    )
-    for data in story.data:
-        now = {True: "as they were", False: "not as they were", None: None}[data.as_they_were]
-        files = f"{len(data.files)} there now, {now}" if now else None
-        about = {"read from": data.source, "span": data.span, "version": data.version, "fingerprint": data.fingerprint}
-        printer.pairs(f"Data: {data.name}", {**about, "files": files, "run": data.run_id})
-    printer.pairs("Rows by split", story.rows)
-    steps = [
-        *story.statistics,
-        *story.anomalies,
-        *story.schema,
-        *story.transform_graph,
-        *story.model,
-        *story.evaluation,
-    ]
-    printer.table("Made on the way", ("artifact", "run", "folder"), _made(steps))
-    printer.pairs("Hyperparameters", story.hyperparameters)
-    names = list(dict.fromkeys(name for trial in story.trials for name in trial))
-    printer.table(
-        "Trials of the Tuner, best first", names, [[trial.get(name) for name in names] for trial in story.trials]
-    )
-    printer.pairs("Metrics on the eval split", story.metrics)
-    judgements = [
-        (each.judge, "blessed" if each.blessed else "refused", each.reason, each.name) for each in story.judgements
-    ]
-    printer.table("Judged by", ("judge", "decision", "reason", "artifact"), judgements)
-    others = [(each.name, each.version, each.run_id) for each in story.baseline]
-    printer.table("Compared with", ("model", "version", "run"), others)
-    warm = [(each.name, each.version, each.run_id) for each in story.warm_start]
-    printer.table("Training began with the weights of", ("model", "version", "run"), warm)
-    printer.pairs("On a device", story.tflite or {})
-    printer.pairs("Digests of the code", story.code)
-    rows = [
-        (run.run_id, run.status, run.started, _commit(run), run.origin.user if run.origin else None)
-        for run in story.runs
-    ]
-    printer.table("Runs", ("run", "status", "started", "commit", "by"), rows)
-
-
-def _made(artifacts: Sequence[Made]) -> list[tuple[str, str | None, str]]:
-    return [(each.name, each.run_id, each.uri) for each in artifacts]
 
 
 def _print_changes(printer: Printer, title: str, changes: Sequence[Change]) -> None:

@@ -22,6 +22,12 @@ SHOWN = 3
 MOST_NUMBER = 2**63 - 1
 DEEPEST = 4  # folders between a file and the artifact that it is in
 
+EXPECTED = (
+    "expected a pushed version, the path of its folder or of an artifact's, an artifact's number, "
+    "or NODE.KEY such as Trainer.model"
+)
+UNKNOWN = "the store of {output} does not know this version; its own is given by --output"
+
 
 class Target(NamedTuple):
     """What was named: an artifact, and what a pushed version's folder says of itself, each if it is there."""
@@ -54,10 +60,16 @@ def find(store: metadata_store.MetadataStore, output: Path, name: str) -> Target
     raise LineageError(f"'{name}': {EXPECTED}")
 
 
-EXPECTED = (
-    "expected a pushed version, the path of its folder or of an artifact's, an artifact's number, "
-    "or NODE.KEY such as Trainer.model"
-)
+def find_artifact(store: metadata_store.MetadataStore, output: Path, name: str) -> Artifact:
+    """The artifact that ``name`` names, as :func:`find` does.
+
+    Raises:
+        LineageError: There is none in this store.
+    """
+    artifact = find(store, output, name).artifact
+    if artifact is None:
+        raise LineageError(f"{name}: {UNKNOWN.format(output=output)}")
+    return artifact
 
 
 def provenance_of(name: str) -> Provenance | None:

@@ -6,6 +6,8 @@ from conftest import kill_in, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage.connection import connect
+from lineage.runs import all_runs
 from serving.edge import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -31,6 +33,9 @@ def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_pa
     assert completed.code == 0, completed.stderr
     assert completed.summary["status"] == "pushed"
     assert_store_is_whole(tmp_path)
+    runs = all_runs(connect(tmp_path))
+    assert [run.status for run in runs] == ["pushed", *["interrupted"] * len(KILLED_IN)]
+    assert all(run.origin and run.origin.settings["tflite"]["enabled"] for run in runs)
     assert_every_version_loads(tmp_path / "serving/taxi")
     for version in (tmp_path / "tflite/taxi").iterdir():
         load(version / "model.tflite").predict({})

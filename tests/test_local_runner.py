@@ -7,6 +7,14 @@ from conftest import POLICY, ROWS, Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage.connection import connect
+from lineage.difference import difference
+from lineage.lookup import find_artifact
+from lineage.provenance import read_provenance
+from lineage.runs import find_run
+from lineage.trace import trace
+from lineage.why import why
+
 pytestmark = pytest.mark.e2e
 
 SUMMARY_KEYS = {
@@ -83,6 +91,33 @@ def test_tuned_hyperparameters_reach_the_trainer(first: Finished, output: Path) 
     assert found["values"].items() <= first.summary["hyperparameters"].items()
 
 
+def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, table: Path) -> None:
+    store, summary = connect(output), first.summary
+    recorded = find_run(store, summary["run_id"])
+    assert (recorded.pipeline, recorded.status, recorded.version) == ("taxi", "pushed", summary["pushed"]["version"])
+    assert recorded.metrics == summary["metrics"]
+    assert recorded.seconds == summary["seconds"]
+    assert recorded.origin
+    assert "local_runner.py" in recorded.origin.command
+    assert recorded.origin.settings["training"]["steps"] == 60
+    assert recorded.origin.settings["data"]["path"] == str(table)
+    version = Path(summary["pushed"]["path"])
+    story = trace(store, find_artifact(store, output, version.name))
+    assert story.rows == summary["rows"]
+    assert story.metrics == summary["metrics"]
+    assert story.hyperparameters == summary["hyperparameters"]
+    assert len(story.trials) == 2
+    assert story.trials[0].items() >= {"dropout": story.hyperparameters["dropout"]}.items()
+    assert [each.judge for each in story.judgements if each.blessed] == ["AnomalyGate", "SkewGuard", "Evaluator"]
+    assert [(data.files, data.as_they_were) for data in story.data] == [([str(table / "taxi.csv")], True)]
+    assert {"ExampleGen", "Transform", "Tuner", "Trainer", "SkewGuard", "AnomalyGate"} == set(story.code)
+    provenance = read_provenance(version)
+    assert provenance
+    assert (provenance.pipeline, provenance.run_id, provenance.version) == ("taxi", recorded.run_id, version.name)
+    assert (provenance.commit, provenance.dirty) == (recorded.origin.commit, recorded.origin.dirty)
+    assert provenance.model_uri == story.model[0].uri
+
+
 def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: Path) -> None:
     again = run(output, f"--data={table}", "--json")
     assert again.code == 0
@@ -90,6 +125,10 @@ def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: 
     assert set(again.states.values()) == {"cached"}
     assert again.summary["pushed"] == first.summary["pushed"]
     assert again.summary["metrics"] == first.summary["metrics"]
+    store = connect(output)
+    before, after = (find_run(store, each.summary["run_id"]) for each in (first, again))
+    assert difference(store, before, after).changes == []
+    assert why(store, after, "Trainer").same_as == first.summary["run_id"]
 
 
 @pytest.mark.slow
@@ -138,5 +177,13 @@ def test_worse_model_is_not_pushed(first: Finished, output: Path, table: Path) -
     assert (missed["metric"], missed["kind"]) == ("auc", "change")
     assert missed["value"] < missed["bound"]
     assert "auc" in worse.stderr
+    store = connect(output)
+    recorded = find_run(store, worse.summary["run_id"])
+    assert (recorded.status, recorded.version, recorded.metrics) == ("not_blessed", None, worse.summary["metrics"])
+    changed = {each.what: (each.before, each.after) for each in why(store, recorded, "Trainer").changes}
+    assert changed["network.hyperparameters.learning_rate"] == (0.01, 1e-9)
+    story = trace(store, find_artifact(store, output, "Trainer.model"))
+    assert [(each.judge, each.blessed) for each in story.judgements][-1] == ("Evaluator", False)
+    assert [each.version for each in story.baseline] == [worse.summary["baseline"]]
     assert "MISSED" in worse.stderr
     assert sorted(path.name for path in (output / "serving/taxi").iterdir()) == before

@@ -51,6 +51,22 @@ def test_the_model_for_devices_is_pushed_and_told(first: Finished, output: Path)
     assert (manifest["version"], manifest["run_id"]) == (version, summary["run_id"])
     bounds = {each["metric"]: each["ok"] for each in summary["thresholds"] if each["metric"].startswith("tflite_")}
     assert bounds == {"tflite_auc_loss": True, "tflite_max_abs_diff": True}
+    assert (folder / "provenance.json").read_text() == (
+        output / "serving/taxi" / version / "provenance.json"
+    ).read_text()
+
+
+def test_a_file_from_a_device_is_traced_to_its_data(first: Finished, output: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(first.summary["tflite"]["path"]).parent, copy)
+    command = [sys.executable, "-m", "lineage", "trace", str(copy / "model.tflite"), f"--output={output}", "--json"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=ROOT).stdout)
+    assert found["provenance"]["version"] == found["story"]["version"] == first.summary["pushed"]["version"]
+    assert found["story"]["tflite_path"] == first.summary["tflite"]["path"]
+    assert found["story"]["tflite"]["p50_ms"] == pytest.approx(first.summary["tflite"]["p50_ms"], abs=1e-4)
+    assert found["story"]["rows"] == first.summary["rows"]
+    [exporter] = [each for each in found["story"]["judgements"] if each["judge"] == "TfliteExporter"]
+    assert exporter["blessed"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,9 @@ from conftest import Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage.lookup import find_artifact
+from lineage.trace import trace
+
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
@@ -57,6 +60,8 @@ def test_training_that_begins_with_the_blessed_model_says_so_in_ml_metadata(
     ]
     [base] = store.get_artifacts_by_id(read)
     assert base.uri in (output / "runs/latest/log").read_text()
+    story = trace(store, find_artifact(store, output, "Trainer.model"))
+    assert [each.uri for each in story.warm_start] == [base.uri]
 
 
 def test_training_that_fails_leaves_its_curves(output: Path, table: Path) -> None:
