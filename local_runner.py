@@ -67,6 +67,7 @@ def run(options: Options) -> int:
     from pipeline.config_errors import ConfigError
     from pipeline.config_loading import load_config, settings_path
     from pipeline.flink.checks import check_flink
+    from pipeline.metadata_checks import check_store
     from pipeline.run_folder import locked
     from pipeline.table import DataError, check_table
 
@@ -84,6 +85,7 @@ def run(options: Options) -> int:
             check_table(config)
             check_flink(config.beam)
             stack.enter_context(locked(Path(config.output)))
+            check_store(config)
         except (ConfigError, DataError) as error:
             return _refuse(options, problem, error)
         return _run_pipeline(options, config, schema)

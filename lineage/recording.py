@@ -27,7 +27,7 @@ def begin(
     """
     parent = _context(store, PIPELINE, pipeline)
     run = _context(store, RUN, run_id)
-    _set(run, {PIPELINE: pipeline, STARTED: int(started.timestamp() * 1000), **dataclasses.asdict(origin)})
+    _set(run, {PIPELINE: pipeline, STARTED: started.timestamp() * 1000.0, **dataclasses.asdict(origin)})
     store.put_contexts([run])
     with contextlib.suppress(errors.AlreadyExistsError):
         # TFX does this only for a context that it makes itself.

@@ -1,15 +1,18 @@
 """Settings of one problem as frozen records, which check themselves before anything heavy is imported."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from lineage.store import SQLITE_FILE, Sqlite, Store
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
 from pipeline.cloud_settings import Dataflow, Flink, Vertex
 from pipeline.config_checks import check_evaluation, check_hyperparameters, check_platform
+from pipeline.metadata_settings import Metadata
 
 MOST_NAME = 128  # characters of a pipeline's name on Vertex AI
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
@@ -186,6 +189,7 @@ class Config:
         skew_guard: Limits of the skew guard.
         tflite: What devices get.
         beam: What Beam runs on.
+        metadata: Where ML Metadata is kept.
         orchestrator: What runs the steps: ``local``, or ``vertex``, which ``vertex_runner.py`` sets.
         vertex: How they run on Vertex AI.
         dataflow: How Beam's steps run on Dataflow, under Vertex AI; ``None`` runs them where the step is.
@@ -204,6 +208,7 @@ class Config:
     skew_guard: SkewGuard = Field(default_factory=SkewGuard)
     tflite: Tflite = Field(default_factory=Tflite)
     beam: Beam = Field(default_factory=Beam)
+    metadata: Metadata = Field(default_factory=Metadata)
     orchestrator: Literal["local", "vertex"] = "local"
     vertex: Vertex = Field(default_factory=Vertex)
     dataflow: Dataflow | None = None
@@ -241,6 +246,6 @@ class Config:
         return f"{self.output}/tflite/{self.name}"
 
     @property
-    def metadata_path(self) -> str:
-        """ML Metadata's SQLite file."""
-        return f"{self.output}/metadata.db"
+    def store(self) -> Store:
+        """Where ML Metadata is kept, for runs on this machine."""
+        return self.metadata.server or Sqlite(Path(self.output) / SQLITE_FILE)

@@ -89,6 +89,11 @@ def check_platform(config: "Config") -> None:
             "vertex.endpoint.image: missing; give TensorFlow Serving's image in your Artifact Registry, such as "
             "europe-west4-docker.pkg.dev/PROJECT/docker-hub/tensorflow/serving:2.19.1"
         )
+    if config.metadata.kind != "sqlite":
+        raise ValueError(
+            f"metadata.kind: found '{config.metadata.kind}'; expected no 'metadata' block on Vertex AI, which keeps ML "
+            "Metadata itself: leave it out with --set 'metadata={}'"
+        )
     if config.beam.runner != "local":
         raise ValueError(
             f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"

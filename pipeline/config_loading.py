@@ -13,6 +13,7 @@ from pipeline.cloud_settings import Vertex
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError, describe
 from pipeline.config_yaml import override, read_yaml
+from pipeline.metadata_settings import Metadata, Tls
 
 REMOTE = "://"
 GLOB_CHARACTERS = "*?[]{}"  # TFX takes paths for patterns
@@ -126,7 +127,15 @@ def _with_folders(config: Config, path: Path, data: str | None, output: str | No
     for option, place in (("--data", table.path), ("--output", folder)):
         if found := sorted(set(place) & set(GLOB_CHARACTERS)):
             raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
-    return dataclasses.replace(config, data=table, output=folder)
+    return dataclasses.replace(config, data=table, metadata=_with_files(config.metadata), output=folder)
+
+
+def _with_files(metadata: Metadata) -> Metadata:
+    """The settings with absolute paths."""
+    if not metadata.ssl:
+        return metadata
+    files = {key: os.path.abspath(ROOT / name) for key, name in dataclasses.asdict(metadata.ssl).items() if name}
+    return dataclasses.replace(metadata, ssl=Tls(**files))
 
 
 def _load(path: Path, options: Options, kind: type = Config, key: str = "") -> Any:

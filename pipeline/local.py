@@ -16,6 +16,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from lineage.executions import node_context
 from models.reason import reason
 from pipeline.config_errors import ConfigError, unknown_name
+from pipeline.handle import StoreHandle
 from pipeline.nodes import Listener, Node, State
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
@@ -117,7 +118,7 @@ class LocalRunner:
     @contextlib.contextmanager
     def store(self) -> Iterator[metadata.Metadata]:
         """Opens ML Metadata."""
-        with metadata.Metadata(self._connection) as handle:
+        with StoreHandle(self._connection) as handle:
             yield handle
 
     def _first_nodes(self, node_id: str, base_nodes: Collection[str]) -> list[str]:
@@ -148,7 +149,7 @@ class LocalRunner:
         try:
             result = launcher.Launcher(
                 pipeline_node=node,
-                mlmd_connection=metadata.Metadata(self._connection),
+                mlmd_connection=StoreHandle(self._connection),
                 pipeline_info=self._pipeline.pipeline_info,
                 pipeline_runtime_spec=self._pipeline.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),

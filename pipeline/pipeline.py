@@ -12,7 +12,6 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
-from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
@@ -26,6 +25,7 @@ from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
 from custom_components.tflite_exporter.component import TfliteExporter
 from custom_components.vertex_endpoint.component import VertexEndpoint
+from lineage.connection import connection_config
 from models.imports import source_digest
 from models.settings import ModelConfig
 from pipeline.beam import beam_args, own_beam_args
@@ -237,8 +237,8 @@ def serve(config: Config, pusher: AtomicPusher) -> VertexEndpoint:
 
 
 def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:
-    """ML Metadata; Vertex AI keeps its own."""
-    return sqlite_metadata_connection_config(config.metadata_path) if config.orchestrator == "local" else None
+    """ML Metadata, without the password, which the runner adds; Vertex AI keeps its own."""
+    return connection_config(config.store) if config.orchestrator == "local" else None
 
 
 def _latest_blessed(

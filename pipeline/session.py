@@ -1,6 +1,5 @@
 """One run from settings to summary, once the checks are passed."""
 
-import contextlib
 import dataclasses
 import datetime
 import time
@@ -18,9 +17,9 @@ from lineage.origin import origin
 from lineage.records import Ending
 from models import progress
 from pipeline.config import Config
-from pipeline.config_errors import ConfigError
 from pipeline.flink.job_server import job_servers
 from pipeline.local import LocalRunner, NodeFailedError
+from pipeline.metadata_checks import prepare_store
 from pipeline.nodes import Listener, Node
 from pipeline.outcome import output_id, read_outcome
 from pipeline.pipeline import create_pipeline
@@ -30,7 +29,6 @@ from pipeline.summary import Outcome, Status, Summary
 
 PUSHER = "Pusher"
 PUSHED = (("Trainer", "model"), ("TfliteExporter", "tflite_model"))
-SQLITE_HEADER = b"SQLite format 3\0"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +87,8 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
             made = [output_id(handle.store, executions[node], key) for node, key in PUSHED if node in executions]
             return is_served(handle.store, Folders(Path(config.serving_dir), Path(config.tflite_dir)), made)
 
+    prepare_store(config)
     runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
-    _check_store(Path(config.metadata_path))
     with runner.store() as handle:
         close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
         base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
@@ -154,16 +152,6 @@ def _end(runner: LocalRunner, request: Request, ending: Ending) -> None:
 def _ending(summary: Summary) -> Ending:
     version = summary.pushed.version if summary.pushed else None
     return Ending(summary.status, summary.seconds, version, summary.metrics, summary.error)
-
-
-def _check_store(path: Path) -> None:
-    """Refuses a file that is no SQLite database before ML Metadata meets it."""
-    with path.open("rb") if path.exists() else contextlib.nullcontext() as file:
-        start = file.read(len(SQLITE_HEADER)) if file else b""
-    if start not in (b"", SQLITE_HEADER):
-        raise ConfigError(
-            f"{path}: this is no SQLite database; put back a copy of it, or give another folder with --output"
-        )
 
 
 def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:

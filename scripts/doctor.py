@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import apt_packages
 import setup_env
 
 MEMORY_GB, DISK_GB = 4, 8
@@ -40,7 +41,7 @@ def check_system() -> "tuple[bool, str]":
         setup_env.next_release_sources()
     except setup_env.SetupError as error:
         return False, str(error)
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+    if not apt_packages.is_possible():
         return False, f"no apt-get to fetch glibc {needed} with: use the container image {setup_env.CONTAINER_IMAGE}"
     return True, f"glibc {setup_env.dotted(version)} is below {needed}; .venv brings its own from the next release"
 

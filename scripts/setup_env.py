@@ -23,6 +23,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
+import apt_packages
+
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 CACHE = ROOT / ".cache"
@@ -95,7 +97,8 @@ def one_at_a_time() -> "Iterator[None]":
 
 def base_fingerprint() -> str:
     """Digest of what decides the bare environment; a moved checkout is a new one, since scripts hold its path."""
-    return hashlib.sha256(f"{Path(__file__).read_text()}{ROOT}{platform.libc_ver()}".encode()).hexdigest()
+    code = "".join(Path(module).read_text() for module in (__file__, apt_packages.__file__))
+    return hashlib.sha256(f"{code}{ROOT}{platform.libc_ver()}".encode()).hexdigest()
 
 
 def fingerprint() -> str:
@@ -206,7 +209,7 @@ def glibc_version() -> "tuple[int, ...]":
 
 
 def download_runtime() -> None:
-    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+    if not apt_packages.is_possible():
         raise SetupError(
             f"found glibc {dotted(glibc_version())}, but ML Metadata 1.21 needs {dotted(NEEDED_GLIBC)}, and there is "
             f"no apt-get here to fetch a newer one into .venv: use the container image {CONTAINER_IMAGE}"
@@ -214,25 +217,7 @@ def download_runtime() -> None:
     partial = RUNTIME.with_name("runtime.partial")
     shutil.rmtree(partial, ignore_errors=True)
     apt = partial / "apt"
-    for folder in ("lists/partial", "archives/partial", "etc/trusted.gpg.d"):
-        (apt / folder).mkdir(parents=True)
-    (apt / "status").touch()
-    (apt / "etc/sources.list").write_text(next_release_sources())
-    options = {
-        "Dir::State": apt,
-        "Dir::State::lists": apt / "lists",
-        "Dir::State::status": apt / "status",
-        "Dir::Cache": apt,
-        "Dir::Etc::sourcelist": apt / "etc/sources.list",
-        "Dir::Etc::sourceparts": apt / "etc/none",
-        "APT::Sandbox::User": "",
-        "Debug::NoLocking": "true",
-    }
-    command = ["apt-get", "-qq", *(f"-o{key}={value}" for key, value in options.items())]
-    run([*command, "update"])
-    run([*command, "download", *RUNTIME_PACKAGES], cwd=apt)
-    for package in sorted(apt.glob("*.deb")):
-        run(["dpkg-deb", "--extract", package, partial / "root"])
+    apt_packages.unpack(apt_packages.download(apt, list(RUNTIME_PACKAGES), next_release_sources()), partial / "root")
     libraries = partial / "lib"
     libraries.mkdir()
     for name in shared_libraries(partial / "root"):

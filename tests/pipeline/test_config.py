@@ -8,6 +8,7 @@ import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lineage.store import Sqlite
 from pipeline.checks import check_against_schema, load_schema
 from pipeline.config import Beam, Splits, Threshold
 from pipeline.config_errors import ConfigError
@@ -323,7 +324,7 @@ def test_paths_of_the_command_line_are_relative_to_the_current_folder(
     assert config.output == str(folder / "out")
     assert config.artifacts_dir == str(folder / "out/artifacts")
     assert config.serving_dir == str(folder / "out/serving/taxi")
-    assert config.metadata_path == str(folder / "out/metadata.db")
+    assert config.store == Sqlite(folder / "out/metadata.db")
 
 
 def test_defaults_stand_in_for_what_the_file_leaves_out(tmp_path: Path) -> None:

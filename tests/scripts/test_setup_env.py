@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts/setup_env.py"
+SCRIPTS = (SCRIPT, ROOT / "scripts/apt_packages.py")
 LOCKS = ("requirements.lock", "scripts/compiler.lock")
 
 
@@ -187,6 +188,7 @@ def test_the_wrong_python_is_refused_in_one_line(
     assert "install python3.11" in line
 
 
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("version", [(3, 8), (3, 9), (3, 10)])
-def test_an_older_python_can_read_the_script_to_be_refused_by_it(version: tuple[int, int]) -> None:
-    ast.parse(SCRIPT.read_text(), feature_version=version)
+def test_an_older_python_can_read_the_script_to_be_refused_by_it(version: tuple[int, int], script: Path) -> None:
+    ast.parse(script.read_text(), feature_version=version)

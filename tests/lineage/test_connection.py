@@ -1,0 +1,208 @@
+import concurrent.futures
+import dataclasses
+import datetime
+import multiprocessing
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from database_servers import PASSWORD, Running
+from ml_metadata import errors, metadata_store
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from lineage import recording
+from lineage.connection import connect, connection_config, explained, open_store, prepare, signed_in
+from lineage.errors import LineageError
+from lineage.graph import downstream, of_run, upstream
+from lineage.records import Ending, Origin
+from lineage.runs import all_runs, find_run
+from lineage.store import Sqlite, Store, remember
+
+WORDS = "東京 ü 🚕 'quoted' \\ back"
+ORIGIN = Origin(
+    commit="c0ffee",
+    dirty=False,
+    lock=None,
+    command="local_runner.py",
+    settings={"label": WORDS, "long": "x" * 70_000},  # longer than a TEXT column
+    user="u",
+    host="h",
+    pid=2**22,
+    python="3.11",
+    versions={"tfx": "1.21.0"},
+)
+RUNS = {"taxi": "20260101T000000.000Z", "tips": "20260102T000000.000Z"}  # two problems in one store
+
+
+def write(store: metadata_store.MetadataStore) -> None:
+    """What two runs of two nodes each leave behind; one Trainer failed once."""
+    for pipeline, run_id in RUNS.items():
+        started = datetime.datetime.fromisoformat(run_id[:8]).replace(tzinfo=datetime.UTC)
+        recording.begin(store, pipeline, run_id, started, ORIGIN)
+        examples = artifact(store, "Examples", f"/{pipeline}/examples")
+        model = artifact(store, "Model", f"/{pipeline}/model")
+        executed(store, (pipeline, run_id, "ExampleGen"), [], [examples])
+        executed(store, (pipeline, run_id, "Trainer"), [examples], [])
+        executed(store, (pipeline, run_id, "Trainer"), [examples], [model])
+        recording.end(store, run_id, Ending("pushed", 12.5, "3", {"auc": 0.95}, None))
+
+
+def artifact(store: metadata_store.MetadataStore, kind: str, uri: str) -> int:
+    properties = {"span": mlmd.INT, "split_names": mlmd.STRING, "share": mlmd.DOUBLE}
+    type_id = store.put_artifact_type(mlmd.ArtifactType(name=kind, properties=properties))
+    made = mlmd.Artifact(type_id=type_id, uri=uri, state=mlmd.Artifact.LIVE)
+    made.properties["span"].int_value = 7
+    made.properties["split_names"].string_value = '["train", "eval"]'
+    made.properties["share"].double_value = 0.1
+    made.custom_properties["words"].string_value = WORDS
+    made.custom_properties["nested"].struct_value.update({"a": [1, {"b": WORDS}]})
+    made.custom_properties["blessed"].bool_value = True
+    (made_id,) = store.put_artifacts([made])
+    return int(made_id)
+
+
+def executed(
+    store: metadata_store.MetadataStore, names: tuple[str, str, str], inputs: list[int], outputs: list[int]
+) -> None:
+    pipeline, run_id, node = names
+    state = mlmd.Execution.COMPLETE if outputs else mlmd.Execution.FAILED
+    type_id = store.put_execution_type(mlmd.ExecutionType(name=f"tfx.{node}"))
+    execution = mlmd.Execution(type_id=type_id, last_known_state=state)
+    execution.custom_properties["settings"].string_value = WORDS
+    node_type = store.put_context_type(mlmd.ContextType(name="node"))
+    known = store.get_context_by_type_and_name("node", f"{pipeline}.{node}")
+    contexts = [
+        store.get_context_by_type_and_name("pipeline", pipeline),
+        store.get_context_by_type_and_name("pipeline_run", run_id),
+        known or mlmd.Context(type_id=node_type, name=f"{pipeline}.{node}"),
+    ]
+    found = [*((each, mlmd.Event.INPUT) for each in inputs), *((each, mlmd.Event.OUTPUT) for each in outputs)]
+    pairs = []
+    for index, (artifact_id, direction) in enumerate(found):
+        event = mlmd.Event(artifact_id=artifact_id, type=direction)
+        event.path.steps.add().key = "examples"
+        event.path.steps.add().index = index
+        pairs.append((store.get_artifacts_by_id([artifact_id])[0], event))
+    store.put_execution(execution, pairs, contexts)
+
+
+def answers(store: metadata_store.MetadataStore) -> Any:
+    """What lineage finds in such a store, without the times at which it was written."""
+    run = find_run(store, RUNS["taxi"])
+    found = [sorted(all_runs(store), key=lambda each: each.run_id), of_run(store, run.context_id)]
+    return timeless(
+        [*found, upstream(store, [2]), upstream(store, [4]), downstream(store, [1]), downstream(store, [3])]
+    )
+
+
+def timeless(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return timeless({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+    if isinstance(value, dict):
+        return {key: timeless(each) for key, each in value.items() if key not in ("created", "finished", "started")}
+    return [timeless(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def write_and_ask(store: Store, output: Path) -> Any:
+    prepare(store)
+    remember(store, output)
+    write(open_store(store))
+    return answers(connect(output))
+
+
+def test_the_same_queries_on_all_stores_give_the_same_answers(server: Running, tmp_path: Path) -> None:
+    outputs = tmp_path / "file", tmp_path / "server"
+    for output in outputs:
+        output.mkdir()
+    expected = write_and_ask(Sqlite(outputs[0] / "metadata.db"), outputs[0])
+    assert write_and_ask(server.database("answers"), outputs[1]) == expected
+    runs, of_taxi, taxi_model, *_ = expected
+    assert [run["pipeline"] for run in runs] == ["taxi", "tips"]
+    assert runs[0]["origin"]["settings"] == ORIGIN.settings
+    assert taxi_model["artifacts"][1]["properties"]["nested"] == {"a": [1.0, {"b": WORDS}]}
+    assert [each["state"] for each in of_taxi["executions"].values()] == ["ran", "failed", "ran"]
+    assert set(taxi_model["artifacts"]) == {1, 2}  # nothing of the other problem in the same database
+    assert not (outputs[1] / "metadata.db").exists()
+
+
+def test_reading_a_file_leaves_it_and_its_folder_as_they_were(tmp_path: Path) -> None:
+    file = Sqlite(tmp_path / "metadata.db")
+    prepare(file)
+    before = file.path.read_bytes()
+    store = connect(tmp_path)
+    assert all_runs(store) == []
+    with pytest.raises(errors.StatusError):
+        store.put_context_type(mlmd.ContextType(name="new"))
+    assert file.path.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["metadata.db"]
+
+
+def test_reading_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LineageError, match=r"metadata\.db: not there"):
+        connect(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_noise_of_a_connection_is_not_shown(
+    server: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = server.database("noise")
+    prepare(store)
+    remember(store, tmp_path)
+    connect(tmp_path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_password_is_in_what_signs_in_and_nowhere_else(server: Running) -> None:
+    store = server.database("secret")
+    config = connection_config(store)
+    assert not config.mysql.password
+    assert not config.postgresql.password
+    assert PASSWORD not in f"{config} {store!r}"
+    metadata_store.MetadataStore(signed_in(config))
+
+
+def test_a_store_that_is_let_go_of_leaves_no_connection(server: Running) -> None:
+    store = server.database("closed")
+    for _ in range(3):
+        prepare(store)
+    open_store(store).get_contexts()
+    server.sql("DROP DATABASE closed")  # PostgreSQL refuses where somebody is connected
+    if server.kind == "mysql":
+        assert server.sql("SELECT id FROM information_schema.processlist WHERE db = 'closed'") == []
+
+
+def test_two_first_runs_at_once_make_the_tables_together(server: Running) -> None:
+    stores = [server.database("together")] * 4
+    with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
+        assert list(processes.map(prepare, stores, timeout=60)) == [None] * 4
+    column = "together.MLMDEnv" if server.kind == "mysql" else "mlmdenv"
+    assert [list(row) for row in server.sql(f"SELECT schema_version FROM {column}", database="together")] == [[10]]
+
+
+def test_a_server_that_goes_away_meanwhile_is_told(
+    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = server.database("leaving")
+    prepare(store)
+    remember(store, tmp_path)
+    opened = connect(tmp_path)
+    if server.kind == "mysql":
+        server.sql("DROP DATABASE leaving")
+    else:
+        server.sql("DROP DATABASE leaving WITH (FORCE)")
+    told = (
+        "there is no database 'leaving'" if server.kind == "postgresql" else "ML Metadata failed|there is no database"
+    )
+    with pytest.raises(LineageError, match=told), explained(store):
+        all_runs(opened)
+
+
+def test_tables_that_go_away_meanwhile_are_told(tmp_path: Path) -> None:
+    file = Sqlite(tmp_path / "metadata.db")
+    prepare(file)
+    opened = connect(tmp_path)
+    shutil.copy("/dev/null", file.path)
+    with pytest.raises(LineageError, match="found an empty database"), explained(file):
+        all_runs(opened)
