@@ -1,38 +1,12 @@
-"""Text with backslashes in ML Metadata on PostgreSQL.
-
-libpq writes a literal that holds a backslash as ``E'…'``, of which ML Metadata 1.21 cuts the first and the last
-character to put quotes of its own around: a syntax error, for every JSON text within JSON that a node has among its
-settings. A character of Unicode's private use area stands for the backslash there, the one that Cygwin writes for it.
-"""
+"""A stand-in for the backslashes in ML Metadata's messages."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
-from ml_metadata import metadata_store
 
-BACKSLASH, STAND_IN = "\\", "\uf05c"
-
-
-class Mended(metadata_store.MetadataStore):
-    """A store whose text is exchanged on the way there and back."""
-
-    def _call(self, method_name: str, request: Message, response: Message, extra_options: Any = None) -> None:
-        """What all of its methods go through."""
-        if BACKSLASH.encode() in request.SerializeToString():
-            sent = type(request)()
-            sent.CopyFrom(request)
-            exchange(sent, BACKSLASH, STAND_IN)
-            request = sent
-        super()._call(method_name, request, response, extra_options)
-        if STAND_IN.encode() in response.SerializeToString():
-            exchange(response, STAND_IN, BACKSLASH)
-
-
-def mend(store: metadata_store.MetadataStore) -> None:
-    """Makes a :class:`Mended` of a store that somebody else opened."""
-    store.__class__ = Mended
+BACKSLASH, STAND_IN = "\\", "\uf05c"  # of Unicode's private use area; Cygwin writes it for the same
 
 
 def exchange(message: Message, old: str, new: str) -> None:

@@ -96,20 +96,20 @@ def _connect(store: Store, to_write: bool) -> Database:
     if isinstance(store, Sqlite):
         mode = "rw" if to_write else "ro"
         return sqlite3.connect(f"file:{quote(str(store.path))}?mode={mode}", uri=True, timeout=SECONDS)
-    names = {"host": store.address, "port": store.port, "database": store.database, "user": store.user}
+    names = {"host": store.host, "port": store.port, "database": store.database, "user": store.user}
     if store.kind == "postgresql":
         from pg8000 import dbapi  # noqa: PLC0415 - time, which runs with SQLite do not pay
 
         return dbapi.connect(**names, password=password(), timeout=SECONDS)
     import pymysql  # noqa: PLC0415 - the same
 
-    files = {"ssl_ca": store.ca, "ssl_cert": store.cert, "ssl_key": store.key}
+    checked = {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_cert": store.cert or None}
     return pymysql.connect(
         **names,
         password=password().encode(),  # it would take text for Latin-1
         connect_timeout=SECONDS,
         read_timeout=SECONDS,
         write_timeout=SECONDS,
-        **({key: value for key, value in files.items() if value} if store.ca else {}),
-        **({"ssl_verify_cert": True, "ssl_verify_identity": True} if store.ca else {}),
+        ssl_key=store.key or None,
+        **({"ssl_ca": store.ca, **checked} if store.ca else {"ssl_disabled": True}),
     )

@@ -1,6 +1,7 @@
 """Why a store cannot be had: what three databases' clients say, in one line each."""
 
 import sqlite3
+import ssl
 from typing import Any
 
 from lineage.store import VARIABLE, Sqlite, Store
@@ -9,6 +10,7 @@ from lineage.store import VARIABLE, Sqlite, Store
 USER = {1045, 1698, "28P01", "28000"}
 DATABASE = {1049, "3D000"}
 RIGHTS = {1044, 1142, 1143, "42501"}
+UNENCRYPTED = {3159}
 AWAY = {2002, 2003, 2005}
 STRANGE = {2006, 2013}
 NAMES = {"mysql": "MySQL", "postgresql": "PostgreSQL"}
@@ -20,7 +22,12 @@ def why(store: Store, error: BaseException) -> str:
         return _of_file(error)
     code, said = _code(error)
     found, mend = f"the server said: {said}", ""
-    if code in USER:
+    if isinstance(error, ssl.SSLError) or "SSL" in said:
+        found = f"no encrypted connection ({said})"
+        mend = "mend metadata.ssl, or metadata.host, which has to be what the server's certificate names"
+    elif code in UNENCRYPTED:
+        found, mend = f"the server wants an encrypted connection ({said})", "give it metadata.ssl"
+    elif code in USER:
         found = f"the server refused user '{store.user}' ({said})"
         mend = f"expected metadata.user, and the password in {VARIABLE}, of a user who may sign in from here"
     elif code in DATABASE:

@@ -37,7 +37,7 @@ class Server:
         port: Port.
         database: The database, which the server's owner made.
         user: Who signs in.
-        ca: Certificate of who signed the server's; with it the connection is encrypted. MySQL alone.
+        ca: File with the certificate of who signed the server's; with it the connection is encrypted. MySQL alone.
         cert: This side's certificate, where the server asks for one.
         key: Its private key.
     """

@@ -3,8 +3,8 @@
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
-from lineage.backslashes import mend
 from lineage.connection import signed_in
+from lineage.postgresql import mend
 
 
 class StoreHandle(metadata.Metadata):

@@ -22,7 +22,8 @@ class Tls:
     """An encrypted connection.
 
     Attributes:
-        ca: File (PEM) with the certificate of who signed the server's, which is checked, and its name too.
+        ca: File (PEM) with the certificate of who signed the server's, which is checked before a run, as is the name in
+            it; ML Metadata's own client then encrypts, and does not check it again.
         cert: File with a certificate of one's own, where the server asks for one.
         key: File with its private key, without a passphrase.
     """

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import datetime
 import os
 import pwd
 import shutil
@@ -18,6 +19,11 @@ import apt_packages
 import pg8000.dbapi
 import pymysql
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from lineage.store import VARIABLE, Server
 
@@ -36,12 +42,14 @@ class Running:
         port: On the loopback interface.
         connect: Its owner's connection, to a database by name.
         process: It.
+        ca: The certificate that signed its own, where it can encrypt.
     """
 
     kind: Literal["mysql", "postgresql"]
     port: int
     connect: Callable[[str], Any]
     process: "subprocess.Popen[bytes]"
+    ca: str = ""
 
     def sql(self, *statements: str, database: str = "") -> list[Sequence[Any]]:
         """What its owner's last statement gives."""
@@ -78,6 +86,25 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def certificates(folder: Path) -> dict[str, str]:
+    """Files of a certificate for this machine, of its key, and of who signed it."""
+    now = datetime.datetime.now(datetime.UTC)
+    keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "cert")}
+    issuer, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("tests", "localhost"))
+    content: dict[str, bytes] = {}
+    for name, named in (("ca", issuer), ("cert", subject)):
+        builder = x509.CertificateBuilder(issuer, named, keys[name].public_key(), x509.random_serial_number())
+        builder = builder.not_valid_before(now - datetime.timedelta(days=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        content[name] = builder.sign(keys["ca"], hashes.SHA256()).public_bytes(Encoding.PEM)
+    content["key"] = keys["cert"].private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    for name, text in content.items():
+        (folder / f"{name}.pem").write_bytes(text)
+    return {name: str(folder / f"{name}.pem") for name in content}
+
+
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Running]:
     """MariaDB's server."""
@@ -97,13 +124,15 @@ def mariadb() -> Iterator[Running]:
             capture_output=True,
         )
         port, path = free_port(), str(folder / "socket")
-        place = [f"--port={port}", f"--socket={path}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid"]
+        files = certificates(folder)
+        place = [f"--ssl-{name}={path}" for name, path in files.items()]
+        place += [f"--port={port}", f"--socket={path}", "--bind-address=127.0.0.1", f"--pid-file={folder}/pid"]
 
         def connect(database: str) -> Any:
             return pymysql.connect(unix_socket=path, user="root", database=database or None)
 
         with _server([*command, *place], folder, environment) as process:
-            yield _up(Running("mysql", port, connect, process), folder)
+            yield _up(Running("mysql", port, connect, process, files["ca"]), folder)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from database_servers import PASSWORD, Running
+from database_servers import PASSWORD, Running, certificates
 from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
@@ -15,9 +15,10 @@ from lineage import recording
 from lineage.connection import connect, connection_config, explained, open_store, prepare, signed_in
 from lineage.errors import LineageError
 from lineage.graph import downstream, of_run, upstream
+from lineage.look import look
 from lineage.records import Ending, Origin
 from lineage.runs import all_runs, find_run
-from lineage.store import Sqlite, Store, remember
+from lineage.store import VARIABLE, Sqlite, Store, remember
 
 WORDS = "東京 ü 🚕 'quoted' \\ back"
 ORIGIN = Origin(
@@ -45,6 +46,10 @@ def write(store: metadata_store.MetadataStore) -> None:
         executed(store, (pipeline, run_id, "ExampleGen"), [], [examples])
         executed(store, (pipeline, run_id, "Trainer"), [examples], [])
         executed(store, (pipeline, run_id, "Trainer"), [examples], [model])
+        for made_id in (examples, model):
+            (made,) = store.get_artifacts_by_id([made_id])
+            made.custom_properties["done"].bool_value = True
+            store.put_artifacts([made])
         recording.end(store, run_id, Ending("pushed", 12.5, "3", {"auc": 0.95}, None))
 
 
@@ -91,8 +96,11 @@ def answers(store: metadata_store.MetadataStore) -> Any:
     """What lineage finds in such a store, without the times at which it was written."""
     run = find_run(store, RUNS["taxi"])
     found = [sorted(all_runs(store), key=lambda each: each.run_id), of_run(store, run.context_id)]
+    # An update moves a row in PostgreSQL's tables.
+    order = [[each.id for each in store.get_artifacts_by_id(ids)] for ids in ([1, 2, 3, 4], [2, 4])]
+    order += [[each.id for each in each_kind] for each_kind in (store.get_artifacts(), store.get_executions())]
     return timeless(
-        [*found, upstream(store, [2]), upstream(store, [4]), downstream(store, [1]), downstream(store, [3])]
+        [*found, order, upstream(store, [2]), upstream(store, [4]), downstream(store, [1]), downstream(store, [3])]
     )
 
 
@@ -117,10 +125,11 @@ def test_the_same_queries_on_all_stores_give_the_same_answers(server: Running, t
         output.mkdir()
     expected = write_and_ask(Sqlite(outputs[0] / "metadata.db"), outputs[0])
     assert write_and_ask(server.database("answers"), outputs[1]) == expected
-    runs, of_taxi, taxi_model, *_ = expected
+    runs, of_taxi, order, taxi_model, *_ = expected
     assert [run["pipeline"] for run in runs] == ["taxi", "tips"]
     assert runs[0]["origin"]["settings"] == ORIGIN.settings
     assert taxi_model["artifacts"][1]["properties"]["nested"] == {"a": [1.0, {"b": WORDS}]}
+    assert order == [[1, 2, 3, 4], [2, 4], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]
     assert [each["state"] for each in of_taxi["executions"].values()] == ["ran", "failed", "ran"]
     assert set(taxi_model["artifacts"]) == {1, 2}  # nothing of the other problem in the same database
     assert not (outputs[1] / "metadata.db").exists()
@@ -163,6 +172,20 @@ def test_the_password_is_in_what_signs_in_and_nowhere_else(server: Running) -> N
     metadata_store.MetadataStore(signed_in(config))
 
 
+def test_what_is_asked_for_by_ids_comes_in_their_order(postgresql: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, PASSWORD)
+    named = postgresql.database("ordered")
+    prepare(named)
+    store = open_store(named)
+    write(store)
+    assert [each.id for each in store.get_artifacts_by_id([3, 1, 4, 2])] == [3, 1, 4, 2]
+    assert [each.id for each in store.get_executions_by_id([6, 2, 4])] == [6, 2, 4]
+    types = [each.id for each in store.get_artifact_types()]
+    assert [each.id for each in store.get_artifact_types_by_id(types[::-1])] == types[::-1]
+    newest = metadata_store.ListOptions(limit=2, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    assert [each.id for each in store.get_artifacts(newest)] == [4, 3]
+
+
 def test_a_store_that_is_let_go_of_leaves_no_connection(server: Running) -> None:
     store = server.database("closed")
     for _ in range(3):
@@ -171,6 +194,23 @@ def test_a_store_that_is_let_go_of_leaves_no_connection(server: Running) -> None
     server.sql("DROP DATABASE closed")  # PostgreSQL refuses where somebody is connected
     if server.kind == "mysql":
         assert server.sql("SELECT id FROM information_schema.processlist WHERE db = 'closed'") == []
+
+
+def test_a_connection_to_mariadb_is_encrypted_if_the_settings_say_so(
+    mariadb: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, PASSWORD)
+    plain = mariadb.database("encrypted", user="careful")
+    mariadb.sql("ALTER USER careful REQUIRE SSL")
+    encrypted = dataclasses.replace(plain, ca=mariadb.ca)
+    prepare(encrypted)
+    look(encrypted)
+    with pytest.raises(LineageError, match="the server refused user 'careful'"):
+        look(plain)
+    strange = dataclasses.replace(encrypted, ca=certificates(tmp_path)["ca"])
+    for wrong in (strange, dataclasses.replace(encrypted, host="127.0.0.1")):
+        with pytest.raises(LineageError, match=r"no encrypted connection \(.*certificate.*; mend metadata\.ssl, or"):
+            look(wrong)
 
 
 def test_two_first_runs_at_once_make_the_tables_together(server: Running) -> None:
