@@ -1,18 +1,15 @@
 """Answers the commands: asks the store, and prints tables or JSON."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from ml_metadata import errors, metadata_store
 
 from lineage import difference, lookup
 from lineage import impact as downstream
 from lineage import trace as upstream
 from lineage import why as reasons
 from lineage.changes import Change, Kind
-from lineage.connection import connect
+from lineage.connection import reading
 from lineage.errors import LineageError
 from lineage.nodes import RunNodes, nodes_of
 from lineage.printing import Printer
@@ -27,7 +24,7 @@ KINDS: tuple[Kind, ...] = ("data", "schema", "features", "settings", "code")
 
 def runs(output: Path, as_json: bool, limit: int | None) -> None:
     """Lists the runs."""
-    with _opened(output) as store:
+    with reading(output) as store:
         found = all_runs(store)[:limit]
     if as_json:
         Printer().json(found)
@@ -51,7 +48,7 @@ def runs(output: Path, as_json: bool, limit: int | None) -> None:
 
 def show(output: Path, as_json: bool, name: str) -> None:
     """Shows one run."""
-    with _opened(output) as store:
+    with reading(output) as store:
         run = find_run(store, name)
         nodes = nodes_of(store, run)
     shown = _nodes(nodes)
@@ -83,7 +80,7 @@ def trace(output: Path, as_json: bool, what: str) -> None:
     provenance = lookup.provenance_of(what)
     story, note = None, None
     try:
-        with _opened(output) as store:
+        with reading(output) as store:
             target = lookup.find(store, output, what)
             provenance = target.provenance or provenance
             story = upstream.trace(store, target.artifact) if target.artifact else None
@@ -104,7 +101,7 @@ def trace(output: Path, as_json: bool, what: str) -> None:
 
 def impact(output: Path, as_json: bool, what: str) -> None:
     """Tells what came from something."""
-    with _opened(output) as store:
+    with reading(output) as store:
         found = downstream.impact(store, lookup.find_artifact(store, output, what))
     printer = Printer()
     if as_json:
@@ -123,7 +120,7 @@ def impact(output: Path, as_json: bool, what: str) -> None:
 
 def diff(output: Path, as_json: bool, before: str, after: str) -> None:
     """Tells what changed between two runs."""
-    with _opened(output) as store:
+    with reading(output) as store:
         found = difference.difference(store, find_run(store, before), find_run(store, after))
     printer = Printer()
     if as_json:
@@ -142,7 +139,7 @@ def diff(output: Path, as_json: bool, before: str, after: str) -> None:
 
 def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
     """Tells why a node ran or was cached; in the newest run that has it, if none is named."""
-    with _opened(output) as store:
+    with reading(output) as store:
         run = find_run(store, name or lookup.newest_run(store, node))
         found = reasons.why(store, run, node)
     printer = Printer()
@@ -154,19 +151,6 @@ def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
         printer.line("")
         printer.line("which goes back to")
         _print_reason(printer, each)
-
-
-@contextlib.contextmanager
-def _opened(output: Path) -> Iterator[metadata_store.MetadataStore]:
-    """Opens the store; whatever it refuses meanwhile becomes one line."""
-    try:
-        store = connect(output)
-    except RuntimeError as error:  # of ML Metadata's C++ part
-        raise _unreadable(output, error) from error
-    try:
-        yield store
-    except errors.StatusError as error:
-        raise _unreadable(output, error) from error
 
 
 def _unreadable(output: Path, error: Exception) -> LineageError:

@@ -33,6 +33,13 @@ def connect(output: Path) -> metadata_store.MetadataStore:
     return open_store(store, READONLY)
 
 
+@contextlib.contextmanager
+def reading(output: Path) -> Iterator[metadata_store.MetadataStore]:
+    """The same for a while, in which all that ML Metadata raises becomes one line, too."""
+    with explained(store_of(output)):
+        yield connect(output)
+
+
 def prepare(store: Store) -> None:
     """Makes the store's tables if there are none, so that a run finds a store it can write.
 
@@ -112,7 +119,7 @@ def explained(store: Store) -> Iterator[None]:
         raise LineageError(f"{store}: another process writes without end; wait until it is done") from error
     except errors.StatusError as error:
         look(store)  # most often the server is gone, or a file locked, and this says so
-        raise LineageError(f"{store}: ML Metadata failed: {error}") from error
+        raise LineageError(f"{store}: ML Metadata failed: {' '.join(str(error).split())}") from error
 
 
 @contextlib.contextmanager

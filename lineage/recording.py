@@ -46,10 +46,12 @@ def _context(store: metadata_store.MetadataStore, kind: str, name: str) -> metad
     found = store.get_context_by_type_and_name(kind, name)
     if found is not None:
         return found
-    kind_id = store.put_context_type(metadata_store_pb2.ContextType(name=kind))
-    context = metadata_store_pb2.Context(type_id=kind_id, name=name)
-    [context.id] = store.put_contexts([context])
-    return context
+    try:
+        kind_id = store.put_context_type(metadata_store_pb2.ContextType(name=kind))
+        store.put_contexts([metadata_store_pb2.Context(type_id=kind_id, name=name)])
+    except errors.AlreadyExistsError:
+        pass  # another run of the pipeline made it at this moment
+    return store.get_context_by_type_and_name(kind, name)
 
 
 def _set(context: metadata_store_pb2.Context, values: Mapping[str, Any]) -> None:

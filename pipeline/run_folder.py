@@ -50,7 +50,8 @@ class RunFolder:
 
     def __init__(self, output: Path) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        self.run_id = now.strftime("%Y%m%dT%H%M%S.") + f"{now.microsecond // 1000:03d}Z"
+        # To the microsecond, since runs of several output folders may be kept in one database.
+        self.run_id = now.strftime("%Y%m%dT%H%M%S.%fZ")
         self.path = output / "runs" / self.run_id
         self.path.mkdir(parents=True)
         latest = output / "runs" / LATEST

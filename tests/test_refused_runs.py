@@ -113,6 +113,20 @@ def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Pa
     assert (tmp_path / "metadata.db").read_bytes().startswith(b"not a database")
 
 
+def test_store_on_a_server_that_is_away_is_refused_before_anything_runs(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEGRAPH_METADATA_PASSWORD", "hush")
+    server = {"kind": "postgresql", "host": "localhost", "port": 1, "database": "onegraph", "user": "taxi"}
+    refused = run(tmp_path, f"--data={table}", "--json", metadata=server)
+    assert refused.code == 2
+    expected = "metadata: postgresql://taxi@localhost:1/onegraph: cannot be reached ("
+    assert refused.summary["error"].startswith(expected)
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert "hush" not in refused.stdout + refused.stderr
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_run_says_so_and_goes_on(table: Path, tmp_path: Path, stop: signal.Signals) -> None:
     options = (f"--data={table}", "--to=ExampleGen", "--json")

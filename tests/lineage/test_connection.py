@@ -1,7 +1,7 @@
-import concurrent.futures
 import dataclasses
 import datetime
 import multiprocessing
+import multiprocessing.synchronize
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lineage.graph import downstream, of_run, upstream
 from lineage.look import look
 from lineage.records import Ending, Origin
 from lineage.runs import all_runs, find_run
-from lineage.store import VARIABLE, Sqlite, Store, remember
+from lineage.store import VARIABLE, Server, Sqlite, Store, remember
 
 WORDS = "東京 ü 🚕 'quoted' \\ back"
 ORIGIN = Origin(
@@ -213,10 +213,27 @@ def test_a_connection_to_mariadb_is_encrypted_if_the_settings_say_so(
             look(wrong)
 
 
-def test_two_first_runs_at_once_make_the_tables_together(server: Running) -> None:
-    stores = [server.database("together")] * 4
-    with concurrent.futures.ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
-        assert list(processes.map(prepare, stores, timeout=60)) == [None] * 4
+def first_run(store: Server, number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
+    barrier.wait(20)
+    prepare(store)
+    opened = open_store(store)
+    for again in range(8):
+        barrier.wait(20)
+        recording.begin(opened, f"pipeline {again}", f"{number}.{again}", datetime.datetime.now(datetime.UTC), ORIGIN)
+
+
+def test_first_runs_at_once_do_not_disturb_each_other(server: Running) -> None:
+    store = server.database("together")
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    processes = [context.Process(target=first_run, args=(store, number, barrier)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0]
+    assert len(open_store(store).get_contexts_by_type("pipeline_run")) == 24
+    assert len(open_store(store).get_contexts_by_type("pipeline")) == 8
     column = "together.MLMDEnv" if server.kind == "mysql" else "mlmdenv"
     assert [list(row) for row in server.sql(f"SELECT schema_version FROM {column}", database="together")] == [[10]]
 

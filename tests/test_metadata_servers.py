@@ -1,0 +1,109 @@
+"""Whole runs whose ML Metadata is on a server."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import ROOT, Finished, arguments, run
+from database_servers import PASSWORD, Running, settings
+
+from lineage.store import VARIABLE, Server, store_of
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+
+class Runs(NamedTuple):
+    """A run and the same again."""
+
+    server: Running
+    store: Server
+    output: Path
+    finished: list[Finished]
+
+
+@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+def runs(request: pytest.FixtureRequest, table: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    server: Running = request.getfixturevalue(request.param)
+    store, output = server.database("whole_runs"), tmp_path_factory.mktemp(request.param)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(VARIABLE, PASSWORD)
+        finished = [run(output, f"--data={table}", "--json", metadata=settings(store)) for _ in range(2)]
+        yield Runs(server, store, output, finished)
+
+
+def lineage(output: Path, *command: str) -> Any:
+    result = subprocess.run(
+        [sys.executable, "-m", "lineage", *command, f"--output={output}", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stderr == ""
+    return json.loads(result.stdout)
+
+
+def test_a_run_ends_pushed_and_the_same_again_is_answered_from_the_cache(runs: Runs) -> None:
+    first, again = runs.finished
+    assert (first.code, first.summary["status"]) == (0, "pushed")
+    assert set(first.states.values()) == {"ran"}
+    assert (again.code, again.summary["status"]) == (0, "pushed")
+    assert set(again.states.values()) == {"cached"}
+    assert again.summary["pushed"] == first.summary["pushed"]
+    assert again.summary["metrics"] == first.summary["metrics"]
+
+
+def test_lineage_finds_the_server_by_the_output_folder(runs: Runs) -> None:
+    assert store_of(runs.output) == runs.store
+    assert not (runs.output / "metadata.db").exists()
+    found = lineage(runs.output, "runs")
+    assert [each["run_id"] for each in found] == [each.summary["run_id"] for each in reversed(runs.finished)]
+    version = runs.finished[0].summary["pushed"]["version"]
+    traced = json.dumps(lineage(runs.output, "trace", str(version)))
+    assert str(runs.output / "artifacts/Trainer/model") in traced
+
+
+def test_the_password_is_nowhere_in_what_runs_leave_behind(runs: Runs) -> None:
+    hidden = [PASSWORD, json.dumps(PASSWORD)[1:-1], json.dumps(PASSWORD, ensure_ascii=False)[1:-1]]
+    texts = {path: path.read_bytes() for path in runs.output.rglob("*") if path.is_file()}
+    assert any(runs.store.database.encode() in text for text in texts.values())
+    texts |= {Path("shown"): "".join(each.stdout + each.stderr for each in runs.finished).encode()}
+    for table in ("ContextProperty", "ExecutionProperty", "ArtifactProperty"):
+        name = f"whole_runs.{table}" if runs.store.kind == "mysql" else table
+        rows = runs.server.sql(f"SELECT string_value FROM {name}", database="whole_runs")
+        assert rows
+        texts[Path(table)] = "\n".join(str(row[0]) for row in rows).encode()
+    for path, text in texts.items():
+        assert not [each for each in hidden if each.encode() in text], path
+
+
+def test_two_problems_share_a_database(runs: Runs, table: Path, tmp_path: Path) -> None:
+    other = run(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", name="other", metadata=settings(runs.store))
+    assert other.code == 0
+    assert other.states["StatisticsGen"] == "ran"  # what the first problem has is not this one's
+    again = run(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", name="other", metadata=settings(runs.store))
+    assert again.states["StatisticsGen"] == "cached"
+    assert {each["pipeline"] for each in lineage(runs.output, "runs")} == {"taxi", "other"}
+    first = run(runs.output, f"--data={table}", "--json", metadata=settings(runs.store))
+    assert set(first.states.values()) == {"cached"}
+
+
+@pytest.mark.parametrize("names", [("one", "two"), ("one", "one")], ids=["two problems", "one problem"])
+def test_first_runs_at_once_do_not_disturb_each_other(
+    server: Running, table: Path, tmp_path: Path, names: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
+    store = server.database(f"at_once_{len(set(names))}")
+    commands = [
+        arguments(tmp_path / str(i), f"--data={table}", "--json", "--to=SchemaGen", name=name, metadata=settings(store))
+        for i, name in enumerate(names)
+    ]
+    running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) for each in commands]
+    for process in running:
+        shown, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert {each["state"] for each in json.loads(shown)["nodes"]} <= {"ran", "cached", "skipped"}
+    assert len(lineage(tmp_path / "0", "runs")) == 2
