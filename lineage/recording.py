@@ -42,16 +42,14 @@ def end(store: metadata_store.MetadataStore, run_id: str, ending: Ending) -> Non
 
 
 def _context(store: metadata_store.MetadataStore, kind: str, name: str) -> metadata_store_pb2.Context:
-    """The context, made if need be."""
-    found = store.get_context_by_type_and_name(kind, name)
-    if found is not None:
-        return found
-    try:
-        kind_id = store.put_context_type(metadata_store_pb2.ContextType(name=kind))
-        store.put_contexts([metadata_store_pb2.Context(type_id=kind_id, name=name)])
-    except errors.AlreadyExistsError:
-        pass  # another run of the pipeline made it at this moment
-    return store.get_context_by_type_and_name(kind, name)
+    """The context, made if need be; another run may be making it, or its type, at the same moment."""
+    while True:
+        found = store.get_context_by_type_and_name(kind, name)
+        if found is not None:
+            return found
+        with contextlib.suppress(errors.AlreadyExistsError):
+            kind_id = store.put_context_type(metadata_store_pb2.ContextType(name=kind))
+            store.put_contexts([metadata_store_pb2.Context(type_id=kind_id, name=name)])
 
 
 def _set(context: metadata_store_pb2.Context, values: Mapping[str, Any]) -> None:
