@@ -92,6 +92,7 @@ def run(options: Options) -> int:
 
 
 def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
+    from lineage.errors import LineageError
     from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
@@ -107,6 +108,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
         try:
+            from lineage.connection import explained
             from pipeline import session  # takes seconds: it imports TFX
 
             request = session.Request(
@@ -118,7 +120,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
                 base_run_id=last_complete_run(output),
                 started=STARTED,
             )
-            result = session.run(config, schema, request, console)
+            with explained(config.store):
+                result = session.run(config, schema, request, console)
             summary, exception = result.summary, result.exception
             code = cli.EXIT_CODES[summary.status]
             folder.write_summary(summary)
@@ -134,7 +137,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             summary, exception = refused(config.name, str(error), folder.run_id), error
             code = cli.REFUSED if isinstance(error, ConfigError) else cli.FAILED
             folder.write_summary(summary)
-            console.error(f"{error}" if code == cli.REFUSED else f"{error!r}; the full log: {folder.log}")
+            shown = f"{error}" if isinstance(error, LineageError) else f"{error!r}"
+            console.error(f"{error}" if code == cli.REFUSED else f"{shown}; the full log: {folder.log}")
         if options.verbose and exception:
             traceback.print_exception(exception, file=err)
         if options.as_json:

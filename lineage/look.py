@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
-from lineage import reasons
+from lineage import database_errors
 from lineage.errors import LineageError
 from lineage.store import Server, Sqlite, Store, password
 
@@ -89,7 +89,7 @@ def _opened(store: Store, to_write: bool) -> Iterator[Database]:
     except LineageError:
         raise
     except Exception as error:  # three clients, each with errors of its own
-        raise LineageError(f"{store}: {reasons.why(store, error)}") from error
+        raise LineageError(f"{store}: {database_errors.why(store, error)}") from error
 
 
 def _connect(store: Store, to_write: bool) -> Database:

@@ -1,5 +1,6 @@
 """TFX's way to ML Metadata, with what PostgreSQL needs."""
 
+from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
@@ -19,7 +20,15 @@ class StoreHandle(metadata.Metadata):
         super().__init__(signed_in(connection))
 
     def __enter__(self) -> "StoreHandle":
-        super().__enter__()
+        """Opens the store.
+
+        Raises:
+            UnavailableError: It is gone, after some tries.
+        """
+        try:
+            super().__enter__()
+        except RuntimeError as error:  # so that it can be told from a node's own
+            raise errors.UnavailableError(str(error)) from error
         if self._connection_config.HasField("postgresql"):
             mend(self.store)
         return self

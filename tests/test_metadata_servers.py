@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import ROOT, Finished, arguments, run
+from conftest import ROOT, Finished, arguments, run, wait_for
 from database_servers import PASSWORD, Running, settings
 
 from lineage.store import VARIABLE, Server, store_of
@@ -94,7 +94,7 @@ def test_two_problems_share_a_database(runs: Runs, table: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("one", "one")], ids=["two problems", "one problem"])
 def test_first_runs_at_once_do_not_disturb_each_other(
-    server: Running, table: Path, tmp_path: Path, names: tuple[str, str], request: pytest.FixtureRequest
+    server: Running, table: Path, tmp_path: Path, names: tuple[str, str]
 ) -> None:
     store = server.database(f"at_once_{len(set(names))}")
     commands = [
@@ -107,3 +107,18 @@ def test_first_runs_at_once_do_not_disturb_each_other(
         assert process.returncode == 0, errors
         assert {each["state"] for each in json.loads(shown)["nodes"]} <= {"ran", "cached", "skipped"}
     assert len(lineage(tmp_path / "0", "runs")) == 2
+
+
+def test_a_database_that_goes_away_meanwhile_ends_the_run_in_one_line(
+    server: Running, table: Path, tmp_path: Path
+) -> None:
+    store = server.database("leaving_run")
+    command = arguments(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", metadata=settings(store))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        wait_for(tmp_path, "Node StatisticsGen starts", process)
+        server.sql("DROP DATABASE leaving_run" + (" WITH (FORCE)" if server.kind == "postgresql" else ""))
+        shown, errors = process.communicate()
+    assert process.returncode == 1
+    assert json.loads(shown)["error"].startswith(f"{store}: there is no database 'leaving_run'; make it")
+    assert errors.count(b"there is no database") == 1
+    assert b"Traceback" not in errors

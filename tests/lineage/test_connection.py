@@ -222,6 +222,7 @@ def first_run(store: Server, number: int, barrier: "multiprocessing.synchronize.
         recording.begin(opened, f"pipeline {again}", f"{number}.{again}", datetime.datetime.now(datetime.UTC), ORIGIN)
 
 
+@pytest.mark.slow  # three processes import ML Metadata
 def test_first_runs_at_once_do_not_disturb_each_other(server: Running) -> None:
     store = server.database("together")
     context = multiprocessing.get_context("spawn")
