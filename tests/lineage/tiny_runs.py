@@ -36,10 +36,11 @@ from custom_components.baseline_resolver.strategy import LatestOtherBlessedModel
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
 from lineage import recording
-from lineage.connection import connect
+from lineage.connection import connect, open_store
 from lineage.executions import executions_of
 from lineage.origin import origin
 from lineage.records import Ending
+from lineage.store import store_of
 from models.job import HYPERPARAMETERS_FILE
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.nodes import Node
@@ -213,7 +214,9 @@ class TinyRuns:
         """A run that was killed before its first node."""
         name = f"run-{len(self.names)}"
         started = origin({}, ["python", "local_runner.py"])
-        recording.begin(self.store, "taxi", name, now(), dataclasses.replace(started, pid=pid or started.pid))
+        recording.begin(
+            open_store(store_of(self.output)), "taxi", name, now(), dataclasses.replace(started, pid=pid or started.pid)
+        )
         self.names.append(name)
         return name
 
