@@ -143,7 +143,8 @@ def postgresql() -> Iterator[Running]:
         programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
         if programs is None or not (programs / "initdb").exists():
             # Where the checkout may be out of the other user's sight.
-            root = shutil.copytree(_installed("postgresql", "usr/lib/postgresql/*/bin/postgres"), folder / "root")
+            unpacked = _installed("postgresql", "usr/lib/postgresql/*/bin/postgres")
+            root = shutil.copytree(unpacked, folder / "root", symlinks=True)
             programs = max(root.glob("usr/lib/postgresql/*/bin"))
         libraries = ":".join(map(str, sorted((folder / "root").glob("usr/lib/*-linux-gnu"))))
         environment = {**os.environ, **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
