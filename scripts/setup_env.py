@@ -151,6 +151,11 @@ def check_machine() -> None:
 
 
 def create_venv() -> None:
+    if VENV.is_symlink():
+        raise SetupError(
+            f"found {VENV} to be a link to {os.path.realpath(VENV)}, which would be emptied; expected a folder of this "
+            "checkout's own: remove the link"
+        )
     python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
     if not python.is_file():
         python = Path(os.path.realpath(sys.executable))

@@ -188,6 +188,21 @@ def test_the_wrong_python_is_refused_in_one_line(
     assert "install python3.11" in line
 
 
+def test_an_environment_that_is_a_link_is_left_alone(
+    setup_env: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "another").mkdir()
+    (tmp_path / "another/kept").touch()
+    link = tmp_path / ".venv"
+    link.symlink_to("another")
+    monkeypatch.setattr(setup_env, "VENV", link)
+    with pytest.raises(
+        setup_env.SetupError, match=r"\.venv to be a link to .*another, which would be emptied; expected"
+    ):
+        setup_env.create_venv()
+    assert (tmp_path / "another/kept").exists()
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("version", [(3, 8), (3, 9), (3, 10)])
 def test_an_older_python_can_read_the_script_to_be_refused_by_it(version: tuple[int, int], script: Path) -> None:
