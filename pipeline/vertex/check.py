@@ -1,5 +1,6 @@
 """Runs a compiled pipeline here: each task by the entry point that Vertex AI calls, in the order of what it needs."""
 
+import contextlib
 import dataclasses
 import datetime
 import json
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
-from pipeline.config_loading import ROOT
+from pipeline.config_loading import GLOB_CHARACTERS, REMOTE, ROOT
 from pipeline.nodes import Listener, Node
+from pipeline.run_folder import locked
 from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
 from pipeline.vertex.condition import holds
 from pipeline.vertex.spec import Spec, SpecError, Task, read_spec, read_text
@@ -21,7 +23,7 @@ BUCKETS, SCHEME = "buckets", "gs://"
 INPUT_BASE = "input_base"
 AT_ONCE = 2  # tasks that do not need each other
 PUSHER, GATE, ANOMALIES = "Pusher", "AnomalyGate", "DataAnomaliesError"
-BIGQUERY = "bigquery"
+BIGQUERY = "custom_components.bigquery_example_gen."
 
 Outputs = dict[str, list[Artifact]]
 
@@ -67,21 +69,26 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
 
     Raises:
         SpecError: The file cannot be used, its table is not here, or the output cannot be written.
+        ConfigError: Another check, or a run, uses the output.
     """
     start = time.monotonic()
     spec = _here(read_text(file), output, data)
     _check_data(spec)
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
-    try:
-        logs.mkdir(parents=True)
-    except OSError as error:
-        raise SpecError(f"--output: cannot write in {output} ({error.strerror}); expected a folder") from error
-    jobs = LocalJobs(logs)
-    with StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
+    with contextlib.ExitStack() as stack:
+        try:
+            logs.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(output))
+            logs.mkdir()
+            artifacts = Artifacts(output)
+        except OSError as error:
+            raise SpecError(f"--output: cannot write in {output} ({error.strerror}); expected a folder") from error
+        jobs = LocalJobs(logs)
+        stand_in = stack.enter_context(StandIn(jobs.run_job, jobs.cancel_job))
         jobs.environment = {ENDPOINT: stand_in.endpoint}
         place = Place(spec.name, Path(spec.root) / run_id, logs, jobs.environment)
-        run = _Run(spec, place, Artifacts(output), listener)
+        run = _Run(spec, place, artifacts, listener)
         run.all()
     return Checked(
         status=run.status,
@@ -95,9 +102,11 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
 
 def _here(text: str, output: Path, data: Path | None) -> Spec:
     """A compiled pipeline with folders of this machine in place of buckets."""
+    for option, folder in (("--output", output), ("--data", data)):
+        _check_folder(option, folder)
     buckets = str((output / BUCKETS).resolve()) + "/"
-    if json.dumps(buckets) != f'"{buckets}"':  # it goes into JSON within JSON
-        raise SpecError(f"--output: found {output}; expected a path without quotes, backslashes and accents")
+    if json.dumps(buckets, ensure_ascii=False) != f'"{buckets}"':  # it goes into JSON within JSON
+        raise SpecError(f"--output: found {output}; expected a path without quotes and backslashes")
     spec = read_spec(text.replace(SCHEME, buckets))
     if data:
         for task in spec.tasks:
@@ -106,12 +115,20 @@ def _here(text: str, output: Path, data: Path | None) -> Spec:
     return spec
 
 
+def _check_folder(option: str, folder: Path | None) -> None:
+    """Refuses a folder that tasks would look for elsewhere."""
+    if folder and f"{REMOTE[0]}/" in str(folder):  # of gs://bucket a path has but one slash
+        raise SpecError(f"{option}: found {folder}; expected a folder on this machine")
+    if folder and (found := sorted(set(str(folder.resolve())) & set(GLOB_CHARACTERS))):
+        raise SpecError(f"{option}: found {''.join(found)} in {folder.resolve()}; expected none of {GLOB_CHARACTERS}")
+
+
 def _check_data(spec: Spec) -> None:
     for task in spec.tasks:
         base = task.parameters.get(INPUT_BASE)
-        if base is not None and not (ROOT / base).exists():  # where tasks run
+        if base is not None and not (ROOT / str(base)).is_dir():  # where tasks run
             raise SpecError(f"{task.name}: found no folder {base}; put the table there, or name its folder with --data")
-        if BIGQUERY in " ".join(task.executor.get("container", {}).get("args", ())):
+        if any(each.startswith(BIGQUERY) for each in task.executor.get("container", {}).get("args", ())):
             raise SpecError(f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in CSV")
 
 
@@ -128,8 +145,10 @@ class _Run:
     @property
     def status(self) -> str:
         failed = [node.id for node in self.nodes if node.state == "failed"]
-        if failed:
-            return "anomalies" if failed == [GATE] and ANOMALIES in (self.error or "") else "failed"
+        if failed == [GATE] and ANOMALIES in (self.error or ""):
+            return "anomalies"
+        if failed or self.error:
+            return "failed"
         return "pushed" if self.pushed else "not_blessed"
 
     @property
@@ -140,6 +159,12 @@ class _Run:
         return None
 
     def all(self) -> None:
+        """Runs them, to the end of the last or until this process is interrupted."""
+        self._run_all()
+        if PUSHER not in {node.id for node in self.nodes}:
+            self.error = self.error or f"found no task {PUSHER}; expected one, which pushes what was blessed"
+
+    def _run_all(self) -> None:
         waiting = list(self._spec.tasks)
         running: dict[futures.Future[Outputs | None], Task] = {}
         with futures.ThreadPoolExecutor(AT_ONCE) as pool:
@@ -166,8 +191,9 @@ class _Run:
         seconds = time.monotonic() - self._starts[task.name]
         try:
             given = future.result()
-        except (TaskFailedError, ValueError) as error:
-            self.error = self.error or f"{task.name}: {error}"
+        except Exception as error:  # whatever it is, it is how the task ended
+            told = str(error) if isinstance(error, TaskFailedError | ValueError) else f"{type(error).__name__}: {error}"
+            self.error = self.error or f"{task.name}: {told}"
             self._finish(Node(task.name, "failed", seconds))
             return
         if given is None:
@@ -186,9 +212,8 @@ class _Run:
         """What a task gave; ``None`` if its condition does not hold."""
         self._starts[task.name] = time.monotonic()
         inputs = {key: self._given[producer].get(output, []) for key, (producer, output) in task.producers.items()}
-        condition = task.spec.get("triggerPolicy", {}).get("condition")
         shown = {"artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()}}
-        if condition and not holds(condition, shown):
+        if task.condition and not holds(task.condition, shown):
             return None
         self._listener.node_started(task.name)
         if "resolver" in task.executor:

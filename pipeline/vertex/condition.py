@@ -13,6 +13,8 @@ _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
     ast.Gt: operator.gt,
 }
+_VALUES = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Load)
+_KNOWN = (*_VALUES, ast.UnaryOp, ast.Not, ast.BoolOp, ast.boolop, ast.Compare, *_OPERATORS)
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
@@ -25,14 +27,33 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
     Raises:
         ValueError: It is none that TFX writes, or speaks of what is not there.
     """
-    text = _NOT.sub(" not ", condition.replace("&&", " and ").replace("||", " or "))
     try:
-        value = _value(ast.parse(text.strip(), mode="eval").body, {"inputs": inputs})
-    except (SyntaxError, KeyError, IndexError, TypeError) as error:
+        value = _value(parsed(condition), {"inputs": inputs})
+    except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"found the condition {condition!r}, which cannot be evaluated: {error!r}") from error
     if not isinstance(value, bool):
         raise ValueError(f"found the condition {condition!r}, which is {value!r}; expected true or false")
     return value
+
+
+def parsed(condition: str) -> ast.expr:
+    """A condition as Python's syntax tree, whose every part is known, though what it speaks of may not be there.
+
+    Raises:
+        ValueError: It is none that TFX writes.
+    """
+    text = _NOT.sub(" not ", condition.replace("&&", " and ").replace("||", " or "))
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, MemoryError, RecursionError) as error:  # the latter two of what is nested too deep
+        raise ValueError(f"found the condition {condition!r}, which cannot be read: {error}") from error
+    for node in ast.walk(tree):
+        if not isinstance(node, _KNOWN):
+            raise ValueError(
+                f"found the condition {condition!r}, with {type(node).__name__}; expected what TFX writes: inputs, "
+                "constants, ==, !=, <, >, !, && and ||"
+            )
+    return tree
 
 
 def _value(node: ast.expr, names: Mapping[str, Any]) -> Any:

@@ -10,9 +10,12 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config_errors import UserError
+from pipeline.vertex.condition import parsed
 
 Json: TypeAlias = dict[str, Any]
 EXPECTED = "expected a file that vertex_runner.py compile wrote"
+KINDS = ("container", "resolver", "importer")
+HOOK = "preCacheCheck"
 
 
 class SpecError(UserError):
@@ -54,6 +57,18 @@ class Task:
         """By output, its artifact's spec."""
         found: dict[str, Json] = self.component.get("outputDefinitions", {}).get("artifacts", {})
         return found
+
+    @property
+    def condition(self) -> str:
+        """What has to hold for it to run; empty if it always does."""
+        found: str = self.spec.get("triggerPolicy", {}).get("condition", "")
+        return found
+
+    @property
+    def commands(self) -> list[Json]:
+        """Of a container: its hook, if it has one, and itself."""
+        container = self.executor["container"]
+        return [each for each in (container.get("lifecycle", {}).get(HOOK), container) if each]
 
     @property
     def parameters(self) -> Json:
@@ -113,18 +128,53 @@ def read_spec(text: str) -> Spec:
     try:
         tasks = {name: _task(name, task, spec) for name, task in spec["root"]["dag"]["tasks"].items()}
         for each in tasks.values():
-            assert each.parameters is not None  # all of them constants: a KeyError tells of others
+            _check(each)
         root = job["runtimeConfig"]["gcsOutputDirectory"]
         name = spec["pipelineInfo"]["name"]
         ordered = _ordered(tasks)
     except KeyError as error:
         raise SpecError(f"the compiled pipeline speaks of {error}, which is not there; {EXPECTED}") from error
+    except (AttributeError, TypeError) as error:  # of null, say, which protocol buffers take for what is left out
+        raise SpecError(f"the compiled pipeline has a part that is none ({error}); {EXPECTED}") from error
     return Spec(name, root, ordered)
 
 
 def _task(name: str, task: Json, spec: Json) -> Task:
     component = spec["components"][task["componentRef"]["name"]]
     return Task(name, task, component, spec["deploymentSpec"]["executors"][component["executorLabel"]])
+
+
+def _check(task: Task) -> None:
+    """Looks at all of a task that running it reads, so that none fails for it hours later.
+
+    Raises:
+        SpecError: It is of a kind, or has a condition, that is not known.
+        KeyError: Something is missing.
+    """
+    assert task.parameters is not None  # all of them constants: a KeyError tells of others
+    for output in task.outputs.values():
+        assert output["artifactType"]["instanceSchema"]
+    if task.condition:
+        try:
+            parsed(task.condition)
+        except ValueError as error:
+            raise SpecError(f"{task.name}: {error}") from error
+    match [kind for kind in KINDS if kind in task.executor]:
+        case ["container"]:
+            if not all(each["command"] for each in task.commands):
+                raise SpecError(f"{task.name}: found a container with no command; {EXPECTED}")
+        case ["resolver"]:
+            queries = task.executor["resolver"]["outputArtifactQueries"]
+            assert all(query["filter"] is not None for query in queries.values())
+        case ["importer"]:
+            importer = task.executor["importer"]
+            assert importer["artifactUri"]["constant"] is not None
+            assert importer["typeSchema"]["instanceSchema"]
+            if len(task.outputs) != 1:
+                raise SpecError(f"{task.name}: found an importer of {len(task.outputs)} artifacts; expected one")
+        case _:
+            found = ", ".join(task.executor) or "nothing"
+            raise SpecError(f"{task.name}: found {found} as what it runs; expected one of {', '.join(KINDS)}")
 
 
 def _ordered(tasks: Mapping[str, Task]) -> list[Task]:

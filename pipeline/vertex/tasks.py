@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ class Place:
         logs: Folder of a log a task.
         environment: Variables that they find beside this process' own.
         running: Those of them that run.
+        ended: Set once no more of them may.
     """
 
     pipeline: str
@@ -47,12 +49,13 @@ class Place:
     logs: Path
     environment: Mapping[str, str]
     running: set["subprocess.Popen[bytes]"] = dataclasses.field(default_factory=set)
+    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def end(self) -> None:
-        """Ends the tasks that run, with the processes that they started."""
+        """Ends the tasks that run, with the processes that they started, and those that another thread yet starts."""
+        self.ended.set()
         for process in list(self.running):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            _kill(process)
 
 
 def run_task(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
@@ -82,13 +85,11 @@ def run_task(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> 
         )
         for key, spec in task.outputs.items()
     }
-    parameters, container = task.parameters, task.executor["container"]
-    output_file = folder / OUTPUT_FILE
-    for command in (container.get("lifecycle", {}).get("preCacheCheck"), container):
-        if command:
-            invocation = _invocation(parameters, inputs, outputs, output_file)
-            _run(task.name, _line(command, invocation), place)
-            outputs, parameters = _after(outputs, parameters, output_file)
+    parameters, output_file = task.parameters, folder / OUTPUT_FILE
+    for command in task.commands:
+        invocation = _invocation(parameters, inputs, outputs, output_file)
+        _run(task.name, _line(command, invocation), place)
+        outputs, parameters = _after(outputs, parameters, output_file)
     return {key: [artifact] for key, artifact in outputs.items()}
 
 
@@ -145,18 +146,34 @@ def _run(name: str, line: Sequence[str], place: Place) -> None:
             start_new_session=True,
         )
         place.running.add(process)
+        if place.ended.is_set():  # it may have begun behind the look of Place.end
+            _kill(process)
         code = process.wait()
         place.running.discard(process)
     if code:
         raise TaskFailedError(f"{last_error(log) or f'ended with exit code {code}'}; the log: {log}")
 
 
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def _after(outputs: Mapping[str, Artifact], parameters: Json, output_file: Path) -> tuple[dict[str, Artifact], Json]:
-    """Outputs and parameters with what a command says of them in its ``ExecutorOutput``."""
-    said = json.loads(output_file.read_text(encoding="utf-8")) if output_file.exists() else {}
+    """Outputs and parameters with what a command says of them in its ``ExecutorOutput``.
+
+    Raises:
+        TaskFailedError: It wrote something else.
+    """
+    if not output_file.exists():
+        return dict(outputs), parameters
     found = dict(outputs)
-    for key, given in said.get("artifacts", {}).items():
-        [artifact] = given["artifacts"]
-        metadata = {**outputs[key].metadata, **artifact.get("metadata", {})}
-        found[key] = dataclasses.replace(outputs[key], uri=artifact.get("uri", outputs[key].uri), metadata=metadata)
-    return found, {**parameters, **said.get("parameterValues", {})}
+    try:
+        said = json.loads(output_file.read_text(encoding="utf-8"))
+        for key, given in said.get("artifacts", {}).items():
+            [artifact] = given["artifacts"]
+            metadata = {**outputs[key].metadata, **artifact.get("metadata", {})}
+            found[key] = dataclasses.replace(outputs[key], uri=artifact.get("uri", outputs[key].uri), metadata=metadata)
+        return found, {**parameters, **said.get("parameterValues", {})}
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise TaskFailedError(f"{output_file}: found no ExecutorOutput of its artifacts ({error!r})") from error

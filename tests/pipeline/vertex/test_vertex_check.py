@@ -163,7 +163,7 @@ def test_what_a_hook_says_reaches_the_command(tmp_path: Path) -> None:
     hook = "file.parent.mkdir(parents=True); file.write_text(json.dumps({'parameterValues': {'span': 7}}))"
     line = "assert told['inputs']['parameterValues'] == {'span': 7, 'base': 1}, told; answer()"
     compiled.add("Gen", container(line, hook), outputs={"examples": SCHEMA}, parameters={"span": 0, "base": 1})
-    assert checked(compiled, tmp_path).error is None
+    assert states(checked(compiled, tmp_path)) == {"Gen": "ran"}
 
 
 def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
     compiled.add("ExampleGen", container(f"{line}; answer()"), parameters=parameters)
     with pytest.raises(SpecError, match=r"found no folder .*/buckets/bucket/table; put the table there, or .* --data"):
         checked(compiled, tmp_path)
-    assert checked(compiled, tmp_path, data=tmp_path).error is None
+    assert states(checked(compiled, tmp_path, data=tmp_path)) == {"ExampleGen": "ran"}
 
 
 def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
     executor["container"]["args"] = arguments
     executor["container"]["command"][2] = executor["container"]["command"][2].replace("sys.argv[1]", "sys.argv.pop(2)")
     compiled.add("ExampleGen", executor)
-    assert checked(compiled, tmp_path).error is None
+    assert states(checked(compiled, tmp_path)) == {"ExampleGen": "ran"}
 
 
 @pytest.mark.parametrize(

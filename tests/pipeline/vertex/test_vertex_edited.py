@@ -1,0 +1,151 @@
+"""Compiled files that somebody edited, folders of odd names, and whatever else a check is given."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from compiled import BLESSING, SCHEMA, Compiled, container
+from test_vertex_check import Heard, checked, pushing, states, toy
+
+from pipeline.config_errors import ConfigError
+from pipeline.run_folder import locked
+from pipeline.vertex.check import check
+from pipeline.vertex.spec import SpecError, read_spec
+from pipeline.vertex.tasks import Place, TaskFailedError, run_task
+
+Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the components
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda t, e, c: t.pop("Judge"), "speaks of 'Judge', which is not there"),
+        (lambda t, e, c: e.update(Judge_executor={"customJob": {}}), "^Judge: found customJob as what it runs; expec"),
+        (lambda t, e, c: e.update(Judge_executor={}), "^Judge: found nothing as what it runs; expected one of contain"),
+        (lambda t, e, c: e["Judge_executor"]["container"].pop("command"), "speaks of 'command', which is not there"),
+        (
+            lambda t, e, c: e["Judge_executor"]["container"].update(command=[]),
+            "^Judge: found a container with no comma",
+        ),
+        (lambda t, e, c: e.update(Judge_executor={"resolver": {}}), "speaks of 'outputArtifactQueries', which is not"),
+        (lambda t, e, c: e.update(Judge_executor={"importer": {}}), "speaks of 'artifactUri', which is not there"),
+        (lambda t, e, c: t["Judge"].update(inputs=None), "has a part that is none"),
+        (lambda t, e, c: c["Judge"].update(outputDefinitions={"artifacts": {"x": {}}}), "speaks of 'artifactType'"),
+        (
+            lambda t, e, c: t["Pusher"]["triggerPolicy"].update(condition="inputs.x >= 1.0"),
+            "^Pusher: found the condition 'inputs.x >= 1.0', with GtE; expected what TFX writes",
+        ),
+        (
+            lambda t, e, c: t["Pusher"]["triggerPolicy"].update(condition="1 +"),
+            "^Pusher: found the condition '1 .', wh",
+        ),
+    ],
+)
+def test_task_that_could_not_run_is_refused_before_any_does(edit: Edit, said: str) -> None:
+    job = toy().job
+    spec = job["pipelineSpec"]
+    edit(spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"], spec["components"])
+    with pytest.raises(SpecError, match=said):
+        read_spec(json.dumps(job))
+
+
+def test_file_without_a_pusher_is_no_model_that_was_not_blessed(tmp_path: Path) -> None:
+    compiled = toy()
+    del compiled.tasks["Pusher"]
+    result = checked(compiled, tmp_path)
+    assert states(result) == {"Trainer": "ran", "Judge": "ran"}
+    assert result.status == "failed"
+    assert result.error == "found no task Pusher; expected one, which pushes what was blessed"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "file.parent.mkdir(parents=True); file.write_text('[1]')",
+        "file.parent.mkdir(parents=True); file.write_bytes(b'\\xff')",
+        "outputs['other'] = outputs['blessing']; answer()",
+    ],
+)
+def test_task_that_answers_nonsense_fails_in_a_line(line: str, tmp_path: Path) -> None:
+    compiled = pushing(toy())
+    compiled.add("Judge", container(line), {"model": ("Trainer", "model")}, {"blessing": BLESSING})
+    result = checked(compiled, tmp_path)
+    assert states(result) == {"Trainer": "ran", "Judge": "failed", "Pusher": "skipped"}
+    assert result.error is not None
+    assert result.error.startswith("Judge: ")
+    assert "executor_output.json: found no ExecutorOutput of its artifacts" in result.error
+
+
+@pytest.mark.parametrize(("program", "argument"), [("nonesuch", "{{$}}"), ("python", "x" * 200_000)])
+def test_program_that_cannot_start_fails_its_task_alone(program: str, argument: str, tmp_path: Path) -> None:
+    executor = container("answer()")
+    executor["container"]["command"][0] = program
+    executor["container"]["args"] = [argument]
+    compiled = Compiled()
+    compiled.add("One", executor)
+    compiled.add("Other", container("answer()"))
+    result = checked(compiled, tmp_path)
+    assert states(result) == {"One": "failed", "Other": "ran"}
+    assert result.error is not None
+    assert result.error.startswith("One: ")
+    assert "Errno" in result.error
+
+
+def test_output_of_spaces_and_umlauts_is_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "Prüfung mit 'ß'"
+    folder.mkdir()
+    result = checked(pushing(toy()), folder)
+    assert result.status == "pushed"
+    assert result.pushed is not None
+    assert result.pushed.startswith(f"{folder}/out/buckets/")
+
+
+@pytest.mark.parametrize(
+    ("output", "data", "said"),
+    [
+        ("a[1]", None, r"^--output: found \[\] in .*a\[1\]; expected none of"),
+        ("gs://bucket/x", None, "^--output: found gs:/bucket/x; expected a folder on this machine"),
+        ('a"b', None, "^--output: found .*; expected a path without quotes and backslashes"),
+        ("out", "a*", r"^--data: found \* in .*a\*; expected none of"),
+        ("out", "file", "found no folder .*file; put the table there, or name its folder with --data"),
+    ],
+)
+def test_folder_that_tasks_would_look_for_elsewhere_is_refused(
+    output: str, data: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    compiled = Compiled()
+    compiled.add("ExampleGen", container("answer()"), parameters={"input_base": "data/taxi"})
+    with pytest.raises(SpecError, match=said):
+        check(compiled.write(tmp_path / "toy.json"), Path(output), Heard(), Path(data) if data else None)
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_second_check_into_a_folder_is_told_to_wait(tmp_path: Path) -> None:
+    with locked(tmp_path / "out"), pytest.raises(ConfigError, match="another run is using it; wait for that one"):
+        checked(toy(), tmp_path)
+    assert list((tmp_path / "out/logs").iterdir()) == []
+
+
+def test_bucket_called_bigquery_is_no_query(tmp_path: Path) -> None:
+    compiled = Compiled()
+    executor = container("answer()")
+    executor["container"]["args"] += ["--temp_location=gs://bigquery-exports/x"]
+    compiled.add("ExampleGen", executor)
+    assert states(checked(compiled, tmp_path)) == {"ExampleGen": "ran"}
+    executor["container"]["args"] += ["custom_components.bigquery_example_gen.executor.Executor"]
+    with pytest.raises(SpecError, match="ExampleGen: reads BigQuery, which is not here"):
+        checked(compiled, tmp_path)
+
+
+def test_task_that_begins_when_all_are_ended_does_not_go_on(tmp_path: Path) -> None:
+    compiled = Compiled()
+    compiled.add("Late", container("import time; time.sleep(60); answer()"), outputs={"model": SCHEMA})
+    [task] = read_spec(json.dumps(compiled.job)).tasks
+    place = Place("toy", tmp_path, tmp_path, {})
+    place.end()
+    with pytest.raises(TaskFailedError, match="ended with exit code -9"):
+        run_task(task, {}, place)
