@@ -9,6 +9,7 @@ from pydantic.dataclasses import dataclass
 
 from models.features import STRICT
 from pipeline.config_errors import unknown_name
+from pipeline.cron import check_cron
 from pipeline.nodes import BEAM_NODES, NODES
 
 
@@ -41,7 +42,7 @@ MachineType = Annotated[str, _text(r"^([a-z][a-z0-9]*-[a-z]+-[0-9]+[a-z0-9]*|clo
 Accelerator = Annotated[str, _text(r"^(NVIDIA|TPU)_[A-Z0-9_]+$")]
 _ADDRESS = r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}:[0-9]{1,5}"
 Address = Annotated[str, _text(rf"^{_ADDRESS}$"), AfterValidator(_check_port)]
-Cron = Annotated[str, _text(r"^(TZ=\S+ )?\S+ \S+ \S+ \S+ \S+$")]
+Cron = Annotated[str, _text(r"^(TZ=\S+ )?\S+ \S+ \S+ \S+ \S+$"), AfterValidator(check_cron)]
 Count = Annotated[int, Ge(1), Le(1_000)]
 # Of single hosts; the first is that of TPU v2 and v3, whose accelerator says which.
 TPU_HOSTS = ("cloud-tpu", "ct5lp-hightpu-", "ct6e-standard-")
@@ -61,6 +62,10 @@ class Machine:
     type: MachineType = "n2-standard-4"
     accelerator: Accelerator | None = None
     accelerators: Annotated[int, Ge(1), Le(64)] = 1
+
+    def __post_init__(self) -> None:
+        if self.accelerators > 1 and not self.accelerator:
+            raise ValueError(f"'accelerators' is {self.accelerators}, of no kind; expected 'accelerator' to name it")
 
     @property
     def is_tpu(self) -> bool:
@@ -183,7 +188,7 @@ class Dataflow:
         subnetwork: Where the workers are; ``vertex.network`` if none.
         public_ips: Whether they have public addresses.
         flexrs: Whether jobs may wait up to six hours for cheaper machines.
-        options: Any other option of Beam's by name, such as ``dataflow_service_options``.
+        options: Any option of Beam's that has no setting, by name, such as ``dataflow_service_options``.
     """
 
     image: Image | None = None

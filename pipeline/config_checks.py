@@ -1,6 +1,7 @@
 """Checks of the settings that look at more than one block."""
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -11,6 +12,8 @@ from pipeline.metrics import METRICS
 
 if TYPE_CHECKING:
     from pipeline.config import Config
+
+_IN_BUCKET = re.compile(r"gs://[^/\s]+(/.*)?")
 
 
 def check_hyperparameters(config: "Config") -> None:
@@ -99,6 +102,9 @@ def check_platform(config: "Config") -> None:
             f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"
         )
     path = config.data.path
+    for key, place in (("data.path", path), ("output", config.output)):
+        if "://" in place and not _IN_BUCKET.fullmatch(place):
+            raise ValueError(f"{key}: found '{place}'; expected gs://BUCKET or a folder in one, as Vertex AI needs")
     if config.dataflow and path and not path.startswith("gs://"):
         raise ValueError(f"data.path: found '{path}'; expected gs://…, since Dataflow's workers see no other folder")
     if path.startswith("/"):

@@ -82,7 +82,7 @@ def load_vertex_config(
         ConfigError: As :func:`load_config`.
     """
     options: Options = {"--set": dict(overrides or {}), **_named(vertex)}
-    if data:
+    if data is not None:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, {**options, str(path): {"orchestrator": "vertex"}})
     table = dataclasses.replace(config.data, schema=os.path.abspath(ROOT / config.data.schema))
@@ -107,7 +107,9 @@ def load_vertex_block(path: Path, overrides: Mapping[str, str] | None = None, **
 
 def _named(vertex: Mapping[str, str | None]) -> Options:
     """The options that set a key of ``vertex`` each."""
-    return {f"--{key}": {f"vertex.{key}": json.dumps(value)} if value else {} for key, value in vertex.items()}
+    return {
+        f"--{key}": {f"vertex.{key}": json.dumps(value)} if value is not None else {} for key, value in vertex.items()
+    }
 
 
 def _with_folders(config: Config, path: Path, data: str | None, output: str | None) -> Config:

@@ -8,6 +8,25 @@ from pipeline.cloud_settings import Dataflow, Vertex
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError, unknown_name
 
+# Options of Beam's that have a setting, which they would overrule: Beam takes the last that is given.
+SETTINGS = {
+    "runner": "the 'dataflow' block itself",
+    "project": "vertex.project",
+    "region": "vertex.region",
+    "temp_location": "dataflow.temp",
+    "staging_location": "dataflow.temp",
+    "sdk_container_image": "dataflow.image",
+    "sdk_location": "dataflow.image",
+    "machine_type": "dataflow.machine",
+    "max_num_workers": "dataflow.most_workers",
+    "disk_size_gb": "dataflow.disk_gb",
+    "subnetwork": "dataflow.subnetwork",
+    "use_public_ips": "dataflow.public_ips",
+    "flexrs_goal": "dataflow.flexrs",
+    "service_account_email": "vertex.service_account",
+    "dataflow_kms_key": "vertex.encryption_key",
+}
+
 
 def dataflow_args(config: Config, settings: Dataflow) -> list[str]:
     """Arguments for all steps.
@@ -20,7 +39,7 @@ def dataflow_args(config: Config, settings: Dataflow) -> list[str]:
         settings: The ``dataflow`` block.
 
     Raises:
-        ConfigError: An option that Beam does not have.
+        ConfigError: An option that Beam does not have, or that has a setting.
     """
     vertex, temporary = config.vertex, settings.temp or f"{config.output}/beam"
     return [
@@ -78,5 +97,9 @@ def _options(options: dict[str, str | int | bool]) -> Iterator[str]:
     for name, value in options.items():
         if name not in known:
             raise ConfigError(unknown_name(f"dataflow.options.{name}", "option of Beam's", name, known))
-        if value is not False:
-            yield f"--{name}" if value is True else f"--{name}={value}"
+        if name in SETTINGS:
+            raise ConfigError(f"dataflow.options.{name}: found '{value}'; expected it elsewhere: in {SETTINGS[name]}")
+        if not isinstance(value, bool):
+            yield f"--{name}={value}"
+        elif value != bool(known[name]):  # Beam's flags say what is not the default
+            yield f"--{name}" if value else f"--no_{name}"

@@ -13,7 +13,7 @@ from pipeline.config import Config
 from pipeline.config_errors import ConfigError
 from pipeline.pipeline import create_pipeline
 from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
-from pipeline.vertex.machines import resources
+from pipeline.vertex.machines import check_accelerators, resources
 
 PipelineJob: TypeAlias = dict[str, Any]
 NOT_RETRIED = ("AnomalyGate",)  # the same data has the same anomalies
@@ -31,8 +31,9 @@ def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bo
         enable_cache: Whether Vertex AI answers a step whose inputs did not change from an earlier run.
 
     Raises:
-        ValueError: A machine type does not tell its size.
+        ConfigError: A machine type does not tell its size, or Vertex AI does not know an accelerator.
     """
+    check_accelerators(config.vertex)
     pipeline = create_pipeline(config, text_format.MessageToString(schema), enable_cache)
     settings = KubeflowV2DagRunnerConfig(default_image=config.vertex.image, use_pipeline_spec_2_1=True)
     job: PipelineJob = KubeflowV2DagRunner(config=settings).run(pipeline, write_out=False)
@@ -47,7 +48,10 @@ def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bo
             task["retryPolicy"] = _retry_policy(config.vertex.retries)
         machine = config.vertex.machines.get(name)
         if machine and not (name in (TRAINER, TUNER) and custom_job(config, name)):  # else they are its job's
-            executor["container"]["resources"] = resources(machine)
+            try:
+                executor["container"]["resources"] = resources(machine)
+            except ValueError as error:
+                raise ConfigError(f"vertex.machines.{name}.type: {error}") from error
     job["labels"] = {**job.get("labels", {}), **config.vertex.labels}
     if config.vertex.encryption_key:
         job["encryptionSpec"] = {"kmsKeyName": config.vertex.encryption_key}
@@ -60,6 +64,8 @@ def write_job(job: PipelineJob, path: Path) -> None:
     Raises:
         ConfigError: It cannot be written.
     """
+    if not path.name:
+        raise ConfigError(f"--out: found '{path}'; expected a file, such as pipeline.json")
     staged = path.with_name(f".{path.name}.part")
     try:
         staged.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n", encoding="utf-8")

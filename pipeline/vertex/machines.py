@@ -2,7 +2,8 @@
 
 import re
 
-from pipeline.cloud_settings import Machine
+from pipeline.cloud_settings import Machine, Vertex
+from pipeline.config_errors import ConfigError, unknown_name
 
 # GB of memory for each CPU, by kind, and by family where a family has others.
 MEMORY = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
@@ -36,8 +37,27 @@ def cpus_and_memory(machine: Machine) -> tuple[int, float]:
     )
 
 
+def check_accelerators(vertex: Vertex) -> None:
+    """Checks that Vertex AI knows the accelerators of all machines.
+
+    Raises:
+        ConfigError: One that it does not.
+    """
+    from google.cloud.aiplatform_v1 import AcceleratorType  # noqa: PLC0415 - seconds, which settings alone do not pay
+
+    machines = {f"machines.{name}": machine for name, machine in vertex.machines.items()}
+    machines["parameter_servers"] = vertex.parameter_servers
+    if vertex.endpoint:
+        machines["endpoint.machine"] = vertex.endpoint.machine
+    known = [each.name for each in AcceleratorType if each]
+    for key, machine in machines.items():
+        if machine.accelerator and machine.accelerator not in known:
+            name = machine.accelerator
+            raise ConfigError(unknown_name(f"vertex.{key}.accelerator", "accelerator", name, known))
+
+
 def resources(machine: Machine) -> dict[str, object]:
-    """The machine as a step of a compiled pipeline asks for it."""
+    """The machine as a step of a compiled pipeline asks for it; raises as :func:`cpus_and_memory` does."""
     cpus, memory = cpus_and_memory(machine)
     asked: dict[str, object] = {"cpuLimit": float(cpus), "memoryLimit": memory}
     if machine.accelerator:

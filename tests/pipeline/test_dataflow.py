@@ -37,6 +37,7 @@ from pipeline.beam import BATCH_BY_SIZE, beam_args, own_beam_args
 from pipeline.config import SPLITS, Config
 from pipeline.config_errors import ConfigError
 from pipeline.config_loading import load_config, load_vertex_config
+from pipeline.dataflow import SETTINGS
 from pipeline.nodes import BEAM_NODES
 from pipeline.pipeline import create_pipeline
 from pipeline.table import check_table
@@ -264,6 +265,18 @@ def test_a_folder_for_temporary_files_of_ones_own() -> None:
 def test_any_other_option_of_beams() -> None:
     found = options(dataflow__options={"num_workers": 3, "profile_cpu": True, "profile_memory": False})
     assert (found["num_workers"], found["profile_cpu"], found["profile_memory"]) == (3, True, False)
+
+
+def test_a_switch_that_is_on_by_itself_is_turned_off() -> None:
+    assert options()["pipeline_type_check"] is True
+    assert options(dataflow__options={"pipeline_type_check": True})["pipeline_type_check"] is True
+    assert options(dataflow__options={"pipeline_type_check": False})["pipeline_type_check"] is False
+
+
+@pytest.mark.parametrize("name", sorted(SETTINGS))
+def test_an_option_that_has_a_setting_does_not_overrule_it(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"dataflow.options.{name}: found 'False'; expected it elsewhere: in .*"):
+        options(dataflow__options={name: False})
 
 
 def test_an_option_that_beam_does_not_have_is_named() -> None:

@@ -107,16 +107,42 @@ def test_tuner_is_left_out_and_warm_start_put_in() -> None:
         ({"vertex__encryption_key": "k"}, "vertex.encryption_key"),
         ({"vertex__labels": "{Team: x}"}, "vertex.labels"),
         ({"vertex__schedule": "{cron: daily}"}, "vertex.schedule.cron"),
+        ({"vertex__schedule": "{cron: 0 25 * * *}"}, "vertex.schedule.cron: found the hours '25'; expected"),
+        (
+            {"vertex__machines": "{Trainer: {accelerators: 4}}"},
+            "vertex.machines.Trainer: 'accelerators' is 4, of no",
+        ),
         ({"vertex__service_account": "me"}, "vertex.service_account"),
         ({"beam__runner": "flink"}, "beam.runner: found 'flink'; expected 'local' on Vertex AI"),
         ({"dataflow": "{}"}, "data.path: found 'data/taxi'; expected gs://"),
         ({"data__path": "/data/taxi"}, "data.path: found '/data/taxi'; expected gs://…, or a path within"),
+        ({"data__path": "s3://b/taxi"}, "data.path: found 's3://b/taxi'; expected gs://BUCKET or a folder in one"),
+        ({"output": "s3://b/runs"}, "output: found 's3://b/runs'; expected gs://BUCKET or a folder in one"),
+        ({"output": "gs://"}, "output: found 'gs://'; expected gs://BUCKET or a folder in one"),
     ],
 )
 def test_settings_that_vertex_would_refuse_are_refused_here(overrides: dict[str, str], said: str) -> None:
     place = {key: value for key, value in PLACE.items() if f"vertex__{key}" not in overrides}
     with pytest.raises(ConfigError, match=said):
         load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **place)
+
+
+@pytest.mark.parametrize(
+    ("machines", "said"),
+    [
+        ("{Trainer: {accelerator: NVIDIA_TELSA_T4}}", "Trainer.accelerator: unknown .*did you mean 'NVIDIA_TESLA_T4'"),
+        ("{SkewGuard: {type: odd-machine-4}}", "SkewGuard.type: found the machine type 'odd-machine-4'; expected one"),
+    ],
+)
+def test_machine_that_vertex_does_not_know_is_named_with_its_key(machines: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"^vertex.machines.{said}"):
+        compiled(vertex__machines=machines)
+
+
+@pytest.mark.parametrize("option", [*sorted(PLACE), "data"])
+def test_option_that_a_shell_left_empty_is_not_taken_for_one_left_out(option: str) -> None:
+    with pytest.raises(ConfigError, match=f"^--{option}: "):
+        load_vertex_config(TAXI, {f"vertex.{key}": value for key, value in PLACE.items()}, **{option: ""})
 
 
 @pytest.mark.parametrize("name", sorted(PLACE))
@@ -157,6 +183,8 @@ def test_machine_type_that_does_not_tell_is_refused() -> None:
 def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--out: cannot write .*missing/pipeline.json .No such file"):
         write_job({}, tmp_path / "missing/pipeline.json")
+    with pytest.raises(ConfigError, match=r"--out: found '\.'; expected a file, such as pipeline.json"):
+        write_job({}, Path(""))
     (tmp_path / "pipeline.json").mkdir()
     with pytest.raises(ConfigError, match="Is a directory"):
         write_job({}, tmp_path / "pipeline.json")
