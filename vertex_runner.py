@@ -97,10 +97,16 @@ def rollback(config: str, overrides: dict[str, str], project: str | None, region
         print(f"{back.endpoint} serves {back.serving} alone; {back.left} gets no more requests", file=console)
 
 
+def _folder(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path | None:
+    if text == "":  # of a shell's variable that is not set; a path of it is the folder that one is in
+        raise click.BadParameter("found ''; expected a folder")
+    return Path(text) if text else None
+
+
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for all that the tasks make.")
-@click.option("--data", type=click.Path(path_type=Path), help="A folder of CSV files that stands for the file's table.")
+@click.option("--output", required=True, metavar="DIR", callback=_folder, help="Folder for all that the tasks make.")
+@click.option("--data", metavar="DIR", callback=_folder, help="A folder of CSV files that stands for the file's table.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON, alone, on standard output.")
 @cli.verbose_option
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:

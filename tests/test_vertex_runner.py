@@ -118,6 +118,13 @@ def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("options", [["--output="], ["--output=out", "--data="]])
+def test_folder_that_a_shell_left_empty_is_not_the_one_that_one_is_in(options: list[str]) -> None:
+    result = vertex("check", "pipeline.json", *options)
+    assert (result.code, result.stdout) == (2, "")
+    assert f"Invalid value for '{options[-1][:-1]}': found ''; expected a folder" in result.stderr
+
+
 def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: Path) -> None:
     result = vertex("submit", *PLACE, *quick(), f"--out={tmp_path / 'sent.json'}")
     assert result.code == 0, result.stderr
