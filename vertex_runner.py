@@ -56,9 +56,9 @@ def main() -> None:
 def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - the command's name
     """Write the pipeline as Vertex AI takes it; needs no network."""
     with _told(verbose) as (console, _):
-        from pipeline.vertex.compile import write_job
-
         job, _ = _compiled(options)
+        from pipeline.vertex.compile import write_job  # not before the settings are checked: it imports TFX
+
         write_job(job, Path(out))
         tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
         after = f".venv/bin/python vertex_runner.py check {out} --output output/check"
@@ -71,10 +71,10 @@ def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - th
 def submit(out: str | None, verbose: bool, **options: Any) -> None:
     """Compile, and start a run on Vertex AI, or make its schedule where vertex.schedule is set."""
     with _told(verbose) as (console, _):
-        from pipeline.vertex.compile import write_job
+        job, config = _compiled(options)
+        from pipeline.vertex.compile import write_job  # as in compile
         from pipeline.vertex.submit import submit as send
 
-        job, config = _compiled(options)
         if out:
             write_job(job, Path(out))
         submitted = send(job, config)

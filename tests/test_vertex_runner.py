@@ -110,6 +110,15 @@ def test_settings_that_cannot_be_compiled_end_in_a_line(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+@pytest.mark.parametrize("command", ["compile", "submit"])
+def test_settings_are_checked_before_anything_heavy_is_imported(command: str) -> None:
+    last = "atexit.register(lambda: print('tfx' in sys.modules))"
+    line = f"import atexit, sys, vertex_runner; {last}; vertex_runner.main(['{command}'])"
+    result = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (result.returncode, result.stdout) == (2, "False\n")
+    assert "vertex.project: missing" in result.stderr
+
+
 def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
     result = vertex("check", str(tmp_path / "none.json"), f"--output={tmp_path / 'out'}")
     assert (result.code, result.stdout) == (2, "")
