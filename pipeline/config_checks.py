@@ -101,6 +101,12 @@ def check_platform(config: "Config") -> None:
         raise ValueError(
             f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"
         )
+    _check_places(config)
+    _check_jobs(config)
+
+
+def _check_places(config: "Config") -> None:
+    """Checks that what runs elsewhere finds the table there, and may write the output."""
     path = config.data.path
     for key, place in (("data.path", path), ("output", config.output)):
         if "://" in place and not _IN_BUCKET.fullmatch(place):
@@ -111,7 +117,6 @@ def check_platform(config: "Config") -> None:
         raise ValueError(
             f"data.path: found '{path}'; expected gs://…, or a path within the project's folder, which is in the image"
         )
-    _check_jobs(config)
 
 
 def _check_jobs(config: "Config") -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import datetime
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 
@@ -76,6 +76,18 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     _check_data(spec)
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
+    jobs = LocalJobs(logs)
+    with _held(output, logs) as artifacts, StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
+        jobs.environment = {ENDPOINT: stand_in.endpoint}
+        run = _Run(spec, Place(spec.name, Path(spec.root) / run_id, logs, jobs.environment), artifacts, listener)
+        run.all()
+    seconds = round(time.monotonic() - start, 3)
+    return Checked(run.status, run.nodes, run.pushed, run.error, str(logs), seconds)
+
+
+@contextlib.contextmanager
+def _held(output: Path, logs: Path) -> Iterator[Artifacts]:
+    """Holds the output against other checks, with a folder for the logs; yields what earlier ones made there."""
     with contextlib.ExitStack() as stack:
         try:
             logs.parent.mkdir(parents=True, exist_ok=True)
@@ -84,20 +96,7 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
             artifacts = Artifacts(output)
         except OSError as error:
             raise SpecError(f"--output: cannot write in {output} ({error.strerror}); expected a folder") from error
-        jobs = LocalJobs(logs)
-        stand_in = stack.enter_context(StandIn(jobs.run_job, jobs.cancel_job))
-        jobs.environment = {ENDPOINT: stand_in.endpoint}
-        place = Place(spec.name, Path(spec.root) / run_id, logs, jobs.environment)
-        run = _Run(spec, place, artifacts, listener)
-        run.all()
-    return Checked(
-        status=run.status,
-        nodes=run.nodes,
-        pushed=run.pushed,
-        error=run.error,
-        logs=str(logs),
-        seconds=round(time.monotonic() - start, 3),
-    )
+        yield artifacts
 
 
 def _here(text: str, output: Path, data: Path | None) -> Spec:
