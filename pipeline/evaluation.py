@@ -5,9 +5,18 @@ from collections.abc import Sequence
 
 from tensorflow_model_analysis.proto import config_pb2
 
+from models.features import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config import Config, Threshold
 from pipeline.metrics import METRICS
+
+# What the report page draws, by TFMA's classes; the policy knows nothing of them. A hundred buckets a slice are 6 kB
+# and give the calibration and, added up from above, the ROC curve. For a regression TFMA's buckets want bounds of the
+# label, which are not known before.
+PLOTS: dict[Task, tuple[str, dict[str, int]]] = {
+    "binary": ("CalibrationPlot", {"num_buckets": 100}),
+    "multiclass": ("MultiClassConfusionMatrixPlot", {}),
+}
 
 
 def eval_config(config: Config) -> config_pb2.EvalConfig:
@@ -31,7 +40,8 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
             *(config_pb2.SlicingSpec(feature_keys=columns) for columns in policy.slices),
         ],
         metrics_specs=[
-            config_pb2.MetricsSpec(metrics=[_metric(config, name, policy.thresholds) for name in policy.metrics])
+            config_pb2.MetricsSpec(metrics=[_metric(config, name, policy.thresholds) for name in policy.metrics]),
+            *_plots(config.task),
         ],
     )
 
@@ -49,6 +59,15 @@ def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> confi
         )
         metric.per_slice_thresholds.append(bound)
     return metric
+
+
+def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
+    if task not in PLOTS:
+        return []
+    class_name, settings = PLOTS[task]
+    return [
+        config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name=class_name, config=json.dumps(settings))])
+    ]
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:

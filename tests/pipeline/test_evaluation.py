@@ -1,7 +1,11 @@
+import dataclasses
 import json
 
+import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
+from models.features import Task
+from pipeline.config import Threshold
 from pipeline.config_loading import ROOT, load_config
 from pipeline.evaluation import eval_config
 
@@ -38,7 +42,7 @@ def test_all_rows_are_measured_besides_each_slicing() -> None:
 
 
 def test_metrics_are_those_named_under_their_own_names() -> None:
-    [specs] = made().metrics_specs
+    specs = made().metrics_specs[0]
     assert [(json.loads(each.config)["name"], each.class_name) for each in specs.metrics] == [
         ("auc", "AUC"),
         ("loss", "BinaryCrossEntropy"),
@@ -73,3 +77,23 @@ def test_bound_holds_over_its_own_slice() -> None:
     assert overall == config_pb2.SlicingSpec()
     [sliced] = thresholds("accuracy")[0].slicing_specs
     assert dict(sliced.feature_values) == {"trip_start_hour": "8", "trip_start_day": "1"}
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "plot"),
+    [("binary", "auc", "CalibrationPlot"), ("multiclass", "accuracy", "MultiClassConfusionMatrixPlot")],
+)
+def test_plots_stand_beside_the_policy_and_bound_nothing(task: Task, metric: str, plot: str) -> None:
+    config = load_config(ROOT / "configs/taxi.yaml", POLICY)
+    bound = (Threshold(metric=metric, min=0.5),)
+    policy = dataclasses.replace(config.evaluation, metrics=(metric,), thresholds=bound)
+    policy_specs, plots = eval_config(dataclasses.replace(config, task=task, evaluation=policy)).metrics_specs
+    assert [json.loads(each.config)["name"] for each in policy_specs.metrics] == [metric]
+    assert [(each.class_name, list(each.per_slice_thresholds)) for each in plots.metrics] == [(plot, [])]
+
+
+def test_a_regression_has_no_plots() -> None:
+    config = load_config(ROOT / "configs/taxi.yaml", POLICY)
+    policy = dataclasses.replace(config.evaluation, metrics=("mse",), thresholds=(Threshold(metric="mse", max=1.0),))
+    [specs] = eval_config(dataclasses.replace(config, task="regression", evaluation=policy)).metrics_specs
+    assert [each.class_name for each in specs.metrics] == ["MeanSquaredError"]
