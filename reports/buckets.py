@@ -78,7 +78,7 @@ def counts(buckets: Sequence[Bucket]) -> Counts:
         rows=sum(each.rows for each in buckets),
         positives=sum(each.positives for each in buckets),
         called=sum(each.rows for each in buckets if each.low >= 0.5),
-        spread=sum(each.positives * (1 - each.positives / each.rows) for each in buckets),
+        spread=sum(max(each.predicted * (1 - each.predicted / each.rows), 0.0) for each in buckets),
     )
 
 

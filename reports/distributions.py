@@ -15,6 +15,7 @@ BINS = 24
 SHOWN_TEXTS = 5
 # A tail that is this many times longer than the range of the middle eight tenths is cut off the picture.
 LONG_TAIL = 3.0
+CLOSE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,8 +178,10 @@ def _points_of_whole(found: statistics_pb2.NumericStatistics) -> tuple[tuple[flo
     rows = dict.fromkeys(range(least, most + 1), 0.0)
     equal_width = [each for each in found.histograms if each.type == statistics_pb2.Histogram.STANDARD]
     for bucket in equal_width[0].buckets if equal_width else ():
-        end = bucket.high_value if bucket.high_value < most else most + 1
-        held = [value for value in rows if bucket.low_value <= value < end]
+        # Edges are sums of a width that binary fractions only come near to.
+        low, high = bucket.low_value - CLOSE, bucket.high_value - CLOSE
+        held = [value for value in rows if low <= value < (high if bucket.high_value < most else most + 1)]
+        held = held or [min(rows, key=lambda value, low=low: abs(value - low))]  # type: ignore[misc]
         for value in held:
             rows[value] += bucket.sample_count / len(held)
     total = sum(rows.values())

@@ -25,8 +25,7 @@ class Counts(NamedTuple):
         rows: All rows.
         positives: Rows of class 1.
         called: Rows whose prediction is at least one half.
-        spread: Variance of the sum of the labels, given the predictions: the sum of q (1 - q) over the rows, q being
-            the share of class 1 among the rows with about the same prediction.
+        spread: Variance of the sum of the labels if they fall as predicted: the sum of p (1 - p) over the rows.
     """
 
     rows: float
@@ -61,7 +60,7 @@ def precision_recall_area(area: float, positives: float) -> Interval | None:
 
 
 def ratio_to_labels(ratio: float, positives: float, spread: float) -> Interval | None:
-    """Of mean prediction over mean label: the delta method, with the predictions as they are."""
+    """Of mean prediction over mean label: the delta method, with labels that fall as predicted."""
     if positives < 1 or not math.isfinite(ratio):
         return None
     half = Z * ratio * math.sqrt(spread) / positives

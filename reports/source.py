@@ -66,7 +66,9 @@ class Source:
 
     @property
     def problem(self) -> Mapping[str, Any]:
-        """The problem as its settings declare it, from the properties of the nodes that were told."""
+        """The problem as its settings declare it: as the run recorded them, or else as its nodes were told."""
+        if self.run.origin:
+            return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
             for execution in reversed(self.lineage.of_node(node)):
                 settings = parsed(execution.properties.get("custom_config"))

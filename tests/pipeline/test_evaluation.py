@@ -1,11 +1,8 @@
-import dataclasses
 import json
 
 import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
-from models.features import Task
-from pipeline.config import Threshold
 from pipeline.config_loading import ROOT, load_config
 from pipeline.evaluation import eval_config
 
@@ -80,20 +77,18 @@ def test_bound_holds_over_its_own_slice() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "metric", "plot"),
-    [("binary", "auc", "CalibrationPlot"), ("multiclass", "accuracy", "MultiClassConfusionMatrixPlot")],
+    ("task", "label", "metric", "plots"),
+    [
+        ("binary", "{name: t, column: tips, above: {value: 1}}", "auc", ["CalibrationPlot"]),
+        ("multiclass", "{name: p, column: tips, classes: [a, b]}", "accuracy", ["MultiClassConfusionMatrixPlot"]),
+        ("regression", "{name: t, column: tips}", "mse", []),
+    ],
 )
-def test_plots_stand_beside_the_policy_and_bound_nothing(task: Task, metric: str, plot: str) -> None:
-    config = load_config(ROOT / "configs/taxi.yaml", POLICY)
-    bound = (Threshold(metric=metric, min=0.5),)
-    policy = dataclasses.replace(config.evaluation, metrics=(metric,), thresholds=bound)
-    policy_specs, plots = eval_config(dataclasses.replace(config, task=task, evaluation=policy)).metrics_specs
+def test_plots_stand_beside_the_policy_and_bound_nothing(task: str, label: str, metric: str, plots: list[str]) -> None:
+    policy = {"metrics": [metric], "slices": [], "thresholds": [{"metric": metric, "max": 1}]}
+    overrides = {"task": task, "label": label, "evaluation": json.dumps(policy)}
+    policy_specs, *others = eval_config(load_config(ROOT / "configs/taxi.yaml", overrides)).metrics_specs
     assert [json.loads(each.config)["name"] for each in policy_specs.metrics] == [metric]
-    assert [(each.class_name, list(each.per_slice_thresholds)) for each in plots.metrics] == [(plot, [])]
-
-
-def test_a_regression_has_no_plots() -> None:
-    config = load_config(ROOT / "configs/taxi.yaml", POLICY)
-    policy = dataclasses.replace(config.evaluation, metrics=("mse",), thresholds=(Threshold(metric="mse", max=1.0),))
-    [specs] = eval_config(dataclasses.replace(config, task="regression", evaluation=policy)).metrics_specs
-    assert [each.class_name for each in specs.metrics] == ["MeanSquaredError"]
+    drawn = [each for spec in others for each in spec.metrics]
+    assert [each.class_name for each in drawn] == plots
+    assert not any(each.per_slice_thresholds for each in drawn)
