@@ -96,6 +96,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
     from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
+    from pipeline.report import write_report
     from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
     from pipeline.summary import refused
 
@@ -127,7 +128,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
             folder.write_summary(summary)
             if summary.training:
                 folder.link_training_logs(Path(summary.training.logs))
-            console.end(summary, result.anomalies, folder.log, options.config)
+            page = write_report(output, folder.run_id, console)
+            console.end(summary, result.anomalies, folder.log, options.config, page)
         except KeyboardInterrupt:
             # No summary.json: the next run then closes what this one left open.
             console.error("interrupted; the same command goes on from here")

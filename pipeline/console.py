@@ -58,8 +58,10 @@ class RunConsole:
         seconds = f"{node.seconds:9.1f} s" if node.state in ("ran", "failed") else ""
         self._console.print(f"  {node.id:<{NAME_WIDTH - 1}} [{STYLES[node.state]}]{node.state}[/]{seconds}")
 
-    def end(self, summary: Summary, anomalies: Sequence[Anomaly], log: Path, settings: str) -> None:
-        """Prints how the run ended, and what to type next."""
+    def end(
+        self, summary: Summary, anomalies: Sequence[Anomaly], log: Path, settings: str, page: Path | None = None
+    ) -> None:
+        """Prints how the run ended, where its page is, and what to type next."""
         self._hide()
         self._print_thresholds(summary)
         self._print_anomalies(anomalies)
@@ -87,6 +89,8 @@ class RunConsole:
             case _:
                 self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
                 after = f"less {_path(log)}"
+        if page:
+            self._console.print(f"all of it, with pictures: {_path(page)}")
         self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
 
     def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:
@@ -100,6 +104,11 @@ class RunConsole:
             case _:
                 self._console.print(Text.assemble((status, "bold red"), " ", error or ""))
         self._console.print(f"{seconds:.1f} s in all")
+
+    def note(self, text: str) -> None:
+        """Prints one line of something that does not change how the run ends."""
+        self._hide()
+        self._console.print(Text(" ".join(text.split())))
 
     def error(self, text: str) -> None:
         """Prints the one line of a refusal."""

@@ -1,6 +1,7 @@
 """Runs a pipeline here, node by node, and tells a listener how each one went."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 
@@ -65,6 +66,9 @@ class LocalRunner:
         runtime_parameter_utils.substitute_runtime_parameter(
             self._pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
         )
+        self._upstream = {
+            node.pipeline_node.node_info.id: sorted(node.pipeline_node.upstream_nodes) for node in self._pipeline.nodes
+        }
         self._deployment = runner_utils.extract_local_deployment_config(self._pipeline)
         connection = self._deployment.metadata_connection_config
         self._connection = getattr(connection, connection.WhichOneof("connection_config"))
@@ -187,6 +191,7 @@ class LocalRunner:
         return "ran"
 
     def _finish(self, node: Node) -> None:
+        node = dataclasses.replace(node, upstream=self._upstream[node.id])
         logging.info("Node %s %s after %.2f s.", node.id, node.state, node.seconds)
         self.nodes.append(node)
         self._listener.node_finished(node)

@@ -1,6 +1,7 @@
 """The nodes by name and how each one went, for code that must not import TFX."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 # In the order of the DAG.
@@ -38,11 +39,13 @@ class Node:
         state: ``ran``, ``cached`` (answered from ML Metadata), ``skipped`` (not asked for, or behind a failure) or
             ``failed``.
         seconds: Wall time.
+        upstream: The nodes that have to go before it.
     """
 
     id: str
     state: State
     seconds: float = 0.0
+    upstream: Sequence[str] = ()
 
 
 class Listener(Protocol):

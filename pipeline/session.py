@@ -20,7 +20,7 @@ from pipeline.config import Config
 from pipeline.flink.job_server import job_servers
 from pipeline.local import LocalRunner, NodeFailedError
 from pipeline.metadata_checks import prepare_store
-from pipeline.nodes import Listener, Node
+from pipeline.nodes import Listener
 from pipeline.outcome import output_id, read_outcome
 from pipeline.pipeline import create_pipeline
 from pipeline.recovery import close_interrupted
@@ -121,7 +121,7 @@ def _finished(
         run_id=request.run_id,
         problem=config.name,
         status=_status(outcome, failure, anomalies),
-        nodes=[Node(node.id, node.state, round(node.seconds, 3)) for node in runner.nodes],
+        nodes=[dataclasses.replace(node, seconds=round(node.seconds, 3)) for node in runner.nodes],
         rows=outcome.rows,
         metrics=outcome.metrics,
         thresholds=outcome.thresholds,

@@ -4,7 +4,7 @@ Matplotlib draws SVG without a browser or JavaScript, so pictures print, need no
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -133,16 +133,15 @@ def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
         return to_markup(figure, name, f"ROC curve of {len(points)} points")
 
 
-def over_time(runs: Sequence[str], series: Sequence[tuple[str, Sequence[float]]], name: str) -> Iterator[Markup]:
-    """A picture a metric, over the runs; oldest first."""
-    for place, (metric, values) in enumerate(series):
-        with mpl.rc_context(STYLE):
-            figure, axes = _axes(4.6, 2.6)
-            axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
-            shown = sorted({0, len(runs) // 2, len(runs) - 1})
-            axes.set_xticks(shown, [runs[index] for index in shown])
-            axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric))
-            yield to_markup(figure, f"{name}{place}", f"{plain(metric)} over {len(runs)} runs")
+def over_time(metric: str, labels: Sequence[str], values: Sequence[float], name: str) -> Markup:
+    """A metric over the runs; oldest first."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.6, 2.6)
+        axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
+        shown = sorted({0, len(labels) - 1})
+        axes.set_xticks(shown, [labels[index] for index in shown])
+        axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric))
+        return to_markup(figure, name, f"{plain(metric)} over {len(labels)} runs")
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:

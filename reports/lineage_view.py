@@ -5,7 +5,8 @@ import dataclasses
 import json
 from typing import Any
 
-from lineage.records import Artifact, Direction, Execution, Lineage
+from lineage.nodes import NodeRun
+from lineage.records import Artifact, Direction
 from reports.layout import Layout, place
 from reports.source import MissingError, Source
 
@@ -80,22 +81,29 @@ def read_view(source: Source) -> View:
     Raises:
         MissingError: ML Metadata holds no execution of it.
     """
-    lineage = source.lineage
-    if not lineage.executions:
+    if not source.nodes_run:
         raise MissingError("ML Metadata holds no execution of this run")
-    labels = {f"e{each.id}": each.node for each in lineage.executions.values()}
-    labels |= {f"a{each.id}": lineage.name(each.id).split("/")[-2] for each in lineage.artifacts.values()}
-    edges, links = [], {key: [] for key in labels}  # type: tuple[list[Edge], dict[str, list[tuple[str, str, str]]]]
-    for each in lineage.links:
+    lineage = source.lineage
+    # What a cached execution gave out stands with what made it.
+    nodes = {each.made_by.id: each for each in source.nodes_run.values()}
+    links = [each for each in lineage.links if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
+    labels = {f"e{key}": each.execution.node for key, each in nodes.items()}
+    labels |= {f"a{each.artifact_id}": lineage.artifacts[each.artifact_id].type.rpartition(".")[2] for each in links}
+    labels |= {f"a{each.artifact_id}": each.key for each in links if each.direction == "output"}
+    near: dict[str, list[tuple[str, str, str]]] = {key: [] for key in labels}
+    edges = []
+    for each in links:
         artifact, execution = f"a{each.artifact_id}", f"e{each.execution_id}"
         down = each.direction in ("input", "reference")
         start, end = (artifact, execution) if down else (execution, artifact)
         edges.append(Edge(start, end, made=each.direction in ("input", "output")))
         of_artifact, of_execution = WORDS[each.direction]
-        links[artifact].append((of_artifact, execution, labels[execution]))
-        links[execution].append((f"{of_execution} as {each.key}", artifact, labels[artifact]))
-    items = {f"e{each.id}": _of_execution(each, links[f"e{each.id}"]) for each in lineage.executions.values()}
-    items |= {f"a{each.id}": _of_artifact(each, lineage, links[f"a{each.id}"]) for each in lineage.artifacts.values()}
+        near[artifact].append((of_artifact, execution, labels[execution]))
+        near[execution].append((f"{of_execution} as {each.key}", artifact, labels[artifact]))
+    items = {f"e{key}": _of_node(each, near[f"e{key}"]) for key, each in nodes.items()}
+    for key in dict.fromkeys(each.artifact_id for each in links):
+        name, label = lineage.name(key), labels[f"a{key}"]
+        items[f"a{key}"] = _of_artifact(lineage.artifacts[key], name, label, near[f"a{key}"])
     widths = {
         key: len(label) * (BOLD_CHARACTER if items[key].state else CHARACTER) + BESIDE for key, label in labels.items()
     }
@@ -103,27 +111,31 @@ def read_view(source: Source) -> View:
     return View(items, tuple(dict.fromkeys(edges)), layout)
 
 
-def _of_execution(each: Execution, links: list[tuple[str, str, str]]) -> Item:
-    facts = (
-        ("execution", str(each.id)),
-        ("state", each.state),
-        ("run", each.run_id),
-        ("component", each.type),
-        ("started", f"{each.started:%Y-%m-%d %H:%M:%S} UTC"),
-        ("seconds", f"{each.seconds:.1f}"),
-    )
-    return Item(f"e{each.id}", each.node, each.node, each.state, facts, _properties(each.properties), tuple(links))
+def _of_node(each: NodeRun, links: list[tuple[str, str, str]]) -> Item:
+    execution, made_by = each
+    facts = [
+        ("execution", str(execution.id)),
+        ("state", execution.state),
+        ("run", execution.run_id),
+        ("component", made_by.type),
+        ("started", f"{execution.started:%Y-%m-%d %H:%M:%S} UTC"),
+        ("seconds", f"{execution.seconds:.1f}"),
+    ]
+    if made_by is not execution:
+        facts.append(("made in run", f"{made_by.run_id} by execution {made_by.id}, in {made_by.seconds:.1f} s"))
+    node = execution.node
+    properties = _properties(made_by.properties)
+    return Item(f"e{made_by.id}", node, node, execution.state, tuple(facts), properties, tuple(links))
 
 
-def _of_artifact(each: Artifact, lineage: Lineage, links: list[tuple[str, str, str]]) -> Item:
-    name = lineage.name(each.id)
+def _of_artifact(each: Artifact, name: str, label: str, links: list[tuple[str, str, str]]) -> Item:
     facts = (
         ("artifact", str(each.id)),
         ("type", each.type),
         ("folder", each.uri),
         ("made", f"{each.created:%Y-%m-%d %H:%M:%S} UTC"),
     )
-    return Item(f"a{each.id}", name.split("/")[-2], name, "", facts, _properties(each.properties), tuple(links))
+    return Item(f"a{each.id}", label, name, "", facts, _properties(each.properties), tuple(links))
 
 
 def _properties(found: Any) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,7 @@
 """The page of one run: all sections read, drawn, and written into one file."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -139,6 +140,7 @@ def _read(read: Callable[[Source], T], source: Source) -> T | Missing:
     except MissingError as error:
         return Missing(str(error))
     except (OSError, ValueError, KeyError, TypeError, IndexError, DecodeError) as error:
+        logging.exception("A section of the page was left out: %s", read.__name__)
         return Missing(f"its files cannot be read: {_line(error)}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_metadata import metadata_store
 
-from lineage.graph import of_run
+from lineage.nodes import NodeRun, nodes_of
 from lineage.records import Artifact, Execution, Lineage, Run
 from lineage.runs import find_run
 
@@ -27,19 +27,22 @@ class Source:
 
     Attributes:
         run: As ML Metadata has it.
-        lineage: Its executions and artifacts.
+        nodes_run: By node, its execution in this run, and the one that made what that gave out.
+        lineage: Those executions and their artifacts.
         summary: ``summary.json``; empty for a run that was killed before it could write one.
         folder: ``runs/<run id>``.
     """
 
     run: Run
+    nodes_run: Mapping[str, NodeRun]
     lineage: Lineage
     summary: Mapping[str, Any]
     folder: Path
 
     def execution(self, node: str) -> Execution | None:
-        """The newest execution of a node that finished."""
-        return next((each for each in reversed(self.lineage.of_node(node)) if each.state in DONE), None)
+        """The execution of a node, if it finished."""
+        found = self.nodes_run.get(node)
+        return found.execution if found and found.execution.state in DONE else None
 
     def artifact(self, node: str, key: str) -> Artifact:
         """What a node gave under ``key``.
@@ -70,11 +73,10 @@ class Source:
         if self.run.origin:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
-            for execution in reversed(self.lineage.of_node(node)):
-                settings = parsed(execution.properties.get("custom_config"))
-                problem = parsed(settings.get("problem")) or parsed(execution.properties.get("problem"))
-                if problem:
-                    return problem
+            properties = self.nodes_run[node].made_by.properties if node in self.nodes_run else {}
+            told = parsed(properties.get("custom_config")).get("problem", properties.get("problem"))
+            if problem := parsed(told):
+                return problem
         return {}
 
     @property
@@ -88,7 +90,7 @@ class Source:
         if self.summary.get("nodes"):
             found: Sequence[Mapping[str, Any]] = self.summary["nodes"]
             return found
-        executions = {each.node: each for each in sorted(self.lineage.executions.values(), key=lambda each: each.id)}
+        executions = {node: each.execution for node, each in self.nodes_run.items()}
         return [{"id": node, "state": each.state, "seconds": each.seconds} for node, each in executions.items()]
 
     def _why(self, node: str) -> str:
@@ -114,7 +116,8 @@ def read_source(store: metadata_store.MetadataStore, output: Path, name: str) ->
     folder = output / "runs" / run.run_id
     summary = folder / SUMMARY
     text = summary.read_text(encoding="utf-8") if summary.exists() else "{}"
-    return Source(run, of_run(store, run.context_id), json.loads(text), folder)
+    nodes, line = nodes_of(store, run)
+    return Source(run, nodes, line, json.loads(text), folder)
 
 
 def parsed(value: Any) -> dict[str, Any]:

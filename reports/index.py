@@ -1,0 +1,120 @@
+"""The page over all runs of an output folder: how each ended, its metrics over time, and which version is live."""
+
+import dataclasses
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from markupsafe import Markup
+from ml_metadata import metadata_store
+
+from lineage.records import Run
+from lineage.runs import all_runs
+from reports import charts
+from reports.evaluation import ROWS
+from reports.page import PAGE
+from reports.rendering import render, write_whole
+from reports.source import SUMMARY
+
+INDEX = "index.html"
+SAVED_MODEL = "saved_model.pb"
+UNKNOWN = "unknown"
+METRICS_SHOWN = 3
+RUNS_SHOWN = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One run.
+
+    Attributes:
+        run_id: The run.
+        link: Its page, from the index; ``None`` if there is none.
+        status: How it ended.
+        started: When it began.
+        seconds: Wall time; ``None`` for a run that was killed.
+        version: The pushed version; ``None`` if nothing was pushed.
+        metrics: The candidate's, over all rows of the eval split.
+    """
+
+    run_id: str
+    link: str | None
+    status: str
+    started: datetime.datetime
+    seconds: float | None
+    version: str | None
+    metrics: Mapping[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """All runs of an output folder.
+
+    Attributes:
+        rows: Newest first.
+        metrics: Names of those that are shown.
+        live: By model, the newest whole version in the folder that a server looks into.
+    """
+
+    rows: tuple[Row, ...]
+    metrics: tuple[str, ...]
+    live: Mapping[str, str]
+
+    def is_live(self, version: str | None) -> bool:
+        """Whether a server answers with this version."""
+        return version is not None and version in self.live.values()
+
+
+def write_index(store: metadata_store.MetadataStore, output: Path) -> Path:
+    """Writes ``runs/index.html`` and returns it."""
+    index = read_index(store, output)
+    path = output / "runs" / INDEX
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, render("index.html", index=index, charts=draw(index), shown=RUNS_SHOWN))
+    return path
+
+
+def read_index(store: metadata_store.MetadataStore, output: Path) -> Index:
+    """The runs that have a folder here; a store may serve several output folders."""
+    runs = output / "runs"
+    rows = [_row(run, runs / run.run_id) for run in all_runs(store) if (runs / run.run_id).is_dir()]
+    names = dict.fromkeys(name for row in rows for name in row.metrics if name != ROWS)
+    return Index(tuple(rows), tuple(names)[:METRICS_SHOWN], live_versions(output / "serving"))
+
+
+def live_versions(serving: Path) -> dict[str, str]:
+    """By model, the newest version that is whole: what TensorFlow Serving loads."""
+    live: dict[str, str] = {}
+    for saved in serving.glob(f"*/*/{SAVED_MODEL}"):
+        model, version = saved.parent.parent.name, saved.parent.name
+        if version.isdigit() and int(version) > int(live.get(model, -1)):
+            live[model] = version
+    return live
+
+
+def draw(index: Index) -> list[Markup]:
+    """Each metric over the runs that have it, oldest first."""
+    drawn = []
+    for place, metric in enumerate(index.metrics):
+        having = [row for row in reversed(index.rows) if math.isfinite(_number(row, metric))]
+        if having:
+            labels = [f"{row.started:%Y-%m-%d}" for row in having]
+            drawn.append(charts.over_time(metric, labels, [_number(row, metric) for row in having], f"m{place}"))
+    return drawn
+
+
+def _number(row: Row, metric: str) -> float:
+    value = row.metrics.get(metric)
+    return value if isinstance(value, int | float) else math.nan
+
+
+def _row(run: Run, folder: Path) -> Row:
+    status, seconds, version, metrics = run.status, run.seconds, run.version, run.metrics
+    if status == UNKNOWN and (folder / SUMMARY).exists():  # of an earlier version of this project
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+        status, seconds, metrics = summary["status"], summary["seconds"], summary["metrics"]
+        version = (summary["pushed"] or {}).get("version")
+    link = f"{folder.name}/{PAGE}" if (folder / PAGE).exists() else None
+    return Row(run.run_id, link, status, run.started, seconds, version, metrics)
