@@ -90,7 +90,7 @@ class RunConsole:
                 self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
                 after = f"less {_path(log)}"
         if page:
-            self._console.print(f"all of it, with pictures: {_path(page)}")
+            self._console.print(f"report: {_path(page)}")
         self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
 
     def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:

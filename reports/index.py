@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -79,9 +79,11 @@ def write_index(store: metadata_store.MetadataStore, output: Path) -> Path:
 def read_index(store: metadata_store.MetadataStore, output: Path) -> Index:
     """The runs that have a folder here; a store may serve several output folders."""
     runs = output / "runs"
-    rows = [_row(run, runs / run.run_id) for run in all_runs(store) if (runs / run.run_id).is_dir()]
-    names = dict.fromkeys(name for row in rows for name in row.metrics if name != ROWS)
-    return Index(tuple(rows), tuple(names)[:METRICS_SHOWN], live_versions(output / "serving"))
+    every = [run for run in all_runs(store) if (runs / run.run_id).is_dir()]
+    rows = [_row(run, runs / run.run_id) for run in every]
+    found = {name for row in rows for name in row.metrics if name != ROWS}
+    names = [name for name in dict.fromkeys((*_configured(every), *sorted(found))) if name in found]
+    return Index(tuple(rows), tuple(names[:METRICS_SHOWN]), live_versions(output / "serving"))
 
 
 def live_versions(serving: Path) -> dict[str, str]:
@@ -103,6 +105,12 @@ def draw(index: Index) -> list[Markup]:
             labels = [f"{row.started:%Y-%m-%d}" for row in having]
             drawn.append(charts.over_time(metric, labels, [_number(row, metric) for row in having], f"m{place}"))
     return drawn
+
+
+def _configured(runs: Sequence[Run]) -> list[str]:
+    """The metrics in the order of the newest settings."""
+    settings = next((run.origin.settings for run in runs if run.origin), {})
+    return list((settings.get("evaluation") or {}).get("metrics") or ())
 
 
 def _number(row: Row, metric: str) -> float:

@@ -70,7 +70,7 @@ class Source:
     @property
     def problem(self) -> Mapping[str, Any]:
         """The problem as its settings declare it: as the run recorded them, or else as its nodes were told."""
-        if self.run.origin:
+        if self.run.origin and "label" in self.run.origin.settings:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
             properties = self.nodes_run[node].made_by.properties if node in self.nodes_run else {}
