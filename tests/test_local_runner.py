@@ -84,6 +84,21 @@ def test_run_folder_holds_the_summary_and_the_noise(first: Finished, output: Pat
     assert "tensorflow" not in first.stderr.lower().replace("loading tensorflow", "")
 
 
+def test_run_leaves_a_page_that_says_what_the_summary_says(first: Finished, output: Path) -> None:
+    page = output / "runs/latest/report.html"
+    html = page.read_text(encoding="utf-8")
+    assert "cannot be read" not in html
+    summary = first.summary
+    shown = [f"{summary['metrics']['auc']:.4f}", summary["pushed"]["version"], f"{summary['rows']['train']:,}"]
+    assert [text for text in shown if f">{text}<" not in html] == [shown[1]]
+    assert f"Version {shown[1]} is in {summary['pushed']['path']}" in html
+    upstream = {node["id"]: node["upstream"] for node in summary["nodes"]}
+    assert "AnomalyGate" in upstream["Transform"]
+    assert {*upstream["Pusher"]} >= {"Trainer", "SkewGuard", "Evaluator"}
+    assert f"report: {page.resolve()}" in first.stderr
+    assert f"{summary['run_id']}/report.html" in (output / "runs/index.html").read_text()
+
+
 def test_tuned_hyperparameters_reach_the_trainer(first: Finished, output: Path) -> None:
     store = open_store(output)
     [best] = store.get_artifacts_by_type("HyperParameters")

@@ -89,6 +89,16 @@ def test_pushed_run_shows_its_metrics_version_and_folder() -> None:
     assert "output/4" in lines[2].partition("Next: ")[2]
 
 
+def test_run_shows_where_its_page_is() -> None:
+    file = io.StringIO()
+    pushed = dataclasses.replace(refused("taxi", ""), status="partial", seconds=1.0)
+    RunConsole(file).end(pushed, (), Path("log"), "configs/taxi.yaml", Path.cwd() / "runs/1/report.html")
+    assert file.getvalue().splitlines()[-2:] == [
+        "report: runs/1/report.html",
+        "1.0 s in all. Next: the same command without --to",
+    ]
+
+
 TFLITE = Tflite("/out/tflite/4/model.tflite", 169_920, "none", True, 1e-7, "auc", 0.95, 0.95, 0.0612, 0.1)
 
 

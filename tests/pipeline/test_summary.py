@@ -14,7 +14,7 @@ def summary(metrics: dict[str, float]) -> Summary:
         run_id="20260101T000000.000Z",
         problem="taxi",
         status="pushed",
-        nodes=[Node("Trainer", "ran", 1.5)],
+        nodes=[Node("Trainer", "ran", 1.5, ["Transform"])],
         rows={"train": 7, "eval": 2},
         metrics=metrics,
         thresholds=[THRESHOLD],
@@ -34,7 +34,7 @@ def test_keys_are_those_that_are_promised() -> None:
         *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline"),
         *("hyperparameters", "training", "pushed", "tflite", "error", "seconds"),
     ]
-    assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5}]
+    assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5, "upstream": ["Transform"]}]
     assert list(record["thresholds"][0]) == ["metric", "slice", "kind", "comparison", "bound", "value", "ok"]
     assert record["thresholds"][0]["ok"] is True
     assert record["rows"] == {"train": 7, "eval": 2}

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from chromium import chromium
-from whole_run import HOSTILE, Made, whole_run
 from playwright.sync_api import Browser, Page
+from whole_run import HOSTILE, Made, whole_run
 
 PHONE, DESK = 360, 1200
 # How light a colour is, from 0 to 255, as the browser computes it.

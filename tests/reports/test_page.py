@@ -3,8 +3,8 @@ import json
 import re
 
 import pytest
-from whole_run import HOSTILE, RUN, Made, whole_run, words
 from sklearn.metrics import roc_auc_score
+from whole_run import HOSTILE, RUN, Made, whole_run, words
 
 
 @pytest.fixture(name="made")

@@ -8,7 +8,17 @@ import tempfile
 from pathlib import Path
 
 import pandas as pd
-from tiny_run import KEPT, NO_ROWS, Columns, TinyStore, binary_rows, summary, write_anomalies, write_evaluation, write_statistics
+from tiny_run import (
+    KEPT,
+    NO_ROWS,
+    Columns,
+    TinyStore,
+    binary_rows,
+    summary,
+    write_anomalies,
+    write_evaluation,
+    write_statistics,
+)
 
 from pipeline.nodes import State
 from pipeline.summary import Pushed

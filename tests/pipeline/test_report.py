@@ -1,0 +1,28 @@
+import io
+from pathlib import Path
+
+import pytest
+
+from lineage import connection
+from pipeline.console import RunConsole
+from pipeline.report import write_report
+
+
+def test_a_page_that_cannot_be_made_is_one_line_and_a_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.StringIO()
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no\nroom")
+
+    monkeypatch.setattr(connection, "connect", fail)
+    assert write_report(tmp_path, "run", RunConsole(shown)) is None
+    assert shown.getvalue() == "no report page: RuntimeError: no room\n"
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_store_that_is_gone_does_not_raise(tmp_path: Path) -> None:
+    shown = io.StringIO()
+    assert write_report(tmp_path, "run", RunConsole(shown)) is None
+    assert shown.getvalue().startswith("no report page: LineageError:")

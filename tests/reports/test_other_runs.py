@@ -1,0 +1,194 @@
+"""Pages of runs that did not come to a pushed model, of other tasks, and of data that is out of the ordinary."""
+
+import dataclasses
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
+from whole_run import words
+
+from lineage.errors import LineageError
+from models.features import Task
+from pipeline.nodes import State
+from pipeline.summary import Summary
+from reports.index import write_index
+from reports.page import write_page
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> TinyStore:
+    return TinyStore(tmp_path / "output")
+
+
+def page(tiny: TinyStore, run: str = "run") -> str:
+    return write_page(tiny.store, tiny.output, run).read_text(encoding="utf-8")
+
+
+def said(tiny: TinyStore, ended: Summary | None = None, run: str = "run") -> str:
+    if ended:
+        tiny.end(ended)
+    text = words(page(tiny, run))
+    assert "cannot be read" not in text
+    return text
+
+
+def evaluated(tiny: TinyStore, task: Task, rows: pd.DataFrame, **problem: Any) -> str:
+    """What the page says of a run that was evaluated on ``rows``."""
+    settings = {"task": task, "label": {"name": "kind", **problem}}
+    tiny.begin("run", dataclasses.replace(ORIGIN, settings=settings))
+    judged = tiny.execute("run", "Evaluator", outputs={"evaluation": "ModelEvaluation"})
+    write_evaluation(tiny.folder(judged["evaluation"]), task, rows, ["city"])
+    return said(tiny, summary("run", {"Evaluator": "ran"}))
+
+
+def test_a_failed_run_names_its_node_and_what_did_not_come(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    tiny.execute("run", "ExampleGen", outputs={"examples": "Examples"})
+    tiny.execute("run", "StatisticsGen", state="failed")
+    states: dict[str, State] = {"ExampleGen": "ran", "StatisticsGen": "failed", "Trainer": "skipped"}
+    text = said(tiny, summary("run", states, status="failed", error="StatisticsGen: <b>disk full"))
+    assert "failed Nothing was pushed: a component failed. StatisticsGen: &lt;b&gt;disk full" in text
+    assert "StatisticsGen ✗ failed" in text
+    assert "No statistics: StatisticsGen failed in this run ." in text
+    assert "No curves: Trainer was skipped in this run ." in text
+    assert "No model for devices: TfliteExporter is no node of this run ." in text
+
+
+def test_a_run_that_stopped_on_anomalies_shows_them(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    made = tiny.execute("run", "StatisticsGen", outputs={"statistics": "ExampleStatistics"})
+    found = write_statistics(tiny.folder(made["statistics"]), {"train": {"pay": ["Cash", "<i>"]}, "eval": {"pay": []}})
+    anomalies = tiny.execute("run", "ExampleValidator", made, {"anomalies": "ExampleAnomalies"})
+    schema = 'feature { name: "pay" type: BYTES string_domain { value: "Cash" } }'
+    write_anomalies(tiny.folder(anomalies["anomalies"]), found, schema)
+    tiny.execute("run", "AnomalyGate", anomalies, state="failed")
+    states: dict[str, State] = {
+        "StatisticsGen": "ran",
+        "ExampleValidator": "ran",
+        "AnomalyGate": "failed",
+        "Transform": "skipped",
+    }
+    text = said(tiny, summary("run", states, status="anomalies", error="AnomalyGate: …"))
+    assert "Stopped before Transform, nothing was pushed: the data does not meet the schema." in text
+    assert re.search(r"pay train ERROR Unexpected string values: .*&lt;i&gt;", text)
+    assert re.search(r"\(all\) eval ERROR no examples", text)
+    assert "eval 0 0.0 %" in text
+
+
+def test_a_cached_run_shows_what_made_its_artifacts(tiny: TinyStore) -> None:
+    tiny.begin("first")
+    made = tiny.execute("first", "Trainer", {}, {"model_run": "ModelRun"}, custom_config="the settings")
+    folder = tiny.folder(made["model_run"])
+    (folder / "history.csv").write_text("step,loss,val_loss\n10,0.5,0.25\n")
+    (folder / "hyperparameters.json").write_text("{}")
+    tiny.end(summary("first", {"Trainer": "ran"}))
+    tiny.begin("run")
+    tiny.execute("run", "Trainer", outputs=made, state="cached")
+    text = said(tiny, summary("run", {"Trainer": "cached"}))
+    assert "Trainer = cached" in text
+    assert "weights kept of step 10" in text
+    assert "made in run first by execution 1" in text
+    assert "custom_config the settings" in text
+
+
+def test_a_killed_run_has_a_page_of_what_is_known(tiny: TinyStore) -> None:
+    tiny.begin("run", dataclasses.replace(ORIGIN, host="another machine"))
+    examples = tiny.execute("run", "ExampleGen", outputs={"examples": "Examples"})
+    tiny.execute("run", "Trainer", examples, state="running")
+    text = said(tiny)
+    assert "unfinished It recorded no end" in text
+    assert "Trainer running" in text
+    assert "No curves: Trainer did not finish in this run ." in text
+    assert page(tiny).count('<path class="edge" d=') == 1  # from ML Metadata, since no summary tells the ways
+
+
+def test_a_skewed_model_says_where(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    guarded = tiny.execute("run", "SkewGuard", outputs={"report": "SkewReport"})
+    (tiny.folder(guarded["report"]) / "report.json").write_text(json.dumps({"skew": "'fare' differs in 3 rows"}))
+    error = "SkewGuard: 'fare' differs in 3 rows"
+    text = said(tiny, summary("run", {"SkewGuard": "ran"}, status="not_blessed", error=error))
+    assert "not blessed Nothing was pushed: a judge did not bless the model." in text
+    assert "✗ &#39;fare&#39; differs in 3 rows" in text
+
+
+@pytest.mark.slow
+def test_several_classes_are_a_table_of_what_was_taken_for_what(tiny: TinyStore) -> None:
+    classes = ["adelie", "<b>", "gentoo"]
+    predictions = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]]
+    rows = pd.DataFrame({"label": [0, 0, 1, 2, 2], "prediction": predictions, "city": ["a", "a", "b", "b", "b"]})
+    text = evaluated(tiny, "multiclass", rows, classes=classes)
+    assert "adelie &lt;b&gt; gentoo recall adelie 1 1 0 50.0 % &lt;b&gt; 0 1 0 100.0 % gentoo 0 0 2 100.0 %" in text
+    assert re.search(r"overall 5 0\.8000 0\.3755 . 0\.9638", text)  # Wilson's of 4 in 5
+
+
+@pytest.mark.slow
+def test_a_regression_has_intervals_and_no_roc_curve(tiny: TinyStore) -> None:
+    draw = np.random.default_rng(0)
+    label = draw.normal(10, 2, 200).astype(np.float32)
+    rows = pd.DataFrame({"label": label, "prediction": label + draw.normal(0, 1, 200).astype(np.float32), "city": "a"})
+    text = evaluated(tiny, "regression", rows)
+    assert "A regression has no ROC curve" in text
+    errors = np.abs(rows.label - rows.prediction).to_numpy()
+    half = 1.959964 * errors.std() / np.sqrt(199)
+    mean = errors.mean()
+    assert re.search(rf"{mean:.4f} {mean - half:.4f} . {mean + half:.4f}", text)
+
+
+def test_a_table_of_many_columns_stays_small(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    made = tiny.execute("run", "StatisticsGen", outputs={"statistics": "ExampleStatistics"})
+    columns: dict[str, list[float | int | str | None]] = {f"c{place}": [place / 7, None, 3.5] for place in range(100)}
+    columns |= {f"שלום {place} ‮": ["a" * 5000, "\x00\x07b", "c"] for place in range(100)}  # noqa: PLE2502
+    write_statistics(tiny.folder(made["statistics"]), {"train": columns, "eval": columns})
+    text = said(tiny, summary("run", {"StatisticsGen": "ran"}))
+    assert "200 columns" in text
+    made_page = tiny.output / "runs/run/report.html"
+    assert made_page.read_text().count("<h4>") == 200
+    assert made_page.stat().st_size < 2_000_000
+    assert not re.search("[\x00-\x08]", text)
+
+
+def test_a_folder_that_is_gone_is_named(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    made = tiny.execute("run", "Trainer", outputs={"model_run": "ModelRun"})
+    shutil.rmtree(tiny.folder(made["model_run"]))
+    text = said(tiny, summary("run", {"Trainer": "ran"}))
+    assert re.search(r"No curves: \S+Trainer/model_run/1 is not there any more", text)
+
+
+def test_a_file_that_cannot_be_read_leaves_the_other_sections_alone(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    made = tiny.execute("run", "Trainer", outputs={"model_run": "ModelRun"})
+    (tiny.folder(made["model_run"]) / "history.csv").write_text("step,loss\nten,0.5\n")
+    tiny.end(summary("run", {"Trainer": "ran"}))
+    text = words(page(tiny))
+    assert "No curves: its files cannot be read: ValueError:" in text
+    assert "Trainer ✓ ran" in text
+
+
+def test_a_run_that_is_not_there_is_refused(tiny: TinyStore) -> None:
+    tiny.begin("run")
+    with pytest.raises(LineageError, match="run 'nope': there is none"):
+        write_page(tiny.store, tiny.output, "nope")
+
+
+def test_index_of_many_runs_has_their_metric_over_time(tiny: TinyStore) -> None:
+    for place in range(30):
+        run = f"run{place:02d}"
+        tiny.begin(run)
+        if place % 3:
+            tiny.end(summary(run, {"Trainer": "ran"}, metrics={"auc": 0.5 + place / 100}))
+    shutil.rmtree(tiny.output / "runs/run01")  # of another output folder, as far as can be seen
+    html = write_index(tiny.store, tiny.output).read_text()
+    listed = re.findall(r"<bdi>(run\d+)</bdi>", html)
+    assert listed == [f"run{place:02d}" for place in range(29, -1, -1) if place != 1]
+    assert "auc over 19 runs" in html
+    assert "0.7900" in html
+    assert "no version" in html
