@@ -51,8 +51,9 @@ def training_curve(curve: Curve, kept: int | None, name: str) -> Markup:
         axes.plot(curve.steps, curve.validation, "s-", color=COLOURS["second"], label="validation split")
         if kept is not None:
             axes.axvline(kept, color=COLOURS["muted"], linestyle=":", label=f"kept: step {kept}")
-        axes.set(title=metric, xlabel="steps", ylabel=metric)
+        axes.set(title=metric, xlabel="steps", ylabel=plain(curve.name, 24))
         axes.legend(fontsize=9)
+        _make_room(figure, axes)
         return to_markup(figure, name, f"{metric} over the training steps")
 
 
@@ -70,6 +71,7 @@ def trials(search: Search, name: str) -> Markup:
         axes.set(title="Trials", xlabel="trial, in order", ylabel="validation loss")
         axes.locator_params(axis="x", integer=True)
         axes.legend(fontsize=9)
+        _make_room(figure, axes)
         return to_markup(figure, name, f"validation loss of {len(scores)} trials")
 
 
@@ -96,8 +98,10 @@ def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
                 axes.axvline(measured.value, color=colour, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(shown)), labels, fontsize=9)
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        metric = plain(metric)
-        axes.set(title=f"{metric} by slice, 95 % intervals", xlabel=metric)
+        metric = plain(metric, 24)
+        axes.set_xlabel(metric)
+        # From the picture's edge: the axes begin far to the right.
+        figure.suptitle(f"{metric} by slice, 95 % intervals", x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
         return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95 % intervals")
 
 
@@ -140,7 +144,12 @@ def over_time(metric: str, labels: Sequence[str], values: Sequence[float], name:
         axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
         shown = sorted({0, len(labels) - 1})
         axes.set_xticks(shown, [labels[index] for index in shown])
-        axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric))
+        if len(shown) > 1:  # else they would reach beyond the picture
+            first, last = axes.get_xticklabels()
+            first.set_horizontalalignment("left")
+            last.set_horizontalalignment("right")
+        axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric, 24))
+        _make_room(figure, axes)
         return to_markup(figure, name, f"{plain(metric)} over {len(labels)} runs")
 
 
@@ -150,6 +159,13 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, top=1 - 0.35 / height, bottom=0.55 / height)
     axes.grid(visible=True)
     return figure, axes
+
+
+def _make_room(figure: Figure, axes: Axes) -> None:
+    """Gives the numbers beside the axis the room that they take, and their name the rest."""
+    labels = axes.yaxis.get_major_formatter().format_ticks(list(axes.get_yticks()))
+    longest = max(map(len, labels), default=0)
+    figure.subplots_adjust(left=(0.36 + 0.085 * longest) / figure.get_figwidth())
 
 
 def _slice_label(each: Slice) -> str:

@@ -102,7 +102,7 @@ def draw(index: Index) -> list[Markup]:
     for place, metric in enumerate(index.metrics):
         having = [row for row in reversed(index.rows) if math.isfinite(_number(row, metric))]
         if having:
-            labels = [f"{row.started:%Y-%m-%d}" for row in having]
+            labels = [f"{row.started:%Y-%m-%d %H:%M}" for row in having]
             drawn.append(charts.over_time(metric, labels, [_number(row, metric) for row in having], f"m{place}"))
     return drawn
 

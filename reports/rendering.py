@@ -51,7 +51,7 @@ def number(value: Any) -> str:
 
 def metric(value: float | None) -> str:
     """A number that stands below others: four digits of a fraction, where that is enough."""
-    if value is None or not math.isfinite(value) or 0 < abs(value) < 1e-3 or abs(value) >= 1e4:
+    if value is None or not math.isfinite(value) or 0 < abs(value) < 1e-3 or abs(value) >= 100:
         return number(value)
     return f"{value:,.4f}"
 

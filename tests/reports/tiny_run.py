@@ -188,7 +188,7 @@ def binary_rows(count: int = 400) -> pd.DataFrame:
     draw = np.random.default_rng(3)
     prediction = draw.uniform(size=count).astype(np.float32)
     label = (draw.uniform(size=count) < prediction).astype(np.float32)
-    city = np.where((label == 0) & (np.arange(count) % 3 == 0), "Chur", "Genf")
+    city = np.where((label == 0) & (np.arange(count) % 3 == 0), "Chur", "La Chaux-de-Fonds")
     return pd.DataFrame({"label": label, "prediction": prediction, "city": city})
 
 

@@ -102,7 +102,7 @@ def fill(tiny: TinyStore) -> pd.DataFrame:
     (tiny.folder(tuned["tuner_results"]) / "tuner_results.json").write_text(json.dumps(trials))
     trained = tiny.execute(RUN, "Trainer", graph, {"model": "Model", "model_run": "ModelRun"})
     run_folder = tiny.folder(trained["model_run"])
-    (run_folder / "history.csv").write_text("step,loss,val_loss\n10,0.9,0.5\n20,0.7,0.25\n30,0.6,nan\n")
+    (run_folder / "history.csv").write_text("step,loss,val_loss\n10,0.7071,0.70543\n20,0.7054,0.70542\n30,0.7082,nan\n")
     (run_folder / "hyperparameters.json").write_text(json.dumps({"units": 999, "dropout": 0.125}))
     guarded = tiny.execute(
         RUN, "SkewGuard", {"model": trained["model"], **examples}, {"report": "SkewReport", "blessing": "InfraBlessing"}
