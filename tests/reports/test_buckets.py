@@ -17,10 +17,7 @@ def _sample() -> tuple[Values, Values]:
     return prediction, draw.uniform(size=2000) < prediction
 
 
-def bucketed(
-    prediction: "np.ndarray[tuple[int], np.dtype[np.float64]]", label: object, count: int = 100
-) -> list[Bucket]:
-    labels = np.asarray(label)
+def bucketed(prediction: Values, label: Values, count: int = 100) -> list[Bucket]:
     found = []
     for place in range(count):
         held = (prediction >= place / count) & (prediction < (place + 1) / count)
