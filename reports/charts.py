@@ -79,6 +79,7 @@ def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
     """A metric of each slice with its interval, beside that of all rows."""
     shown = [each for each in slices if metric in each.metrics and each.metrics[metric].value is not None]
     shown = shown[:SLICES_SHOWN]
+    found = [each.metrics[metric] for each in shown]
     with mpl.rc_context(STYLE):
         labels = [_slice_label(each) for each in shown]
         figure = Figure(figsize=(4.6, 0.9 + 0.2 * len(shown)))
@@ -87,8 +88,7 @@ def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
         room = 0.12 + LABEL_CHARACTER * max(map(len, labels), default=0)
         figure.subplots_adjust(left=room / width, right=0.97, top=1 - 0.35 / height, bottom=0.5 / height)
         axes.grid(visible=True, axis="x")
-        for place, each in enumerate(shown):
-            measured = each.metrics[metric]
+        for place, (each, measured) in enumerate(zip(shown, found, strict=True)):
             assert measured.value is not None
             colour = COLOURS["second"] if each.name == OVERALL else COLOURS["first"]
             if measured.interval:
@@ -101,7 +101,8 @@ def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
         metric = plain(metric, 24)
         axes.set_xlabel(metric)
         # From the picture's edge: the axes begin far to the right.
-        figure.suptitle(f"{metric} by slice, 95 % intervals", x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
+        title = f"{metric} by slice" + (", 95 % intervals" if any(each.interval for each in found) else "")
+        figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
         return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95 % intervals")
 
 

@@ -105,8 +105,10 @@ def test_page_and_pictures_follow_light_and_dark(
 
 
 def test_a_dark_screen_prints_black_on_white(made: Made, opened: Opener) -> None:
-    page = opened(made.page, scheme="dark")
+    paper = 718  # A4 with margins of a centimetre
+    page = opened(made.page, paper, scheme="dark")
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") == paper
     assert page.locator("body").evaluate(LIGHTNESS % "backgroundColor") == 255
     assert page.locator(".chart text").first.evaluate(LIGHTNESS % "fill") == 0
     assert not page.locator("nav").is_visible()
