@@ -9,7 +9,7 @@ from lineage import impact as downstream
 from lineage import trace as upstream
 from lineage import why as reasons
 from lineage.changes import Change, Kind
-from lineage.connection import reading
+from lineage.connection import quiet, reading
 from lineage.errors import LineageError
 from lineage.nodes import RunNodes, nodes_of
 from lineage.printing import Printer
@@ -151,6 +151,25 @@ def why(output: Path, as_json: bool, node: str, name: str | None) -> None:
         printer.line("")
         printer.line("which goes back to")
         _print_reason(printer, each)
+
+
+def html(output: Path, as_json: bool, name: str) -> None:
+    """Writes the page of a run, and the one over all runs."""
+    with reading(output) as store:
+        run = find_run(store, name)
+        try:
+            with quiet():  # TensorFlow tells of the machine, and of its own future
+                from reports.index import write_index  # noqa: PLC0415 - takes seconds
+                from reports.page import write_page  # noqa: PLC0415
+
+                # The index links to the pages that are there.
+                pages = {"page": str(write_page(store, output, run.run_id)), "index": str(write_index(store, output))}
+        except OSError as error:
+            raise LineageError(f"{error.filename}: {error.strerror}; expected a folder that can be written") from error
+    if as_json:
+        Printer().json(pages)
+    else:
+        Printer().pairs(f"run {run.run_id}", pages)
 
 
 def _unreadable(output: Path, error: Exception) -> LineageError:

@@ -120,3 +120,13 @@ def why(output: Path, as_json: bool, node: str, run: str | None) -> None:
     from lineage import answers
 
     answers.why(output, as_json, node, run)
+
+
+@main.command()
+@click.argument("run", default="latest")
+@_query
+def html(output: Path, as_json: bool, run: str) -> None:
+    """Write the page of a RUN, the newest by default, and the one over all runs."""
+    from lineage import answers
+
+    answers.html(output, as_json, run)

@@ -64,7 +64,7 @@ def open_store(store: Store, mode: int = READWRITE_OPENCREATE) -> metadata_store
         LineageError: ML Metadata cannot.
     """
     config = signed_in(connection_config(store, mode))
-    with _quiet() as noise:
+    with quiet() as noise:
         try:
             return PostgresqlStore(config) if config.HasField("postgresql") else metadata_store.MetadataStore(config)
         except RuntimeError as error:
@@ -123,7 +123,7 @@ def explained(store: Store) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[IO[str]]:
+def quiet() -> Iterator[IO[str]]:
     """Takes what C++ code prints on standard error, where ML Metadata tells of each connection."""
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
