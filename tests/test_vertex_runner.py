@@ -44,6 +44,7 @@ def compiled(folder: Path, **settings: Any) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.e2e
+@pytest.mark.timeout(1200)
 def test_golden_file_pushes_the_model_that_a_local_run_pushes(tmp_path: Path) -> None:
     checked = vertex("check", str(GOLDEN), f"--output={tmp_path / 'check'}", "--json")
     assert checked.code == 0, checked.stderr
@@ -64,6 +65,7 @@ def test_golden_file_pushes_the_model_that_a_local_run_pushes(tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.e2e
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("settings", "replicas"),
     [
@@ -93,6 +95,7 @@ def test_checked_pipeline_trains_in_jobs_and_puts_the_model_behind_an_endpoint(
 
 @pytest.mark.slow
 @pytest.mark.e2e
+@pytest.mark.timeout(1200)
 def test_checked_pipeline_whose_model_is_not_blessed_pushes_nothing(table: Path, tmp_path: Path) -> None:
     policy = {"metrics": ["auc"], "slices": [], "thresholds": [{"metric": "auc", "min": 0.9999}]}
     file = compiled(tmp_path, tuning__enabled=False, evaluation=policy)
