@@ -172,11 +172,6 @@ def html(output: Path, as_json: bool, name: str) -> None:
         Printer().pairs(f"run {run.run_id}", pages)
 
 
-def _unreadable(output: Path, error: Exception) -> LineageError:
-    [said, *_] = str(error).strip().splitlines() or [type(error).__name__]
-    return LineageError(f"{output}: ML Metadata cannot be read: {said}")
-
-
 def _nodes(nodes: RunNodes) -> list[dict[str, Any]]:
     return [
         {

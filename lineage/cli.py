@@ -1,7 +1,7 @@
 """The command line: thin commands over queries; what is heavy is imported once one is asked."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec
@@ -43,12 +43,21 @@ def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Call
         from lineage.errors import LineageError
 
         try:
+            _check_names(kwargs.values())
             command(output, as_json, *args, **kwargs)
         except LineageError as error:
-            click.echo(f"error {error}", err=True)
+            click.echo(f"error {' '.join(str(error).split())}", err=True)  # names may have line breaks
             sys.exit(REFUSED)
 
     return asked
+
+
+def _check_names(values: Iterable[object]) -> None:
+    from lineage.errors import LineageError
+
+    for value in values:
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise LineageError(f"{value!r}: found bytes that are not UTF-8; expected a name as ML Metadata has them")
 
 
 @main.command()

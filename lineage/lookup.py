@@ -1,5 +1,6 @@
 """Finds the artifact that a user names: by a pushed version, a path, a number, or ``NODE.KEY``."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import NamedTuple
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage import graph
 from lineage.convert import to_artifact, to_link
 from lineage.errors import LineageError
 from lineage.executions import NODE, PIPELINE, RUN
@@ -48,13 +50,12 @@ def find(store: metadata_store.MetadataStore, output: Path, name: str) -> Target
     Raises:
         LineageError: There is no such thing.
     """
-    number = name.rpartition(":")[2]
-    if os.sep in name or Path(name).exists():
+    if os.sep in name or os.path.exists(name):
         return _by_path(store, name)
-    if name.isdigit():
+    if _is_number(name):
         return _by_version_or_id(store, output, name)
-    if number.isdigit() and "." in name:
-        return Target(_by_id(store, int(number)) or _refuse_id(store, name), None)
+    if _is_number(name.rpartition(":")[2]):
+        return Target(_by_name_and_id(store, name), None)
     if "." in name:
         return Target(_newest_output(store, name), None)
     raise LineageError(f"'{name}': {EXPECTED}")
@@ -132,7 +133,7 @@ def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
         if found:
             return Target(to_artifact(max(found, key=lambda each: each.id)), None)
     # A version that was pushed before there were such files.
-    for batch in _pushes(store) if path.name.isdigit() else ():
+    for batch in _pushes(store) if _is_number(path.name) else ():
         for each in batch:
             if each.properties.get(DESTINATION) in (name.rstrip("/"), str(path.absolute())):
                 return Target(each, None)
@@ -149,15 +150,31 @@ def _by_version_or_id(store: metadata_store.MetadataStore, output: Path, name: s
     folders = sorted(map(str, output.glob(f"serving/*/{name}")))
     if len(folders) > 1:
         raise _ambiguous(name, folders)
-    for provenance in filter(None, map(provenance_of, folders)):
-        if (found := pushed(store, name, provenance.pushed_uri)) is not None:
-            return Target(found, provenance)
+    for folder in folders:
+        with contextlib.suppress(LineageError):  # a file that cannot be read costs time alone
+            provenance = provenance_of(folder)
+            if provenance and (known := pushed(store, name, provenance.pushed_uri)):
+                return Target(known, provenance)
     found = _by_id(store, int(name)) or pushed(store, name)
     return Target(found or _refuse_id(store, name), None)
 
 
 def _ambiguous(version: str, folders: Sequence[str]) -> LineageError:
     return LineageError(f"version {version}: several were pushed as that; expected one of {', '.join(folders)}")
+
+
+def _by_name_and_id(store: metadata_store.MetadataStore, name: str) -> Artifact:
+    """The artifact of a name that commands print: ``<node>.<key>:<id>``, or ``<type>:<id>``."""
+    said, _, number = name.rpartition(":")
+    found = _by_id(store, int(number)) or _refuse_id(store, name)
+    known = graph.makers(store, [found.id]).name(found.id)
+    if said not in (known.rpartition(":")[0], found.type):
+        raise LineageError(f"'{name}': number {number} is {known}")
+    return found
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _by_id(store: metadata_store.MetadataStore, number: int) -> Artifact | None:

@@ -3,9 +3,9 @@
 import dataclasses
 import datetime
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lineage.origin import code_version, package_versions
 
@@ -68,13 +68,21 @@ def read_provenance(path: Path) -> Provenance | None:
     Raises:
         ValueError: The file is there and is none of ours.
     """
-    file = (path if path.is_dir() else path.parent) / FILE
+    # Those of variables/ and assets/ lie a folder deeper. What is not there says nothing, whatever lies beside it.
+    folders = (path.parent, path.parent.parent) if os.path.isfile(path) else (path,)
+    files = [folder / FILE for folder in folders]
+    file = next(filter(os.path.exists, files), None)
+    return _read(file) if file else None
+
+
+def _read(file: Path) -> Provenance:
     try:
-        found: Any = json.loads(file.read_text())
-        return Provenance(**found)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        found = Provenance(**json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ValueError(f"{file}: {error.strerror}; expected a file that can be read") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f"{file}: {error}; expected what the Pusher writes") from error
+    for name in ("version", "model_uri", "pushed_uri"):
+        if not isinstance(value := getattr(found, name), str):
+            raise ValueError(f"{file}: found {name} {value!r}; expected a text, as the Pusher writes")
+    return found

@@ -183,6 +183,12 @@ def test_a_store_that_cannot_be_read_is_one_line(command: tuple[str, ...], tmp_p
     assert "\n" not in refused(*command, output=tmp_path)
 
 
+@pytest.mark.parametrize("command", ["show", "trace", "impact", "why"])
+def test_names_with_line_breaks_or_of_other_bytes_end_in_one_line(command: str) -> None:
+    assert "a b" in refused(command, "a\nb")
+    assert "not UTF-8" in refused(command, "/a.\udcff")
+
+
 def test_a_store_without_runs_is_one_line(tmp_path: Path) -> None:
     MetadataStore(sqlite_metadata_connection_config(str(tmp_path / "metadata.db"))).get_contexts()
     for command in (("runs",), ("show", "latest"), ("diff", "a", "b")):

@@ -7,8 +7,10 @@ from ml_metadata.metadata_store import MetadataStore
 from tiny_runs import NEW_DATA, story
 
 from lineage.errors import LineageError
-from lineage.lookup import find, versions
+from lineage.lookup import find, provenance_of, versions
 from lineage.records import Artifact
+
+OTHERS = '3, "model_id": 1, "model_uri": "", "pushed_uri": ""'
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,10 @@ def test_versions_are_told_newest_first(store: MetadataStore) -> None:
         ("Trainer.model:123456", "no such version or artifact"),
         ("nonsense", "'nonsense': expected a pushed version, the path of its folder"),
         ("/no/such/folder", "/no/such/folder: no artifact of this store, and no provenance.json in it"),
+        ("²", "'²': expected a pushed version"),
+        ("Trainer.model:²", "Trainer made no 'model:²'"),
+        ("a" * 5000, "expected a pushed version"),
+        ("/" + "a" * 5000, "no artifact of this store"),
         ("gs://bucket/model/9", "gs://bucket/model/9: no artifact of this store"),
     ],
 )
@@ -127,7 +133,45 @@ def test_what_cannot_be_found_is_refused_in_one_line(store: MetadataStore, name:
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_provenance_is_refused(store: MetadataStore, tmp_path: Path) -> None:
-    (tmp_path / "provenance.json").write_text('{"version": 3}')
-    with pytest.raises(LineageError, match=r"provenance\.json: .*; expected what the Pusher writes"):
+@pytest.mark.parametrize(
+    "text",
+    ['{"version": 3}', "[]", "[" * 100_000, '{"pipeline": "", "run_id": "", "version": ' + OTHERS + "}"],
+    ids=["keys", "list", "deep", "version"],
+)
+def test_a_file_that_is_no_provenance_is_refused(store: MetadataStore, tmp_path: Path, text: str) -> None:
+    (tmp_path / "provenance.json").write_text(text)
+    with pytest.raises(LineageError, match=r"provenance\.json: .*; expected .*the Pusher writes"):
         found(store, tmp_path)
+
+
+def test_a_name_whose_number_is_another_artifacts_is_refused(store: MetadataStore) -> None:
+    model = found(store, "Trainer.model")
+    assert model
+    assert found(store, f"Model:{model.id}") == model
+    with pytest.raises(LineageError, match=rf"'Transform\.model:{model.id}': number {model.id} is Trainer\.model:"):
+        found(store, f"Transform.model:{model.id}")
+
+
+def test_files_deep_in_a_version_are_found_and_what_lies_beside_a_name_is_not(
+    store: MetadataStore, newest: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(newest.properties["pushed_destination"], tmp_path / "17")
+    (copy / "variables").mkdir()
+    (copy / "variables" / "variables.index").touch()
+    assert found(store, copy / "variables" / "variables.index") == newest
+    monkeypatch.chdir(copy)
+    target = find(store, story().output, "Trainer.model")
+    assert target.provenance is None
+    assert provenance_of("Trainer.model") is None
+    with pytest.raises(LineageError, match="no artifact of this store"):
+        found(store, copy / "gone")
+
+
+def test_a_version_is_found_though_its_file_cannot_be_read(store: MetadataStore, newest: Artifact) -> None:
+    file = Path(newest.properties["pushed_destination"]) / "provenance.json"
+    content = file.read_text()
+    file.write_text("{")
+    try:
+        assert found(store, newest.properties["pushed_version"]) == newest
+    finally:
+        file.write_text(content)
