@@ -1,5 +1,6 @@
-"""Reads what lies in artifacts' folders, as far as they are there and on a disk."""
+"""Reads what lies in artifacts' folders, as far as it is there, on a disk, and whole."""
 
+import contextlib
 import glob
 import json
 import os
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from lineage.records import Artifact
@@ -24,7 +26,7 @@ def rows(statistics: Artifact) -> dict[str, int]:
     found = {}
     for split in splits(statistics):
         path = Path(statistics.uri) / f"Split-{split}" / STATISTICS_FILE
-        if path.is_file():
+        with contextlib.suppress(OSError, DecodeError, IndexError):
             datasets = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets
             found[split] = int(datasets[0].num_examples)
     return found
@@ -37,12 +39,14 @@ def splits(artifact: Artifact) -> list[str]:
 
 def hyperparameters(model_run: Artifact) -> dict[str, Any]:
     """Those that the Trainer used; none where the folder is gone."""
-    return dict(_json(Path(model_run.uri) / HYPERPARAMETERS_FILE) or {})
+    found = _json(Path(model_run.uri) / HYPERPARAMETERS_FILE)
+    return found if isinstance(found, dict) else {}
 
 
 def trials(tuner_results: Artifact) -> list[dict[str, Any]]:
     """The Tuner's trials, best first; none where the folder is gone."""
-    return list(_json(Path(tuner_results.uri) / TRIALS_FILE) or [])
+    found = _json(Path(tuner_results.uri) / TRIALS_FILE)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def data_files(properties: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from lineage.contents import STATISTICS_FILE
 from reports.distributions import Numbers, Texts, numbers, shift, texts
 from reports.source import Source
 
-STATISTICS_FILE = "FeatureStats.pb"
 COMPARED = ("train", "eval")
 Statistics: TypeAlias = statistics_pb2.FeatureNameStatistics
 

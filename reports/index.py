@@ -97,10 +97,10 @@ def live_versions(serving: Path) -> dict[str, str]:
 
 
 def draw(index: Index) -> list[Markup]:
-    """Each metric over the runs that have it, oldest first."""
+    """Each metric over the runs of the table that have it, oldest first; thousands more would make the page heavy."""
     drawn = []
     for place, metric in enumerate(index.metrics):
-        having = [row for row in reversed(index.rows) if math.isfinite(_number(row, metric))]
+        having = [row for row in reversed(index.rows[:RUNS_SHOWN]) if math.isfinite(_number(row, metric))]
         if having:
             labels = [f"{row.started:%Y-%m-%d %H:%M}" for row in having]
             drawn.append(charts.over_time(metric, labels, [_number(row, metric) for row in having], f"m{place}"))

@@ -117,7 +117,7 @@ def read_source(store: metadata_store.MetadataStore, output: Path, name: str) ->
     summary = folder / SUMMARY
     text = summary.read_text(encoding="utf-8") if summary.exists() else "{}"
     nodes, line = nodes_of(store, run)
-    return Source(run, nodes, line, json.loads(text), folder)
+    return Source(run, nodes, line, parsed(text), folder)
 
 
 def parsed(value: Any) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from lineage.contents import HYPERPARAMETERS_FILE, TRIALS_FILE
 from reports.source import MissingError, Source
 
-HISTORY_FILE, TRIALS_FILE, TRAINING_FILE = "history.csv", "tuner_results.json", "training.json"
-HYPERPARAMETERS_FILE = "hyperparameters.json"
+HISTORY_FILE, TRAINING_FILE = "history.csv", "training.json"
 VALIDATION = "val_"
 STEP = "step"
 # Keys of a trial that are no hyperparameter.

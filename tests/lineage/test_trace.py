@@ -131,6 +131,17 @@ def test_what_lay_in_folders_that_are_gone_is_left_out() -> None:
         assert contents.trials(artifact) == []
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'"text"', b'{"a":'])
+def test_files_that_are_not_whole_are_left_out(content: bytes, tmp_path: Path) -> None:
+    artifact = Artifact(1, "Any", str(tmp_path), now(), {"split_names": '["train"]'})
+    (tmp_path / "Split-train").mkdir()
+    for name in ("Split-train/FeatureStats.pb", HYPERPARAMETERS_FILE, contents.TRIALS_FILE):
+        (tmp_path / name).write_bytes(content)
+    assert contents.rows(artifact) == {}
+    assert contents.hyperparameters(artifact) == {}
+    assert contents.trials(artifact) == []
+
+
 def of(store: MetadataStore, name: str) -> Impact:
     artifact = find(store, story().output, name).artifact
     assert artifact

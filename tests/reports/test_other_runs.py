@@ -17,6 +17,7 @@ from lineage.errors import LineageError
 from models.features import Task
 from pipeline.nodes import State
 from pipeline.summary import Summary
+from reports import index
 from reports.index import write_index
 from reports.page import write_page
 
@@ -177,6 +178,26 @@ def test_a_run_that_is_not_there_is_refused(tiny: TinyStore) -> None:
     tiny.begin("run")
     with pytest.raises(LineageError, match="run 'nope': there is none"):
         write_page(tiny.store, tiny.output, "nope")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_summary_that_is_not_whole_leaves_what_ml_metadata_knows(tiny: TinyStore, content: str) -> None:
+    tiny.begin("run")
+    tiny.execute("run", "Trainer")
+    tiny.end(summary("run", {"Trainer": "ran"}))
+    (tiny.output / "runs/run/summary.json").write_text(content)
+    assert "Trainer ✓ ran" in words(page(tiny))
+
+
+def test_an_index_draws_no_more_runs_than_it_lists(tiny: TinyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "RUNS_SHOWN", 3)
+    for place in range(5):
+        tiny.begin(f"run{place}")
+        tiny.end(summary(f"run{place}", {}, metrics={"auc": 0.5}))
+    html = write_index(tiny.store, tiny.output).read_text()
+    assert len(re.findall(r"<bdi>run\d</bdi>", html)) == 3
+    assert "the newest 3 of 5" in html
+    assert "auc over 3 runs" in html
 
 
 def test_index_of_many_runs_has_their_metric_over_time(tiny: TinyStore) -> None:
