@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2
 
 from lineage import graph
-from lineage.convert import to_artifact, to_link
+from lineage.by_node import all_nodes, contexts_of, newest_links, node_artifacts
+from lineage.convert import to_artifact
 from lineage.errors import LineageError
-from lineage.executions import NODE, PIPELINE, RUN
+from lineage.executions import RUN
+from lineage.moved import artifact_in, inside
 from lineage.provenance import FILE, Provenance, read_provenance
-from lineage.records import Artifact, Link
+from lineage.records import Artifact
 
 PUSHER, PUSHED_MODEL = "Pusher", "PushedModel"
 VERSION, DESTINATION = "pushed_version", "pushed_destination"
@@ -51,7 +52,7 @@ def find(store: metadata_store.MetadataStore, output: Path, name: str) -> Target
         LineageError: There is no such thing.
     """
     if os.sep in name or os.path.exists(name):
-        return _by_path(store, name)
+        return _by_path(store, output, name)
     if _is_number(name):
         return _by_version_or_id(store, output, name)
     if _is_number(name.rpartition(":")[2]):
@@ -103,7 +104,7 @@ def pushed(store: metadata_store.MetadataStore, version: str, uri: str | None = 
 
 def versions(store: metadata_store.MetadataStore) -> list[str]:
     """The newest pushed versions, newest first."""
-    newest = _node_artifacts(store, PUSHER, FIRST)
+    newest = node_artifacts(store, PUSHER, FIRST)
     return sorted({each.properties[VERSION] for each in newest if each.properties.get(VERSION)}, key=int)[::-1]
 
 
@@ -113,16 +114,16 @@ def newest_run(store: metadata_store.MetadataStore, node: str) -> str:
     Raises:
         LineageError: It never ran.
     """
-    contexts = _contexts(store, node)
+    contexts = contexts_of(store, node)
     newest = metadata_store.ListOptions(limit=1, order_by=metadata_store.OrderByField.ID, is_asc=False)
     ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
     if not ids:
-        known = ", ".join(_nodes(store)) or "none"
+        known = ", ".join(all_nodes(store)) or "none"
         raise LineageError(f"'{node}': no such node ever ran; those that did are {known}")
     return next(each.name for each in store.get_contexts_by_execution(max(ids)) if each.type == RUN)
 
 
-def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
+def _by_path(store: metadata_store.MetadataStore, output: Path, name: str) -> Target:
     provenance = provenance_of(name)
     if provenance:
         return Target(pushed(store, provenance.version, provenance.pushed_uri), provenance)
@@ -132,10 +133,15 @@ def _by_path(store: metadata_store.MetadataStore, name: str) -> Target:
         found = store.get_artifacts_by_uri(folder)
         if found:
             return Target(to_artifact(max(found, key=lambda each: each.id)), None)
+    for folder in () if remote else _folders(path):
+        if moved := artifact_in(store, output, Path(folder)):
+            return Target(moved, None)
     # A version that was pushed before there were such files.
+    within = inside(output, path)
     for batch in _pushes(store) if _is_number(path.name) else ():
         for each in batch:
-            if each.properties.get(DESTINATION) in (name.rstrip("/"), str(path.absolute())):
+            pushed_to = each.properties.get(DESTINATION, "")
+            if pushed_to in (name.rstrip("/"), str(path.absolute())) or (within and pushed_to.endswith(f"/{within}")):
                 return Target(each, None)
     raise LineageError(f"{name}: no artifact of this store, and no {FILE} in it; {EXPECTED}")
 
@@ -194,7 +200,7 @@ def _refuse_id(store: metadata_store.MetadataStore, name: str) -> Artifact:
 def _newest_output(store: metadata_store.MetadataStore, name: str) -> Artifact:
     node, _, key = name.partition(".")
     newest_run(store, node)  # refuses a node that never ran
-    links = [link for link in _newest_links(store, node) if link.direction == "output"]
+    links = [link for link in newest_links(store, node, FIRST) if link.direction == "output"]
     for link in links:
         if link.key == key:
             return to_artifact(store.get_artifacts_by_id([link.artifact_id])[0])
@@ -206,41 +212,8 @@ def _pushes(store: metadata_store.MetadataStore) -> Iterator[list[Artifact]]:
     """Pushes, newest first, in batches that grow; asked for as long as the caller goes on."""
     limit, seen = FIRST, 0
     while True:
-        found = _node_artifacts(store, PUSHER, limit)
+        found = node_artifacts(store, PUSHER, limit)
         yield found[seen:]
         if len(found) < limit:
             return
         limit, seen = limit * GROWTH, len(found)
-
-
-def _node_artifacts(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Artifact]:
-    """The newest ``limit`` artifacts of a node in each pipeline, those that went in too, newest first."""
-    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
-    found: dict[int, Artifact] = {}
-    for context in _contexts(store, node):
-        for each in store.get_artifacts_by_context(context.id, list_options=newest):
-            found[each.id] = to_artifact(each)
-    return [found[number] for number in sorted(found, reverse=True)]
-
-
-def _newest_links(store: metadata_store.MetadataStore, node: str) -> list[Link]:
-    """Links of a node's newest executions in each pipeline, newest first."""
-    newest = metadata_store.ListOptions(limit=FIRST, order_by=metadata_store.OrderByField.ID, is_asc=False)
-    contexts = _contexts(store, node)
-    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
-    events = store.get_events_by_execution_ids(ids) if ids else ()
-    links = [link for event in events if (link := to_link(event))]
-    return sorted(links, key=lambda link: link.execution_id, reverse=True)
-
-
-def _contexts(store: metadata_store.MetadataStore, node: str) -> list[metadata_store_pb2.Context]:
-    """A node's context in each pipeline."""
-    names = [f"{pipeline.name}.{node}" for pipeline in store.get_contexts_by_type(PIPELINE)]
-    found = [store.get_context_by_type_and_name(NODE, name) for name in names]
-    return [context for context in found if context]
-
-
-def _nodes(store: metadata_store.MetadataStore) -> list[str]:
-    """The nodes of all pipelines, by when they first ran."""
-    contexts = sorted(store.get_contexts_by_type(NODE), key=lambda each: each.id)
-    return list(dict.fromkeys(context.name.partition(".")[2] for context in contexts))

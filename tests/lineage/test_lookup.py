@@ -6,6 +6,7 @@ import pytest
 from ml_metadata.metadata_store import MetadataStore
 from tiny_runs import NEW_DATA, story
 
+from lineage.connection import connect
 from lineage.errors import LineageError
 from lineage.lookup import find, provenance_of, versions
 from lineage.records import Artifact
@@ -175,3 +176,19 @@ def test_a_version_is_found_though_its_file_cannot_be_read(store: MetadataStore,
         assert found(store, newest.properties["pushed_version"]) == newest
     finally:
         file.write_text(content)
+
+
+def test_what_lies_in_a_moved_output_folder_is_found(store: MetadataStore, newest: Artifact, tmp_path: Path) -> None:
+    model = found(store, "Trainer.model")
+    assert model
+    moved = shutil.copytree(story().output, tmp_path / "moved")
+    there = moved / Path(model.uri).relative_to(story().output)
+    copy = connect(moved)
+    assert find(copy, moved, str(there)).artifact == model
+    assert find(copy, moved, f"{there}/Format-Serving/saved_model.pb").artifact == model
+    version = moved / Path(newest.properties["pushed_destination"]).relative_to(story().output)
+    (version / "provenance.json").unlink()
+    assert find(copy, moved, str(version)).artifact == newest
+    for path in (moved, moved / "artifacts", moved / "artifacts/Trainer/model", tmp_path / "artifacts/Trainer/model/9"):
+        with pytest.raises(LineageError, match="no artifact of this store"):
+            find(copy, moved, str(path))

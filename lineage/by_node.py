@@ -1,0 +1,41 @@
+"""What ML Metadata knows by node: its newest executions and artifacts, in all pipelines of a store."""
+
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+from lineage.convert import to_artifact, to_link
+from lineage.executions import NODE, PIPELINE
+from lineage.records import Artifact, Link
+
+
+def node_artifacts(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Artifact]:
+    """The newest ``limit`` artifacts of a node in each pipeline, those that went in too, newest first."""
+    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    found: dict[int, Artifact] = {}
+    for context in contexts_of(store, node):
+        for each in store.get_artifacts_by_context(context.id, list_options=newest):
+            found[each.id] = to_artifact(each)
+    return [found[number] for number in sorted(found, reverse=True)]
+
+
+def newest_links(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Link]:
+    """Links of the newest ``limit`` executions of a node in each pipeline, newest first."""
+    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
+    contexts = contexts_of(store, node)
+    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
+    events = store.get_events_by_execution_ids(ids) if ids else ()
+    links = [link for event in events if (link := to_link(event))]
+    return sorted(links, key=lambda link: link.execution_id, reverse=True)
+
+
+def contexts_of(store: metadata_store.MetadataStore, node: str) -> list[metadata_store_pb2.Context]:
+    """A node's context in each pipeline."""
+    names = [f"{pipeline.name}.{node}" for pipeline in store.get_contexts_by_type(PIPELINE)]
+    found = [store.get_context_by_type_and_name(NODE, name) for name in names]
+    return [context for context in found if context]
+
+
+def all_nodes(store: metadata_store.MetadataStore) -> list[str]:
+    """The nodes of all pipelines, by when they first ran."""
+    contexts = sorted(store.get_contexts_by_type(NODE), key=lambda each: each.id)
+    return list(dict.fromkeys(context.name.partition(".")[2] for context in contexts))
