@@ -87,7 +87,7 @@ def to_properties(
     return {name: _to_plain(value) for name, value in sorted(together, key=lambda pair: pair[0])}
 
 
-def to_time(milliseconds: int) -> datetime.datetime:
+def to_time(milliseconds: float) -> datetime.datetime:
     """ML Metadata's time, in UTC."""
     return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
 
@@ -100,3 +100,13 @@ def _to_plain(value: metadata_store_pb2.Value) -> Any:
         plain = json_format.MessageToDict(value.struct_value)
         return json.loads(plain[WRAPPED]) if set(plain) == {WRAPPED} else plain
     return json_format.MessageToDict(value.proto_value) if kind == "proto_value" else getattr(value, kind)
+
+
+def parsed(value: Any) -> dict[str, Any]:
+    """A mapping, or the JSON of one; empty for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return {}
+    return value if isinstance(value, dict) else {}

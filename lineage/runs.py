@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,7 @@ import psutil
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.convert import to_properties, to_time
+from lineage.convert import parsed, to_properties, to_time
 from lineage.errors import LineageError
 from lineage.executions import PIPELINE, RUN
 from lineage.recording import AS_JSON, STARTED, STATUS
@@ -50,12 +49,13 @@ def find_run(store: metadata_store.MetadataStore, name: str) -> Run:
 
 
 def to_run(context: metadata_store_pb2.Context) -> Run:
-    """A run's record; one of an earlier version of this project has no properties."""
+    """A run's record; one of an earlier version of this project has no properties, and another tool's its own."""
     found = to_properties(context)
     for name in AS_JSON:
         if name in found:
-            found[name] = json.loads(found[name])
-    started = to_time(found.get(STARTED, context.create_time_since_epoch))
+            found[name] = parsed(found[name])
+    began = found.get(STARTED)
+    started = to_time(began if isinstance(began, float) else context.create_time_since_epoch)
     origin = _origin(found)
     return Run(
         run_id=context.name,

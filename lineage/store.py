@@ -10,6 +10,7 @@ from lineage.errors import LineageError
 
 SQLITE_FILE = "metadata.db"
 SERVER_FILE = "metadata.json"
+KINDS = ("mysql", "postgresql")
 VARIABLE = "ONEGRAPH_METADATA_PASSWORD"
 
 
@@ -85,10 +86,13 @@ def store_of(output: Path) -> Store:
         raise LineageError(f"{output}: no such folder; expected the output folder of a run (--output)")
     path = output / SERVER_FILE
     try:
-        return Server(**json.loads(path.read_text(encoding="utf-8")))
+        server = Server(**json.loads(path.read_text(encoding="utf-8")))
+        if server.kind not in KINDS:
+            raise ValueError(f"found kind {server.kind!r}; expected one of {', '.join(KINDS)}")
+        return server
     except FileNotFoundError:
         return Sqlite(output / SQLITE_FILE)
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, RecursionError) as error:
         raise LineageError(f"{path}: cannot be read ({error}); remove it and start a run, which writes it") from error
 
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from reports.source import MissingError, Source, parsed
+from lineage.convert import parsed
+from reports.source import MissingError, Source
 
 REPORT_FILE = "report.json"
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ml_metadata import metadata_store
 
+from lineage.convert import parsed
 from lineage.nodes import NodeRun, nodes_of
 from lineage.records import Artifact, Execution, Lineage, Run
 from lineage.runs import find_run
@@ -118,13 +118,3 @@ def read_source(store: metadata_store.MetadataStore, output: Path, name: str) ->
     text = summary.read_text(encoding="utf-8") if summary.exists() else "{}"
     nodes, line = nodes_of(store, run)
     return Source(run, nodes, line, parsed(text), folder)
-
-
-def parsed(value: Any) -> dict[str, Any]:
-    """A mapping, or the JSON of one; empty for anything else."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, dict) else {}

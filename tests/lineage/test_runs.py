@@ -145,3 +145,15 @@ def test_what_is_not_known_is_left_out_of_the_properties(empty: MetadataStore) -
     run = find_run(empty, "a run")
     assert run.origin
     assert (run.origin.commit, run.origin.dirty, run.origin.lock) == (None, None, None)
+
+
+def test_a_run_of_another_tool_has_properties_of_its_own(empty: MetadataStore) -> None:
+    recording.begin(empty, "taxi", "a run", now(), origin({}, ["python"]))
+    context = empty.get_context_by_type_and_name(RUN, "a run")
+    for name in ("started", "metrics", "settings"):
+        context.custom_properties[name].Clear()
+        context.custom_properties[name].string_value = "yesterday"
+    empty.put_contexts([context])
+    [run] = all_runs(empty)
+    assert run.metrics == {}
+    assert run.started.timestamp() * 1000 == pytest.approx(context.create_time_since_epoch, abs=1)

@@ -37,7 +37,19 @@ def test_what_is_left_in_the_folder_has_no_password(tmp_path: Path, monkeypatch:
     assert "hush" not in f"{SERVER} {SERVER!r}"
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"kind": "mysql"}', json.dumps({"kind": "mysql", "hots": "x"}), "\0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"kind": "mysql"}',
+        json.dumps({"kind": "mysql", "hots": "x"}),
+        json.dumps({"kind": "oracle", "host": "x", "port": 1, "database": "x", "user": "x"}),
+        "\0",
+    ],
+    ids=["broken", "list", "deep", "few", "unknown", "kind", "zero"],
+)
 def test_a_file_that_names_no_server_is_told_by_its_path(tmp_path: Path, text: str) -> None:
     (tmp_path / SERVER_FILE).write_text(text)
     with pytest.raises(LineageError, match=r"metadata\.json: cannot be read \(.*start a run, which writes it"):
