@@ -26,12 +26,18 @@ def main() -> None:
     """Ask ML Metadata where a model came from, and what came of its data."""
 
 
+def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
+    if not value:  # as a shell variable that is not set gives
+        raise click.BadParameter("found ''; expected the output folder of the runs")
+    return Path(value)
+
+
 def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Callable[..., None]:
     """Gives a command ``--output`` and ``--json``, and has a refusal end in one line and exit code 2."""
 
     @click.option(
         "--output",
-        type=click.Path(path_type=Path),
+        callback=_folder,
         default=DEFAULT_OUTPUT,
         show_default=True,
         metavar="DIR",

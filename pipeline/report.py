@@ -23,8 +23,8 @@ def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
         with reading(output) as store:
             page = write_page(store, output, run_id)
             write_index(store, output)
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()  # to the log
-        console.note(f"no report page: {type(error).__name__}: {error}")
+        console.note(f"no report page: {type(error).__name__}: {error}".removesuffix(": "))
         return None
     return page

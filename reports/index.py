@@ -35,6 +35,7 @@ class Row:
         status: How it ended.
         started: When it began.
         seconds: Wall time; ``None`` for a run that was killed.
+        model: Name of the model; ``None`` where the run did not record it.
         version: The pushed version; ``None`` if nothing was pushed.
         metrics: The candidate's, over all rows of the eval split.
     """
@@ -44,6 +45,7 @@ class Row:
     status: str
     started: datetime.datetime
     seconds: float | None
+    model: str | None
     version: str | None
     metrics: Mapping[str, float]
 
@@ -62,9 +64,10 @@ class Index:
     metrics: tuple[str, ...]
     live: Mapping[str, str]
 
-    def is_live(self, version: str | None) -> bool:
-        """Whether a server answers with this version."""
-        return version is not None and version in self.live.values()
+    def is_live(self, row: Row) -> bool:
+        """Whether a server answers with the version that a run pushed."""
+        live = self.live.values() if row.model is None else (self.live.get(row.model),)
+        return row.version is not None and row.version in live
 
 
 def write_index(store: metadata_store.MetadataStore, output: Path) -> Path:
@@ -125,4 +128,5 @@ def _row(run: Run, folder: Path) -> Row:
         status, seconds, metrics = summary["status"], summary["seconds"], summary["metrics"]
         version = (summary["pushed"] or {}).get("version")
     link = f"{folder.name}/{PAGE}" if (folder / PAGE).exists() else None
-    return Row(run.run_id, link, status, run.started, seconds, version, metrics)
+    model = run.origin.settings.get("name") if run.origin else None
+    return Row(run.run_id, link, status, run.started, seconds, model, version, metrics)

@@ -220,3 +220,9 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     )
     assert result.stdout.startswith("CuratedSchema.schema:")
     assert result.stderr == ""
+
+
+def test_an_empty_output_is_refused() -> None:
+    result = CliRunner().invoke(main, ["runs", "--output="])
+    assert result.exit_code == 2
+    assert "found ''; expected the output folder of the runs" in result.stderr

@@ -8,17 +8,25 @@ from pipeline.console import RunConsole
 from pipeline.report import write_report
 
 
+@pytest.mark.parametrize(
+    ("raised", "line"),
+    [(RuntimeError("no\nroom"), "RuntimeError: no room"), (KeyboardInterrupt(), "KeyboardInterrupt")],
+)
 def test_a_page_that_cannot_be_made_is_one_line_and_a_trace(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    raised: BaseException,
+    line: str,
 ) -> None:
     shown = io.StringIO()
 
     def fail(*_: object) -> None:
-        raise RuntimeError("no\nroom")
+        raise raised
 
     monkeypatch.setattr(connection, "connect", fail)
     assert write_report(tmp_path, "run", RunConsole(shown)) is None
-    assert shown.getvalue() == "no report page: RuntimeError: no room\n"
+    assert shown.getvalue() == f"no report page: {line}\n"
     assert "Traceback" in capsys.readouterr().err
 
 

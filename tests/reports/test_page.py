@@ -1,3 +1,4 @@
+import datetime
 import html
 import json
 import re
@@ -5,6 +6,8 @@ import re
 import pytest
 from sklearn.metrics import roc_auc_score
 from whole_run import HOSTILE, RUN, Made, whole_run, words
+
+from reports.index import Index, Row
 
 
 @pytest.fixture(name="made")
@@ -171,3 +174,10 @@ def test_index_lists_the_run_and_what_is_live(made: Made) -> None:
     assert f'<a href="{RUN}/report.html">' in page
     assert f"{RUN} 2026-01-02 03:04:05 pushed 7 live 0.7500 not defined" in said
     assert (made.index.parent / RUN / "report.html").is_file()
+
+
+def test_a_version_is_live_for_its_own_model_alone() -> None:
+    started = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    mine, other, unknown = (Row("run", None, "pushed", started, 1.0, model, "7", {}) for model in ("a", "b", None))
+    index = Index((mine, other, unknown), (), {"a": "7", "b": "8"})
+    assert [index.is_live(row) for row in index.rows] == [True, False, True]
