@@ -122,8 +122,10 @@ def test_a_version_says_where_it_came_from_wherever_it_is_copied(tmp_path: Path)
     folder = tmp_path / "17"
     folder.mkdir()
     write_provenance(folder, written)
+    (folder / "saved_model.pb").touch()
     shutil.copytree(folder, tmp_path / "copy")
     assert read_provenance(tmp_path / "copy") == read_provenance(folder / "saved_model.pb") == written
+    assert read_provenance(folder / "another.pb") is None
     assert read_provenance(tmp_path) is None
     assert read_provenance(tmp_path / "not there") is None
     assert read_provenance(tmp_path / "not" / "there") is None
