@@ -112,6 +112,7 @@ def test_another_quantization_and_back_reaches_the_devices(first: Finished, outp
     assert back.summary["tflite"]["path"] == str(newest / "model.tflite")
 
 
+@pytest.mark.slow
 def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Path, table: Path) -> None:
     before = sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*"))
     options = (f"--data={table}", "--no-tune")

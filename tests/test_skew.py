@@ -129,6 +129,7 @@ def test_second_implementation_of_a_feature_is_caught(
     assert_caught(output, table, first, "SkewGuard: transformed differs", "transform_features, fare_dense", "example")
 
 
+@pytest.mark.slow
 def test_vocabulary_edited_after_export_is_caught(first: Finished, output: Path, table: Path, model_dir: Path) -> None:
     vocabulary = model_dir / "assets/payment_type_vocabulary"
     lines = vocabulary.read_text().splitlines()
