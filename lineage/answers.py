@@ -159,13 +159,12 @@ def html(output: Path, as_json: bool, name: str) -> None:
         run = find_run(store, name)
         try:
             with quiet():  # TensorFlow tells of the machine, and of its own future
-                from reports.index import write_index  # noqa: PLC0415 - takes seconds
-                from reports.page import write_page  # noqa: PLC0415
+                from reports.index import write_pages  # noqa: PLC0415 - takes seconds
 
-                # The index links to the pages that are there.
-                pages = {"page": str(write_page(store, output, run.run_id)), "index": str(write_index(store, output))}
+                page, index = write_pages(store, output, run.run_id)
         except OSError as error:
             raise LineageError(f"{error.filename}: {error.strerror}; expected a folder that can be written") from error
+    pages = {"page": str(page), "index": str(index)}
     if as_json:
         Printer().json(pages)
     else:

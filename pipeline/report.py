@@ -17,12 +17,10 @@ def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
     try:
         # Matplotlib and TFMA take a moment to import.
         from lineage.connection import reading  # noqa: PLC0415
-        from reports.index import write_index  # noqa: PLC0415
-        from reports.page import write_page  # noqa: PLC0415
+        from reports.index import write_pages  # noqa: PLC0415
 
         with reading(output) as store:
-            page = write_page(store, output, run_id)
-            write_index(store, output)
+            page, _ = write_pages(store, output, run_id)
     except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()  # to the log
         console.note(f"no report page: {type(error).__name__}: {error}".removesuffix(": "))

@@ -14,7 +14,7 @@ from lineage.records import Run
 from lineage.runs import all_runs
 from reports import charts
 from reports.evaluation import ROWS
-from reports.page import PAGE
+from reports.page import PAGE, write_page
 from reports.rendering import render, write_whole
 from reports.source import SUMMARY
 
@@ -68,6 +68,15 @@ class Index:
         """Whether a server answers with the version that a run pushed."""
         live = self.live.values() if row.model is None else (self.live.get(row.model),)
         return row.version is not None and row.version in live
+
+
+def write_pages(store: metadata_store.MetadataStore, output: Path, run: str) -> tuple[Path, Path]:
+    """Writes the page of a run, then the one over all runs, which links to it; returns both.
+
+    Raises:
+        lineage.errors.LineageError: There is no such run.
+    """
+    return write_page(store, output, run), write_index(store, output)
 
 
 def write_index(store: metadata_store.MetadataStore, output: Path) -> Path:
