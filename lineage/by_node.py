@@ -8,21 +8,29 @@ from lineage.executions import NODE, PIPELINE
 from lineage.records import Artifact, Link
 
 
+def newest(limit: int) -> metadata_store.ListOptions:
+    """Has a list hold its newest ``limit``, newest first."""
+    return metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
+
+
 def node_artifacts(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Artifact]:
     """The newest ``limit`` artifacts of a node in each pipeline, those that went in too, newest first."""
-    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
     found: dict[int, Artifact] = {}
     for context in contexts_of(store, node):
-        for each in store.get_artifacts_by_context(context.id, list_options=newest):
+        for each in store.get_artifacts_by_context(context.id, list_options=newest(limit)):
             found[each.id] = to_artifact(each)
     return [found[number] for number in sorted(found, reverse=True)]
 
 
+def newest_executions(store: metadata_store.MetadataStore, node: str, limit: int) -> list[int]:
+    """Ids of the newest ``limit`` executions of a node in each pipeline."""
+    contexts = contexts_of(store, node)
+    return [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest(limit))]
+
+
 def newest_links(store: metadata_store.MetadataStore, node: str, limit: int) -> list[Link]:
     """Links of the newest ``limit`` executions of a node in each pipeline, newest first."""
-    newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
-    contexts = contexts_of(store, node)
-    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
+    ids = newest_executions(store, node, limit)
     events = store.get_events_by_execution_ids(ids) if ids else ()
     links = [link for event in events if (link := to_link(event))]
     return sorted(links, key=lambda link: link.execution_id, reverse=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ml_metadata import metadata_store
 
 from lineage import graph
-from lineage.by_node import all_nodes, contexts_of, newest_links, node_artifacts
+from lineage.by_node import all_nodes, newest_executions, newest_links, node_artifacts
 from lineage.convert import to_artifact
 from lineage.errors import LineageError
 from lineage.executions import RUN
@@ -114,9 +114,7 @@ def newest_run(store: metadata_store.MetadataStore, node: str) -> str:
     Raises:
         LineageError: It never ran.
     """
-    contexts = contexts_of(store, node)
-    newest = metadata_store.ListOptions(limit=1, order_by=metadata_store.OrderByField.ID, is_asc=False)
-    ids = [each.id for context in contexts for each in store.get_executions_by_context(context.id, newest)]
+    ids = newest_executions(store, node, 1)
     if not ids:
         known = ", ".join(all_nodes(store)) or "none"
         raise LineageError(f"'{node}': no such node ever ran; those that did are {known}")

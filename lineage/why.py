@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from ml_metadata import metadata_store
 
 from lineage import graph
+from lineage.by_node import newest
 from lineage.changes import Change, changed_settings, changed_values, merged
 from lineage.errors import LineageError
 from lineage.executions import FINISHED, NODE
@@ -151,8 +152,7 @@ def _earlier(store: metadata_store.MetadataStore, execution: Execution) -> int |
     context = store.get_context_by_type_and_name(NODE, f"{execution.pipeline}.{execution.node}")
     limit = FIRST
     while True:
-        newest = metadata_store.ListOptions(limit=limit, order_by=metadata_store.OrderByField.ID, is_asc=False)
-        found = store.get_executions_by_context(context.id, newest)
+        found = store.get_executions_by_context(context.id, newest(limit))
         finished = [each.id for each in found if each.id < execution.id and each.last_known_state in FINISHED]
         if finished or len(found) < limit:
             return max(finished, default=None)
