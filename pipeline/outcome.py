@@ -11,7 +11,6 @@ import tensorflow_model_analysis as tfma
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from tensorflow_metadata.proto.v0 import statistics_pb2
-from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME as STATISTICS_FILE
 from tfx.types import artifact_utils
 
@@ -20,12 +19,12 @@ from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
 from models.job import HYPERPARAMETERS_FILE, TRAINING_FILE
 from pipeline.config import Config, Threshold
 from pipeline.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training
+from reports.slices import OVERALL, name_of_key, slice_name
 
 Event = metadata_store_pb2.Event
 Artifact: TypeAlias = metadata_store_pb2.Artifact
 # (metric, slice, whether it is the difference from the baseline) -> value
 Metrics = dict[tuple[str, str, bool], float]
-OVERALL = "overall"
 
 
 def read_outcome(store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]) -> Outcome:
@@ -81,7 +80,7 @@ def read_metrics(evaluation_uri: str) -> Metrics:
     """The candidate's metrics, and their differences from the baseline, by slice."""
     metrics: Metrics = {}
     for in_slice in tfma.load_metrics(evaluation_uri):
-        where = _slice_name(in_slice.slice_key)
+        where = name_of_key(in_slice.slice_key)
         for each in in_slice.metric_keys_and_values:
             if each.key.model_name != tfma.BASELINE_KEY and each.value.HasField("double_value"):
                 metrics[each.key.name, where, each.key.is_diff] = each.value.double_value.value
@@ -105,11 +104,6 @@ def hold_against(thresholds: Sequence[Threshold], metrics: Metrics) -> list[Thre
     return results
 
 
-def slice_name(columns: dict[str, str | int]) -> str:
-    """``overall``, or ``column=value`` pairs in the order of the columns' names."""
-    return ", ".join(f"{column}={value}" for column, value in sorted(columns.items())) or OVERALL
-
-
 def _bounds(threshold: Threshold) -> Iterator[tuple[Kind, Comparison, float]]:
     bounds: tuple[tuple[Kind, Comparison, float | None], ...] = (
         ("value", ">=", threshold.min),
@@ -120,14 +114,6 @@ def _bounds(threshold: Threshold) -> Iterator[tuple[Kind, Comparison, float]]:
     for kind, comparison, bound in bounds:
         if bound is not None:
             yield kind, comparison, bound
-
-
-def _slice_name(key: metrics_for_slice_pb2.SliceKey) -> str:
-    columns: dict[str, str | int] = {}
-    for each in key.single_slice_keys:
-        value = getattr(each, each.WhichOneof("kind"))
-        columns[each.column] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    return slice_name(columns)
 
 
 class _Reader:

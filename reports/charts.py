@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.buckets import Bin
-from reports.evaluation import OVERALL, Slice
+from reports.evaluation import Slice
+from reports.slices import OVERALL
 from reports.svg import COLOURS, plain, to_markup
 from reports.training import Curve, Search
 

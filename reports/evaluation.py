@@ -4,16 +4,15 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
 from reports.buckets import Bin, Bucket, Confusion, calibration, counts, read_buckets, read_confusion, roc
 from reports.intervals import BINARY, Interval, mean_of_sizes, wilson
+from reports.slices import OVERALL, name_of_key
 from reports.source import Source
 
-OVERALL = "overall"
 ROWS = "example_count"
 # Without rows of both classes TFMA's areas are 0, which reads as a bad model.
 NEEDS_BOTH = ("auc", "pr_auc")
@@ -120,7 +119,7 @@ def _plots(folder: Path) -> dict[str, metrics_for_slice_pb2.PlotData]:
     """The candidate's plots by slice."""
     found: dict[str, metrics_for_slice_pb2.PlotData] = {}
     for each in tfma.load_plots(str(folder)):
-        data = found.setdefault(_slice_name(each.slice_key), metrics_for_slice_pb2.PlotData())
+        data = found.setdefault(name_of_key(each.slice_key), metrics_for_slice_pb2.PlotData())
         for plot in each.plot_keys_and_values:
             if plot.key.model_name != tfma.BASELINE_KEY:
                 data.MergeFrom(plot.value)
@@ -132,7 +131,7 @@ def _slice(
     buckets: Mapping[str, Sequence[Bucket]],
     plots: Mapping[str, metrics_for_slice_pb2.PlotData],
 ) -> Slice:
-    name = _slice_name(message.slice_key)
+    name = name_of_key(message.slice_key)
     values: dict[str, float] = {}
     changes: dict[str, float] = {}
     for each in message.metric_keys_and_values:
@@ -171,12 +170,3 @@ def _measured(
     elif metric == "mae" and "mse" in values and rows:
         interval = mean_of_sizes(value, values["mse"], rows)
     return Measured(value, interval, change if change is not None and math.isfinite(change) else None)
-
-
-def _slice_name(key: Any) -> str:
-    """As ``summary.json`` names slices: ``column=value`` in the order of the columns."""
-    pairs = []
-    for each in key.single_slice_keys:
-        value = getattr(each, each.WhichOneof("kind"))
-        pairs.append(f"{each.column}={value.decode('utf-8', 'replace') if isinstance(value, bytes) else value}")
-    return ", ".join(sorted(pairs)) or OVERALL

@@ -8,8 +8,9 @@ from tensorflow_model_analysis.utils.config_util import update_eval_config_with_
 from pipeline.config import Threshold
 from pipeline.config_loading import ROOT, load_config
 from pipeline.evaluation import eval_config
-from pipeline.outcome import Metrics, hold_against, slice_name
+from pipeline.outcome import Metrics, hold_against
 from pipeline.summary import ThresholdResult
+from reports.slices import slice_name
 
 CARD = {"payment_type": "Credit Card"}
 
