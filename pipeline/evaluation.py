@@ -10,6 +10,7 @@ from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config import Config, Threshold
 from pipeline.metrics import METRICS
 
+METRICS_MODULE = "custom_components.batched_evaluator.metrics"
 # What the report page draws, by TFMA's classes; the policy knows nothing of them. A hundred buckets a slice are 6 kB
 # and give the calibration and, added up from above, the ROC curve. For a regression TFMA's buckets want bounds of the
 # label, which are not known before.
@@ -47,7 +48,9 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
 
 def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
-    metric = config_pb2.MetricConfig(class_name=METRICS[config.task][name], config=json.dumps({"name": name}))
+    metric = config_pb2.MetricConfig(
+        class_name=METRICS[config.task][name], module=METRICS_MODULE, config=json.dumps({"name": name})
+    )
     for threshold in thresholds:
         if threshold.metric != name:
             continue
@@ -65,9 +68,8 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
     if task not in PLOTS:
         return []
     class_name, settings = PLOTS[task]
-    return [
-        config_pb2.MetricsSpec(metrics=[config_pb2.MetricConfig(class_name=class_name, config=json.dumps(settings))])
-    ]
+    plot = config_pb2.MetricConfig(class_name=class_name, module=METRICS_MODULE, config=json.dumps(settings))
+    return [config_pb2.MetricsSpec(metrics=[plot])]
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:

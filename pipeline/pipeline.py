@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx.components import Evaluator, ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
+from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
@@ -18,6 +18,7 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from custom_components.batched_evaluator.component import BatchedEvaluator
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
@@ -179,17 +180,17 @@ def guard_against_skew(
 
 def evaluate(
     config: Config, examples: types.BaseChannel, validated: Validated, trainer: Trainer
-) -> tuple[Resolver, Evaluator]:
+) -> tuple[Resolver, BatchedEvaluator]:
     """The blessing: the served signature on raw rows of the eval split, against the policy and the last model."""
     resolver = _latest_blessed(config, "LatestBlessedModel", candidate=trainer.outputs["model"])
-    evaluator = Evaluator(
+    evaluator = BatchedEvaluator(
         examples=examples,
         model=trainer.outputs["model"],
         baseline_model=resolver.outputs["model"],
         schema=validated.schema,
         example_splits=[EVAL],
         eval_config=eval_config(config),
-    )
+    ).with_id("Evaluator")
     return resolver, evaluator
 
 

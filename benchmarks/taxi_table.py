@@ -1,0 +1,50 @@
+"""The bundled sample, repeated with jitter to as many rows as a benchmark asks for."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+SAMPLE = Path("data/taxi/taxi.csv")
+# Factor by column: those of one trip are scaled together, so that a tip stays the share of the fare that it was.
+SCALED = {"trip_miles": 4, "trip_seconds": 0, "fare": 4, "tips": 4}
+MOVED = ("pickup_latitude", "pickup_longitude", "dropoff_latitude", "dropoff_longitude")
+QUARTER = 15 * 60  # seconds that the source rounds times to
+
+
+def write(path: Path, copies: int, seed: int = 0) -> int:
+    """Writes the sample ``copies`` times into one CSV file; returns the number of rows.
+
+    The first copy is the sample as it is. In each further one a trip is up to a tenth longer or shorter, with its fare
+    and its tip, begins and ends up to a kilometre away, and starts up to four weeks later.
+
+    Args:
+        path: The file; its folder is made.
+        copies: How often each row of the sample is there.
+        seed: Another seed makes other values.
+    """
+    sample = pyarrow.csv.read_csv(SAMPLE, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True))
+    random = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="none")
+    with path.open("wb") as file:
+        file.write(SAMPLE.read_bytes())
+        with pyarrow.csv.CSVWriter(file, sample.schema, write_options=options) as writer:
+            for _ in range(copies - 1):
+                writer.write(_jittered(sample, random))
+    return copies * sample.num_rows
+
+
+def _jittered(sample: pa.Table, random: np.random.Generator) -> pa.Table:
+    rows = sample.num_rows
+    factor = pa.array(random.uniform(0.9, 1.1, rows))
+    changed = {name: pc.round(pc.multiply(sample[name], factor), digits) for name, digits in SCALED.items()}
+    changed |= {name: pc.round(pc.add(sample[name], random.uniform(-0.01, 0.01, rows)), 6) for name in MOVED}
+    quarters = random.integers(0, 2689, rows) * QUARTER
+    changed["trip_start_timestamp"] = pc.add(sample["trip_start_timestamp"], quarters)
+    for name, values in changed.items():
+        place = sample.schema.get_field_index(name)
+        sample = sample.set_column(place, sample.schema.field(place), values.cast(sample.schema.field(place).type))
+    return sample

@@ -1,0 +1,1 @@
+"""Evaluator that hands TFMA's metrics the rows of a slice together."""

@@ -1,0 +1,243 @@
+"""What adds the rows of a slice up: TFMA's accumulators, filled by column.
+
+TFMA calls a combiner's ``add_input`` for each row. Here it is called for a batch's rows of a slice, which
+:func:`custom_components.batched_evaluator.extractors.slices_of_batch` keeps together. What is computed of the sums, and
+what is written, stays TFMA's.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+from tensorflow_model_analysis.contrib.aggregates import binary_confusion_matrices as aggregates
+from tensorflow_model_analysis.metrics import (
+    binary_confusion_matrices,
+    calibration,
+    calibration_histogram,
+    metric_types,
+    metric_util,
+    multi_class_confusion_matrix_metrics,
+)
+from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
+from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import NO_PREDICTED_CLASS_ID, MatrixEntryKey
+from tensorflow_model_analysis.proto import config_pb2
+
+RowValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Rows(NamedTuple):
+    """A batch's rows of a slice.
+
+    Attributes:
+        labels: float64 [N].
+        predictions: [N], or [N, classes], of the model's own dtype.
+        weights: float64 [N]; ones if examples are not weighted.
+    """
+
+    labels: np.ndarray
+    predictions: np.ndarray
+    weights: np.ndarray
+
+
+def rows_of(
+    inputs: metric_types.StandardMetricInputs,
+    key: metric_types.MetricKey,
+    eval_config: config_pb2.EvalConfig | None,
+    example_weighted: bool,
+) -> Rows:
+    """The rows that one model's metric is computed of.
+
+    Raises:
+        ValueError: There is a label of several values, or none.
+    """
+    [(labels, predictions, weights)] = metric_util.to_label_prediction_example_weight(
+        inputs,
+        eval_config=eval_config,
+        model_name=key.model_name,
+        output_name=key.output_name,
+        example_weighted=example_weighted,
+        flatten=False,
+        squeeze=False,
+    )
+    count = len(predictions)
+    if labels.size != count:
+        raise ValueError(f"{key.name}: found {labels.size} labels in {count} rows; expected one a row")
+    wide = predictions.reshape(count, -1)
+    return Rows(
+        labels.reshape(count).astype(np.float64),
+        wide[:, 0] if wide.shape[1] == 1 else wide,
+        np.broadcast_to(weights.astype(np.float64).ravel(), count),
+    )
+
+
+class Histogram(calibration_histogram._CalibrationHistogramCombiner):
+    """Sums of labels, predictions and weights by bucket of the prediction: AUC, the calibration plot."""
+
+    def add_input(
+        self, accumulator: dict[int, Bucket], element: metric_types.StandardMetricInputs
+    ) -> dict[int, Bucket]:
+        """Adds rows."""
+        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
+        predictions = rows.predictions.astype(np.float64)
+        by = predictions if self._prediction_based_bucketing else rows.labels
+        # As TFMA's own, which truncates: what lies below the range falls into bucket 0 or 1.
+        places = np.trunc(np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1))
+        ids, inverse = np.unique(places.astype(np.int64), return_inverse=True)
+        sums = (
+            np.bincount(inverse, weights=each * rows.weights)
+            for each in (rows.labels, predictions, np.ones_like(predictions))
+        )
+        for bucket in map(Bucket, ids.tolist(), *(each.tolist() for each in sums)):
+            if bucket.bucket_id in accumulator:
+                accumulator[bucket.bucket_id].merge(bucket)
+            else:
+                accumulator[bucket.bucket_id] = bucket
+        return accumulator
+
+
+class ConfusionMatrices(binary_confusion_matrices._BinaryConfusionMatrixCombiner):
+    """Weights of true and false positives and negatives, by threshold: accuracy, precision, recall."""
+
+    def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
+        """Adds rows."""
+        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
+        matrices = self._binary_confusion_matrices
+        for threshold in matrices._thresholds:
+            fraction = rows.labels if self._enable_fractional_labels else rows.labels > threshold
+            positive, negative = rows.weights * fraction, rows.weights * (1 - fraction)
+            above = rows.predictions > threshold
+            matrix = aggregates.Matrix(
+                tp=float(positive[above].sum()),
+                tn=float(negative[~above].sum()),
+                fp=float(negative[above].sum()),
+                fn=float(positive[~above].sum()),
+            )
+            entry = aggregates._ThresholdEntry(matrix, [], [], [], [])
+            accumulator[threshold] = matrices._merge_entry(accumulator, threshold, entry)
+        return accumulator
+
+
+class Totals(calibration._WeightedLabelsPredictionsExamplesCombiner):
+    """Sums of labels, predictions and weights: calibration, mean label, mean prediction."""
+
+    def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
+        """Adds rows."""
+        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
+        accumulator.total_weighted_examples += float(rows.weights.sum())
+        accumulator.total_weighted_labels += float(rows.labels @ rows.weights)
+        accumulator.total_weighted_predictions += float(rows.predictions.astype(np.float64) @ rows.weights)
+        return accumulator
+
+
+class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMatrixCombiner):
+    """Weights by actual and predicted class, by threshold: the confusion matrix."""
+
+    def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
+        """Adds rows."""
+        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
+        best = rows.predictions.argmax(axis=1)
+        scores = rows.predictions.max(axis=1)
+        for threshold in self._thresholds:
+            predicted = np.where(scores > threshold, best, NO_PREDICTED_CLASS_ID)
+            pairs, inverse = np.unique(np.stack([rows.labels, predicted], 1), axis=0, return_inverse=True)
+            matrix = accumulator.setdefault(threshold, {})
+            sums = np.bincount(inverse.ravel(), weights=rows.weights)
+            for (actual, guess), weight in zip(pairs.astype(np.int64).tolist(), sums.tolist(), strict=True):
+                entry = MatrixEntryKey(actual, guess)
+                matrix[entry] = matrix.get(entry, 0.0) + weight
+        return accumulator
+
+
+class Mean(beam.CombineFn):
+    """Weighted mean of a number a row; a row whose number is NaN is left out."""
+
+    def __init__(
+        self,
+        values: RowValues,
+        key: metric_types.MetricKey,
+        eval_config: config_pb2.EvalConfig | None,
+        example_weighted: bool,
+    ) -> None:
+        """Prepares the combiner.
+
+        Args:
+            values: Takes labels [N] and predictions [N] or [N, classes]; gives float64 [N].
+            key: What the result is named by.
+            eval_config: Says which outputs are labels and predictions.
+            example_weighted: Whether examples have weights.
+        """
+        self._values, self._key = values, key
+        self._eval_config, self._example_weighted = eval_config, example_weighted
+
+    def create_accumulator(self) -> tuple[float, float]:
+        """Sum and weight of no row."""
+        return 0.0, 0.0
+
+    def add_input(
+        self, accumulator: tuple[float, float], element: metric_types.StandardMetricInputs
+    ) -> tuple[float, float]:
+        """Adds rows."""
+        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
+        values = self._values(rows.labels, rows.predictions)
+        known = ~np.isnan(values)
+        total, weight = accumulator
+        return total + float(values[known] @ rows.weights[known]), weight + float(rows.weights[known].sum())
+
+    def merge_accumulators(self, accumulators: Iterable[tuple[float, float]]) -> tuple[float, float]:
+        """Sum and weight of all."""
+        totals, weights = zip(*accumulators, strict=True)
+        return sum(totals), sum(weights)
+
+    def extract_output(self, accumulator: tuple[float, float]) -> metric_types.MetricsDict:
+        """The mean by the metric's key; NaN if there was no row."""
+        total, weight = accumulator
+        return {self._key: total / weight if weight else float("nan")}
+
+
+class Count(beam.CombineFn):
+    """Number, or weight, of the rows."""
+
+    def __init__(self, key: metric_types.MetricKey, example_weighted: bool) -> None:
+        """Prepares the combiner.
+
+        Args:
+            key: What the result is named by.
+            example_weighted: Whether to add weights up.
+        """
+        self._key, self._example_weighted = key, example_weighted
+
+    def create_accumulator(self) -> float:
+        """No row."""
+        return 0.0
+
+    def add_input(self, accumulator: float, element: metric_types.StandardMetricInputs) -> float:
+        """Adds rows."""
+        weights = element.get_example_weights(self._key.model_name, self._key.output_name)
+        return accumulator + float(weights.sum() if self._example_weighted else weights.size)
+
+    def merge_accumulators(self, accumulators: Iterable[float]) -> float:
+        """All rows."""
+        return sum(accumulators)
+
+    def extract_output(self, accumulator: float) -> metric_types.MetricsDict:
+        """The number by the metric's key."""
+        return {self._key: accumulator}
+
+
+BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ConfusionMatrices, Totals, ClassMatrices)}
+
+
+def by_column(combiner: beam.CombineFn) -> beam.CombineFn:
+    """The combiner of one of TFMA's that takes a slice's rows together, with the same settings.
+
+    Raises:
+        ValueError: There is none for it.
+    """
+    if type(combiner) not in BY_COLUMN:
+        known = ", ".join(sorted(each.__name__ for each in BY_COLUMN))
+        raise ValueError(f"found TFMA's combiner {type(combiner).__name__}; expected one of {known}")
+    batched = copy.copy(combiner)
+    batched.__class__ = BY_COLUMN[type(combiner)]
+    return batched

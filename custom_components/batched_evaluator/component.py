@@ -1,0 +1,46 @@
+"""BatchedEvaluator: TFX's Evaluator, whose metrics take a batch's rows of a slice at once."""
+
+from collections.abc import Sequence
+
+from tensorflow_model_analysis.proto import config_pb2
+from tfx import types
+from tfx.components import Evaluator
+
+from models.imports import source_digest
+
+EXTRACTORS = "custom_components.batched_evaluator.extractors"
+
+
+class BatchedEvaluator(Evaluator):
+    """TFX's Evaluator with TFMA's results, some ten times as fast."""
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        baseline_model: types.BaseChannel,
+        schema: types.BaseChannel,
+        example_splits: Sequence[str],
+        eval_config: config_pb2.EvalConfig,
+    ) -> None:
+        """Makes the node.
+
+        Args:
+            examples: Channel of ``Examples``, raw.
+            model: Channel of the ``Model`` to judge.
+            baseline_model: Channel of the ``Model`` to compare it with; may hold none.
+            schema: Channel of the ``Schema`` of the examples.
+            example_splits: Splits to evaluate on.
+            eval_config: Slices, metrics and thresholds; its metrics are those of
+                :mod:`custom_components.batched_evaluator.metrics`.
+        """
+        super().__init__(
+            examples=examples,
+            model=model,
+            baseline_model=baseline_model,
+            schema=schema,
+            example_splits=list(example_splits),
+            eval_config=eval_config,
+            module_path=EXTRACTORS,
+        )
+        self.spec.exec_properties["code"] = source_digest(__package__)
