@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
@@ -48,9 +49,7 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
 
 def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
-    metric = config_pb2.MetricConfig(
-        class_name=METRICS[config.task][name], module=METRICS_MODULE, config=json.dumps({"name": name})
-    )
+    metric = _batched(METRICS[config.task][name], {"name": name})
     for threshold in thresholds:
         if threshold.metric != name:
             continue
@@ -68,8 +67,14 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
     if task not in PLOTS:
         return []
     class_name, settings = PLOTS[task]
-    plot = config_pb2.MetricConfig(class_name=class_name, module=METRICS_MODULE, config=json.dumps(settings))
-    return [config_pb2.MetricsSpec(metrics=[plot])]
+    return [config_pb2.MetricsSpec(metrics=[_batched(class_name, settings)])]
+
+
+def _batched(class_name: str, settings: dict[str, Any]) -> config_pb2.MetricConfig:
+    """A metric by TFMA's name for it; TFMA would take its own for a name that it knows, whatever the module."""
+    return config_pb2.MetricConfig(
+        class_name=f"Batched{class_name}", module=METRICS_MODULE, config=json.dumps(settings)
+    )
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:

@@ -26,43 +26,43 @@ class _ByColumn:
         ]
 
 
-class AUC(_ByColumn, tfma.metrics.AUC):
+class BatchedAUC(_ByColumn, tfma.metrics.AUC):
     """Area under the ROC curve."""
 
 
-class AUCPrecisionRecall(_ByColumn, tfma.metrics.AUCPrecisionRecall):
+class BatchedAUCPrecisionRecall(_ByColumn, tfma.metrics.AUCPrecisionRecall):
     """Area under the precision-recall curve."""
 
 
-class BinaryAccuracy(_ByColumn, tfma.metrics.BinaryAccuracy):
+class BatchedBinaryAccuracy(_ByColumn, tfma.metrics.BinaryAccuracy):
     """Share of the rows on the right side of 0.5."""
 
 
-class Precision(_ByColumn, tfma.metrics.Precision):
+class BatchedPrecision(_ByColumn, tfma.metrics.Precision):
     """Share of the rows above 0.5 that are positive."""
 
 
-class Recall(_ByColumn, tfma.metrics.Recall):
+class BatchedRecall(_ByColumn, tfma.metrics.Recall):
     """Share of the positive rows that are above 0.5."""
 
 
-class Calibration(_ByColumn, tfma.metrics.Calibration):
+class BatchedCalibration(_ByColumn, tfma.metrics.Calibration):
     """Mean prediction over mean label."""
 
 
-class MeanLabel(_ByColumn, tfma.metrics.MeanLabel):
+class BatchedMeanLabel(_ByColumn, tfma.metrics.MeanLabel):
     """Mean label."""
 
 
-class MeanPrediction(_ByColumn, tfma.metrics.MeanPrediction):
+class BatchedMeanPrediction(_ByColumn, tfma.metrics.MeanPrediction):
     """Mean prediction."""
 
 
-class CalibrationPlot(_ByColumn, tfma.metrics.CalibrationPlot):
+class BatchedCalibrationPlot(_ByColumn, tfma.metrics.CalibrationPlot):
     """Labels and predictions by bucket of the prediction."""
 
 
-class MultiClassConfusionMatrixPlot(_ByColumn, tfma.metrics.MultiClassConfusionMatrixPlot):
+class BatchedMultiClassConfusionMatrixPlot(_ByColumn, tfma.metrics.MultiClassConfusionMatrixPlot):
     """Rows by actual and predicted class."""
 
 
@@ -82,7 +82,7 @@ class _MeanOfRows(metric_types.Metric):
         return [metric_types.MetricComputation([key], None, mean)]
 
 
-class BinaryCrossEntropy(_MeanOfRows):
+class BatchedBinaryCrossEntropy(_MeanOfRows):
     """Negative logarithm of the probability that was given to the label."""
 
     @staticmethod
@@ -92,7 +92,7 @@ class BinaryCrossEntropy(_MeanOfRows):
         return -(xlogy(labels, predictions) + xlog1py(1 - labels, -predictions))
 
 
-class SparseCategoricalCrossentropy(_MeanOfRows):
+class BatchedSparseCategoricalCrossentropy(_MeanOfRows):
     """Negative logarithm of the probability that was given to the label's class."""
 
     @staticmethod
@@ -101,7 +101,7 @@ class SparseCategoricalCrossentropy(_MeanOfRows):
         return keras.losses.sparse_categorical_crossentropy(labels, predictions).numpy().astype(np.float64)
 
 
-class SparseCategoricalAccuracy(_MeanOfRows):
+class BatchedSparseCategoricalAccuracy(_MeanOfRows):
     """Share of the rows whose most probable class is the label's."""
 
     @staticmethod
@@ -110,7 +110,7 @@ class SparseCategoricalAccuracy(_MeanOfRows):
         return (predictions.argmax(axis=1) == labels).astype(np.float64)
 
 
-class MeanSquaredError(_MeanOfRows):
+class BatchedMeanSquaredError(_MeanOfRows):
     """Mean of the squared errors."""
 
     @staticmethod
@@ -119,7 +119,7 @@ class MeanSquaredError(_MeanOfRows):
         return np.square(labels - predictions)
 
 
-class MeanAbsoluteError(_MeanOfRows):
+class BatchedMeanAbsoluteError(_MeanOfRows):
     """Mean of the errors' sizes."""
 
     @staticmethod
@@ -128,7 +128,7 @@ class MeanAbsoluteError(_MeanOfRows):
         return np.abs(labels - predictions)
 
 
-class MeanAbsolutePercentageError(_MeanOfRows):
+class BatchedMeanAbsolutePercentageError(_MeanOfRows):
     """Mean of the errors' sizes in per cent of the label, of rows whose label is not 0."""
 
     @staticmethod
@@ -137,7 +137,7 @@ class MeanAbsolutePercentageError(_MeanOfRows):
         return 100 * np.abs(labels - predictions) / np.abs(np.where(labels == 0, np.nan, labels))
 
 
-class ExampleCount(metric_types.Metric):
+class BatchedExampleCount(metric_types.Metric):
     """Number, or weight, of the rows."""
 
     def __init__(self, name: str) -> None:
