@@ -72,29 +72,45 @@ def rows_of(
     )
 
 
+class Buckets(NamedTuple):
+    """Sums by bucket of the prediction; arrays, since Beam pickles an accumulator several times.
+
+    Attributes:
+        ids: int64 [B]: the buckets that have rows, in order.
+        sums: float64 [3, B]: of labels, predictions and weights, weighted.
+    """
+
+    ids: np.ndarray
+    sums: np.ndarray
+
+
 class Histogram(calibration_histogram._CalibrationHistogramCombiner):
     """Sums of labels, predictions and weights by bucket of the prediction: AUC, the calibration plot."""
 
-    def add_input(
-        self, accumulator: dict[int, Bucket], element: metric_types.StandardMetricInputs
-    ) -> dict[int, Bucket]:
+    def create_accumulator(self) -> Buckets:
+        """No bucket."""
+        return Buckets(np.zeros(0, np.int64), np.zeros((3, 0)))
+
+    def add_input(self, accumulator: Buckets, element: metric_types.StandardMetricInputs) -> Buckets:
         """Adds rows."""
         rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
         predictions = rows.predictions.astype(np.float64)
         by = predictions if self._prediction_based_bucketing else rows.labels
-        # As TFMA's own, which truncates: what lies below the range falls into bucket 0 or 1.
-        places = np.trunc(np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1))
-        ids, inverse = np.unique(places.astype(np.int64), return_inverse=True)
-        sums = (
-            np.bincount(inverse, weights=each * rows.weights)
-            for each in (rows.labels, predictions, np.ones_like(predictions))
-        )
-        for bucket in map(Bucket, ids.tolist(), *(each.tolist() for each in sums)):
-            if bucket.bucket_id in accumulator:
-                accumulator[bucket.bucket_id].merge(bucket)
-            else:
-                accumulator[bucket.bucket_id] = bucket
-        return accumulator
+        # Truncated, as TFMA does it; the first bucket is for what lies below the range, the last for what lies above.
+        places = np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1)
+        values = np.stack([rows.labels, predictions, np.ones_like(predictions)]) * rows.weights
+        return self.merge_accumulators([accumulator, Buckets(places.astype(np.int64), values)])
+
+    def merge_accumulators(self, accumulators: Iterable[Buckets]) -> Buckets:
+        """Adds buckets up."""
+        all_ids, all_sums = zip(*accumulators, strict=True)
+        ids, inverse = np.unique(np.concatenate(all_ids), return_inverse=True)
+        sums = np.concatenate(all_sums, axis=1)
+        return Buckets(ids, np.stack([np.bincount(inverse, each, len(ids)) for each in sums]))
+
+    def extract_output(self, accumulator: Buckets) -> dict[metric_types.PlotKey, list[Bucket]]:
+        """TFMA's histogram by the metric's key."""
+        return {self._key: list(map(Bucket, accumulator.ids.tolist(), *accumulator.sums.tolist()))}
 
 
 class ConfusionMatrices(binary_confusion_matrices._BinaryConfusionMatrixCombiner):

@@ -1,0 +1,160 @@
+"""Held against TFMA's own metrics, which take row by row what ours take by slice."""
+
+import json
+import math
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from google.protobuf import text_format
+from google.protobuf.message import Message
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.api.types import VarLenTensorValue
+from tensorflow_model_analysis.evaluators.metrics_plots_and_validations_evaluator import (
+    MetricsPlotsAndValidationsEvaluator,
+)
+from tensorflow_model_analysis.metrics.metric_types import MetricKey, StandardMetricInputs
+from tensorflow_model_analysis.proto import config_pb2
+
+from custom_components.batched_evaluator import metrics
+from custom_components.batched_evaluator.combiners import rows_of
+from custom_components.batched_evaluator.extractors import slices_of_batch
+from pipeline.evaluation import PLOTS
+from pipeline.metrics import METRICS
+
+ROWS = 80
+SLICES = """
+slicing_specs {}
+slicing_specs { feature_keys: "city" }
+slicing_specs { feature_keys: "hour" feature_keys: "city" }
+slicing_specs { feature_keys: "tags" }
+slicing_specs { feature_values { key: "hour" value: "3" } }
+slicing_specs { feature_keys: "city" feature_values { key: "price" value: "2.5" } }
+slicing_specs { feature_keys: "nowhere" }
+"""
+Results = dict[Any, dict[Any, Any]]
+
+
+def column(values: Sequence[Sequence[Any]], dtype: Any) -> VarLenTensorValue:
+    """A column of rows with no, one or more values each."""
+    flat = np.array([value for row in values for value in row], dtype)
+    places = [(row, place) for row, each in enumerate(values) for place in range(len(each))]
+    shape = np.array([len(values), max(map(len, values))])
+    return VarLenTensorValue(flat, np.array(places, np.int64).reshape(-1, 2), shape)
+
+
+def batch(random: np.random.Generator, task: str, models: Sequence[str]) -> dict[str, Any]:
+    """Extracts of a batch as TFMA has them behind the predictions."""
+
+    def some(choices: list[Any], most: int) -> list[list[Any]]:
+        return [
+            [choices[place] for place in random.integers(0, len(choices), random.integers(0, most + 1))]
+            for _ in range(ROWS)
+        ]
+
+    features = {
+        "city": column(some([b"Chicago", "Zürich".encode(), b""], 1), object),
+        "hour": column(some([1, 3, 5], 1), np.int64),
+        "price": random.choice(np.array([0.1, 2.5], np.float32), (ROWS, 1)),
+        "tags": column(some([b"a", b"b"], 3), object),
+    }
+    labels, predict = {
+        "binary": (random.integers(0, 2, (ROWS, 1)), lambda: random.beta(0.5, 0.5, (ROWS, 1))),
+        "multiclass": (random.integers(0, 3, (ROWS, 1)), lambda: random.dirichlet([1, 1, 1], ROWS)),
+        "regression": (random.integers(-2, 3, (ROWS, 1)).astype(np.float32), lambda: random.normal(0, 2, (ROWS, 1))),
+    }[task]
+    predictions = {name: predict().astype(np.float32) for name in models}
+    return {
+        constants.FEATURES_KEY: features,
+        constants.LABELS_KEY: labels if len(models) == 1 else dict.fromkeys(models, labels),
+        constants.PREDICTIONS_KEY: predictions[models[0]] if len(models) == 1 else predictions,
+    }
+
+
+def config(task: Any, models: Sequence[str], prefix: str) -> config_pb2.EvalConfig:
+    """All metrics and plots of a task, TFMA's own or ours."""
+    found = text_format.Parse(SLICES, config_pb2.EvalConfig())
+    for name in models:
+        found.model_specs.add(name=name, label_key="label", is_baseline=name == "baseline")
+    spec = found.metrics_specs.add(model_names=models if len(models) > 1 else [])
+    module = metrics.__name__ if prefix else ""
+    for name, class_name in METRICS[task].items():
+        spec.metrics.add(class_name=prefix + class_name, module=module, config=json.dumps({"name": name}))
+    if task in PLOTS:
+        class_name, settings = PLOTS[task]
+        spec.metrics.add(class_name=prefix + class_name, module=module, config=json.dumps(settings))
+    return found
+
+
+def evaluated(folder: Path, batches: list[dict[str, Any]], eval_config: config_pb2.EvalConfig, by_row: bool) -> Results:
+    """What TFMA's evaluator makes of batches: metrics and plots, by slice and key."""
+    evaluator = MetricsPlotsAndValidationsEvaluator(eval_config)
+    rows = [tfma.extractors.UnbatchExtractor(), tfma.extractors.SliceKeyExtractor(eval_config=eval_config)]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        extracts = pipeline | beam.Create(batches, reshuffle=False)
+        if by_row:
+            for each in rows:
+                extracts = extracts | each.stage_name >> each.ptransform
+        else:
+            extracts = extracts | beam.FlatMap(slices_of_batch, list(eval_config.slicing_specs))
+        results = extracts | evaluator.stage_name >> evaluator.ptransform
+        for kind in ("metrics", "plots"):
+            pickled = results[kind] | f"pickle {kind}" >> beam.Map(pickle.dumps)
+            _ = pickled | f"write {kind}" >> beam.io.WriteToTFRecord(f"{folder}/{by_row}-{kind}")
+    found: Results = {}
+    for path in folder.glob(f"{by_row}-*"):
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            slice_key, values = pickle.loads(record)
+            found.setdefault(slice_key, {}).update(values)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("task", "models"),
+    [("binary", ["candidate", "baseline"]), ("multiclass", [""]), ("regression", [""])],
+)
+def test_metrics_and_plots_are_those_of_tfma(task: str, models: list[str], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    batches = [batch(random, task, models) for _ in range(3)]
+    ours = evaluated(tmp_path, batches, config(task, models, "Batched"), by_row=False)
+    theirs = evaluated(tmp_path, batches, config(task, models, ""), by_row=True)
+    assert len(theirs) == 19
+    assert ours.keys() == theirs.keys()
+    for slice_key, expected in theirs.items():
+        assert ours[slice_key].keys() == expected.keys()
+        for key, value in expected.items():
+            _check_same(ours[slice_key][key], value, f"{slice_key} {key}")
+
+
+def _check_same(found: Any, expected: Any, what: str) -> None:
+    if not isinstance(expected, Message):
+        # TFMA takes the logarithms of a loss in float32.
+        assert found == pytest.approx(expected, rel=1e-6, abs=1e-7, nan_ok=True), what
+        return
+    assert type(found) is type(expected)
+    for field, value in expected.ListFields():
+        each = getattr(found, field.name)
+        if field.label != field.LABEL_REPEATED:
+            _check_same(each, value, f"{what} {field.name}")
+            continue
+        assert len(each) == len(value), what
+        for one, other in zip(each, value, strict=True):
+            _check_same(one, other, f"{what} {field.name}")
+
+
+def test_a_model_that_is_sure_and_wrong_has_an_infinite_loss_and_one_that_is_right_has_none() -> None:
+    loss = metrics.BatchedBinaryCrossEntropy.values(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0], np.float32))
+    assert loss.tolist() == [0, 0, math.inf]
+
+
+def test_several_labels_a_row_are_refused() -> None:
+    extracts = {constants.LABELS_KEY: np.zeros((2, 2)), constants.PREDICTIONS_KEY: np.zeros((2, 1))}
+    with pytest.raises(ValueError, match="found 4 labels in 2 rows; expected one a row"):
+        rows_of(StandardMetricInputs(extracts), MetricKey("auc"), None, example_weighted=False)
