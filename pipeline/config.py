@@ -143,6 +143,7 @@ class Tflite:
         enabled: Whether a TFLite model is exported and pushed beside the SavedModel.
         quantization: Of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8``
             (weights and activations). The features are never rounded.
+        most_examples: Rows of the eval split that it is held against, one by one, as a device takes them.
         most_difference: Largest difference from the SavedModel's predictions before anything is quantized, relative
             where they are above 1.
         most_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
@@ -151,6 +152,7 @@ class Tflite:
 
     enabled: bool = True
     quantization: Literal["none", "dynamic_range", "float16", "int8"] = "none"
+    most_examples: Annotated[int, Ge(1)] = 5_000
     most_difference: Annotated[float, Ge(0)] = 1e-5
     most_quality_loss: Annotated[float, Ge(0)] = 0.002
 

@@ -22,6 +22,7 @@ class TfliteExporterSpec(ComponentSpec):
         "split": ExecutionParameter(type=str),
         "representative_split": ExecutionParameter(type=str),
         "quantization": ExecutionParameter(type=str),
+        "most_examples": ExecutionParameter(type=int),
         "most_difference": ExecutionParameter(type=float),
         "most_quality_loss": ExecutionParameter(type=float),
         "code": ExecutionParameter(type=str),
@@ -53,6 +54,7 @@ class TfliteExporter(base_component.BaseComponent):
             inputs: ``examples`` (raw), ``transformed_examples``, ``transform_graph``, ``model``, ``model_blessing`` and
                 ``infra_blessing``.
             settings: ``problem`` (:meth:`models.features.Problem.to_config`), ``model_name``, ``split`` (compared),
+                ``most_examples`` (of it),
                 ``representative_split`` (shows ``int8`` the range of the activations), ``quantization``,
                 ``most_difference`` and ``most_quality_loss`` (bounds), ``code`` (digest of the exporter's own code).
         """

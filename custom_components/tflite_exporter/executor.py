@@ -57,11 +57,12 @@ class Executor(base_executor.BaseExecutor):
         model_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(input_dict["examples"], exec_properties["split"])
         whole = _export(input_dict, {**exec_properties, "quantization": "none"}, problem, model_dir)
-        exact = measured = measure(whole, model_dir, files, problem)
+        most = exec_properties["most_examples"]
+        exact = measured = measure(whole, model_dir, files, problem, most)
         content = whole
         if exec_properties["quantization"] != "none":
             content = _export(input_dict, exec_properties, problem, model_dir)
-            measured = measure(content, model_dir, files, problem)
+            measured = measure(content, model_dir, files, problem, most)
         report = _report(content, measured, exact, exec_properties)
         logging.info("TFLite: %s", report)
         folder = Path(on_disk(exported.uri))

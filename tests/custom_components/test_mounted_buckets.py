@@ -70,6 +70,7 @@ def test_the_tflite_exporter_writes_its_model_into_a_bucket(
         "split": "eval",
         "quantization": "none",
         "most_quality_loss": 0.1,
+        "most_examples": 10,
         "most_difference": 0.1,
     }
     tflite_exporter.Executor().Do(inputs, {"tflite_model": [exported]}, settings)

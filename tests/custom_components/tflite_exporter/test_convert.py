@@ -44,7 +44,7 @@ def test_a_recurrent_layer_and_an_output_that_is_an_input_are_converted(tmp_path
         content = convert(rewriter, str(tmp_path / name), "none", lambda: iter(()))
         files = write_raw(tmp_path / "rows.gz", small_table().rows[:20])
         described = with_metadata(content, METADATA, {"features": rewriter.features})
-        assert measure(described, str(tmp_path / name), files, PROBLEM).max_abs_diff <= 1e-5
+        assert measure(described, str(tmp_path / name), files, PROBLEM, 20).max_abs_diff <= 1e-5
 
 
 def test_a_converters_own_failure_is_one_line() -> None:

@@ -24,7 +24,7 @@ from models.reason import reason
 from models.signatures import SERVING
 from serving.edge import EdgeModel
 
-SETTINGS = {"most_difference": 1e-5, "most_quality_loss": 0.002}
+SETTINGS = {"most_examples": 10_000, "most_difference": 1e-5, "most_quality_loss": 0.002}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,15 +180,15 @@ def test_a_model_beyond_a_bound_is_not_blessed_and_says_which(models: Path, tmp_
 def test_another_models_tflite_is_measured_as_another(exported: Exported, tmp_path: Path) -> None:
     export_random(exported.problem, tmp_path / "other", hidden_units=4)
     files = write_raw(tmp_path / "rows.gz", small_table().rows[:50])
-    measured = measure(exported.content, str(tmp_path / "other"), files, exported.problem)
+    measured = measure(exported.content, str(tmp_path / "other"), files, exported.problem, 40)
     assert measured.max_abs_diff > 0.1
-    assert measured.rows == 50
+    assert measured.rows == 40
 
 
 def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_path: Path) -> None:
     files = write_raw(tmp_path / "rows.gz", [{"user": "x" * 65, "amount": 1.0}])
     with pytest.raises(ValueError, match="feature 'user'") as caught:
-        measure(exported.content, str(exported.model_dir), files, exported.problem)
+        measure(exported.content, str(exported.model_dir), files, exported.problem, 10)
     assert reason(caught.value) == (
         "feature 'user': found a string of 65 bytes; expected at most 64; take the feature out, or set tflite.enabled "
         "to false"
@@ -197,7 +197,7 @@ def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_p
 
 def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the eval split has no rows"):
-        measure(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem)
+        measure(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem, 10)
 
 
 def test_a_metric_that_is_not_defined_blocks_the_model_and_can_be_recorded(models: Path, tmp_path: Path) -> None:
