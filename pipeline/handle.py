@@ -1,4 +1,6 @@
-"""TFX's way to ML Metadata, with what PostgreSQL needs."""
+"""TFX's way to ML Metadata, with what PostgreSQL needs, for one thread at a time."""
+
+import threading
 
 from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
@@ -6,6 +8,9 @@ from tfx.orchestration import metadata
 
 from lineage.connection import signed_in
 from lineage.postgresql import mend
+
+# SQLite refuses who writes while another one does.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class StoreHandle(metadata.Metadata):
@@ -25,10 +30,21 @@ class StoreHandle(metadata.Metadata):
         Raises:
             UnavailableError: It is gone, after some tries.
         """
+        _ONE_AT_A_TIME.acquire()
         try:
             super().__enter__()
-        except RuntimeError as error:  # so that it can be told from a node's own
-            raise errors.UnavailableError(str(error)) from error
-        if self._connection_config.HasField("postgresql"):
-            mend(self.store)
+            if self._connection_config.HasField("postgresql"):
+                mend(self.store)
+        except BaseException as error:
+            _ONE_AT_A_TIME.release()
+            if isinstance(error, RuntimeError):  # so that it can be told from a node's own
+                raise errors.UnavailableError(str(error)) from error
+            raise
         return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closes the store, for whoever waits for it."""
+        try:
+            super().__exit__(*error)
+        finally:
+            _ONE_AT_A_TIME.release()

@@ -2,25 +2,20 @@
 
 import contextlib
 import dataclasses
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent import futures
 
 from absl import logging
-from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import compiler, constants
 from tfx.orchestration import metadata
-from tfx.orchestration.local import runner_utils
 from tfx.orchestration.pipeline import Pipeline
-from tfx.orchestration.portable import launcher, partial_run_utils, runtime_parameter_utils
+from tfx.orchestration.portable import partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
-from lineage.executions import node_context
 from models.reason import reason
 from pipeline.config_errors import ConfigError, unknown_name
-from pipeline.handle import StoreHandle
-from pipeline.nodes import Listener, Node, State
-
-RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
+from pipeline.launching import Launched, NodeLauncher, is_resolver
+from pipeline.nodes import BESIDE, Listener, Node
 
 
 class NodeFailedError(RuntimeError):
@@ -69,9 +64,8 @@ class LocalRunner:
         self._upstream = {
             node.pipeline_node.node_info.id: sorted(node.pipeline_node.upstream_nodes) for node in self._pipeline.nodes
         }
-        self._deployment = runner_utils.extract_local_deployment_config(self._pipeline)
-        connection = self._deployment.metadata_connection_config
-        self._connection = getattr(connection, connection.WhichOneof("connection_config"))
+        self._launcher = NodeLauncher(self._pipeline)
+        self._beside: dict[str, futures.Future[Launched]] = {}
 
     def run(
         self,
@@ -115,14 +109,14 @@ class LocalRunner:
             try:
                 self._launch(node)
             except NodeFailedError:
-                for rest in nodes[index + 1 :]:
-                    self._finish(Node(rest.node_info.id, "skipped"))
+                self._skip(nodes[index:])
                 raise
+        self._settle_beside(list(self._beside))
 
     @contextlib.contextmanager
     def store(self) -> Iterator[metadata.Metadata]:
         """Opens ML Metadata."""
-        with StoreHandle(self._connection) as handle:
+        with self._launcher.store() as handle:
             yield handle
 
     def _first_nodes(self, node_id: str, base_nodes: Collection[str]) -> list[str]:
@@ -132,7 +126,7 @@ class LocalRunner:
         ran, since those behind both need them.
         """
         nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in self._pipeline.nodes}
-        resolvers = [each for each in nodes[node_id].upstream_nodes if _is_resolver(nodes[each])]
+        resolvers = [each for each in nodes[node_id].upstream_nodes if is_resolver(nodes[each])]
         needed, waiting = set(resolvers), [node_id]
         while waiting:
             upstream = set(nodes[waiting.pop()].upstream_nodes) - needed
@@ -142,32 +136,43 @@ class LocalRunner:
         return [node_id, *resolvers, *beside]
 
     def _launch(self, node: pipeline_pb2.PipelineNode) -> None:
+        """Launches a node whose upstream ones have finished; one that mostly waits goes on beside those behind it.
+
+        Raises:
+            NodeFailedError: It failed, or one that it needs did.
+        """
         node_id = node.node_info.id
+        self._settle_beside(node.upstream_nodes)
         self._listener.node_started(node_id)
-        logging.info("Node %s starts.", node_id)
-        start = time.monotonic()
         if not self._may_cache(node_id, self.executions):
             node.execution_options.caching_options.enable_cache = False
         if node.execution_options.run.perform_snapshot:
             self._snapshot()
-        try:
-            result = launcher.Launcher(
-                pipeline_node=node,
-                mlmd_connection=StoreHandle(self._connection),
-                pipeline_info=self._pipeline.pipeline_info,
-                pipeline_runtime_spec=self._pipeline.runtime_spec,
-                executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
-                custom_driver_spec=runner_utils.extract_custom_driver_spec(self._deployment, node_id),
-            ).launch()
-            execution_id = result.execution_id if result else None
-            state = self._state(node, execution_id)
-            if execution_id is not None:
-                self.executions[node_id] = execution_id
-        except Exception as error:
-            logging.exception("Node %s failed.", node_id)
-            self._finish(Node(node_id, "failed", time.monotonic() - start))
-            raise NodeFailedError(node_id, reason(error)) from error
-        self._finish(Node(node_id, state, time.monotonic() - start))
+        if node_id in BESIDE:
+            self._beside[node_id] = self._launcher.launch_beside(node)
+        else:
+            self._settle(node_id, self._launcher.launch(node))
+
+    def _skip(self, nodes: Sequence[pipeline_pb2.PipelineNode]) -> None:
+        """After a failure: waits for what is still under way, and leaves out the rest."""
+        with contextlib.suppress(NodeFailedError):  # the first failure is the one that is told
+            self._settle_beside(list(self._beside))
+        finished = {node.id for node in self.nodes}
+        for node in nodes:
+            if node.node_info.id not in finished:
+                self._finish(Node(node.node_info.id, "skipped"))
+
+    def _settle_beside(self, node_ids: Collection[str]) -> None:
+        """Waits for those of the nodes that run beside this thread."""
+        for node_id in [each for each in self._beside if each in node_ids]:
+            self._settle(node_id, self._beside.pop(node_id).result())
+
+    def _settle(self, node_id: str, launched: Launched) -> None:
+        if launched.execution is not None:
+            self.executions[node_id] = launched.execution
+        self._finish(Node(node_id, launched.state, launched.seconds))
+        if launched.error:
+            raise NodeFailedError(node_id, reason(launched.error)) from launched.error
 
     def _snapshot(self) -> None:
         """Takes over the last run's artifacts of the nodes that are left out."""
@@ -176,19 +181,6 @@ class LocalRunner:
                 partial_run_utils.snapshot(handle, self._pipeline)
         except LookupError as error:
             raise ConfigError(f"--from: {error} Expected an earlier run to go on from; run once without it") from error
-
-    def _state(self, node: pipeline_pb2.PipelineNode, execution_id: int | None) -> State:
-        if execution_id is None:
-            return "skipped"
-        with self.store() as handle:
-            [execution] = handle.store.get_executions_by_id([execution_id])
-            if execution.last_known_state == metadata_store_pb2.Execution.CACHED:
-                return "cached"
-            if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
-                raise RuntimeError("its inputs could not be resolved; the log says which")
-            if _is_resolver(node) and _repeats(handle, execution):
-                return "cached"
-        return "ran"
 
     def _finish(self, node: Node) -> None:
         node = dataclasses.replace(node, upstream=self._upstream[node.id])
@@ -204,19 +196,3 @@ def _snapshot_settings(base_run_id: str | None) -> pipeline_pb2.SnapshotSettings
     else:
         settings.latest_pipeline_run_strategy.SetInParent()
     return settings
-
-
-def _is_resolver(node: pipeline_pb2.PipelineNode) -> bool:
-    return bool(node.node_info.type.name == RESOLVER_TYPE)
-
-
-def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
-    """Whether a resolver found again what it found the time before. It has no executor, so it is never cached."""
-    node = node_context(handle.store, execution.id)
-    earlier = [each.id for each in handle.store.get_executions_by_context(node.id) if each.id < execution.id]
-    return bool(earlier) and _output_ids(handle, execution.id) == _output_ids(handle, max(earlier))
-
-
-def _output_ids(handle: metadata.Metadata, execution_id: int) -> set[int]:
-    events = handle.store.get_events_by_execution_ids([execution_id])
-    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INTERNAL_OUTPUT}

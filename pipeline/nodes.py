@@ -27,6 +27,9 @@ NODES = (
 # Those that run on Beam, which may be another machine's.
 BEAM_NODES = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
 
+# Those that mostly wait for another process; the local runner goes on meanwhile with what does not need them.
+BESIDE = ("SkewGuard",)
+
 State = Literal["ran", "cached", "skipped", "failed"]
 
 

@@ -16,7 +16,8 @@ from models.preprocessing import as_column
 from models.reason import reason
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
-BATCH = 512
+BATCH = 2048  # TensorFlow formats a text of the inputs of each call of a saved function: few calls
+MOST_SHOWN = 10_000  # rows that a missing one is likened to
 TOLERANCE = 1e-6  # of a prediction: absolute up to 1, relative above
 Arrays: TypeAlias = dict[str, np.ndarray]
 
@@ -146,10 +147,11 @@ class Replay:
         for batch in _records(files).batch(BATCH):
             parsed = tf.io.parse_example(batch, self._transformed_spec)
             rows = {name: _two_dimensional(value.numpy()) for name, value in parsed.items()}
-            found = _row_keys(rows)
-            others += [_row(rows, index) for index, key in enumerate(found) if key not in missing]
-            for key in found:
-                missing.pop(key, None)
+            for index, key in enumerate(_row_keys(rows)):
+                if missing.pop(key, None) is None and len(others) < MOST_SHOWN:
+                    others.append(_row(rows, index))
+            if not missing:
+                break
         self._compared["transformed_examples"] = len(keys)
         if missing:
             index = min(missing.values())
