@@ -102,16 +102,27 @@ class LocalRunner:
             raise ConfigError(
                 f"--from {from_node} --to {to_node}: no node lies between them; swap them or leave one out"
             )
-        for index, node in enumerate(nodes):
+        while nodes:
+            node = nodes.pop(self._next(nodes))
             if node.execution_options.HasField("skip"):
                 self._finish(Node(node.node_info.id, "skipped"))
                 continue
             try:
                 self._launch(node)
             except NodeFailedError:
-                self._skip(nodes[index:])
+                self._skip([node, *nodes])
                 raise
         self._settle_beside(list(self._beside))
+
+    def _next(self, nodes: Sequence[pipeline_pb2.PipelineNode]) -> int:
+        """Place of the node to launch: of one that can go on beside the others, or of the first, which needs none."""
+        finished = {node.id for node in self.nodes}
+        ready = (
+            place
+            for place, node in enumerate(nodes)
+            if node.node_info.id in BESIDE and finished.issuperset(node.upstream_nodes)
+        )
+        return next(ready, 0)
 
     @contextlib.contextmanager
     def store(self) -> Iterator[metadata.Metadata]:
