@@ -60,10 +60,15 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     label = {name: spec[name] for name in problem.label.columns}
     names = [transformed_name(kind, column) for kind, column in problem.features]
 
+    # Functions of their own, so that they are traced, saved and loaded once and not for each signature.
+    parsed = {name: tf.SparseTensorSpec([None, None], feature.dtype) for name, feature in features.items()}
+
+    @tf.function(input_signature=[parsed], autograph=False)
     def transform(raw: RawFeatures) -> Outputs:
         transformed = model.transform_layer(raw)
         return {name: transformed[name] for name in names}
 
+    @tf.function(input_signature=[parsed], autograph=False)
     def answer(raw: RawFeatures) -> Outputs:
         return _outputs(model(transform(raw)), problem)
 
@@ -91,7 +96,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         )
         for rows in (None, 1)
     )
-    tf.saved_model.save(model, directory, signatures=signatures)
+    # Without a function of each of its layers: nobody calls one of them, and all who load the model would load them.
+    model.save(directory, save_format="tf", signatures=signatures, save_traces=False)
 
 
 def _of_examples(
@@ -99,7 +105,7 @@ def _of_examples(
 ) -> tf.types.experimental.ConcreteFunction:
     """A signature over serialized examples, string [N]."""
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, input_name)])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, input_name)], autograph=False)
     def signature(examples: tf.Tensor) -> Outputs:
         return function(tf.io.parse_example(examples, spec))
 
@@ -112,7 +118,7 @@ def _of_columns(
     """A signature over one dense tensor a raw feature, each [N, 1]."""
     inputs = {name: tf.TensorSpec([None, 1], feature.dtype, name) for name, feature in spec.items()}
 
-    @tf.function
+    @tf.function(autograph=False)
     def signature(**columns: tf.Tensor) -> Outputs:
         return function({name: _as_parsed(columns[name]) for name in spec})
 
