@@ -11,6 +11,7 @@ SAMPLE = Path("data/taxi/taxi.csv")
 # Factor by column: those of one trip are scaled together, so that a tip stays the share of the fare that it was.
 SCALED = {"trip_miles": 4, "trip_seconds": 0, "fare": 4, "tips": 4}
 MOVED = ("pickup_latitude", "pickup_longitude", "dropoff_latitude", "dropoff_longitude")
+FIFTH, MARGIN = 0.2, 0.001
 QUARTER = 15 * 60  # seconds that the source rounds times to
 
 
@@ -18,7 +19,7 @@ def write(path: Path, copies: int, seed: int = 0) -> int:
     """Writes the sample ``copies`` times into one CSV file; returns the number of rows.
 
     The first copy is the sample as it is. In each further one a trip is up to a tenth longer or shorter, with its fare
-    and its tip, begins and ends up to a kilometre away, and starts up to four weeks later.
+    and its tip, begins and ends up to a kilometre away, and starts up to four weeks later; its label is the same.
 
     Args:
         path: The file; its folder is made.
@@ -39,7 +40,9 @@ def write(path: Path, copies: int, seed: int = 0) -> int:
 
 def _jittered(sample: pa.Table, random: np.random.Generator) -> pa.Table:
     rows = sample.num_rows
-    factor = pa.array(random.uniform(0.9, 1.1, rows))
+    # A tip of just a fifth of the fare would fall to either side of the label's bound once it is rounded.
+    at_bound = pc.less(pc.abs(pc.subtract(sample["tips"], pc.multiply(sample["fare"], FIFTH))), MARGIN)
+    factor = pc.if_else(at_bound, 1.0, pa.array(random.uniform(0.9, 1.1, rows)))
     changed = {name: pc.round(pc.multiply(sample[name], factor), digits) for name, digits in SCALED.items()}
     changed |= {name: pc.round(pc.add(sample[name], random.uniform(-0.01, 0.01, rows)), 6) for name in MOVED}
     quarters = random.integers(0, 2689, rows) * QUARTER
