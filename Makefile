@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage schema lint format lock image-locks doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs schema lint format lock image-locks doctor clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ lineage:  ## ask ML Metadata where a model came from (ARGS="trace 1795339345", A
 	$(INSTALL)
 	@$(PY) -m lineage $(or $(ARGS),runs)
 
-bench: bench-tflite bench-serving bench-training bench-lineage  ## run all benchmarks
+bench: bench-tflite bench-serving bench-training bench-lineage bench-runs  ## run all benchmarks
 
 bench-tflite:  ## the TFLite model beside the SavedModel, on output/taxi's last run: speed and size
 	$(INSTALL)
@@ -64,6 +64,10 @@ bench-training:  ## training beside TFX's taxi template, and two workers beside 
 bench-lineage:  ## lineage's queries over a store of 10,000 executions, and over one of a tenth
 	$(INSTALL)
 	@$(PY) -m benchmarks.lineage $(ARGS)
+
+bench-runs:  ## whole runs beside TFX's taxi template, ingest alone, start-up (ARGS="--copies 1,10 --rounds 3")
+	$(INSTALL)
+	@$(PY) -m benchmarks.runs $(ARGS)
 
 schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
 	$(INSTALL)
