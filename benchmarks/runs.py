@@ -40,8 +40,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=OUT, metavar="FILE", help="for all measurements [%(default)s]")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="for the tables, as in docs/performance.md")
     arguments = parser.parse_args()
-    found_starts = starts(arguments.starts) if arguments.starts else None
-    measured = Measured(_machine(), found_starts, [])
+    machine = _machine()
+    measured = Measured(machine, starts(arguments.starts) if arguments.starts else None, [])
     for copies in sorted(arguments.copies):
         rounds = arguments.rounds if copies < LARGE else 1
         measured = dataclasses.replace(measured, sizes=[*measured.sizes, _measure(copies, rounds)])
@@ -100,6 +100,7 @@ def _machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": psutil.virtual_memory().total,
         "processor": _processor(),
+        "load": os.getloadavg()[1],  # of what else runs here, over the five minutes before
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("tfx", "tensorflow", "apache-beam")},
     }

@@ -56,7 +56,8 @@ def markdown(measured: Measured) -> str:
     blocks = [
         f"On {machine['cores']} cores ({machine['processor']}) with {machine['memory'] / 2**30:.0f} GB, "
         f"TFX {machine['tfx']}, TensorFlow {machine['tensorflow']}, Beam {machine['apache-beam']}, "
-        f"Python {machine['python']}; medians of the rounds ({rounds})."
+        f"Python {machine['python']}; medians of the rounds ({rounds}); "
+        f"load of the machine before: {machine['load']:.1f}."
     ]
     kept = [
         (

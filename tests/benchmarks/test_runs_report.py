@@ -1,12 +1,13 @@
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
 from benchmarks.measured import Contestant, Ingested, Measured, Run, Size, Starts
 from benchmarks.runs_report import markdown, promises
 
-MACHINE = {"cores": 2, "memory": 2**33, "processor": "a fast one"}
+MACHINE: dict[str, Any] = {"cores": 2, "memory": 2**33, "processor": "a fast one", "load": 0.25}
 MACHINE |= dict.fromkeys(("tfx", "tensorflow", "apache-beam", "python"), "1.2.3")
 
 
@@ -62,7 +63,7 @@ def test_memory_and_the_whole_rerun_are_promised_of_a_large_table() -> None:
 def test_tables_have_a_row_a_node_and_a_pair_of_columns_a_size() -> None:
     page = markdown(measured(size(1), size(100)))
     lines = page.splitlines()
-    assert "medians of the rounds (3 of 15,002 rows, 3 of 1,500,200 rows)" in page
+    assert "medians of the rounds (3 of 15,002 rows, 3 of 1,500,200 rows); load of the machine before: 0.2." in page
     assert (
         "|  | 15,002 rows: template | 15,002 rows: onegraph | 1,500,200 rows: template | 1,500,200 rows: onegraph |"
         in page
