@@ -1,7 +1,7 @@
 """Whole runs beside those of TFX's taxi template on the same rows, node by node; ingest alone; and start-up.
 
-The rows are the bundled sample, repeated with jitter. On two cores the default sizes take about 45 minutes, copies of
-1 and 10 about 15; a machine that does something else meanwhile makes the numbers worth little.
+The rows are the bundled sample, repeated with jitter. On two cores the default sizes take about 45 minutes, --copies
+1,10 about 25 and --copies 1 about 10; a machine that does something else meanwhile makes the numbers worth little.
 """
 
 import argparse
@@ -32,17 +32,29 @@ OUT = Path("output/benchmarks/runs.json")
 def main() -> None:
     """Prints the tables and whether the promises are kept; exits with 1 if one is not."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runs", description=__doc__)
-    parser.add_argument("--copies", type=_numbers, default=COPIES, help="of the sample's 15,002 rows, as 1,10,100")
     parser.add_argument(
-        "--rounds", type=int, default=ROUNDS, help=f"of each size, of which medians are taken; of {LARGE} copies one"
+        "--copies",
+        type=_numbers,
+        default=COPIES,
+        metavar="N,N",
+        help="tables: the sample's 15,002 rows so often each [1,10,100]",
     )
-    parser.add_argument("--starts", type=int, default=STARTS, help="rounds of start-up; 0 leaves it out")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=ROUNDS,
+        metavar="N",
+        help=f"of each table, for medians; of {LARGE} copies one [{ROUNDS}]",
+    )
+    parser.add_argument(
+        "--starts", type=int, default=STARTS, metavar="N", help=f"rounds of start-up [{STARTS}]; 0 leaves it out"
+    )
     parser.add_argument("--json", type=Path, default=OUT, metavar="FILE", help="for all measurements [%(default)s]")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="for the tables, as in docs/performance.md")
     arguments = parser.parse_args()
     machine = _machine()
     measured = Measured(machine, starts(arguments.starts) if arguments.starts else None, [])
-    for copies in sorted(arguments.copies):
+    for copies in arguments.copies:
         rounds = arguments.rounds if copies < LARGE else 1
         measured = dataclasses.replace(measured, sizes=[*measured.sizes, _measure(copies, rounds)])
         _write(arguments.json, json.dumps(dataclasses.asdict(measured), indent=2))
@@ -112,7 +124,10 @@ def _processor() -> str:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(number) for number in text.split(",")]
+    numbers = text.split(",")
+    if not all(number.isdecimal() and int(number) for number in numbers):
+        raise argparse.ArgumentTypeError(f"found '{text}'; expected numbers above 0, such as 1,10,100")
+    return sorted(set(map(int, numbers)))
 
 
 def _write(path: Path, text: str) -> None:
