@@ -30,7 +30,7 @@ class Run:
 
     @property
     def in_nodes(self) -> float:
-        """Seconds of all nodes together."""
+        """Seconds of all nodes, added up, whether they ran side by side or not."""
         return sum(self.nodes.values())
 
 

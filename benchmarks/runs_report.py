@@ -145,7 +145,7 @@ def _node_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
 
 def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
     measures: Mapping[str, Callable[[Run], float]] = {
-        "all nodes": lambda run: run.in_nodes,
+        "all nodes, added up": lambda run: run.in_nodes,
         "the whole command, imports and all": lambda run: run.seconds,
         "processor time, all cores together": lambda run: run.cpu,
     }
@@ -153,7 +153,7 @@ def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
         pairs = [(median(size.template, measure), median(size.onegraph, measure)) for size in sizes]
         yield what, *(f"{seconds:.1f}" for pair in pairs for seconds in pair)
         yield "… template / onegraph", *(cell for one, other in pairs for cell in (NONE, f"{one / other:.2f}"))
-    for what in ("all nodes", "the whole command, imports and all"):
+    for what in ("all nodes, added up", "the whole command, imports and all"):
         again = [median(size.rerun, measures[what]) for size in sizes]
         yield f"unchanged rerun: {what}", *(cell for seconds in again for cell in (NONE, f"{seconds:.1f}"))
 
