@@ -38,7 +38,8 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
     columns = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
-    outputs = {**_dense(features.dense, columns), **_bucketed(features.bucketed, columns)}
+    numbers = {name: _numbers(columns[name]) for name in {**features.dense, **features.bucketed}}
+    outputs = {**_dense(features.dense, numbers), **_bucketed(features.bucketed, numbers)}
     for column, integer in features.integer.items():
         outputs[named("integer", column)] = _integer(integer, columns[column])
     for column, vocabulary in features.vocabulary.items():
@@ -70,7 +71,7 @@ def is_present(values: tf.Tensor) -> tf.Tensor:
     return tf.not_equal(values, MISSING[values.dtype])
 
 
-def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]:
+def _dense(specs: Mapping[str, Dense], numbers: Columns) -> dict[str, tf.Tensor]:
     """Scales all columns of one kind of scale together: an analyzer costs a second of Beam, however wide it is."""
     scalers: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
         "z_score": lambda matrix: tft.scale_to_z_score(matrix, elementwise=True),
@@ -81,10 +82,10 @@ def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]
     for scale, scaler in scalers.items():
         names = [column for column, spec in specs.items() if spec.scale == scale]
         if names:
-            matrix = tf.concat([_logarithm(_numbers(columns[name]), specs[name]) for name in names], axis=1)
+            matrix = tf.concat([_logarithm(numbers[name], specs[name]) for name in names], axis=1)
             scaled = scaler(matrix)
             # A number too far from the analysed ones overflows; it becomes 0, as a missing one does.
-            scaled = tf.where(tf.math.is_finite(matrix) & tf.math.is_finite(scaled), scaled, tf.zeros_like(scaled))
+            scaled = tf.where(tf.math.is_finite(matrix) & tf.math.is_finite(scaled), scaled, 0.0)
             outputs.update(_split(scaled, [named("dense", name) for name in names]))
     return outputs
 
@@ -92,9 +93,8 @@ def _dense(specs: Mapping[str, Dense], columns: Columns) -> dict[str, tf.Tensor]
 def _scale_to_range(matrix: tf.Tensor) -> tf.Tensor:
     """Columns scaled to 0 .. 1 over their known values; TFT's own scaler gives up on a column with a NaN in it."""
     known = tf.math.is_finite(matrix)
-    infinity = tf.fill(tf.shape(matrix), math.inf)
-    smallest = tft.min(tf.where(known, matrix, infinity), reduce_instance_dims=False)
-    largest = tft.max(tf.where(known, matrix, -infinity), reduce_instance_dims=False)
+    smallest = tft.min(tf.where(known, matrix, math.inf), reduce_instance_dims=False)
+    largest = tft.max(tf.where(known, matrix, -math.inf), reduce_instance_dims=False)
     return tf.math.divide_no_nan(matrix - smallest, largest - smallest)
 
 
@@ -111,27 +111,26 @@ def _precisely(function: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -
     return tf.cast(function(tf.cast(numbers, tf.float64)), tf.float32)
 
 
-def _bucketed(specs: Mapping[str, Bucketed], columns: Columns) -> dict[str, tf.Tensor]:
+def _bucketed(specs: Mapping[str, Bucketed], numbers: Columns) -> dict[str, tf.Tensor]:
     """Finds the quantiles of all columns with as many buckets together."""
     outputs = {}
     for buckets in sorted({spec.buckets for spec in specs.values()}):
         names = [column for column, spec in specs.items() if spec.buckets == buckets]
-        matrix = tf.concat([_numbers(columns[name]) for name in names], axis=1)
+        matrix = tf.concat([numbers[name] for name in names], axis=1)
         boundaries = tft.quantiles(matrix, buckets, QUANTILE_ERROR, reduce_instance_dims=False)
-        for index, name in enumerate(names):
-            numbers = matrix[:, index : index + 1]
-            present = tf.math.is_finite(numbers)
-            known = tf.where(present, numbers, tf.zeros_like(numbers))
-            found = tft.apply_buckets(known, boundaries[index : index + 1, :])
-            outputs[named("bucketed", name)] = tf.where(present, found + 1, tf.zeros_like(found))
+        present = tf.math.is_finite(matrix)
+        known = tf.where(present, matrix, 0.0)
+        pairs = zip(tf.split(known, len(names), axis=1), tf.split(boundaries, len(names)), strict=True)
+        found = [tft.apply_buckets(column, bounds) for column, bounds in pairs]
+        indices = tf.where(present, tf.concat(found, axis=1) + 1, 0)
+        outputs.update(_split(indices, [named("bucketed", name) for name in names]))
     return outputs
 
 
 def _integer(spec: Integer, values: tf.Tensor) -> tf.Tensor:
-    outside = tf.constant(spec.max - spec.min + 2, tf.int64)
     in_range = (values >= spec.min) & (values <= spec.max)
-    indices = tf.where(in_range, values - spec.min + 1, outside)
-    return tf.where(is_present(values), indices, tf.zeros_like(indices))
+    indices = tf.where(in_range, values - spec.min + 1, spec.max - spec.min + 2)
+    return tf.where(is_present(values), indices, 0)
 
 
 def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
@@ -143,35 +142,35 @@ def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
         vocab_filename=named("vocabulary", column),
     )
     indices = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=spec.oov_buckets)
-    return tf.where(present, indices + 1, tf.zeros_like(indices))
+    return tf.where(present, indices + 1, 0)
 
 
 def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     indices = tf.strings.to_hash_bucket_fast(text, spec.buckets)
-    return tf.where(is_present(values), indices + 1, tf.zeros_like(indices))
+    return tf.where(is_present(values), indices + 1, 0)
 
 
 def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
     # The remainder is taken before anything is rounded: seconds since 1970 have no room in a float32.
     present = is_present(values)
-    known = tf.where(present, values, tf.zeros_like(values))
+    known = tf.where(present, values, tf.constant(0, values.dtype))
     exact = known.dtype == tf.int64 and spec.period.is_integer() and spec.period < tf.int64.max
     period = tf.constant(int(spec.period), tf.int64) if exact else tf.constant(spec.period, tf.float64)
     remainder = tf.math.floormod(tf.cast(known, period.dtype), period)
     angle = tf.cast(remainder, tf.float64) * (2 * math.pi / spec.period)
     circle = tf.cast(tf.concat([tf.sin(angle), tf.cos(angle)], axis=1), tf.float32)
-    return tf.where(present, circle, tf.zeros_like(circle))
+    return tf.where(present, circle, 0.0)
 
 
 def _numbers(values: tf.Tensor) -> tf.Tensor:
     """``values`` as float32 with NaN where they are missing or infinite; [N, 1]."""
     numbers = tf.cast(values, tf.float32)
-    return tf.where(is_present(values), numbers, tf.fill(tf.shape(numbers), math.nan))
+    return tf.where(is_present(values), numbers, math.nan)
 
 
 def _split(matrix: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:
-    return {name: matrix[:, index : index + 1] for index, name in enumerate(names)}
+    return dict(zip(names, tf.split(matrix, len(names), axis=1), strict=True))
 
 
 def _label(problem: Problem, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:

@@ -4,7 +4,7 @@ A missing value is an absent feature in a ``tf.Example``, and in ``serve_raw`` t
 (:data:`models.preprocessing.MISSING`): NaN, the smallest int64, or the empty string. Both give the same answer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -53,8 +53,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         problem: Task, label and features.
         directory: Where the SavedModel is written.
     """
-    # Attached, so that the graph's vocabularies are saved as the model's own assets.
-    model.transform_layer = transform_output.transform_features_layer()
+    transform_layer = transform_output.transform_features_layer()
     spec = transform_output.raw_feature_spec()
     features = {name: spec[name] for name in problem.features.columns}
     label = {name: spec[name] for name in problem.label.columns}
@@ -65,7 +64,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
 
     @tf.function(input_signature=[parsed], autograph=False)
     def transform(raw: RawFeatures) -> Outputs:
-        transformed = model.transform_layer(raw)
+        transformed = transform_layer(raw)
         return {name: transformed[name] for name in names}
 
     @tf.function(input_signature=[parsed], autograph=False)
@@ -73,7 +72,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         return _outputs(model(transform(raw)), problem)
 
     def transform_label(raw: RawFeatures) -> Outputs:
-        return {problem.label.name: model.transform_layer(raw)[problem.label.name]}
+        return {problem.label.name: transform_layer(raw)[problem.label.name]}
 
     method = REGRESS if problem.task == "regression" else CLASSIFY
     signatures = {
@@ -84,7 +83,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
     transformed = signatures[TRANSFORM_FEATURES].structured_outputs
-    model.network, model.network_of_one = (
+    exported = _Exported([model, transform_layer])
+    exported.network, exported.network_of_one = (
         tf.function(
             lambda features: model(features, training=False),
             input_signature=[
@@ -96,8 +96,21 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         )
         for rows in (None, 1)
     )
-    # Without a function of each of its layers: nobody calls one of them, and all who load the model would load them.
-    model.save(directory, save_format="tf", signatures=signatures, save_traces=False)
+    tf.saved_model.save(exported, directory, signatures=signatures)
+
+
+class _Exported(tf.Module):
+    """What the functions of a SavedModel work with, and none of Keras' layers.
+
+    Keras would trace each layer's own functions again for whoever loads them by themselves, and all who load the model
+    would load these, too. The graph's vocabularies are assets of the model.
+    """
+
+    def __init__(self, models: Sequence[keras.Model]) -> None:
+        super().__init__()
+        kinds = (tf.Variable, tf.saved_model.Asset, tf.saved_model.experimental.TrackableResource)
+        parts = [each for model in models for each in tf.train.TrackableView(model).descendants()]
+        self.parts = [each for each in parts if isinstance(each, kinds)]
 
 
 def _of_examples(

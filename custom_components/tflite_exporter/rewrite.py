@@ -112,10 +112,12 @@ class Walk:
 
     def _value(self, tensor: tf.Tensor) -> Value:
         if tensor.name not in self._values:
-            self._values[tensor.name] = self._rewrite(tensor.op)
+            found = self._rewrite(tensor.op)
+            several = found if isinstance(found, list) else [found]
+            self._values.update(zip([each.name for each in tensor.op.outputs], several, strict=False))
         return self._values[tensor.name]
 
-    def _rewrite(self, op: tf.Operation) -> Value:
+    def _rewrite(self, op: tf.Operation) -> Value | list[tf.Tensor]:
         rewrite = _REWRITES.get(op.type)
         try:
             if rewrite is not None:
@@ -169,6 +171,16 @@ class Walk:
         if source == tf.float64 and target != tf.float32:
             raise RewriteError(f"Cast of float64 to {target.name}")
         return value if target == tf.float64 else tf.cast(value, target)
+
+    def _split(self, op: tf.Operation) -> list[tf.Tensor]:
+        """``Split``, which TFLite has not for int64: slices."""
+        value, parts, place = self._inputs(op)[1], op.get_attr("num_split"), _constant_value(op.inputs[0])
+        if place is None:
+            raise RewriteError("Split along an axis that is computed")
+        axis = int(place)
+        width = value.shape[axis] // parts
+        around = (slice(None),) * (axis % value.shape.rank)
+        return [value[(*around, slice(part * width, (part + 1) * width))] for part in range(parts)]
 
     def _upper_bound(self, op: tf.Operation) -> Value:
         """``UpperBound``: how many boundaries, [1, B], are at most each value, [1, N]."""
@@ -255,7 +267,7 @@ class Walk:
         return tf.math.floormod(numbers, tf.constant(modulus, numbers.dtype))
 
 
-_REWRITES: dict[str, Callable[[Walk, Any], Value]] = {
+_REWRITES: dict[str, Callable[[Walk, Any], Value | list[tf.Tensor]]] = {
     "AsString": Walk._as_string,
     "Cast": Walk._cast,
     "Const": Walk._constant,
@@ -270,6 +282,7 @@ _REWRITES: dict[str, Callable[[Walk, Any], Value]] = {
     "PlaceholderWithDefault": Walk._same,
     "SparseToDense": Walk._dense,
     "StringToHashBucketFast": Walk._hash_bucket,
+    "Split": Walk._split,
     "UpperBound": Walk._upper_bound,
     "ZerosLike": Walk._filled,
 }
