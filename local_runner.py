@@ -96,6 +96,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
     from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
+    from pipeline.deferred import deferring
     from pipeline.report import write_report
     from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
     from pipeline.summary import refused
@@ -110,7 +111,9 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
         console.begin(config.name, folder.run_id, folder.log)
         try:
             from lineage.connection import explained
-            from pipeline import session  # takes seconds: it imports TFX
+
+            with deferring():
+                from pipeline import session  # takes seconds: it imports TFX
 
             request = session.Request(
                 run_id=folder.run_id,

@@ -129,6 +129,7 @@ def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     """The compiled pipeline, and the settings that it was compiled from."""
     from pipeline.checks import check_against_schema, check_network, load_schema
     from pipeline.config_loading import load_vertex_config, settings_path
+    from pipeline.deferred import deferring
 
     path = settings_path(options["config"])
     vertex = {key: options[key] for key in ("project", "region", "bucket", "image")}
@@ -136,7 +137,8 @@ def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     schema = load_schema(config, path)
     check_against_schema(config, schema, path)
     check_network(config, path)
-    from pipeline.vertex.compile import compile_pipeline  # takes seconds: it imports TFX
+    with deferring():
+        from pipeline.vertex.compile import compile_pipeline  # takes seconds: it imports TFX
 
     return compile_pipeline(config, schema, enable_cache=not options["no_cache"]), config
 

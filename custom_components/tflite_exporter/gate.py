@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import sklearn.metrics
 import tensorflow as tf
-from sklearn import metrics
 
 from custom_components.examples import NO_ROWS
 from models.features import Problem
@@ -136,12 +136,12 @@ def quality(task: str, labels: Array, predictions: Array) -> float:
     if not np.isfinite(predictions).all():
         return math.nan
     if task == "regression":
-        return float(metrics.r2_score(labels, predictions[:, 0]))
+        return float(sklearn.metrics.r2_score(labels, predictions[:, 0]))
     known = labels >= 0
     labels, predictions = labels[known], predictions[known]
     if task == "multiclass":
         return float(np.mean(predictions.argmax(axis=1) == labels))
-    return float(metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else math.nan
+    return float(sklearn.metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else math.nan
 
 
 def _rows(records: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[str, Any]]:

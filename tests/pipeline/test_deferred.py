@@ -1,0 +1,162 @@
+import gc
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline import deferred
+from pipeline.deferred import DEFERRED, deferring
+
+ROOT = Path(__file__).resolve().parents[2]
+# A run up to where its first node would start: no node lies there, since there is no Tuner.
+TO_THE_FIRST_NODE = """
+import gc, json, sys
+import local_runner
+from pipeline import deferred
+
+try:
+    local_runner.main(["--no-tune", "--to=Tuner", "--output", sys.argv[1]])
+except SystemExit as ended:
+    waiting = [name for name, module in sys.modules.items() if type(module) is deferred._Deferred]
+    found = {"code": ended.code, "collects": gc.isenabled(), "frozen": gc.get_freeze_count(), "waiting": waiting}
+    found["modules"] = sorted(sys.modules)
+    print(json.dumps(found))
+"""
+HEAVY = {
+    *("google.cloud.aiplatform", "jinja2", "kubernetes", "matplotlib", "nltk", "scipy.stats._stats_py"),
+    *(
+        "sklearn.base",
+        "pipeline.flink.cluster",
+        "pipeline.vertex.compile",
+        "lineage.cli",
+        "reports.index",
+        "serving.server",
+    ),
+}
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package ``heavy`` with a submodule ``part``, to be deferred; ``heavy_log`` has what is loaded."""
+    (tmp_path / "heavy").mkdir()
+    (tmp_path / "heavy_log.py").write_text("loaded = []\n")
+    (tmp_path / "heavy/__init__.py").write_text("import heavy_log\nheavy_log.loaded.append(__name__)\nsize = 3\n")
+    (tmp_path / "heavy/part.py").write_text(
+        "import heavy_log, time, heavy\ntime.sleep(0.2)\nheavy_log.loaded.append(__name__)\nsize = heavy.size + 1\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(deferred, "DEFERRED", frozenset({"heavy"}))
+    yield tmp_path
+    gc.unfreeze()
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("heavy", "heavy_log")]:
+        del sys.modules[name]
+
+
+def loaded() -> list[str]:
+    import heavy_log  # noqa: PLC0415 - the fixture makes it
+
+    return list(heavy_log.loaded)
+
+
+def test_first_node_starts_without_what_few_runs_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TO_THE_FIRST_NODE, str(tmp_path / "output")]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found["code"] == 2
+    assert "tfx.components" in found["modules"]  # it came as far as that
+    assert HEAVY & set(found["modules"]) == set()
+    assert DEFERRED - set(found["waiting"]) == set()
+    assert found["collects"]
+    assert found["frozen"] > 100_000
+
+
+def test_module_is_loaded_when_it_is_used(package: Path) -> None:
+    with deferring():
+        import heavy  # noqa: PLC0415
+    assert loaded() == []
+    assert heavy.__file__ == str(package / "heavy/__init__.py")  # what importers ask of every module
+    assert isinstance(heavy, type(sys))
+    assert loaded() == []
+    assert heavy.size == 3
+    assert loaded() == ["heavy"]
+    assert type(heavy) is type(sys)
+
+
+def test_submodule_waits_with_its_package_and_is_loaded_after_it(package: Path) -> None:
+    with deferring():
+        import heavy.part  # noqa: PLC0415
+        import heavy.part as part  # noqa: PLC0415, PLR0402
+    assert heavy.part is part
+    assert loaded() == []
+    assert part.size == 4
+    assert loaded() == ["heavy", "heavy.part"]
+
+
+def test_name_that_is_taken_from_a_module_loads_it(package: Path) -> None:
+    with deferring():
+        from heavy import size  # noqa: PLC0415
+    assert (size, loaded()) == (3, ["heavy"])
+
+
+def test_submodules_of_a_loaded_package_do_not_wait(package: Path) -> None:
+    with deferring():
+        import heavy  # noqa: PLC0415
+
+        assert heavy.size == 3
+        import heavy.part  # noqa: PLC0415
+    assert loaded() == ["heavy", "heavy.part"]
+
+
+def test_threads_wait_for_the_one_that_loads(package: Path) -> None:
+    with deferring():
+        import heavy.part  # noqa: PLC0415
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda: found.append(heavy.part.size)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [4] * 4
+    assert loaded() == ["heavy", "heavy.part"]
+
+
+def test_package_and_submodule_that_need_each_other_are_loaded_by_two_threads(package: Path) -> None:
+    (package / "heavy/__init__.py").write_text(
+        "import heavy_log, time\ntime.sleep(0.2)\nheavy_log.loaded.append(__name__)\n"
+        "size = 3\nfrom heavy.part import size as more\n"
+    )
+    with deferring():
+        import heavy.part  # noqa: PLC0415
+    parts = (heavy, "more"), (heavy.part, "size")
+    threads = [threading.Thread(target=getattr, args=each, daemon=True) for each in parts * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert (heavy.more, loaded()) == (4, ["heavy", "heavy.part"])
+
+
+def test_module_that_cannot_be_loaded_says_so_whenever_it_is_used(package: Path) -> None:
+    (package / "heavy/__init__.py").write_text("import there_is_no_such_module\n")
+    with deferring():
+        import heavy  # noqa: PLC0415
+    for _ in range(2):
+        with pytest.raises(ModuleNotFoundError, match="there_is_no_such_module"):
+            _ = heavy.size
+
+
+def test_imports_are_as_ever_behind_it(package: Path) -> None:
+    finders = list(sys.meta_path)
+    with pytest.raises(KeyError), deferring():
+        raise KeyError(gc.isenabled())
+    assert gc.isenabled()
+    assert sys.meta_path == finders
+    import heavy  # noqa: F401, PLC0415
+
+    assert loaded() == ["heavy"]
