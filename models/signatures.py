@@ -106,11 +106,14 @@ class _Exported(tf.Module):
     would load these, too. The graph's vocabularies are assets of the model.
     """
 
+    variables: Sequence[tf.Variable] = ()  # hides a property, which would not be saved
+
     def __init__(self, models: Sequence[keras.Model]) -> None:
         super().__init__()
-        kinds = (tf.Variable, tf.saved_model.Asset, tf.saved_model.experimental.TrackableResource)
         parts = [each for model in models for each in tf.train.TrackableView(model).descendants()]
-        self.parts = [each for each in parts if isinstance(each, kinds)]
+        kinds = (tf.saved_model.Asset, tf.saved_model.experimental.TrackableResource)
+        self.variables = [each for each in parts if isinstance(each, tf.Variable)]
+        self.resources = [each for each in parts if isinstance(each, kinds)]
 
 
 def _of_examples(

@@ -41,9 +41,9 @@ def test_all_rows_are_measured_besides_each_slicing() -> None:
 def test_metrics_are_those_named_under_their_own_names() -> None:
     specs = made().metrics_specs[0]
     assert [(json.loads(each.config)["name"], each.class_name) for each in specs.metrics] == [
-        ("auc", "AUC"),
-        ("loss", "BinaryCrossEntropy"),
-        ("accuracy", "BinaryAccuracy"),
+        ("auc", "BatchedAUC"),
+        ("loss", "BatchedBinaryCrossEntropy"),
+        ("accuracy", "BatchedBinaryAccuracy"),
     ]
 
 
@@ -79,8 +79,13 @@ def test_bound_holds_over_its_own_slice() -> None:
 @pytest.mark.parametrize(
     ("task", "label", "metric", "plots"),
     [
-        ("binary", "{name: t, column: tips, above: {value: 1}}", "auc", ["CalibrationPlot"]),
-        ("multiclass", "{name: p, column: tips, classes: [a, b]}", "accuracy", ["MultiClassConfusionMatrixPlot"]),
+        ("binary", "{name: t, column: tips, above: {value: 1}}", "auc", ["BatchedCalibrationPlot"]),
+        (
+            "multiclass",
+            "{name: p, column: tips, classes: [a, b]}",
+            "accuracy",
+            ["BatchedMultiClassConfusionMatrixPlot"],
+        ),
         ("regression", "{name: t, column: tips}", "mse", []),
     ],
 )
