@@ -1,6 +1,7 @@
 """What ExampleGens of every source share: the seeded split, which keeps groups together, and rows in their order."""
 
 import bisect
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -12,6 +13,7 @@ import tensorflow as tf
 from google.protobuf import struct_pb2
 from tfx.components.example_gen import base_example_gen_executor
 from tfx.components.util import examples_utils
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.proto import example_gen_pb2
 from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_component_specs import EXAMPLES_KEY
@@ -21,7 +23,12 @@ from models.imports import source_digest
 
 
 def split_settings(
-    executor: type["SeededSplitExecutor"], source: str, splits: Mapping[str, int], seed: int, key: str | None
+    executor: type[BaseBeamExecutor],
+    source: str,
+    splits: Mapping[str, int],
+    seed: int,
+    key: str | None,
+    options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What TFX's ExampleGens take, for a node whose executor splits here.
 
@@ -31,12 +38,14 @@ def split_settings(
         splits: Share of the rows by split name, in any unit.
         seed: Another seed makes another split.
         key: Column whose value decides a row's split; ``None`` hashes the whole row.
+        options: Others that the executor asks for.
     """
+    package = executor.__module__.rpartition(".")[0]
     hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
-    options = struct_pb2.Struct()
-    options.update({"seed": seed, "key": key, "code": source_digest(executor.__module__, __name__)})
+    custom = struct_pb2.Struct()
+    custom.update({"seed": seed, "key": key, "code": source_digest(package, __name__), **(options or {})})
     custom_config = example_gen_pb2.CustomConfig()
-    custom_config.custom_config.Pack(options)
+    custom_config.custom_config.Pack(custom)
     return {
         "input_config": example_gen_pb2.Input(
             splits=[example_gen_pb2.Input.Split(name="single_split", pattern=source)]
@@ -44,6 +53,46 @@ def split_settings(
         "output_config": example_gen_pb2.Output(split_config=example_gen_pb2.SplitConfig(splits=hashed)),
         "custom_config": custom_config,
     }
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """How a node splits its rows.
+
+    Attributes:
+        names: Of the splits.
+        bounds: Running totals of their shares.
+        seed: Mixed into the hash.
+        key: Column to hash; ``None`` hashes the whole row.
+    """
+
+    names: tuple[str, ...]
+    bounds: tuple[int, ...]
+    seed: int
+    key: str | None
+
+    @classmethod
+    def of_node(cls, exec_properties: Mapping[str, Any]) -> "Split":
+        """What ``split_settings`` put into a node's execution properties."""
+        output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
+        options = custom_options(exec_properties)
+        splits = output.split_config.splits
+        bounds = itertools.accumulate(split.hash_buckets for split in splits)
+        return cls(tuple(split.name for split in splits), tuple(bounds), int(options["seed"]), options["key"])
+
+
+def custom_options(exec_properties: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of ``split_settings``, and those that a node added."""
+    custom = proto_utils.json_to_proto(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
+    options = struct_pb2.Struct()
+    custom.custom_config.Unpack(options)
+    return dict(options)
+
+
+def source_of(exec_properties: Mapping[str, Any]) -> str:
+    """The pattern of a node's files, or its query, as the driver resolved it."""
+    source = proto_utils.json_to_proto(exec_properties["input_config"], example_gen_pb2.Input())
+    return str(source.splits[0].pattern)
 
 
 class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
@@ -56,20 +105,14 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.PCollection]:
         """Returns a collection of tf.Examples by split name."""
-        source = proto_utils.json_to_proto(exec_properties["input_config"], example_gen_pb2.Input())
-        output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
-        custom = proto_utils.json_to_proto(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
-        options = struct_pb2.Struct()
-        custom.custom_config.Unpack(options)
-        splits = output.split_config.splits
-        bounds = list(itertools.accumulate(split.hash_buckets for split in splits))
+        split = Split.of_node(exec_properties)
         read = self.GetInputSourceToExamplePTransform()
         parts = (
             pipeline
-            | "Read" >> read(exec_properties, source.splits[0].pattern)
-            | "Split" >> beam.Partition(split_index, len(bounds), bounds, int(options["seed"]), options["key"])
+            | "Read" >> read(exec_properties, source_of(exec_properties))
+            | "Split" >> beam.Partition(split_index, len(split.bounds), split.bounds, split.seed, split.key)
         )
-        return dict(zip([split.name for split in splits], parts, strict=True))
+        return dict(zip(split.names, parts, strict=True))
 
     def Do(
         self,
@@ -116,6 +159,10 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
     assert partitions == len(bounds)
     group = example.features.feature.get(key) if key else None
     hashed = example if group is None else group
-    text = f"{seed}:".encode() + hashed.SerializeToString(deterministic=True)
-    bucket = int.from_bytes(hashlib.sha256(text).digest()) % bounds[-1]
-    return bisect.bisect(bounds, bucket)
+    return split_of_bytes(hashed.SerializeToString(deterministic=True), bounds, seed)
+
+
+def split_of_bytes(hashed: bytes, bounds: Sequence[int], seed: int) -> int:
+    """Index of the split that the bytes of a row, or of its key's feature, fall into."""
+    digest = hashlib.sha256(b"%d:%b" % (seed, hashed)).digest()
+    return bisect.bisect(bounds, int.from_bytes(digest) % bounds[-1])

@@ -7,11 +7,12 @@ from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from custom_components.arrow_example_gen.source import Format, Source, format_of
 from lineage.store import SQLITE_FILE, Sqlite, Store
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
 from pipeline.cloud_settings import Dataflow, Flink, Vertex
-from pipeline.config_checks import check_evaluation, check_hyperparameters, check_platform
+from pipeline.config_checks import check_evaluation, check_files, check_hyperparameters, check_platform
 from pipeline.metadata_settings import Metadata
 
 MOST_NAME = 128  # characters of a pipeline's name on Vertex AI
@@ -52,9 +53,12 @@ class Data:
     """Where the table is and how it is split.
 
     Attributes:
-        path: Folder of CSV files, each with the same header line; relative to the project's folder.
+        path: Folder of files that share their columns; relative to the project's folder.
         bigquery: A table of BigQuery's instead.
-        pattern: Which files of the folder.
+        pattern: Which files of the folder. ``{SPAN}`` and ``{VERSION}``, or ``{YYYY}``, ``{MM}`` and ``{DD}``, stand
+            for those of the latest span and of its latest version.
+        format: ``csv``, ``parquet`` or ``tfrecord``; without one the pattern's ending says it.
+        span: Another span than the latest.
         schema: Curated TFDV schema (text proto) that the data must meet.
         splits: How the rows are shared out.
         split_key: Column whose value decides the split, so that rows that share it never stand on two sides;
@@ -65,14 +69,23 @@ class Data:
     schema: str
     path: str = ""
     bigquery: BigQuery | None = None
-    pattern: Annotated[str, Field(pattern=r"^[^/]+$")] = "*.csv"
+    pattern: Annotated[str, Field(min_length=1)] = "*.csv"
+    format: Format | None = None
+    span: Annotated[int, Ge(0)] | None = None
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: int = 0
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.bigquery):
-            raise ValueError("give either 'path', a folder of CSV files, or 'bigquery'")
+            raise ValueError("give either 'path', a folder of files, or 'bigquery'")
+
+    @property
+    def source(self) -> Source:
+        """The files of the table."""
+        kind = self.format or format_of(self.pattern)
+        assert kind  # checked above
+        return Source(self.path, self.pattern, kind, self.span)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -218,6 +231,7 @@ class Config:
 
     def __post_init__(self) -> None:
         self.problem  # noqa: B018 - built here so that its own checks run when the settings are loaded
+        check_files(self)
         check_hyperparameters(self)
         check_evaluation(self)
         check_platform(self)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from custom_components.arrow_example_gen.source import check_pattern
 from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
 from pipeline.config_errors import describe, unknown_name
 from pipeline.metrics import METRICS
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
     from pipeline.config import Config
 
 _IN_BUCKET = re.compile(r"gs://[^/\s]+(/.*)?")
+
+
+def check_files(config: "Config") -> None:
+    """Checks which files of the folder are the table.
+
+    Raises:
+        ValueError: They cannot be told, or not what is in them.
+    """
+    try:
+        check_pattern(config.data.pattern, config.data.format, config.data.span)
+    except ValueError as error:
+        raise ValueError(f"data.{error}") from error
 
 
 def check_hyperparameters(config: "Config") -> None:

@@ -17,10 +17,10 @@ from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
+from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.batched_evaluator.component import BatchedEvaluator
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
-from custom_components.csv_example_gen.component import SeededCsvExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
@@ -90,7 +90,7 @@ def ingest(config: Config) -> BaseBeamComponent:
     split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
     if data.bigquery:
         return SeededBigQueryExampleGen(data.bigquery.query, **split).with_id("ExampleGen")
-    return SeededCsvExampleGen(data.path, data.pattern, **split).with_id("ExampleGen")
+    return ArrowExampleGen(data.source, **split).with_id("ExampleGen")
 
 
 def validate(examples: types.BaseChannel, schema_text: str) -> Validated:

@@ -13,9 +13,10 @@ from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
+from custom_components.arrow_example_gen.component import ArrowExampleGen
+from custom_components.arrow_example_gen.source import Source
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.bigquery_example_gen.executor import QueryError, column_types, query_schema, to_example
-from custom_components.csv_example_gen.component import SeededCsvExampleGen
 
 QUERY = "SELECT user, fare, trips, city FROM trips"
 SPLITS = {"train": 7, "validation": 1, "eval": 2}
@@ -94,7 +95,7 @@ def test_the_same_rows_fall_into_the_same_splits_as_those_of_a_csv_file(
         writer.writerows(ROWS)
     given: dict[str, Any] = {"splits": SPLITS, "seed": 3, "key": "user"}
     by_query = splits_of(SeededBigQueryExampleGen(QUERY, **given), tmp_path / "query")
-    by_file = splits_of(SeededCsvExampleGen(str(tmp_path / "table"), "*.csv", **given), tmp_path / "file")
+    by_file = splits_of(ArrowExampleGen(Source(str(tmp_path / "table"), "*.csv", "csv"), **given), tmp_path / "file")
     assert sum(map(len, by_query.values())) == len(ROWS)
     assert all(by_query.values())
     assert {name: sorted(rows) for name, rows in by_query.items()} == {

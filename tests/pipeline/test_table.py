@@ -84,5 +84,9 @@ def test_file_where_the_folder_should_be(tmp_path: Path) -> None:
 
 
 def test_only_files_of_the_pattern_are_read(tmp_path: Path) -> None:
-    config_for(tmp_path, {"a.csv": b"", "a.tsv": HEADER + ROW})
-    check_table(load_config(tmp_path / "tiny.yaml", {"data.pattern": "'*.tsv'"}, data=str(tmp_path / "table")))
+    config_for(tmp_path, {"a.csv": b"", "a.txt": HEADER + ROW})
+    check_table(
+        load_config(
+            tmp_path / "tiny.yaml", {"data.pattern": "'*.txt'", "data.format": "csv"}, data=str(tmp_path / "table")
+        )
+    )

@@ -1,0 +1,77 @@
+"""The seeded split of ``custom_components.seeded_split``, for whole batches."""
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from custom_components.arrow_example_gen.encoding import encode, encode_values, to_bytes
+from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.table import Columns
+from custom_components.seeded_split import Split, split_index, split_of_bytes
+
+Rows = dict[str, list[bytes]]
+
+
+def split_columns(columns: Columns, split: Split) -> Rows:
+    """Rows as serialized tf.Examples, by the name of their split; a group is hashed once."""
+    rows = to_bytes(encode(columns))
+    if split.key is None or split.key not in columns:
+        return _by_split(rows, (split_of_bytes(row, split.bounds, split.seed) for row in rows), split)
+    values, indices = _distinct(columns[split.key])
+    groups = [_split_of_group(each, split) for each in encode_values(split.key, values)]
+    chosen = (None if index is None else groups[index] for index in indices)
+    # A row without a value belongs to no known group.
+    indexes = (
+        split_of_bytes(row, split.bounds, split.seed) if index is None else index
+        for row, index in zip(rows, chosen, strict=True)
+    )
+    return _by_split(rows, indexes, split)
+
+
+def split_records(records: Sequence[bytes], split: Split, place: str, before: int) -> Rows:
+    """Records as they are, by the name of their split.
+
+    Args:
+        records: Serialized tf.Examples.
+        split: How they are split.
+        place: Their file.
+        before: Records of it before these.
+
+    Raises:
+        ValueError: One is no tf.Example.
+    """
+    indexes = []
+    for number, record in enumerate(records, start=before + 1):
+        try:
+            example = tf.train.Example.FromString(record)
+        except DecodeError as error:
+            raise TableError(f"{place}: record {number}: it is no tf.Example; expected tf.Examples alone") from error
+        indexes.append(split_index(example, len(split.bounds), split.bounds, split.seed, split.key))
+    return _by_split(records, indexes, split)
+
+
+def _distinct(column: pa.Array) -> tuple[pa.Array, list[int | None]]:
+    """A column's distinct values, or all if they are lists, and for each row which one it has."""
+    if pa.types.is_large_list(column.type):
+        return column, list(range(len(column)))
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column.dictionary, column.indices.to_pylist()
+
+
+def _split_of_group(encoded: bytes, split: Split) -> int | None:
+    """Split of the rows that have a key's value, which comes as a tf.Example of its own; ``None`` where it is null."""
+    if not encoded:
+        return None
+    feature = tf.train.Example.FromString(encoded).features.feature[split.key]
+    return split_of_bytes(feature.SerializeToString(deterministic=True), split.bounds, split.seed)
+
+
+def _by_split(rows: Sequence[bytes], indexes: Iterable[int], split: Split) -> Rows:
+    found: Rows = {name: [] for name in split.names}
+    lists = list(found.values())
+    for row, index in zip(rows, indexes, strict=True):
+        lists[index].append(row)
+    return found

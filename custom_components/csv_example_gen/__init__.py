@@ -1,1 +1,0 @@
-"""CsvExampleGen with a seeded split that keeps groups together."""

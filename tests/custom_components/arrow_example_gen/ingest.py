@@ -1,0 +1,44 @@
+"""Runs ExampleGens over files, for tests of what they write."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.types import artifact_utils
+from tfx.types.standard_artifacts import Examples
+
+from custom_components.arrow_example_gen.component import ArrowExampleGen
+from custom_components.arrow_example_gen.source import Source, format_of
+
+RUNNER = f"--runner={FnApiRunner.__module__}.{FnApiRunner.__name__}"
+SPLITS = {"train": 7, "validation": 1, "eval": 2}
+
+
+def run_node(node: BaseBeamComponent, output: Path, options: Sequence[str] = ()) -> dict[str, list[bytes]]:
+    """Runs a node's executor; the records that it wrote, by split, in their order."""
+    examples = Examples()
+    examples.uri = str(output)
+    executor = node.executor_spec.executor_class
+    context = executor.Context(beam_pipeline_args=[RUNNER, *options], tmp_dir=str(output / ".temp"))
+    executor(context).Do({}, {"examples": [examples]}, dict(node.exec_properties))
+    return {split: records(output, split) for split in artifact_utils.decode_split_names(examples.split_names)}
+
+
+def records(output: Path, split: str) -> list[bytes]:
+    files = sorted(str(path) for path in output.glob(f"Split-{split}/*.gz"))
+    return list(tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator())
+
+
+def ingest(folder: Path, output: Path, pattern: str = "*.csv", **given: Any) -> dict[str, list[bytes]]:
+    """The records that ArrowExampleGen writes of a table, by split."""
+    kind = format_of(pattern)
+    assert kind
+    options = given.pop("options", ())
+    return run_node(ArrowExampleGen(Source(str(folder), pattern, kind), SPLITS, **given), output, options)
+
+
+def parsed(splits: dict[str, list[bytes]]) -> dict[str, list[tf.train.Example]]:
+    return {name: [tf.train.Example.FromString(record) for record in rows] for name, rows in splits.items()}
