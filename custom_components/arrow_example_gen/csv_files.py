@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv
@@ -12,6 +13,7 @@ from custom_components.arrow_example_gen.files import GZIP_ERRORS, TableError, b
 
 BLOCK_BYTES = 16 << 20  # the longest row that can be read
 BATCH_ROWS = 1 << 14  # that are held as tf.Examples at once
+END = "end of file"
 
 
 def read_columns(path: str) -> list[str]:
@@ -64,27 +66,62 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         columns: Its columns.
 
     Raises:
-        TableError: A row has more or fewer values than the header, or is too long; the text is not UTF-8; the file
-            is cut off.
+        TableError: A row has more or fewer values than the header, or is too long; a quote is never closed; the text
+            is not UTF-8; the file is cut off.
     """
     try:
         with open_file(path) as file:
-            for batch in _open_csv(file, columns):
+            for batch in _before_the_end(path, _open_csv(_Ended(file, len(columns)), columns)):
                 yield from (batch.slice(start, BATCH_ROWS) for start in range(0, batch.num_rows, BATCH_ROWS))
     except pa.ArrowInvalid as error:
-        if "Empty CSV" not in str(error):  # what Arrow says of a header alone, without a line end
-            raise _explained(path, columns, str(error)) from error
+        raise _explained(path, columns, str(error)) from error
     except GZIP_ERRORS as error:
         raise broken_gzip(path, csv_places.whole_lines(path), "line") from error
 
 
-def _open_csv(file: object, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
+class _Ended:
+    """A file with one more row, which can only be read as one if no quote before it is left open."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes], columns: int) -> None:
+        self._file = file
+        self._rest = b"\n" + END.encode() + b"," * (columns - 1) + b"\n"
+
+    def read(self, size: int) -> bytes:
+        """Returns ``size`` bytes, or what is left."""
+        found = self._file.read(size)
+        while len(found) < size and (more := self._file.read(size - len(found))):
+            found += more
+        if len(found) < size:
+            found += self._rest
+            found, self._rest = found[:size], found[size:]
+        return found
+
+
+def _open_csv(file: _Ended, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
     return pa.csv.open_csv(
         file,
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
     )
+
+
+def _before_the_end(path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yields the rows but for the last one, which has to be that of ``_Ended``."""
+    last = None
+    for batch in batches:
+        if last is not None:
+            yield last
+        last = batch
+    assert last is not None
+    if last.column(0)[-1].as_py() != END:
+        line = csv_places.last_row(path)
+        raise TableError(
+            f"{path}: line {line}: found a quote that is never closed; expected the file to end outside one"
+        )
+    yield last.slice(0, last.num_rows - 1)
 
 
 def _explained(path: str, columns: Sequence[str], arrow_said: str) -> TableError:

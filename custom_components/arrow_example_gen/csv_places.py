@@ -2,25 +2,37 @@
 
 import csv
 import io
+import sys
 import zlib
+from collections.abc import Iterator
 
 from custom_components.arrow_example_gen.files import CHUNK_BYTES, GZIP, GZIP_ERRORS, open_as_it_is, open_file
 
 
 def ragged(path: str, columns: int) -> tuple[int, int] | None:
     """The line on which the first row begins that has not ``columns`` values, and how many it has."""
+    return next(((line, found) for line, found in _rows(path) if found != columns), None)
+
+
+def last_row(path: str) -> int:
+    """The line on which the last row begins."""
+    return max((line for line, _ in _rows(path)), default=1)
+
+
+def _rows(path: str) -> Iterator[tuple[int, int]]:
+    """Yields the line on which each row begins, and how many values it has."""
     # Any byte is a letter in Latin-1: what else is wrong with the text is told elsewhere.
     with open_file(path) as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
-        reader = csv.reader(text)
-        line = 1
+        limit = csv.field_size_limit(sys.maxsize)
         try:
+            reader = csv.reader(text)
+            line = 1
             for cells in reader:
-                if cells and len(cells) != columns:
-                    return line, len(cells)
+                if cells:
+                    yield line, len(cells)
                 line = reader.line_num + 1
-        except csv.Error:  # a value above the module's limit; Arrow has read on
-            return None
-    return None
+        finally:
+            csv.field_size_limit(limit)
 
 
 def long_row(path: str, most_bytes: int) -> int:

@@ -17,6 +17,7 @@ from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 FEATURES_TAG = b"\n"  # of tf.Example's field 1: the features, which a varint of their length and they follow
 ONE_BYTE_VARINT = 1 << 7
 FLOAT_BYTES = 4
+EMPTY = pa.scalar(b"", pa.large_binary())
 
 _encoder = RecordBatchToExamplesEncoder()
 
@@ -80,7 +81,7 @@ def _entries(name: str, values: pa.Array) -> pa.LargeBinaryArray:
         [zero] = encode_values(name, pa.array([0.0], pa.float32()))
         before = pa.scalar(zero[_header_bytes(len(zero)) : -FLOAT_BYTES], pa.large_binary())
         floats = values.view(pa.binary(FLOAT_BYTES)).cast(pa.large_binary())
-        return pc.binary_join_element_wise(before, floats, pa.scalar(b"", pa.large_binary()))
+        return pc.binary_join_element_wise(before, floats, EMPTY)
     entries = [each[_header_bytes(len(each)) :] if each else None for each in encode_values(name, values)]
     return pa.array(entries, pa.large_binary())
 
@@ -94,4 +95,5 @@ def _header_bytes(length: int) -> int:
 
 
 def _join(parts: list[pa.Array]) -> pa.LargeBinaryArray:
-    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()), null_handling="skip")
+    # Arrow leaves out a row that has nulls alone: empty bytes before them are there in any row.
+    return pc.binary_join_element_wise(EMPTY, *parts, EMPTY, null_handling="skip")

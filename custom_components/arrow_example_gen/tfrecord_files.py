@@ -75,8 +75,4 @@ def _masked_checksum(content: bytes) -> bytes:
 
 
 def _expected(path: str) -> str:
-    return (
-        "a TFRecord file"
-        if path.endswith(GZIP)
-        else f"a TFRecord file, and one whose name ends in {GZIP} if it is gzipped"
-    )
+    return "a TFRecord file" if path.endswith(GZIP) else f"a TFRecord file, whose name ends in {GZIP} if it is gzipped"

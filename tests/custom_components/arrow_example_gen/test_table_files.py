@@ -1,0 +1,264 @@
+"""What each format's reader gives, and what it says of files that it cannot read."""
+
+import gzip
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+
+from custom_components.arrow_example_gen import csv_files, parquet_files, tfrecord_files
+from custom_components.arrow_example_gen.encoding import encode, to_bytes
+from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.source import format_of
+from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
+
+CSV = b"amount,city\n1,Oslo\n,\n2.5,Z\xc3\xbcrich\n"
+ROWS = [{"amount": [1.0], "city": [b"Oslo"]}, {}, {"amount": [2.5], "city": ["Zürich".encode()]}]
+LONG = b"x" * (1 << 20)
+
+
+def written(path: Path, content: bytes | pa.Table | list[bytes]) -> str:
+    """Writes text as CSV, a table as Parquet, and records as TFRecord."""
+    if isinstance(content, pa.Table):
+        pq.write_table(content, path)
+    elif isinstance(content, list):
+        with tf.io.TFRecordWriter(str(path), "GZIP" if path.suffix == ".gz" else "") as writer:
+            for record in content:
+                writer.write(record)
+    else:
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return str(path)
+
+
+def rows(path: str, first: str = "") -> list[dict[str, Any]]:
+    """A file's rows, as they are in the tf.Examples that come of it."""
+    kind = format_of(path)
+    assert kind
+    table = Table.of(kind, first or path)
+    types = infer_types(table, path)
+    found = []
+    for batch in table.read(path):
+        for row in batch if isinstance(batch, list) else to_bytes(encode(to_columns(batch, types))):
+            features = tf.train.Example.FromString(row).features
+            assert tf.train.Example(features=features).SerializeToString(deterministic=True) == row
+            found.append({name: values(feature) for name, feature in sorted(features.feature.items())})
+    return found
+
+
+def values(feature: tf.train.Feature) -> list[Any]:
+    return list(getattr(feature, feature.WhichOneof("kind")).value)
+
+
+def refusal(path: str, first: str = "") -> str:
+    """What is said of a file, behind its path."""
+    with pytest.raises(TableError) as caught:
+        rows(path, first)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(f"{path}: ")
+    return line.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_csv_plain_and_gzipped(tmp_path: Path, name: str) -> None:
+    assert rows(written(tmp_path / name, CSV)) == ROWS
+
+
+def test_a_gzip_file_of_several_members(tmp_path: Path) -> None:
+    (tmp_path / "table.csv.gz").write_bytes(b"".join(gzip.compress(part) for part in (CSV[:20], CSV[20:])))
+    assert rows(str(tmp_path / "table.csv.gz")) == ROWS
+
+
+def test_a_column_alone_has_no_blank_rows(tmp_path: Path) -> None:
+    assert rows(written(tmp_path / "table.csv", b'a\n1\n\n""\n\r\n2')) == [{"a": [1]}, {}, {"a": [2]}]
+
+
+def test_a_long_row_is_read_whole(tmp_path: Path) -> None:
+    assert rows(written(tmp_path / "table.csv", b"a,b\n1," + LONG * 3 + b"\n")) == [{"a": [1], "b": [LONG * 3]}]
+
+
+def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.csv", b"a\n" + b"".join(b"%d\n" % number for number in range(40_000)))
+    assert [row["a"] for row in rows(path)] == [[number] for number in range(40_000)]
+    assert max(map(len, csv_files.read_rows(path, ["a"]))) == csv_files.BATCH_ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (CSV + b"3\n", "line 5: found 1 values; expected 2, as the header has"),
+        (CSV + b"3,b,c\n", "line 5: found 3 values; expected 2"),
+        (CSV + b'\n3,"two\nlines"\n4,b,c\n', "line 8: found 3 values"),
+        (CSV + b'"3\n4,b\n', "line 5: found 1 values"),  # from a quote that is never closed to the file's end
+        (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected the file to end outside"),
+        (CSV + b'3,"', "line 5: found a quote that is never closed"),
+        (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8"),
+        (CSV + b"3," + LONG * 34 + b"\n", "line 5: found a row of more than 16 MiB; .* is a quote left open"),
+        (CSV + b'3,"' + b"more\n" * (8 << 20), "line 5: found a row of more than 16 MiB"),
+    ],
+)
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_a_csv_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    assert re.match(said, refusal(written(tmp_path / name, content)))
+
+
+def test_a_truncated_gzip_file_is_told_with_its_last_whole_line(tmp_path: Path) -> None:
+    text = b"amount,city\n" + b"".join(b"%d,town %d\n" % (number * 7919 % 1000, number) for number in range(20_000))
+    whole = gzip.compress(text)
+    path = tmp_path / "table.csv.gz"
+    path.write_bytes(whole[: len(whole) // 2])
+    found = re.match(r"behind line (\d+): the gzip stream is cut off or damaged", refusal(str(path)))
+    assert found
+    assert 5_000 < int(found[1]) < 15_000
+    path.write_bytes(whole[:20])
+    assert refusal(str(path)).startswith("behind line 0: the gzip stream is cut off")
+    path.write_bytes(text)
+    assert refusal(str(path)) == "its name ends in .gz, and it is not gzipped; expected a gzip file"
+
+
+TYPES = {
+    "flag": pa.array([True, None, False]),
+    "small": pa.array([1, None, -3], pa.int8()),
+    "unsigned": pa.array([2**63 - 1, None, 0], pa.uint64()),
+    "double": pa.array([0.1, None, float("inf")], pa.float64()),
+    "half": pa.array([0.5, None, 2.0], pa.float32()).cast(pa.float16()),
+    "text": pa.array(["a", None, "Zürich"]),
+    "large": pa.array(["a", None, ""], pa.large_string()),
+    "bytes": pa.array([b"\xff", None, b"b"], pa.binary()),
+    "fixed": pa.array([b"ab", None, b"cd"], pa.binary(2)),
+    "coded": pa.array(["a", None, "a"]).dictionary_encode(),
+    "numbers": pa.array([[1, 2], None, []], pa.list_(pa.int32())),
+    "names": pa.array([["a", "b"], [], ["c"]], pa.large_list(pa.string())),
+    "pair": pa.array([[1.5, 2.5], [0.0, 0.0], [0.5, 0.25]], pa.list_(pa.float32(), 2)),
+    "nothing": pa.nulls(3),
+}
+
+
+def test_parquets_types(tmp_path: Path) -> None:
+    first, second, third = rows(written(tmp_path / "table.parquet", pa.table(TYPES)))
+    assert first == {
+        "flag": [1],
+        "small": [1],
+        "unsigned": [2**63 - 1],
+        "double": [pytest.approx(0.1)],
+        "half": [0.5],
+        "text": [b"a"],
+        "large": [b"a"],
+        "bytes": [b"\xff"],
+        "fixed": [b"ab"],
+        "coded": [b"a"],
+        "numbers": [1, 2],
+        "names": [b"a", b"b"],
+        "pair": [1.5, 2.5],
+    }
+    assert second == {"pair": [0.0, 0.0]}
+    assert sorted(TYPES.keys() - third.keys()) == ["nothing", "numbers"]
+    assert (third["double"], third["large"], third["names"]) == ([float("inf")], [b""], [b"c"])
+
+
+def test_parquet_in_several_row_groups(tmp_path: Path) -> None:
+    table = pa.table({"a": range(50_000), "b": ["x" * (number % 7) for number in range(50_000)]})
+    pq.write_table(table, tmp_path / "table.parquet", row_group_size=7_000)
+    assert [row["a"] for row in rows(str(tmp_path / "table.parquet"))] == [[number] for number in range(50_000)]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (
+            pa.array([0], pa.timestamp("us")),
+            r"'x' is timestamp\[us\]; expected .*: cast it to a number, such as its sec",
+        ),
+        (pa.array([0], pa.date32()), r"'x' is date32\[day\]; expected .* days since 1970"),
+        (pa.array(["1.5"]).cast(pa.decimal128(5, 2)), r"'x' is decimal128\(5, 2\); expected .*: cast it to a float"),
+        (pa.array([{"y": 1}]), r"'x' is struct<.*>; expected .*: make a column of each of its fields"),
+        (pa.array([[[1]]]), r"'x' is list<.*>; expected .*: flatten it"),
+        (pa.array([1, 2**63], pa.uint64()), r"'x': row 2: .* expected what fits into int64"),
+        (pa.array([[1], [2, None]]), r"'x': row 2: found null within a list"),
+    ],
+)
+def test_a_parquet_column_that_cannot_become_a_feature(tmp_path: Path, column: pa.Array, said: str) -> None:
+    path = written(tmp_path / "table.parquet", pa.table({"a": [1] * len(column), "x": column}))
+    assert re.match(f"column {said}", refusal(path))
+
+
+def test_parquet_files_share_their_columns_and_what_these_become(tmp_path: Path) -> None:
+    first = written(tmp_path / "a.parquet", pa.table({"a": pa.array([1], pa.int32()), "b": ["x"]}))
+    same = written(tmp_path / "b.parquet", pa.table({"b": pa.nulls(1), "a": pa.array([2], pa.int64())}))
+    assert rows(same, first) == [{"a": [2]}]
+    other = written(tmp_path / "c.parquet", pa.table({"a": [1.5], "b": ["x"]}))
+    assert refusal(other, first) == "column 'a' becomes float, and int64 in a.parquet; expected the same type"
+    fewer = written(tmp_path / "d.parquet", pa.table({"a": [1]}))
+    assert refusal(fewer, first).startswith("the column 'b' is in a.parquet and not in d.parquet")
+    more = written(tmp_path / "e.parquet", pa.table({"a": [1], "b": ["x"], "c": [1]}))
+    assert refusal(more, first).startswith("the column 'c' is in e.parquet and not in a.parquet")
+
+
+def test_a_truncated_or_damaged_parquet_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"a": range(9_000)}), path, row_group_size=3_000, compression="gzip", use_dictionary=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    assert re.match("Parquet .*; expected a whole Parquet file$", refusal(str(path)))
+    middle = len(whole) // 2
+    path.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
+    found = re.match(r"behind row (\d+): .*; expected a whole Parquet file$", refusal(str(path)))
+    assert found
+    assert int(found[1]) in range(9_000)
+    path.write_bytes(b"")
+    assert refusal(str(path)).endswith("expected a whole Parquet file")
+
+
+RECORDS = [
+    tf.train.Example(features={"feature": {"a": {"int64_list": {"value": [n]}}}}).SerializeToString() for n in (1, 2)
+]
+
+
+@pytest.mark.parametrize("name", ["table.tfrecord", "table.tfrecord.gz"])
+def test_records_are_passed_on_as_they_are(tmp_path: Path, name: str) -> None:
+    odd = b"\n\x00" * 3  # an Example that protobuf would write in another way
+    path = written(tmp_path / name, [*RECORDS, b"", odd])
+    assert list(tfrecord_files.read_rows(path, None)) == [[*RECORDS, b"", odd]]
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [
+        (slice(0, -1), "record 2: the file ends in it; expected a whole TFRecord file"),
+        (slice(0, -20), "record 2: the file ends in it"),
+        (slice(0, 45), "record 2: the file ends in it"),
+        (
+            slice(1, None),
+            "record 1: its length is not what its checksum says; expected a TFRecord file, whose name ends",
+        ),
+    ],
+)
+def test_a_truncated_tfrecord_file(tmp_path: Path, cut: slice, said: str) -> None:
+    path = Path(written(tmp_path / "table.tfrecord", RECORDS))
+    path.write_bytes(path.read_bytes()[cut])
+    assert refusal(str(path)).startswith(said)
+
+
+def test_a_damaged_record(tmp_path: Path) -> None:
+    path = Path(written(tmp_path / "table.tfrecord", RECORDS))
+    content = bytearray(path.read_bytes())
+    content[-6] ^= 1
+    path.write_bytes(content)
+    assert refusal(str(path)).startswith("record 2: it is not what its checksum says")
+
+
+def test_a_truncated_gzip_of_records(tmp_path: Path) -> None:
+    path = Path(written(tmp_path / "table.tfrecord.gz", RECORDS * 1000))
+    path.write_bytes(path.read_bytes()[:-30])
+    assert re.match(r"behind record \d+: the gzip stream is cut off", refusal(str(path)))
+
+
+def test_batches_of_parquet_hold_few_bytes(tmp_path: Path) -> None:
+    path = written(tmp_path / "table.parquet", pa.table({"a": [LONG[:100_000] for _ in range(400)]}))
+    pq.write_table(pq.read_table(path), path, use_dictionary=False)
+    batches = list(parquet_files.read_rows(path, parquet_files.read_columns(path)))
+    assert max(batch.nbytes for batch in batches) < 20 << 20
