@@ -97,8 +97,8 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
         (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected the file to end outside"),
         (CSV + b'3,"', "line 5: found a quote that is never closed"),
         (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8"),
-        (CSV + b"3," + LONG * 34 + b"\n", "line 5: found a row of more than 16 MiB; .* is a quote left open"),
-        (CSV + b'3,"' + b"more\n" * (8 << 20), "line 5: found a row of more than 16 MiB"),
+        (CSV + b"3," + LONG * 9 + b"\n", "line 5: found a row of more than 4 MiB; .* is a quote left open"),
+        (CSV + b'3,"' + b"more\n" * (2 << 20), "line 5: found a row of more than 4 MiB"),
     ],
 )
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
