@@ -1,8 +1,18 @@
+import gzip
 from pathlib import Path
+from typing import IO
 
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import tensorflow as tf
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
 from ingest import ingest, parsed
+
+from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.table import Table
+from models.reason import reason
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +70,66 @@ def test_rows_keep_the_tables_order(tmp_path: Path) -> None:
         numbers = [example.features.feature["row"].int64_list.value[0] for example in split]
         assert numbers
         assert numbers == sorted(numbers)
+
+
+def test_the_same_rows_as_parquet_and_as_records_fall_into_the_same_splits(table: Path, tmp_path: Path) -> None:
+    by_csv = ingest(table, tmp_path / "csv", key="user")
+    for part in (0, 1):
+        missing = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
+        read = pyarrow.csv.read_csv(table / f"part-{part}.csv", convert_options=missing)
+        pyarrow.parquet.write_table(read, table / f"part-{part}.parquet")
+    assert ingest(table, tmp_path / "parquet", "*.parquet", key="user") == by_csv
+    with tf.io.TFRecordWriter(str(table / "rows.tfrecord.gz"), "GZIP") as writer:
+        for record in sorted(record for rows in by_csv.values() for record in rows):
+            writer.write(record)
+    by_record = ingest(table, tmp_path / "tfrecord", "*.tfrecord.gz", key="user")
+    assert by_record == {name: sorted(rows) for name, rows in by_csv.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("b.csv", b"a,b\n1,2\n3\n", "line 3: found 1 values; expected 2, as the header has"),
+        ("b.csv", b"a,c\n1,2\n", "line 1: its columns differ from those of a.csv; expected the same header"),
+        ("b.csv", b"a,b\n1,\xff\n", "line 2: byte 0xff is not UTF-8; save the file as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_line_and_leaves_no_split(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(b"a,b\n1,2\n")
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=name) as caught:
+        ingest(folder, tmp_path / "out")
+    assert reason(caught.value) == f"{folder / name}: {said}"
+    assert list((tmp_path / "out").glob("Split-*/*")) == []
+
+
+def test_a_pattern_without_files_is_told() -> None:
+    with pytest.raises(ValueError, match=r"^found no file that matches /nowhere/\*.csv; expected at least one$"):
+        ingest(Path("/nowhere"), Path("/nowhere/out"))
+
+
+def test_a_split_without_rows_has_a_file(tmp_path: Path) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(b"a\n1\n")
+    splits = ingest(folder, tmp_path / "out")
+    assert sorted(map(len, splits.values())) == [0, 0, 1]
+    assert all(len(list((tmp_path / f"out/Split-{name}").iterdir())) == 1 for name in splits)
+
+
+def test_a_file_in_a_bucket_is_unzipped_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"a\n1\n"))
+
+    def download(path: str, compression_type: str) -> IO[bytes]:
+        assert compression_type == CompressionTypes.UNCOMPRESSED
+        return (tmp_path / path.removeprefix("gs://bucket/")).open("rb")
+
+    monkeypatch.setattr(FileSystems, "open", download)
+    table = Table.of("csv", "gs://bucket/a.csv.gz")
+    assert [len(batch) for batch in table.read(table.first)] == [1]
+    with pytest.raises(TableError, match=r"^gs://bucket/b.csv: No such file or directory; expected a file that can be"):
+        Table.of("csv", "gs://bucket/b.csv")
