@@ -106,7 +106,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, text: str | No
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", required=True, metavar="DIR", callback=_folder, help="Folder for all that the tasks make.")
-@click.option("--data", metavar="DIR", callback=_folder, help="A folder of CSV files that stands for the file's table.")
+@click.option("--data", metavar="DIR", callback=_folder, help="A folder of files that stands for the file's table.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as JSON, alone, on standard output.")
 @cli.verbose_option
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:

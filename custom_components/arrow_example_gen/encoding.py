@@ -45,6 +45,15 @@ def encode_values(name: str, values: pa.Array) -> list[bytes]:
     return [each if has else b"" for each, has in zip(encoded, present.to_pylist(), strict=True)]
 
 
+def distinct(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
+    """A column's distinct values and each row's index among them; ``None`` where values are taken row by row."""
+    if pa.types.is_large_list(column.type) or column.type == pa.float32():  # 0.0 and -0.0 are not the same bytes
+        return column, None
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    return column.dictionary, column.indices
+
+
 def to_bytes(rows: pa.LargeBinaryArray) -> list[bytes]:
     """An array's values, several times faster than ``to_pylist``."""
     _, offsets, content = rows.buffers()
@@ -67,13 +76,9 @@ def varint(number: int) -> bytes:
 
 def _encode_column(name: str, column: pa.Array) -> pa.LargeBinaryArray:
     """A column's entry of the map of features, row by row; null where the row lacks it."""
-    if pa.types.is_null(column.type):
-        return pa.nulls(len(column), pa.large_binary())
-    if pa.types.is_large_list(column.type):
-        return _entries(name, column)
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    return _entries(name, column.dictionary).take(column.indices)
+    values, indices = distinct(column)
+    entries = _entries(name, values)
+    return entries if indices is None else entries.take(indices)
 
 
 def _entries(name: str, values: pa.Array) -> pa.LargeBinaryArray:

@@ -131,6 +131,8 @@ def _value_type(kind: pa.DataType) -> pa.DataType | None:
 
 def _converted(where: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.Array:
     """A column as ``kind``; errors name the row, of which ``row`` are before the column's first."""
+    if kind == pa.null():
+        return pa.nulls(len(column), pa.large_binary())
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_large_list(kind) and pc.list_flatten(column).null_count:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-import pyarrow as pa
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from custom_components.arrow_example_gen.encoding import encode, encode_values, to_bytes
+from custom_components.arrow_example_gen.encoding import distinct, encode, encode_values, to_bytes
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.table import Columns
 from custom_components.seeded_split import Split, split_index, split_of_bytes
@@ -19,9 +18,9 @@ def split_columns(columns: Columns, split: Split) -> Rows:
     rows = to_bytes(encode(columns))
     if split.key is None or split.key not in columns:
         return _by_split(rows, (split_of_bytes(row, split.bounds, split.seed) for row in rows), split)
-    values, indices = _distinct(columns[split.key])
+    values, indices = distinct(columns[split.key])
     groups = [_split_of_group(each, split) for each in encode_values(split.key, values)]
-    chosen = (None if index is None else groups[index] for index in indices)
+    chosen = groups if indices is None else [None if at is None else groups[at] for at in indices.to_pylist()]
     # A row without a value belongs to no known group.
     indexes = (
         split_of_bytes(row, split.bounds, split.seed) if index is None else index
@@ -40,7 +39,7 @@ def split_records(records: Sequence[bytes], split: Split, place: str, before: in
         before: Records of it before these.
 
     Raises:
-        ValueError: One is no tf.Example.
+        TableError: One is no tf.Example.
     """
     indexes = []
     for number, record in enumerate(records, start=before + 1):
@@ -50,15 +49,6 @@ def split_records(records: Sequence[bytes], split: Split, place: str, before: in
             raise TableError(f"{place}: record {number}: it is no tf.Example; expected tf.Examples alone") from error
         indexes.append(split_index(example, len(split.bounds), split.bounds, split.seed, split.key))
     return _by_split(records, indexes, split)
-
-
-def _distinct(column: pa.Array) -> tuple[pa.Array, list[int | None]]:
-    """A column's distinct values, or all if they are lists, and for each row which one it has."""
-    if pa.types.is_large_list(column.type):
-        return column, list(range(len(column)))
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    return column.dictionary, column.indices.to_pylist()
 
 
 def _split_of_group(encoded: bytes, split: Split) -> int | None:

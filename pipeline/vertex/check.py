@@ -128,7 +128,9 @@ def _check_data(spec: Spec) -> None:
         if base is not None and not (ROOT / str(base)).is_dir():  # where tasks run
             raise SpecError(f"{task.name}: found no folder {base}; put the table there, or name its folder with --data")
         if any(each.startswith(BIGQUERY) for each in task.executor.get("container", {}).get("args", ())):
-            raise SpecError(f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in CSV")
+            raise SpecError(
+                f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in files"
+            )
 
 
 class _Run:

@@ -1,8 +1,15 @@
+import gzip
+import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from tiny_problem import HEADER, ROW, config_for
+from tiny_problem import HEADER, ROW, config_for, settings_file
 
+from pipeline.config import Config
 from pipeline.config_loading import load_config
 from pipeline.table import DataError, check_table
 
@@ -90,3 +97,59 @@ def test_only_files_of_the_pattern_are_read(tmp_path: Path) -> None:
             tmp_path / "tiny.yaml", {"data.pattern": "'*.txt'", "data.format": "csv"}, data=str(tmp_path / "table")
         )
     )
+
+
+PARQUET: dict[str, list[Any]] = {"tips": [1.0], "fare": [5.0], "payment": ["cash"]}
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def other_files(folder: Path, pattern: str, files: Mapping[str, bytes], **settings: str) -> Config:
+    """Settings of a table of other files, which may be in folders."""
+    for name, content in files.items():
+        path = folder / "table" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    given = {"data.pattern": f"'{pattern}'", **{f"data.{name}": value for name, value in settings.items()}}
+    return load_config(settings_file(folder), given, data=str(folder / "table"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("*.csv.gz", {"a.csv.gz": gzip.compress(HEADER + ROW)}),
+        ("*.parquet", {"a.parquet": parquet(**PARQUET), "b.parquet": parquet(**PARQUET)}),
+        ("{SPAN}/v{VERSION}/*.csv", {"1/v1/a.csv": b"", "2/v1/a.csv": b"", "2/v2/a.csv": HEADER + ROW}),
+        ("{YYYY}-{MM}-{DD}/*.csv", {"2026-01-31/a.csv": b"", "2026-02-01/a.csv": HEADER + ROW}),
+    ],
+)
+def test_good_table_of_another_kind_passes(tmp_path: Path, pattern: str, files: dict[str, bytes]) -> None:
+    check_table(other_files(tmp_path, pattern, files))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files", "line"),
+    [
+        ("*.csv.gz", {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]}, "a.csv.gz: behind line 2: the gzip stream is cut"),
+        ("*.parquet", {"a.parquet": HEADER + ROW}, "a.parquet: Parquet magic bytes not found"),
+        ("*.parquet", {"a.parquet": parquet(tip=[1.0], fare=[2.0])}, "a.parquet: unknown label column 'tips'"),
+        ("*.parquet", {"a.parquet": parquet(tips=[], fare=[])}, "a.parquet: found no rows; expected at least one row"),
+        ("*.tfrecord", {"a.tfrecord": b"x" * 9}, "a.tfrecord: record 1: the file ends in it"),
+        ("*.tfrecord", {"a.tfrecord": b""}, "a.tfrecord: found no rows"),
+        ("{SPAN}/*.csv", {"a.csv": HEADER + ROW}, "found no file that matches {SPAN}/*.csv"),
+        ("{SPAN}/*.csv", {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}, "2/a.csv: found a header and no rows"),
+    ],
+)
+def test_bad_table_of_another_kind_is_refused(tmp_path: Path, pattern: str, files: dict[str, bytes], line: str) -> None:
+    with pytest.raises(DataError) as error:
+        check_table(other_files(tmp_path, pattern, files))
+    assert line in str(error.value)
+
+
+def test_another_span_is_read(tmp_path: Path) -> None:
+    files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
+    check_table(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))

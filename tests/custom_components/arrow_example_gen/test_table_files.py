@@ -135,6 +135,7 @@ TYPES = {
     "names": pa.array([["a", "b"], [], ["c"]], pa.large_list(pa.string())),
     "pair": pa.array([[1.5, 2.5], [0.0, 0.0], [0.5, 0.25]], pa.list_(pa.float32(), 2)),
     "nothing": pa.nulls(3),
+    "zeros": pa.array([0.0, 1.0, -0.0], pa.float64()),
 }
 
 
@@ -154,8 +155,10 @@ def test_parquets_types(tmp_path: Path) -> None:
         "numbers": [1, 2],
         "names": [b"a", b"b"],
         "pair": [1.5, 2.5],
+        "zeros": [0.0],
     }
-    assert second == {"pair": [0.0, 0.0]}
+    assert second == {"pair": [0.0, 0.0], "zeros": [1.0]}
+    assert repr(third["zeros"]) == "[-0.0]"
     assert sorted(TYPES.keys() - third.keys()) == ["nothing", "numbers"]
     assert (third["double"], third["large"], third["names"]) == ([float("inf")], [b""], [b"c"])
 
