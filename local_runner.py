@@ -82,16 +82,16 @@ def run(options: Options) -> int:
             schema = load_schema(config, settings)
             check_against_schema(config, schema, settings)
             check_network(config, settings)
-            check_table(config)
+            rows = check_table(config)
             check_flink(config.beam)
             stack.enter_context(locked(Path(config.output)))
             check_store(config)
         except (ConfigError, DataError) as error:
             return _refuse(options, problem, error)
-        return _run_pipeline(options, config, schema)
+        return _run_pipeline(options, config, schema, rows)
 
 
-def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
+def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
     from lineage.errors import LineageError
     from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
@@ -123,6 +123,7 @@ def _run_pipeline(options: Options, config: Any, schema: Any) -> int:
                 interrupted=interrupted,
                 base_run_id=last_complete_run(output),
                 started=STARTED,
+                rows=rows,
             )
             with explained(config.store):
                 result = session.run(config, schema, request, console)

@@ -1,6 +1,7 @@
 """Arguments for Beam, by where it runs."""
 
 import argparse
+import os
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -8,7 +9,11 @@ from pipeline.cloud_settings import Flink
 from pipeline.config import Beam, Config
 from pipeline.dataflow import bigquery_args, dataflow_args, node_args
 
-EXAMPLE_GEN = "ExampleGen"
+EXAMPLE_GEN, TRANSFORM = "ExampleGen", "Transform"
+# From here on processes of its own save Transform more than they cost: each imports TensorFlow, rows go from one to
+# the other, and they promise no order, so that sums differ by the last bit from run to run. No other step gains on two
+# cores (docs/performance.md).
+MANY_ROWS = 1_000_000
 
 # Makes TFX's Beam steps batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
 # 1,000: sums in floating point, and with them the Transform graph, then differ from run to run by the last bit. Both
@@ -37,10 +42,18 @@ def beam_args(config: Config) -> list[str]:
     return [*args, BATCH_BY_SIZE]
 
 
-def own_beam_args(config: Config, node_id: str) -> list[str]:
-    """Arguments of one step, behind those of all."""
+def own_beam_args(config: Config, node_id: str, rows: int = 0) -> list[str]:
+    """Arguments of one step, behind those of all; the last that is given counts.
+
+    Args:
+        config: All settings.
+        node_id: The step.
+        rows: Rows of the table, if they were counted.
+    """
     if config.orchestrator == "vertex" and config.dataflow:
         return node_args(node_id, config.dataflow)
+    if node_id == TRANSFORM and config.beam.runner == "local" and rows >= MANY_ROWS and (os.cpu_count() or 1) > 1:
+        return _mode_args(config.beam, "multi_processing")
     return bigquery_args(config) if node_id == EXAMPLE_GEN and config.data.bigquery else []
 
 
@@ -53,10 +66,15 @@ def local_args(settings: Beam) -> list[str]:
     """
     return [
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-        f"--direct_running_mode={settings.mode}",
-        f"--direct_num_workers={settings.workers}",
+        *_mode_args(settings, "in_memory"),
         "--sdk_container_image=none",
     ]
+
+
+def _mode_args(settings: Beam, automatic: str) -> list[str]:
+    mode = automatic if settings.mode == "auto" else settings.mode
+    workers = 1 if mode == "in_memory" else settings.workers
+    return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
 
 
 def flink_args(settings: Flink) -> list[str]:

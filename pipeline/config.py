@@ -176,14 +176,15 @@ class Beam:
 
     Attributes:
         runner: ``local`` (where the step is) or ``flink``. On Vertex AI a ``dataflow`` block takes its place.
-        mode: Of the local one: ``in_memory`` (one thread), ``multi_threading`` or ``multi_processing``.
+        mode: Of the local one: ``in_memory`` (one thread), ``multi_threading``, ``multi_processing``, or ``auto``:
+            several processes for Transform over a large table, and one thread for all else.
         workers: Its threads or processes; 0 takes one a core.
         flink: The cluster, where ``runner`` is ``flink``.
     """
 
     runner: Literal["local", "flink"] = "local"
-    mode: Literal["in_memory", "multi_threading", "multi_processing"] = "in_memory"
-    workers: Annotated[int, Ge(0), Le(256)] = 1
+    mode: Literal["auto", "in_memory", "multi_threading", "multi_processing"] = "auto"
+    workers: Annotated[int, Ge(0), Le(256)] = 0
     flink: Flink = Field(default_factory=Flink)
 
 

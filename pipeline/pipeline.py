@@ -46,13 +46,14 @@ class Validated(NamedTuple):
     nodes: list[BaseNode]
 
 
-def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True) -> Pipeline:
+def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True, rows: int = 0) -> Pipeline:
     """Wires the whole DAG.
 
     Args:
         config: All settings.
         schema_text: The curated schema as text proto.
         enable_cache: Whether a node whose inputs did not change is answered from ML Metadata.
+        rows: Rows of the table, if they were counted: what Beam runs on may depend on them.
     """
     example_gen = ingest(config)
     examples = example_gen.outputs["examples"]
@@ -69,7 +70,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True)
         pusher = deploy(config, candidate, exporter)
         endpoint = [serve(config, pusher)] if config.orchestrator == "vertex" and config.vertex.endpoint else []
     for node in (example_gen, validated.statistics, transform_node, evaluator):
-        node.with_beam_pipeline_args(own_beam_args(config, node.id))
+        node.with_beam_pipeline_args(own_beam_args(config, node.id, rows))
     return Pipeline(
         pipeline_name=config.pipeline_name,
         pipeline_root=config.artifacts_dir,

@@ -43,6 +43,7 @@ class Request:
         interrupted: Earlier runs that were killed.
         base_run_id: The run that ``from_node`` goes on from.
         started: ``time.monotonic()`` at the start of the command.
+        rows: Rows of the table; 0 if they were not counted.
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class Request:
     interrupted: Sequence[str]
     base_run_id: str | None
     started: float
+    rows: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +80,7 @@ def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: L
         ConfigError: ``from_node`` or ``to_node`` cannot be had.
     """
     logging.set_verbosity(logging.INFO)
-    pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache)
+    pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache, request.rows)
 
     def may_cache(node_id: str, executions: Mapping[str, int]) -> bool:
         if node_id != PUSHER or "Trainer" not in executions:

@@ -15,18 +15,21 @@ class DataError(UserError):
     """Data that cannot be read as the table that the settings describe."""
 
 
-def check_table(config: Config) -> None:
+def check_table(config: Config) -> int:
     """Reads every data file once, in constant memory, as ExampleGen will; BigQuery checks its own.
+
+    Returns:
+        The number of rows; 0 of a query's.
 
     Raises:
         DataError: No such folder, no file or no row in it, columns that differ or lack the label, or a file that
             cannot be read; one line with the file and, where there is one, the row.
     """
     if config.data.bigquery:
-        return
+        return 0
     _check_folder(Path(config.data.path), config.data.pattern)
     try:
-        _check_files(config)
+        return _check_files(config)
     except TableError as error:
         raise DataError(str(error)) from error
 
@@ -43,7 +46,7 @@ def _check_folder(folder: Path, pattern: str) -> None:
         raise DataError(f"{folder}: found {what}; expected a folder of {pattern} files (data.path or --data)")
 
 
-def _check_files(config: Config) -> None:
+def _check_files(config: Config) -> int:
     source = config.data.source
     pattern = resolve(source.folder, source.pattern, source.span)
     files = sorted(path for path in glob.glob(os.path.join(source.folder, pattern)) if not os.path.isdir(path))
@@ -57,6 +60,8 @@ def _check_files(config: Config) -> None:
             if column not in table.columns:
                 where = f"{files[0]}: line 1" if source.format == "csv" else files[0]
                 raise DataError(unknown_name(where, "label column", column, table.columns))
-    if sum(len(batch) for path in files for batch in table.read(path)) == 0:
+    rows = sum(len(batch) for path in files for batch in table.read(path))
+    if rows == 0:
         found = "a header and no rows" if source.format == "csv" else "no rows"
         raise DataError(f"{files[0]}: found {found}; expected at least one row")
+    return rows

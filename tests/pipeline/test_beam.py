@@ -5,19 +5,45 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.utils.dependency_utils import make_beam_dependency_flags
 from tfx_bsl.coders.batch_util import GetBatchElementsKwargs
 
-from pipeline.beam import beam_args, local_args
+from pipeline.beam import MANY_ROWS, beam_args, local_args, own_beam_args
 from pipeline.config import Beam
 from pipeline.config_loading import ROOT, load_config
 
 
 @pytest.mark.parametrize(
-    "beam", [Beam(), Beam(mode="multi_processing", workers=2), Beam(mode="multi_threading", workers=0)]
+    ("beam", "mode", "workers"),
+    [
+        (Beam(), "in_memory", 1),
+        (Beam(mode="in_memory", workers=2), "in_memory", 1),
+        (Beam(mode="multi_processing", workers=2), "multi_processing", 2),
+        (Beam(mode="multi_threading"), "multi_threading", 0),
+    ],
 )
-def test_beam_understands_its_arguments(beam: Beam) -> None:
+def test_beam_understands_its_arguments(beam: Beam, mode: str, workers: int) -> None:
     options = PipelineOptions(local_args(beam))
     assert options.view_as(StandardOptions).runner == "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
-    assert options.view_as(DirectOptions).direct_running_mode == beam.mode
-    assert options.view_as(DirectOptions).direct_num_workers == beam.workers
+    assert options.view_as(DirectOptions).direct_running_mode == mode
+    assert options.view_as(DirectOptions).direct_num_workers == workers
+
+
+@pytest.mark.parametrize(
+    ("node", "rows", "cores", "mode", "found"),
+    [
+        ("Transform", MANY_ROWS, 2, "auto", "multi_processing"),
+        ("Transform", MANY_ROWS - 1, 2, "auto", "in_memory"),
+        ("Transform", MANY_ROWS, 1, "auto", "in_memory"),
+        ("Transform", MANY_ROWS, 2, "in_memory", "in_memory"),
+        ("StatisticsGen", MANY_ROWS, 2, "auto", "in_memory"),
+    ],
+)
+def test_transform_has_processes_of_its_own_over_many_rows(
+    monkeypatch: pytest.MonkeyPatch, node: str, rows: int, cores: int, mode: str, found: str
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    config = load_config(ROOT / "configs/taxi.yaml", {"beam.mode": mode}, output="/out")
+    options = PipelineOptions([*beam_args(config), *own_beam_args(config, node, rows)]).view_as(DirectOptions)
+    assert options.direct_running_mode == found
+    assert options.direct_num_workers == (0 if found == "multi_processing" else 1)
 
 
 def test_tfx_does_not_pack_itself_up_for_a_runner_on_this_machine() -> None:

@@ -342,7 +342,7 @@ def test_defaults_stand_in_for_what_the_file_leaves_out(tmp_path: Path) -> None:
     assert config.data.splits == Splits(train=7, validation=1, eval=2)
     assert (config.data.pattern, config.data.split_key, config.data.split_seed) == ("*.csv", None, 0)
     assert config.network.function == "models.network.build_network"
-    assert config.beam == Beam(mode="in_memory", workers=1)
+    assert config.beam == Beam(mode="auto", workers=0)
     assert config.features.dense["x"].scale == "z_score"
     assert config.problem.class_names == ("0", "1")
     assert config.evaluation.thresholds[0].slice == {}
