@@ -50,8 +50,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(deferred, "DEFERRED", frozenset({"heavy"}))
+    thresholds = gc.get_threshold()
     yield tmp_path
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
     for name in [name for name in sys.modules if name.partition(".")[0] in ("heavy", "heavy_log")]:
         del sys.modules[name]
 
