@@ -1,12 +1,15 @@
 """Which files are a table, and what is in them, for code that must not import TFX."""
 
 import dataclasses
+import datetime
 import re
 from typing import Literal, get_args
 
 Format = Literal["csv", "parquet", "tfrecord"]
 FORMATS = get_args(Format)
 DATE = ("YYYY", "MM", "DD")
+EPOCH = datetime.date(1970, 1, 1)
+LAST_DAY = (datetime.date.max - EPOCH).days
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::([^{}]*))?\}")
 _ENDING = re.compile(rf"\.({'|'.join(FORMATS)})(\.gz)?$")
 
@@ -79,6 +82,8 @@ def _check_spans(pattern: str, span: int | None) -> None:
             raise ValueError(
                 f"pattern: found {{{name}:{width}}} in '{pattern}'; expected {{{name}}}, or digits as in {{SPAN:2}}"
             )
+    if span is not None and dates and span > LAST_DAY:
+        raise ValueError(f"span: found {span}; expected a date's number of days since 1970, at most {LAST_DAY}")
     if span is not None and not found:
         raise ValueError(
             f"span: found {span}, and no {{SPAN}} in the pattern '{pattern}'; leave it out, or say where it is"

@@ -7,10 +7,9 @@ import re
 from collections.abc import Mapping
 
 from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.source import DATE, TOKEN
+from custom_components.arrow_example_gen.source import DATE, EPOCH, TOKEN
 
 WIDTHS = dict(zip(DATE, ("4", "2", "2"), strict=True))
-_EPOCH = datetime.date(1970, 1, 1)
 
 
 def resolve(folder: str, pattern: str, span: int | None) -> str:
@@ -67,7 +66,7 @@ def _numbers(path: str, texts: Mapping[str, str]) -> tuple[int, int]:
         raise TableError(
             f"{path}: {error}; expected a date where the pattern has {{YYYY}}, {{MM}} and {{DD}}"
         ) from error
-    return (date - _EPOCH).days, version
+    return (date - EPOCH).days, version
 
 
 def _texts(pattern: str, span: int) -> dict[str, str]:
@@ -75,7 +74,7 @@ def _texts(pattern: str, span: int) -> dict[str, str]:
     for name, width in TOKEN.findall(pattern):
         if name == "SPAN":
             return {"SPAN": str(span).zfill(int(width or 0))}
-    date = _EPOCH + datetime.timedelta(span)
+    date = EPOCH + datetime.timedelta(span)
     return dict(zip(DATE, (f"{date.year:04}", f"{date.month:02}", f"{date.day:02}"), strict=True))
 
 

@@ -107,6 +107,7 @@ def test_a_table_without_such_a_span(
         (("{SPAN:0}.csv", None, None), "pattern: found {SPAN:0}"),
         (("{YYYY:4}-{MM}-{DD}.csv", None, None), "pattern: found {YYYY:4}"),
         (("*.csv", None, 3), "span: found 3, and no {SPAN} in the pattern '*.csv'"),
+        (("{YYYY}-{MM}-{DD}.csv", None, 2_932_897), "since 1970, at most 2932896"),
     ],
 )
 def test_a_pattern_that_cannot_be_used(given: tuple[Any, ...], said: str) -> None:
