@@ -52,7 +52,8 @@ def own_beam_args(config: Config, node_id: str, rows: int = 0) -> list[str]:
     """
     if config.orchestrator == "vertex" and config.dataflow:
         return node_args(node_id, config.dataflow)
-    if node_id == TRANSFORM and config.beam.runner == "local" and rows >= MANY_ROWS and (os.cpu_count() or 1) > 1:
+    several = config.beam.workers != 1 and (os.cpu_count() or 1) > 1
+    if node_id == TRANSFORM and config.beam.runner == "local" and rows >= MANY_ROWS and several:
         return _mode_args(config.beam, "multi_processing")
     return bigquery_args(config) if node_id == EXAMPLE_GEN and config.data.bigquery else []
 

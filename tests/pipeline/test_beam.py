@@ -46,6 +46,12 @@ def test_transform_has_processes_of_its_own_over_many_rows(
     assert options.direct_num_workers == (0 if found == "multi_processing" else 1)
 
 
+def test_a_single_worker_is_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "1"}, output="/out")
+    assert own_beam_args(config, "Transform", MANY_ROWS) == []
+
+
 def test_tfx_does_not_pack_itself_up_for_a_runner_on_this_machine() -> None:
     arguments = local_args(Beam())
     assert make_beam_dependency_flags(arguments) == arguments

@@ -8,6 +8,7 @@ from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
+from pipeline.beam import MANY_ROWS
 from pipeline.config_loading import ROOT, load_config
 from pipeline.pipeline import create_pipeline
 
@@ -136,3 +137,11 @@ def test_pipeline_compiles(tune: bool) -> None:
 def test_cache_is_on_as_asked(tmp_path: Path, enable: bool) -> None:
     config = load_config(ROOT / "configs/taxi.yaml", output=str(tmp_path))
     assert create_pipeline(config, SCHEMA, enable_cache=enable).enable_cache is enable
+
+
+def test_rows_decide_what_transform_runs_on() -> None:
+    config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "3"}, output="/out")
+    components = create_pipeline(config, SCHEMA, rows=MANY_ROWS).components
+    arguments = {node.id: getattr(node.executor_spec, "beam_pipeline_args", ()) for node in components}
+    mode = "--direct_running_mode=multi_processing"
+    assert [node_id for node_id, given in arguments.items() if mode in given] == ["Transform"]

@@ -34,6 +34,11 @@ def test_good_table_passes(tmp_path: Path, files: dict[str, bytes]) -> None:
     check_table(config_for(tmp_path, files))
 
 
+def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
+    files = {"a.csv": HEADER + ROW * 20_000 + b"\n", "b.csv": HEADER, "c.csv": HEADER + ROW}
+    assert check_table(config_for(tmp_path, files)) == 20_001
+
+
 @pytest.mark.parametrize(
     ("files", "where", "fragments"),
     [
