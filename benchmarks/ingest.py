@@ -13,6 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("NO_GCE_CHECK", "true")
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import tensorflow as tf
 from tfx import v1 as tfx
@@ -76,7 +77,7 @@ def read(data: Path) -> Iterator[pa.RecordBatch]:
 
 def _listed(column: pa.Array) -> pa.LargeListArray:
     kinds = {pa.float64(): pa.float32(), pa.string(): pa.large_binary(), pa.null(): pa.large_binary()}
-    present = pa.compute.cumulative_sum(column.is_valid().cast(pa.int64()))
+    present = pc.cumulative_sum(column.is_valid().cast(pa.int64()))
     offsets = pa.concat_arrays([pa.array([0], pa.int64()), present])
     values = column.drop_null()
     return pa.LargeListArray.from_arrays(offsets, values.cast(kinds.get(column.type, column.type)))

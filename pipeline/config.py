@@ -84,7 +84,7 @@ class Data:
     def source(self) -> Source:
         """The files of the table."""
         kind = self.format or format_of(self.pattern)
-        assert kind  # checked above
+        assert kind  # by check_files
         return Source(self.path, self.pattern, kind, self.span)
 
 

@@ -31,7 +31,7 @@ class NodeFailedError(RuntimeError):
 
 
 class LocalRunner:
-    """Launches the nodes of one pipeline in order, as TFX's LocalDagRunner does.
+    """Launches the nodes of one pipeline in order, as TFX's LocalDagRunner does, but for those of ``BESIDE``.
 
     Attributes:
         nodes: How each node went so far.

@@ -30,10 +30,10 @@ class Part(NamedTuple):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Reads a table's files twice, for the types of their columns and for their rows; nothing is kept between.
+    """Reads a table's files for their rows, and CSV files before that for the types of their columns.
 
-    All of the second pass is one step of Beam's, through which batches go one after the other. So memory does not grow
-    with the table.
+    Nothing is kept between, and batches go one after the other through one step of Beam's that reads and encodes rows.
+    So memory does not grow with the table.
     """
 
     def Do(

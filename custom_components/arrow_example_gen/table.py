@@ -43,9 +43,9 @@ class Table:
         Raises:
             TableError: It has others.
         """
-        return (
-            self.columns if path == self.first else _reader(self.format).check_columns(path, self.columns, self.first)
-        )
+        if path == self.first:
+            return self.columns
+        return _reader(self.format).check_columns(path, self.columns, self.first)
 
     def read(self, path: str) -> Iterator[pa.RecordBatch | list[bytes]]:
         """Yields a file's rows: columns of text (CSV), columns of the types of tf.Examples (Parquet), or records.

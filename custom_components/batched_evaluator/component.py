@@ -12,7 +12,7 @@ EXTRACTORS = "custom_components.batched_evaluator.extractors"
 
 
 class BatchedEvaluator(Evaluator):
-    """TFX's Evaluator with TFMA's results, some ten times as fast."""
+    """TFX's Evaluator with TFMA's results, some eight times as fast."""
 
     def __init__(
         self,

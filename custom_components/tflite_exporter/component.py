@@ -54,9 +54,9 @@ class TfliteExporter(base_component.BaseComponent):
             inputs: ``examples`` (raw), ``transformed_examples``, ``transform_graph``, ``model``, ``model_blessing`` and
                 ``infra_blessing``.
             settings: ``problem`` (:meth:`models.features.Problem.to_config`), ``model_name``, ``split`` (compared),
-                ``most_examples`` (of it),
-                ``representative_split`` (shows ``int8`` the range of the activations), ``quantization``,
-                ``most_difference`` and ``most_quality_loss`` (bounds), ``code`` (digest of the exporter's own code).
+                ``most_examples`` (rows of it), ``representative_split`` (shows ``int8`` the range of the activations),
+                ``quantization``, ``most_difference`` and ``most_quality_loss`` (bounds), ``code`` (digest of the
+                exporter's own code).
         """
         parameters = {**settings, "problem": json.dumps(settings["problem"], sort_keys=True)}
         super().__init__(TfliteExporterSpec(**inputs, **parameters, tflite_model=types.Channel(type=TfliteModel)))

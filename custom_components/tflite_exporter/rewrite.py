@@ -281,8 +281,8 @@ _REWRITES: dict[str, Callable[[Walk, Any], Value | list[tf.Tensor]]] = {
     "Placeholder": Walk._placeholder,
     "PlaceholderWithDefault": Walk._same,
     "SparseToDense": Walk._dense,
-    "StringToHashBucketFast": Walk._hash_bucket,
     "Split": Walk._split,
+    "StringToHashBucketFast": Walk._hash_bucket,
     "UpperBound": Walk._upper_bound,
     "ZerosLike": Walk._filled,
 }
