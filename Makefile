@@ -69,9 +69,9 @@ bench-runs:  ## whole runs beside TFX's taxi template, ingest alone, start-up (A
 	$(INSTALL)
 	@$(PY) -m benchmarks.runs $(ARGS)
 
-schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt
+schema:  ## draft a schema: make schema DATA=my/folder OUT=schema/mine/schema.pbtxt (PATTERN='*.parquet')
 	$(INSTALL)
-	@PYTHONPATH=. $(PY) -W ignore scripts/draft_schema.py --data "$(DATA)" --out "$(OUT)"
+	@PYTHONPATH=. $(PY) -W ignore scripts/draft_schema.py --data "$(DATA)" --out "$(OUT)" $(if $(PATTERN),--pattern '$(PATTERN)')
 
 lint:  ## check style, types and the direction of imports
 	$(INSTALL)

@@ -1,11 +1,9 @@
 """Reads the table before any component runs, and refuses one that is none."""
 
-import glob
-import os
 from pathlib import Path
 
 from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.spans import resolve
+from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import Table
 from pipeline.config import Config
 from pipeline.config_errors import UserError, unknown_name
@@ -48,10 +46,7 @@ def _check_folder(folder: Path, pattern: str) -> None:
 
 def _check_files(config: Config) -> int:
     source = config.data.source
-    pattern = resolve(source.folder, source.pattern, source.span)
-    files = sorted(path for path in glob.glob(os.path.join(source.folder, pattern)) if not os.path.isdir(path))
-    if not files:
-        raise DataError(f"{source.folder}: found no file that matches {pattern}; expected at least one")
+    files = files_of(source)
     table = Table.of(source.format, files[0])
     for path in files:
         table.check_columns(path)

@@ -1,4 +1,4 @@
-"""Spans and versions in the pattern of a table's files, as TFX's driver resolves them, without importing TFX."""
+"""The files of a table, spans and versions resolved as TFX's driver does it, without importing TFX."""
 
 import datetime
 import glob
@@ -7,9 +7,22 @@ import re
 from collections.abc import Mapping
 
 from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.source import DATE, EPOCH, TOKEN
+from custom_components.arrow_example_gen.source import DATE, EPOCH, TOKEN, Source
 
 WIDTHS = dict(zip(DATE, ("4", "2", "2"), strict=True))
+
+
+def files_of(source: Source) -> list[str]:
+    """The files of a table, in its order.
+
+    Raises:
+        TableError: There is none.
+    """
+    pattern = resolve(source.folder, source.pattern, source.span)
+    paths = sorted(path for path in glob.glob(os.path.join(source.folder, pattern)) if not os.path.isdir(path))
+    if not paths:
+        raise TableError(f"{source.folder}: found no file that matches {pattern}; expected at least one")
+    return paths
 
 
 def resolve(folder: str, pattern: str, span: int | None) -> str:
