@@ -1,7 +1,10 @@
 import dataclasses
 import math
+import re
 import shutil
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from small_table import IN_FULL, SPEC, Row, encode, small_table
+from tensorflow.core.protobuf import saved_model_pb2
 
 from models.features import Problem, transformed_name
 from models.network import build_network
@@ -26,6 +30,7 @@ class Exported:
     problem: Problem
     network: keras.Model
     model: Any
+    directory: Path
 
     def answer(self, rows: Sequence[Row], signature: str = SERVING) -> dict[str, np.ndarray[Any, Any]]:
         records = tf.constant([encode(row) for row in rows], tf.string)
@@ -44,7 +49,17 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     export(network, graph, problem, str(folder / "model"))
     shutil.move(folder / "model", folder / "elsewhere")
     shutil.rmtree(folder / "graph")
-    return Exported(problem, network, tf.saved_model.load(str(folder / "elsewhere")))
+    directory = folder / "elsewhere"
+    return Exported(problem, network, tf.saved_model.load(str(directory)), directory)
+
+
+def test_the_graph_and_the_network_are_saved_once_and_without_functions_of_layers(exported: Exported) -> None:
+    saved = saved_model_pb2.SavedModel.FromString((exported.directory / "saved_model.pb").read_bytes())
+    names = [function.signature.name for function in saved.meta_graphs[0].graph_def.library.function]
+    counts = Counter(re.sub(r"^__inference_|_\d+$", "", name) for name in names)
+    assert [counts[name] for name in ("transform", "answer", "pruned")] == [1, 1, 1]  # the last is Transform's graph
+    assert [name for name in counts if "layer" in name] == []
+    assert {each.name for each in exported.network.weights} <= {each.name for each in exported.model.variables}
 
 
 @pytest.mark.parametrize("signature", [SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL])
