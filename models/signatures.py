@@ -84,18 +84,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     }
     transformed = signatures[TRANSFORM_FEATURES].structured_outputs
     exported = _Exported([model, transform_layer])
-    exported.network, exported.network_of_one = (
-        tf.function(
-            lambda features: model(features, training=False),
-            input_signature=[
-                {
-                    name: tf.TensorSpec([rows, transformed[name].shape[1]], transformed[name].dtype, name)
-                    for name in names
-                }
-            ],
-        )
-        for rows in (None, 1)
-    )
+    exported.network, exported.network_of_one = (_network(model, transformed, rows) for rows in (None, 1))
     tf.saved_model.save(exported, directory, signatures=signatures)
 
 
@@ -114,6 +103,14 @@ class _Exported(tf.Module):
         kinds = (tf.saved_model.Asset, tf.saved_model.experimental.TrackableResource)
         self.variables = [each for each in parts if isinstance(each, tf.Variable)]
         self.resources = [each for each in parts if isinstance(each, kinds)]
+
+
+def _network(
+    model: keras.Model, transformed: Mapping[str, tf.TensorSpec], rows: int | None
+) -> tf.types.experimental.PolymorphicFunction:
+    """The network over the transformed features of ``rows`` rows; ``None`` for any number."""
+    inputs = {name: tf.TensorSpec([rows, spec.shape[1]], spec.dtype, name) for name, spec in transformed.items()}
+    return tf.function(lambda features: model(features, training=False), input_signature=[inputs])
 
 
 def _of_examples(
