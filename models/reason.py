@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NOT_OURS = "site-packages"
 # What TensorFlow and Beam put around their words: the node, the operation, where it ran.
 _AROUND = re.compile(r"^\{\{\w+ \S+\}\}\s*|\s*\[Op:\w*\].*$|\s*\[while running.*$|\s*\[\[\{\{.*$")
+_OF_BEAM = "[while running"
 _IN_TRACE, _IN_GRAPH = "in user code:", "Graph execution error:"
 _RAISED = re.compile(r"^    (\w+(?:Error|Exception): .*)$", re.MULTILINE)
 _OF_GRAPH = re.compile(r"^(?!Detected at node|\d+ root error|Graph execution error)\S.*$", re.MULTILINE)
@@ -16,13 +17,19 @@ _OF_GRAPH = re.compile(r"^(?!Detected at node|\d+ root error|Graph execution err
 def reason(error: BaseException) -> str:
     """What started a chain of errors: the first that this project raised, with what to do, or else the innermost."""
     chain = [error]
-    while chain[-1].__cause__ is not None:
-        chain.append(chain[-1].__cause__)
+    while (behind := _behind(chain[-1])) is not None:
+        chain.append(behind)
     chosen = next((each for each in reversed(chain) if _is_ours(each)), chain[-1])
     text = _line(str(chosen))
     if not text or isinstance(chosen, KeyError):
         return f"{type(chosen).__name__}: {text}" if text else type(chosen).__name__
     return text
+
+
+def _behind(error: BaseException) -> BaseException | None:
+    """What an error was raised for; Beam raises what it caught anew, with where it ran and without a cause."""
+    by_beam = error.__cause__ is None and _OF_BEAM in str(error)
+    return error.__context__ if by_beam else error.__cause__
 
 
 def _is_ours(error: BaseException) -> bool:

@@ -32,6 +32,18 @@ def test_what_wraps_an_error_of_the_project_is_not_what_happened() -> None:
     assert reason(outer) == "the table is empty"
 
 
+def test_what_beam_raises_anew_is_not_what_happened() -> None:
+    own = caught(lambda: (_ for _ in ()).throw(ValueError("the label is 7")))
+
+    def beam() -> None:
+        try:
+            raise RuntimeError("add_input failed on <a combiner>") from own
+        except RuntimeError as error:
+            raise RuntimeError(f"{error} [while running 'Metrics']")  # noqa: B904 - as Beam does
+
+    assert reason(caught(beam)) == "the label is 7"
+
+
 def test_an_error_while_keras_traces_is_the_last_of_its_lines() -> None:
     model = keras.Sequential([keras.layers.Dense(3, input_shape=(2,))])
     model.compile("adam", keras.losses.MeanSquaredError(), run_eagerly=False)
