@@ -92,10 +92,18 @@ class Histogram(calibration_histogram._CalibrationHistogramCombiner):
         return Buckets(np.zeros(0, np.int64), np.zeros((3, 0)))
 
     def add_input(self, accumulator: Buckets, element: metric_types.StandardMetricInputs) -> Buckets:
-        """Adds rows."""
+        """Adds rows.
+
+        Raises:
+            ValueError: As in TFMA, there is a prediction that is NaN, or a label that is no share of a class.
+        """
         rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
         predictions = rows.predictions.astype(np.float64)
         by = predictions if self._prediction_based_bucketing else rows.labels
+        if np.isnan(by).any():
+            raise ValueError("found a prediction that is NaN; expected probabilities: did the training diverge?")
+        if self._fractional_labels and (odd := ~((rows.labels >= 0) & (rows.labels <= 1))).any():
+            raise ValueError(f"found the label {rows.labels[odd][0]:g}; expected 0 or 1")
         # Truncated, as TFMA does it; the first bucket is for what lies below the range, the last for what lies above.
         places = np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1)
         values = np.stack([rows.labels, predictions, np.ones_like(predictions)]) * rows.weights
@@ -156,7 +164,7 @@ class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMat
         best = rows.predictions.argmax(axis=1)
         scores = rows.predictions.max(axis=1)
         for threshold in self._thresholds:
-            predicted = np.where(scores > threshold, best, NO_PREDICTED_CLASS_ID)
+            predicted = np.where(scores <= threshold, NO_PREDICTED_CLASS_ID, best)  # a NaN is a class, as in TFMA
             pairs, inverse = np.unique(np.stack([rows.labels, predicted], 1), axis=0, return_inverse=True)
             matrix = accumulator.setdefault(threshold, {})
             sums = np.bincount(inverse.ravel(), weights=rows.weights)
@@ -167,7 +175,7 @@ class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMat
 
 
 class Mean(beam.CombineFn):
-    """Weighted mean of a number a row; a row whose number is NaN is left out."""
+    """Weighted mean of a number a row."""
 
     def __init__(
         self,
@@ -175,6 +183,7 @@ class Mean(beam.CombineFn):
         key: metric_types.MetricKey,
         eval_config: config_pb2.EvalConfig | None,
         example_weighted: bool,
+        skips_nan: bool,
     ) -> None:
         """Prepares the combiner.
 
@@ -183,8 +192,9 @@ class Mean(beam.CombineFn):
             key: What the result is named by.
             eval_config: Says which outputs are labels and predictions.
             example_weighted: Whether examples have weights.
+            skips_nan: Whether a row whose number is NaN is left out.
         """
-        self._values, self._key = values, key
+        self._values, self._key, self._skips_nan = values, key, skips_nan
         self._eval_config, self._example_weighted = eval_config, example_weighted
 
     def create_accumulator(self) -> tuple[float, float]:
@@ -197,7 +207,7 @@ class Mean(beam.CombineFn):
         """Adds rows."""
         rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
         values = self._values(rows.labels, rows.predictions)
-        known = ~np.isnan(values)
+        known = ~np.isnan(values) | (not self._skips_nan)
         total, weight = accumulator
         return total + float(values[known] @ rows.weights[known]), weight + float(rows.weights[known].sum())
 

@@ -67,9 +67,10 @@ class BatchedMultiClassConfusionMatrixPlot(_ByColumn, tfma.metrics.MultiClassCon
 
 
 class _MeanOfRows(metric_types.Metric):
-    """The mean of a number a row; ``values`` gives it."""
+    """The mean of a number a row; ``values`` gives it. As in TFMA, errors of regressions skip rows that have none."""
 
     values: RowValues
+    skips_nan = False
 
     def __init__(self, name: str) -> None:
         super().__init__(metric_util.merge_per_key_computations(self._computations_of_key), name=name)
@@ -78,7 +79,7 @@ class _MeanOfRows(metric_types.Metric):
         self, name: str, eval_config: Any, model_name: str, output_name: str, example_weighted: bool
     ) -> metric_types.MetricComputations:
         key = metric_types.MetricKey(name, model_name, output_name, example_weighted=example_weighted)
-        mean = Mean(type(self).values, key, eval_config, example_weighted)
+        mean = Mean(type(self).values, key, eval_config, example_weighted, self.skips_nan)
         return [metric_types.MetricComputation([key], None, mean)]
 
 
@@ -87,8 +88,8 @@ class BatchedBinaryCrossEntropy(_MeanOfRows):
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The loss of each row; infinite where the truth was held impossible."""
-        predictions = predictions.astype(np.float64)
+        """The loss of each row; infinite where the truth was held impossible, NaN where there is no probability."""
+        predictions = np.where((predictions >= 0) & (predictions <= 1), predictions.astype(np.float64), np.nan)
         return -(xlogy(labels, predictions) + xlog1py(1 - labels, -predictions))
 
 
@@ -113,6 +114,8 @@ class BatchedSparseCategoricalAccuracy(_MeanOfRows):
 class BatchedMeanSquaredError(_MeanOfRows):
     """Mean of the squared errors."""
 
+    skips_nan = True
+
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """The squared error of each row."""
@@ -122,6 +125,8 @@ class BatchedMeanSquaredError(_MeanOfRows):
 class BatchedMeanAbsoluteError(_MeanOfRows):
     """Mean of the errors' sizes."""
 
+    skips_nan = True
+
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """The size of the error of each row."""
@@ -130,6 +135,8 @@ class BatchedMeanAbsoluteError(_MeanOfRows):
 
 class BatchedMeanAbsolutePercentageError(_MeanOfRows):
     """Mean of the errors' sizes in per cent of the label, of rows whose label is not 0."""
+
+    skips_nan = True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:

@@ -21,11 +21,13 @@ from tensorflow_model_analysis.evaluators.metrics_plots_and_validations_evaluato
     MetricsPlotsAndValidationsEvaluator,
 )
 from tensorflow_model_analysis.metrics.metric_types import MetricKey, StandardMetricInputs
+from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import MatrixEntryKey
 from tensorflow_model_analysis.proto import config_pb2
 
 from custom_components.batched_evaluator import metrics
 from custom_components.batched_evaluator.combiners import rows_of
 from custom_components.batched_evaluator.extractors import slices_of_batch
+from models.reason import reason
 from pipeline.evaluation import PLOTS
 from pipeline.metrics import METRICS
 
@@ -147,6 +149,52 @@ def _check_same(found: Any, expected: Any, what: str) -> None:
         assert len(each) == len(value), what
         for one, other in zip(each, value, strict=True):
             _check_same(one, other, f"{what} {field.name}")
+
+
+@pytest.mark.parametrize(
+    ("label", "prediction", "said"),
+    [(1, math.nan, "found a prediction that is NaN; expected prob"), (-1, 0.5, "found the label -1; expected 0 or 1")],
+)
+def test_rows_that_tfma_refuses_are_refused_in_one_line(
+    label: int, prediction: float, said: str, tmp_path: Path
+) -> None:
+    rows = batch(np.random.default_rng(0), "binary", [""])
+    rows[constants.LABELS_KEY][7], rows[constants.PREDICTIONS_KEY][7] = label, prediction
+    with pytest.raises(RuntimeError) as caught:
+        evaluated(tmp_path, [rows], config("binary", [""], "Batched"), by_row=False)
+    assert reason(caught.value).startswith(said)
+
+
+def mean(metric: Any, labels: list[float], predictions: list[float]) -> float:
+    [computation] = metric(name="mean").computations()
+    combiner = computation.combiner
+    inputs = StandardMetricInputs(
+        {
+            constants.LABELS_KEY: np.array([labels]).T,
+            constants.PREDICTIONS_KEY: np.array([predictions], np.float32).T,
+            constants.EXAMPLE_WEIGHTS_KEY: np.ones((len(labels), 1), np.float32),
+        }
+    )
+    [found] = combiner.extract_output(combiner.add_input(combiner.create_accumulator(), inputs)).values()
+    return float(found)
+
+
+@pytest.mark.parametrize("prediction", [math.nan, math.inf, 1.5, -0.1])
+def test_a_loss_of_what_is_no_probability_is_nan_as_in_tfma(prediction: float) -> None:
+    assert math.isnan(mean(metrics.BatchedBinaryCrossEntropy, [1, 0], [prediction, 0.5]))
+
+
+def test_a_prediction_that_is_nan_is_of_the_first_class_as_in_tfma() -> None:
+    [computation] = metrics.BatchedMultiClassConfusionMatrixPlot(name="plot").computations()[:1]
+    inputs = StandardMetricInputs(
+        {constants.LABELS_KEY: np.array([[1]]), constants.PREDICTIONS_KEY: np.full((1, 3), math.nan)}
+    )
+    found = computation.combiner.add_input(computation.combiner.create_accumulator(), inputs)
+    assert list(found.values()) == [{MatrixEntryKey(1, 0): 1.0}]
+
+
+def test_an_error_of_what_is_no_number_is_left_out_as_in_tfma() -> None:
+    assert mean(metrics.BatchedMeanSquaredError, [1, 0], [math.nan, 2]) == 4
 
 
 def test_a_model_that_is_sure_and_wrong_has_an_infinite_loss_and_one_that_is_right_has_none() -> None:
