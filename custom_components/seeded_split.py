@@ -153,12 +153,12 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
         partitions: Number of splits.
         bounds: Running totals of the splits' shares, one a split.
         seed: Mixed into the hash.
-        key: Column to hash; ``None`` hashes the whole row, and so does a row that lacks the column: it belongs
-            to no known group.
+        key: Column to hash; ``None`` hashes the whole row, and so does a row without a value in the column: it
+            belongs to no known group.
     """
     assert partitions == len(bounds)
     group = example.features.feature.get(key) if key else None
-    hashed = example if group is None else group
+    hashed = group if group is not None and _has_values(group) else example
     return split_of_bytes(hashed.SerializeToString(deterministic=True), bounds, seed)
 
 
@@ -166,3 +166,8 @@ def split_of_bytes(hashed: bytes, bounds: Sequence[int], seed: int) -> int:
     """Index of the split that the bytes of a row, or of its key's feature, fall into."""
     digest = hashlib.sha256(b"%d:%b" % (seed, hashed)).digest()
     return bisect.bisect(bounds, int.from_bytes(digest) % bounds[-1])
+
+
+def _has_values(feature: tf.train.Feature) -> bool:
+    kind = feature.WhichOneof("kind")
+    return kind is not None and len(getattr(feature, kind).value) > 0

@@ -56,6 +56,16 @@ def test_rows_that_lack_the_key_are_no_group() -> None:
     assert len({split_of({"fare": fare}, key="user") for fare in range(100)}) == 3
 
 
+@pytest.mark.parametrize("empty", [tf.train.Feature(), tf.train.Feature(bytes_list=tf.train.BytesList())])
+def test_rows_whose_key_has_no_value_are_no_group(empty: tf.train.Feature) -> None:
+    found = set()
+    for fare in range(100):
+        row = example({"fare": fare})
+        row.features.feature["user"].CopyFrom(empty)
+        found.add(split_index(row, len(BOUNDS), BOUNDS, 0, "user"))
+    assert len(found) == 3
+
+
 @pytest.mark.parametrize("key", [None, "user"])
 def test_shares_are_about_those_asked_for(key: str | None) -> None:
     counts = Counter(split_of({"user": number}, key=key) for number in range(5000))
