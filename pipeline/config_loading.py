@@ -16,7 +16,7 @@ from pipeline.config_yaml import override, read_yaml
 from pipeline.metadata_settings import Metadata, Tls
 
 REMOTE = "://"
-GLOB_CHARACTERS = "*?[]{}"  # TFX takes paths for patterns
+GLOB_CHARACTERS = "*?[]{}\\"  # TFX takes paths for patterns
 ROOT = Path(__file__).resolve().parent.parent
 # By the command's option: the values, in YAML, that it sets by dotted key.
 Options: TypeAlias = dict[str, dict[str, str]]

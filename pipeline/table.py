@@ -51,10 +51,12 @@ def _check_files(config: Config) -> int:
     for path in files:
         table.check_columns(path)
     if table.columns is not None:  # a TFRecord file does not say which it has
-        for column in config.label.columns:
+        needed = [("label column", column) for column in config.label.columns]
+        needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
+        for what, column in needed:
             if column not in table.columns:
                 where = f"{files[0]}: line 1" if source.format == "csv" else files[0]
-                raise DataError(unknown_name(where, "label column", column, table.columns))
+                raise DataError(unknown_name(where, what, column, table.columns))
     rows = sum(len(batch) for path in files for batch in table.read(path))
     if rows == 0:
         found = "a header and no rows" if source.format == "csv" else "no rows"

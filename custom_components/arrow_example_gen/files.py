@@ -36,6 +36,8 @@ def open_as_it_is(path: str) -> IO[bytes]:
     Raises:
         TableError: It cannot be opened.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe would wait for who writes to it
+        raise TableError(f"{path}: found no regular file; expected a file that can be read")
     try:
         return _beam_open()(path) if "://" in path else open(path, "rb")
     except OSError as error:

@@ -141,7 +141,7 @@ def _converted(where: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.
     try:
         return column.cast(kind)
     except pa.ArrowInvalid as error:
-        place = next(index for index in range(len(column)) if not _fits(column.slice(index, 1), kind))
+        place = next(index for index in range(len(column)) if not _fits(column.take([index]), kind))
         raise TableError(f"{where}: row {row + place + 1}: {error}; expected what fits into {_shown(kind)}") from error
 
 

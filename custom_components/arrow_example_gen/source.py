@@ -11,6 +11,8 @@ DATE = ("YYYY", "MM", "DD")
 EPOCH = datetime.date(1970, 1, 1)
 LAST_DAY = (datetime.date.max - EPOCH).days
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::([^{}]*))?\}")
+MOST_DIGITS = 18  # of a number that ML Metadata has room for
+WIDTHS = frozenset(map(str, range(1, MOST_DIGITS + 1)))
 _ENDING = re.compile(rf"\.({'|'.join(FORMATS)})(\.gz)?$")
 
 
@@ -51,8 +53,15 @@ def check_pattern(pattern: str, kind: Format | None, span: int | None) -> None:
     Raises:
         ValueError: It leads out of the folder, says no format, or says of spans what TFX would refuse.
     """
-    if pattern.startswith("/") or ".." in pattern.split("/"):
-        raise ValueError(f"pattern: found '{pattern}'; expected one within the folder, without '..' or a leading '/'")
+    if not {"", ".", ".."}.isdisjoint(pattern.split("/")):
+        raise ValueError(
+            f"pattern: found '{pattern}'; expected one within the folder, without '.', '..', '//' or a '/' at an end"
+        )
+    if odd := re.search(r"[{}\\]", TOKEN.sub("", pattern)):  # TFX takes each for more than a letter of a name
+        raise ValueError(
+            f"pattern: found '{odd[0]}' in '{pattern}'; expected {{SPAN}}, {{VERSION}}, {{YYYY}}, {{MM}} and {{DD}} "
+            "alone in braces, and no backslash"
+        )
     if kind is None and format_of(pattern) is None:
         raise ValueError(
             f"pattern: found '{pattern}', whose ending says no format; expected .csv, .parquet or .tfrecord, .csv.gz "
@@ -78,7 +87,7 @@ def _check_spans(pattern: str, span: int | None) -> None:
     if "VERSION" in found and not dates and "SPAN" not in found:
         raise ValueError(f"pattern: found {{VERSION}} without {{SPAN}} in '{pattern}'; expected the span that it is of")
     for name, width in TOKEN.findall(pattern):
-        if f"{{{name}:" in pattern and (name in DATE or not width.isdecimal() or int(width) == 0):
+        if f"{{{name}:" in pattern and (name in DATE or width not in WIDTHS):
             raise ValueError(
                 f"pattern: found {{{name}:{width}}} in '{pattern}'; expected {{{name}}}, or digits as in {{SPAN:2}}"
             )

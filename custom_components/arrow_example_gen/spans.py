@@ -7,21 +7,23 @@ import re
 from collections.abc import Mapping
 
 from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.source import DATE, EPOCH, TOKEN, Source
+from custom_components.arrow_example_gen.source import DATE, EPOCH, MOST_DIGITS, TOKEN, Source
 
-WIDTHS = dict(zip(DATE, ("4", "2", "2"), strict=True))
+DATE_WIDTHS = dict(zip(DATE, ("4", "2", "2"), strict=True))
 
 
 def files_of(source: Source) -> list[str]:
-    """The files of a table, in its order.
+    """The files of a table, in its order, hidden ones too, as TFX finds them.
 
     Raises:
-        TableError: There is none.
+        TableError: There is none, or one has a name that TFX cannot read.
     """
     pattern = resolve(source.folder, source.pattern, source.span)
-    paths = sorted(path for path in glob.glob(os.path.join(source.folder, pattern)) if not os.path.isdir(path))
+    paths = [path for path in matching(source.folder, pattern) if not os.path.isdir(path)]
     if not paths:
         raise TableError(f"{source.folder}: found no file that matches {pattern}; expected at least one")
+    if odd := next((path for path in paths if path.encode(errors="replace").decode() != path), None):
+        raise TableError(f"{odd!a}: found a name that is not UTF-8, which TFX cannot read; rename the file")
     return paths
 
 
@@ -43,7 +45,7 @@ def resolve(folder: str, pattern: str, span: int | None) -> str:
     parts = TOKEN.split(os.path.join(folder, pattern))
     named = re.compile("".join(map(_expression, parts[::3], [*parts[1::3], ""], [*parts[2::3], ""])))
     found = []
-    for path in glob.glob(os.path.join(folder, _fill(pattern, wildcards))):
+    for path in matching(folder, _fill(pattern, wildcards)):
         if match := named.fullmatch(path):
             found.append((_numbers(path, match.groupdict()), match.groupdict()))
     if not found:
@@ -54,6 +56,11 @@ def resolve(folder: str, pattern: str, span: int | None) -> str:
     return _fill(pattern, texts)
 
 
+def matching(folder: str, pattern: str) -> list[str]:
+    """Paths that a pattern without spans stands for, hidden ones too, as TFX finds them, in the table's order."""
+    return sorted(glob.glob(os.path.join(folder, pattern), include_hidden=True))
+
+
 def _fill(pattern: str, texts: Mapping[str, str]) -> str:
     return TOKEN.sub(lambda match: texts[match[1]], pattern)
 
@@ -61,15 +68,18 @@ def _fill(pattern: str, texts: Mapping[str, str]) -> str:
 def _expression(literal: str, name: str, width: str | None) -> str:
     """A regular expression for a piece of a pattern and the name that follows it."""
     escaped = re.escape(literal).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-    width = width or WIDTHS.get(name)
+    width = width or DATE_WIDTHS.get(name)
     return escaped + (f"(?P<{name}>.{{{width}}})" if width else f"(?P<{name}>.*)" if name else "")
 
 
 def _numbers(path: str, texts: Mapping[str, str]) -> tuple[int, int]:
     """Span and version of a file; a date is its number of days since 1970."""
     for name, text in texts.items():
-        if not text.isdecimal():
-            raise TableError(f"{path}: found '{text}' where the pattern has {{{name}}}; expected a number")
+        if not text.isdecimal() or len(text) > MOST_DIGITS:
+            raise TableError(
+                f"{path}: found '{text}' where the pattern has {{{name}}}; expected a number of at most {MOST_DIGITS} "
+                "digits"
+            )
     version = int(texts.get("VERSION", 0))
     if "SPAN" in texts:
         return int(texts["SPAN"]), version

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from custom_components.arrow_example_gen import csv_types
 from custom_components.arrow_example_gen.csv_types import Types
+from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.source import Format
 
 Columns = dict[str, pa.Array]
@@ -53,8 +54,11 @@ class Table:
         Raises:
             TableError: The file is none of the table's, or is damaged; with the place in it.
         """
-        rows: Iterator[pa.RecordBatch | list[bytes]] = _reader(self.format).read_rows(path, self.check_columns(path))
-        return rows
+        columns = self.check_columns(path)
+        try:
+            yield from _reader(self.format).read_rows(path, columns)
+        except OSError as error:
+            raise TableError(f"{path}: {error.strerror or error}; expected a file that can be read") from error
 
 
 def infer_types(table: Table, path: str) -> Types:

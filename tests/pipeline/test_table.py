@@ -1,5 +1,7 @@
+import errno
 import gzip
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_problem import HEADER, ROW, config_for, settings_file
 
+from custom_components.arrow_example_gen import tfrecord_files
 from pipeline.config import Config
 from pipeline.config_loading import load_config
 from pipeline.table import DataError, check_table
@@ -158,3 +161,39 @@ def test_bad_table_of_another_kind_is_refused(tmp_path: Path, pattern: str, file
 def test_another_span_is_read(tmp_path: Path) -> None:
     files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
     check_table(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
+
+
+def test_hidden_files_are_read_as_tfx_reads_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\._a\.csv: line 1: byte 0xff is not UTF-8"):
+        check_table(config_for(tmp_path, {"a.csv": HEADER + ROW, "._a.csv": b"\xff"}))
+
+
+def test_a_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW})
+    Path(os.fsdecode(os.fsencode(config.data.path) + b"/\xff.csv")).write_bytes(HEADER + ROW)
+    with pytest.raises(DataError, match=r"\\udcff\.csv': found a name that is not UTF-8.*; rename the file"):
+        check_table(config)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW})
+    os.mkfifo(Path(config.data.path) / "b.csv")
+    with pytest.raises(DataError, match=r"b\.csv: found no regular file; expected a file that can be read"):
+        check_table(config)
+
+
+def test_a_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stale(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    config = other_files(tmp_path, "*.tfrecord", {"a.tfrecord": b""})
+    monkeypatch.setattr(tfrecord_files, "open_file", lambda _path: Stale(b"x"))
+    with pytest.raises(DataError, match=r"a\.tfrecord: Stale file handle; expected a file that can be read"):
+        check_table(config)
+
+
+def test_a_table_without_the_splits_column_is_refused(tmp_path: Path) -> None:
+    config = other_files(tmp_path, "*.csv", {"a.csv": HEADER + ROW}, split_key="company")
+    with pytest.raises(DataError, match=r"a\.csv: line 1: unknown data\.split_key 'company'; allowed: "):
+        check_table(config)

@@ -11,9 +11,10 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import example_gen_pb2, range_config_pb2
 
 from custom_components.arrow_example_gen.component import ArrowExampleGen
+from custom_components.arrow_example_gen.executor import table_files
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
-from custom_components.arrow_example_gen.spans import resolve
+from custom_components.arrow_example_gen.spans import matching, resolve
 from pipeline.local import LocalRunner
 from pipeline.nodes import Node
 
@@ -44,6 +45,7 @@ NAMES = {
     "{SPAN:3}-{VERSION:2}.csv": ["001-01.csv", "002-03.csv", "002-10.csv"],
     "{YYYY}-{MM}-{DD}/*.csv": ["2025-12-31/a.csv", "2026-01-02/a.csv", "2026-01-01/b.csv"],
     "{YYYY}{MM}{DD}/{VERSION}/t.csv": ["20251231/5/t.csv", "20260102/1/t.csv", "20260102/2/t.csv"],
+    "{SPAN}/.*.csv": ["1/.a.csv", "2/.a.csv", "3/a.csv"],
     "*.csv": ["a.csv", "b.csv"],
 }
 
@@ -53,6 +55,12 @@ def test_the_latest_span_and_version_are_those_of_tfx(tmp_path: Path, pattern: s
     folder = files(tmp_path, *NAMES[pattern])
     assert resolve(folder, pattern, None) == by_tfx(folder, pattern, None)
     assert "{" not in resolve(folder, pattern, None)
+
+
+def test_the_files_that_a_pattern_stands_for_are_those_of_tfx(tmp_path: Path) -> None:
+    folder = files(tmp_path, ".hidden.csv", "a.csv", "[b].csv", "b c.csv", "1/a.csv", ".2/a.csv")
+    for pattern in ("*.csv", "*/*.csv", "[[]b].csv", "[!a]*.csv", "?.csv", "**/*.csv"):
+        assert matching(folder, pattern) == table_files(f"{folder}/{pattern}")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,7 @@ def test_another_span(tmp_path: Path, pattern: str, span: int, expected: str) ->
             "/latest/a.csv: found 'latest' where the pattern has {SPAN}",
         ),
         (["2026-02-30/a.csv"], "{YYYY}-{MM}-{DD}/*.csv", None, "day is out of range for month; expected a date"),
+        ([f"{10**18}/a.csv"], "{SPAN}/*.csv", None, "expected a number of at most 18 digits"),
         (["007/a.csv"], "{SPAN}/*.csv", None, "found '007' where {SPAN}/*.csv has {SPAN}; expected '7', or {SPAN:3}"),
     ],
 )
@@ -97,6 +106,9 @@ def test_a_table_without_such_a_span(
     [
         (("/a.csv", None, None), "pattern: found '/a.csv'; expected one within the folder"),
         (("../a.csv", None, None), "pattern: found '../a.csv'; expected one within the folder"),
+        (("1//*.csv", None, None), "pattern: found '1//*.csv'; expected one within the folder"),
+        (("{span}/*.csv", None, None), "pattern: found '{' in '{span}/*.csv'; expected {SPAN}, {VERSION}"),
+        (("\\*.csv", None, None), "pattern: found '\\' in '\\*.csv'; expected"),
         (("*.txt", None, None), "pattern: found '*.txt', whose ending says no format; expected .csv, .parquet"),
         (("*.parquet.gz", None, None), "whose ending says no format"),
         (("{SPAN}/{SPAN}.csv", None, None), "pattern: found {SPAN} twice"),
@@ -105,6 +117,7 @@ def test_a_table_without_such_a_span(
         (("{SPAN}-{YYYY}{MM}{DD}.csv", None, None), "pattern: found both {SPAN} and a date"),
         (("{SPAN:x}.csv", None, None), "pattern: found {SPAN:x}"),
         (("{SPAN:0}.csv", None, None), "pattern: found {SPAN:0}"),
+        (("{SPAN:19}.csv", None, None), "pattern: found {SPAN:19}"),
         (("{YYYY:4}-{MM}-{DD}.csv", None, None), "pattern: found {YYYY:4}"),
         (("*.csv", None, 3), "span: found 3, and no {SPAN} in the pattern '*.csv'"),
         (("{YYYY}-{MM}-{DD}.csv", None, 2_932_897), "since 1970, at most 2932896"),

@@ -181,6 +181,7 @@ def test_parquet_in_several_row_groups(tmp_path: Path) -> None:
         (pa.array([{"y": 1}]), r"'x' is struct<.*>; expected .*: make a column of each of its fields"),
         (pa.array([[[1]]]), r"'x' is list<.*>; expected .*: flatten it"),
         (pa.array([1, 2**63], pa.uint64()), r"'x': row 2: .* expected what fits into int64"),
+        (pa.array([[1], [2**63]], pa.list_(pa.uint64())), r"'x': row 2: .* expected what fits into lists of int64"),
         (pa.array([[1], [2, None]]), r"'x': row 2: found null within a list"),
     ],
 )
