@@ -41,13 +41,13 @@ def main() -> None:
     )
     parser.add_argument(
         "--rounds",
-        type=int,
+        type=_rounds,
         default=ROUNDS,
         metavar="N",
         help=f"of each table, for medians; of {LARGE} copies one [{ROUNDS}]",
     )
     parser.add_argument(
-        "--starts", type=int, default=STARTS, metavar="N", help=f"rounds of start-up [{STARTS}]; 0 leaves it out"
+        "--starts", type=_starts, default=STARTS, metavar="N", help=f"rounds of start-up [{STARTS}]; 0 leaves it out"
     )
     parser.add_argument("--json", type=Path, default=OUT, metavar="FILE", help="for all measurements [%(default)s]")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="for the tables, as in docs/performance.md")
@@ -128,6 +128,20 @@ def _numbers(text: str) -> list[int]:
     if not all(number.isdecimal() and int(number) for number in numbers):
         raise argparse.ArgumentTypeError(f"found '{text}'; expected numbers above 0, such as 1,10,100")
     return sorted(set(map(int, numbers)))
+
+
+def _rounds(text: str) -> int:
+    return _number(text, least=1)
+
+
+def _starts(text: str) -> int:
+    return _number(text, least=0)
+
+
+def _number(text: str, least: int) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"found '{text}'; expected a number of at least {least}")
+    return int(text)
 
 
 def _write(path: Path, text: str) -> None:
