@@ -3,7 +3,7 @@
 tfx_bsl's encoder writes a row's features in an order that changes from process to process, and a feature without values
 for what is missing. The split is a hash of the row's bytes, and what is missing has to be absent. So it is given one
 column at a time, and each distinct value once; Arrow joins what it makes of them row by row, in the order of the names,
-which is what protobuf calls deterministic.
+which is what protobuf calls deterministic; where a name begins with another one, the longer one comes first.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def encode(columns: Mapping[str, pa.Array]) -> pa.LargeBinaryArray:
         columns: By name, arrays of int64, float32 or bytes, perhaps lists of them, perhaps dictionary-encoded. Null and
             an empty list are left out of a row.
     """
-    features = [_encode_column(name, columns[name]) for name in sorted(columns)]
+    features = [_encode_column(name, columns[name]) for name in sorted(columns, key=_place)]
     rows = _join(features)
     lengths = pc.binary_length(rows).dictionary_encode()
     headers = pa.array([FEATURES_TAG + varint(length) for length in lengths.dictionary.to_pylist()], pa.large_binary())
@@ -72,6 +72,11 @@ def varint(number: int) -> bytes:
         number >>= 7
     found.append(number)
     return bytes(found)
+
+
+def _place(name: str) -> bytes:
+    """What names are sorted by; no name has the byte that ends it here, and which is above all that might follow."""
+    return name.encode() + b"\xff"
 
 
 def _encode_column(name: str, column: pa.Array) -> pa.LargeBinaryArray:

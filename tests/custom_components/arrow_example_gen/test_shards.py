@@ -17,7 +17,7 @@ from custom_components.seeded_split import Split, split_index
 
 SPLIT = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key=None)
 BY_USER = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key="user")
-names = st.sampled_from(["user", "fare", "größe", "Z", "a b", "x" * 200, "\U0001f695"])
+names = st.sampled_from(["user", "user_age", "fare", "größe", "Z", "a b", "x" * 200, "\U0001f695"])
 columns_of_five = st.one_of(
     st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=5, max_size=5).map(
         lambda v: pa.array(v, pa.int64())
