@@ -102,6 +102,8 @@ class LocalRunner:
             raise ConfigError(
                 f"--from {from_node} --to {to_node}: no node lies between them; swap them or leave one out"
             )
+        if any(node.execution_options.run.perform_snapshot for node in nodes):
+            self._snapshot()  # not before the node that TFX chose: one that goes on beside may come earlier
         while nodes:
             node = nodes.pop(self._next(nodes))
             if node.execution_options.HasField("skip"):
@@ -157,8 +159,6 @@ class LocalRunner:
         self._listener.node_started(node_id)
         if not self._may_cache(node_id, self.executions):
             node.execution_options.caching_options.enable_cache = False
-        if node.execution_options.run.perform_snapshot:
-            self._snapshot()
         if node_id in BESIDE:
             self._beside[node_id] = self._launcher.launch_beside(node)
         else:

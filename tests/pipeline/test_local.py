@@ -70,8 +70,7 @@ class Told:
         self.lines.append(f"{node.id} {node.state}")
 
 
-def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
-    """What a listener was told, and how the run failed."""
+def tiny(folder: Path, failing: str = "") -> Pipeline:
     mark = str(folder / "mark")
     trained = Train()
     model = trained.outputs["model"]
@@ -80,19 +79,23 @@ def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
     evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
     nodes: list[BaseNode] = [trained, waiting, evaluator]
     nodes.append(Push(one=waiting.outputs["verdict"], other=evaluator.outputs["verdict"]))
-    pipeline = Pipeline(
+    return Pipeline(
         pipeline_name="tiny",
         pipeline_root=str(folder),
         components=nodes,
         metadata_connection_config=sqlite_metadata_connection_config(f"{folder}/metadata.db"),
     )
+
+
+def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
+    """What a listener was told, and how the run failed."""
     told = Told()
-    runner = LocalRunner(pipeline, "run", told)
+    runner = LocalRunner(tiny(folder, failing), "run", told)
     try:
         runner.run()
     except NodeFailedError as error:
         return told.lines, f"{error.node_id}: {error}"
-    assert list(runner.executions) == ["Train", "Evaluate", beside, "Push"]
+    assert list(runner.executions) == ["Train", "Evaluate", *BESIDE, "Push"]
     return told.lines, ""
 
 
@@ -118,3 +121,11 @@ def test_a_failure_lets_the_other_one_finish_and_leaves_out_the_rest(
     told, found = run(tmp_path, failing)
     assert [line for line in told if not line.endswith("starts")] == ["Train ran", *states]
     assert found == failure
+
+
+def test_what_never_ran_beside_finds_the_last_runs_artifacts(tmp_path: Path) -> None:
+    LocalRunner(tiny(tmp_path), "first", Told()).run(to_node="Train")
+    told = Told()
+    LocalRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
+    states = [line for line in told.lines if not line.endswith("starts")]
+    assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]
