@@ -89,6 +89,14 @@ def custom_options(exec_properties: Mapping[str, Any]) -> dict[str, Any]:
     return dict(options)
 
 
+def examples_artifact(output_dict: Mapping[str, list[Artifact]], exec_properties: Mapping[str, Any]) -> Artifact:
+    """The artifact that a node writes, which says what is in it, and in which splits."""
+    artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+    examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
+    artifact.split_names = artifact_utils.encode_split_names(list(Split.of_node(exec_properties).names))
+    return artifact
+
+
 def source_of(exec_properties: Mapping[str, Any]) -> str:
     """The pattern of a node's files, or its query, as the driver resolved it."""
     source = proto_utils.json_to_proto(exec_properties["input_config"], example_gen_pb2.Input())
@@ -126,12 +134,9 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         floating point by the last bit, and with them the Transform graph, and the model by the order of its batches.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
-        artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
-        examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
+        artifact = examples_artifact(output_dict, exec_properties)
         with self._make_beam_pipeline() as pipeline:
-            splits = self.GenerateExamplesByBeam(pipeline, exec_properties)
-            artifact.split_names = artifact_utils.encode_split_names(list(splits))
-            for name, examples in splits.items():
+            for name, examples in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
                 prefix = os.path.join(artifact_utils.get_split_uri([artifact], name), "data_tfrecord")
                 (
                     examples

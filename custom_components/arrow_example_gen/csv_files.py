@@ -9,10 +9,16 @@ import pyarrow as pa
 import pyarrow.csv
 
 from custom_components.arrow_example_gen import csv_places
-from custom_components.arrow_example_gen.files import GZIP_ERRORS, TableError, broken_gzip, name_of, open_file
+from custom_components.arrow_example_gen.files import (
+    BATCH_ROWS,
+    GZIP_ERRORS,
+    TableError,
+    broken_gzip,
+    name_of,
+    open_file,
+)
 
 BLOCK_BYTES = 4 << 20  # the longest row that can be read
-BATCH_ROWS = 1 << 14  # that are held as tf.Examples at once
 END = "end of file"
 
 

@@ -6,18 +6,17 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
-from tfx.types import Artifact, artifact_utils
-from tfx.types.standard_component_specs import EXAMPLES_KEY, INPUT_BASE_KEY
+from tfx.types import Artifact
+from tfx.types.standard_component_specs import INPUT_BASE_KEY
 
 from custom_components.arrow_example_gen.csv_types import Types, merge_types
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.splitting import split_columns, split_records
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
-from custom_components.seeded_split import Split, custom_options, source_of
+from custom_components.seeded_split import Split, custom_options, examples_artifact, source_of
 
 FORMAT = "format"  # the node's option that says what is in the files
 
@@ -44,10 +43,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> None:
         """Writes the splits as gzipped TFRecords, their rows in the table's order."""
         self._log_startup(input_dict, output_dict, exec_properties)
-        artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
-        examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
-        split = Split.of_node(exec_properties)
-        artifact.split_names = artifact_utils.encode_split_names(list(split.names))
+        artifact, split = examples_artifact(output_dict, exec_properties), Split.of_node(exec_properties)
         paths = table_files(os.path.join(exec_properties[INPUT_BASE_KEY], source_of(exec_properties)))
         table = Table.of(custom_options(exec_properties)[FORMAT], paths[0])
         with self._make_beam_pipeline() as pipeline:

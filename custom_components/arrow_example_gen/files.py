@@ -9,6 +9,9 @@ from typing import IO
 
 GZIP = ".gz"
 CHUNK_BYTES = 1 << 20
+# Of a batch of rows, which are held as tf.Examples at once.
+BATCH_ROWS = 1 << 14
+BATCH_BYTES = 16 << 20
 # What Python raises for a gzip file that is cut off, or is none.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 

@@ -6,10 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from custom_components.arrow_example_gen.files import TableError, name_of, open_as_it_is
+from custom_components.arrow_example_gen.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_as_it_is
 
-BATCH_ROWS = 1 << 14
-BATCH_BYTES = 16 << 20  # of a file's own measure, unzipped
 BUFFER_BYTES = 1 << 20  # of each column that is read
 # What to do about a column of another type.
 HINTS = {

@@ -10,10 +10,16 @@ from collections.abc import Iterator
 
 import google_crc32c
 
-from custom_components.arrow_example_gen.files import GZIP, GZIP_ERRORS, TableError, broken_gzip, open_file
+from custom_components.arrow_example_gen.files import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    GZIP,
+    GZIP_ERRORS,
+    TableError,
+    broken_gzip,
+    open_file,
+)
 
-BATCH_ROWS = 1 << 14
-BATCH_BYTES = 16 << 20
 MOST_BYTES = 2**31 - 1  # of a message of protobuf's
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size

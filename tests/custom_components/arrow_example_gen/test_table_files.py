@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from custom_components.arrow_example_gen import csv_files, parquet_files, tfrecord_files
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.files import BATCH_ROWS, TableError
 from custom_components.arrow_example_gen.source import format_of
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
 
@@ -84,7 +84,7 @@ def test_a_long_row_is_read_whole(tmp_path: Path) -> None:
 def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
     path = written(tmp_path / "table.csv", b"a\n" + b"".join(b"%d\n" % number for number in range(40_000)))
     assert [row["a"] for row in rows(path)] == [[number] for number in range(40_000)]
-    assert max(map(len, csv_files.read_rows(path, ["a"]))) == csv_files.BATCH_ROWS
+    assert max(map(len, csv_files.read_rows(path, ["a"]))) == BATCH_ROWS
 
 
 @pytest.mark.parametrize(
