@@ -93,9 +93,10 @@ def _slices(
     by_combination = np.argsort(inverse.ravel(), kind="stable")
     parts = np.split(by_combination, np.cumsum(np.bincount(inverse.ravel()))[:-1])
     found: dict[slicer_lib.SliceKeyType, list[np.ndarray]] = {}
+    by_tfma = slicer_lib.SingleSliceSpec(spec=spec)
     for combination, rows in zip(combinations, parts, strict=True):
         values = {name: column.values[code] for code, (name, column) in zip(combination, columns.items(), strict=True)}
-        for key in slicer_lib.SingleSliceSpec(spec=spec).generate_slices(SliceAccessor([], values)):
+        for key in by_tfma.generate_slices(SliceAccessor([], values)):
             found.setdefault(key, []).append(rows)
     for key, several in found.items():
         yield key, np.sort(np.concatenate(several))
