@@ -1,5 +1,6 @@
 """TFX's way to ML Metadata, with what PostgreSQL needs, for one thread at a time."""
 
+import contextlib
 import threading
 
 from ml_metadata import errors
@@ -30,16 +31,15 @@ class StoreHandle(metadata.Metadata):
         Raises:
             UnavailableError: It is gone, after some tries.
         """
-        _ONE_AT_A_TIME.acquire()
-        try:
-            super().__enter__()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(_ONE_AT_A_TIME)
+            try:
+                super().__enter__()
+            except RuntimeError as error:  # so that it can be told from a node's own
+                raise errors.UnavailableError(str(error)) from error
             if self._connection_config.HasField("postgresql"):
                 mend(self.store)
-        except BaseException as error:
-            _ONE_AT_A_TIME.release()
-            if isinstance(error, RuntimeError):  # so that it can be told from a node's own
-                raise errors.UnavailableError(str(error)) from error
-            raise
+            opened.pop_all()  # __exit__ lets the next one in
         return self
 
     def __exit__(self, *error: object) -> None:

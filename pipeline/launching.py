@@ -4,7 +4,6 @@ import dataclasses
 import threading
 import time
 from concurrent import futures
-from typing import Any
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
@@ -104,7 +103,7 @@ def is_resolver(node: pipeline_pb2.PipelineNode) -> bool:
     return bool(node.node_info.type.name == RESOLVER_TYPE)
 
 
-def _repeats(handle: metadata.Metadata, execution: Any) -> bool:
+def _repeats(handle: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
     """Whether a resolver found again what it found the time before. It has no executor, so it is never cached."""
     node = node_context(handle.store, execution.id)
     earlier = [each.id for each in handle.store.get_executions_by_context(node.id) if each.id < execution.id]

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent import futures
 
 from absl import logging
@@ -126,11 +126,9 @@ class LocalRunner:
         )
         return next(ready, 0)
 
-    @contextlib.contextmanager
-    def store(self) -> Iterator[metadata.Metadata]:
-        """Opens ML Metadata."""
-        with self._launcher.store() as handle:
-            yield handle
+    def store(self) -> metadata.Metadata:
+        """ML Metadata, to be opened."""
+        return self._launcher.store()
 
     def _first_nodes(self, node_id: str, base_nodes: Collection[str]) -> list[str]:
         """Nodes to run from, for a run from one of them.
