@@ -37,7 +37,7 @@ DAG: dict[str, tuple[tuple[tuple[str, str, str], ...], dict[str, str], str]] = {
     ),
     "Transform": (
         (("examples", "ExampleGen", "examples"), ("schema", "CuratedSchema", "schema")),
-        {"transform_graph": "TransformGraph", "transformed_examples": "Examples", "updated_analyzer_cache": "Cache"},
+        {"transform_graph": "TransformGraph", "transformed_examples": "Examples"},
         "data",
     ),
     "Tuner": (

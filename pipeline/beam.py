@@ -13,10 +13,10 @@ EXAMPLE_GEN, TRANSFORM = "ExampleGen", "Transform"
 # From here on processes of its own save Transform more than they cost: each imports TensorFlow, rows go from one to
 # the other, and they promise no order, so that sums differ by the last bit from run to run. No other step gains on two
 # cores (docs/performance.md).
-MANY_ROWS = 1_000_000
+MANY_ROWS = 3_000_000
 
-# Makes TFX's Beam steps batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
-# 1,000: sums in floating point, and with them the Transform graph, then differ from run to run by the last bit. Both
+# Makes TFX's Evaluator batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
+# 1,000: sums in floating point, and with them a metric, then differ from run to run by the last bit. Both
 # TFX's executors and its entry point on Vertex AI take it for a flag of absl's; the size that comes of it is in the
 # steps' own transforms, so workers elsewhere need not know of it.
 BATCH_BY_SIZE = "--tfxio_use_byte_size_batching"

@@ -6,20 +6,22 @@ from typing import Any, NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx import types
-from tfx.components import ExampleValidator, SchemaGen, StatisticsGen, Trainer, Transform, Tuner
+from tfx.components import ExampleValidator, SchemaGen, Trainer, Tuner
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
+from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.batched_evaluator.component import BatchedEvaluator
+from custom_components.batched_statistics_gen.component import BatchedStatisticsGen
+from custom_components.batched_transform.component import BatchedTransform
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
@@ -40,7 +42,7 @@ from pipeline.vertex.endpoint import serving
 class Validated(NamedTuple):
     """What the validate stage hands on: the statistics, the curated schema, and the gate that must be passed."""
 
-    statistics: StatisticsGen
+    statistics: BatchedStatisticsGen
     schema: types.BaseChannel
     gate: AnomalyGate
     nodes: list[BaseNode]
@@ -96,7 +98,7 @@ def ingest(config: Config) -> BaseBeamComponent:
 
 def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
     """Statistics, an inferred schema to compare with, and the gate that holds the data to the curated one."""
-    statistics = StatisticsGen(examples=examples)
+    statistics = BatchedStatisticsGen(examples).with_id("StatisticsGen")
     inferred = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
     curated = CuratedSchema(text=schema_text)
     schema = curated.outputs["schema"]
@@ -105,24 +107,24 @@ def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
     return Validated(statistics, schema, gate, [statistics, inferred, curated, validator, gate])
 
 
-def transform(config: Config, examples: types.BaseChannel, validated: Validated) -> Transform:
+def transform(config: Config, examples: types.BaseChannel, validated: Validated) -> BatchedTransform:
     """The one graph from raw values to features, analysed over the training split alone."""
-    node = Transform(
+    node = BatchedTransform(
         examples=examples,
         schema=validated.schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
-        disable_statistics=True,
-        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=SPLITS),
+        analyze=[TRAIN],
+        transform=SPLITS,
         custom_config={
             "problem": config.problem.to_config(),
             "code": source_digest("models.preprocessing", "models.features"),
         },
-    )
+    ).with_id("Transform")
     node.add_upstream_node(validated.gate)
     return node
 
 
-def tune(config: Config, transform_node: Transform) -> Tuner:
+def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
     """The search for hyperparameters, judged on the validation split."""
     vertex = step_settings(config, TUNER)
     node = Tuner(
@@ -142,7 +144,7 @@ def resolve_warm_start(config: Config) -> Resolver:
     return _latest_blessed(config, "WarmStartModel", {"label": json.dumps([problem["task"], problem["label"]])})
 
 
-def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
+def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
     """The model, with the Tuner's hyperparameters if it ran, from an earlier one's weights if there is one."""
     vertex = step_settings(config, TRAINER)
     node = Trainer(
@@ -159,7 +161,7 @@ def train(config: Config, transform_node: Transform, tuner: list[Tuner], start: 
 
 
 def guard_against_skew(
-    config: Config, examples: types.BaseChannel, transform_node: Transform, trainer: Trainer
+    config: Config, examples: types.BaseChannel, transform_node: BatchedTransform, trainer: Trainer
 ) -> SkewGuard:
     """The proof that the model's signatures answer as training saw it, and that a server can load it."""
     return SkewGuard(
@@ -196,7 +198,7 @@ def evaluate(
 
 
 def export_for_devices(
-    config: Config, examples: types.BaseChannel, transform_node: Transform, candidate: Candidate
+    config: Config, examples: types.BaseChannel, transform_node: BatchedTransform, candidate: Candidate
 ) -> TfliteExporter:
     """The blessed model for LiteRT, raw features in, held against the SavedModel on the eval split."""
     settings = dataclasses.asdict(config.tflite)

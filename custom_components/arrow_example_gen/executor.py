@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import Artifact
@@ -16,6 +15,7 @@ from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.splitting import split_columns, split_records
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
+from custom_components.record_batches import has_several_workers
 from custom_components.seeded_split import Split, custom_options, examples_artifact, source_of
 
 FORMAT = "format"  # the node's option that says what is in the files
@@ -66,12 +66,6 @@ def table_files(pattern: str) -> list[str]:
     if not paths:
         raise TableError(f"found no file that matches {pattern}; expected at least one")
     return [str(path) for path in paths]
-
-
-def has_several_workers(options: PipelineOptions) -> bool:
-    """Whether files are spread over workers; a single one reads them in the table's order, and fills its shards."""
-    runner = options.view_as(StandardOptions).runner or ""
-    return "FnApiRunner" not in runner or options.view_as(DirectOptions).direct_running_mode != "in_memory"
 
 
 def types_of(part: Part, table: Table) -> Types:

@@ -9,10 +9,10 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
+from custom_components.record_batches import OPTIONS, SUFFIX
+
 SHARD_BYTES = 32 << 20  # of records, before they are zipped: several readers find work in a table that is worth it
-# A quarter larger than at zlib's own level, 6, and written in a third of the time.
-OPTIONS = tf.io.TFRecordOptions("GZIP", compression_level=1)
-FOLDER, PREFIX, SUFFIX = "Split-", "data_tfrecord", ".gz"
+FOLDER, PREFIX = "Split-", "data_tfrecord"
 Place = tuple[int, int]  # in the table: number of the file, number of the batch in it
 
 

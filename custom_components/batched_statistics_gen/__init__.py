@@ -1,0 +1,1 @@
+"""StatisticsGen that reads whole batches."""

@@ -1,0 +1,23 @@
+"""BatchedStatisticsGen: TFX's StatisticsGen, which reads whole batches."""
+
+from tfx import types
+from tfx.components import StatisticsGen
+from tfx.dsl.components.base import executor_spec
+
+from custom_components.batched_statistics_gen.executor import Executor
+from models.imports import source_digest
+
+
+class BatchedStatisticsGen(StatisticsGen):
+    """TFX's StatisticsGen with TFDV's own options, for all splits."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(self, examples: types.BaseChannel) -> None:
+        """Makes the node.
+
+        Args:
+            examples: Channel of ``Examples``, raw.
+        """
+        super().__init__(examples=examples)
+        self.spec.exec_properties["code"] = source_digest(__package__, "custom_components.record_batches")

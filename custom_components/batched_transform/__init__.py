@@ -1,0 +1,1 @@
+"""Transform that reads and writes whole batches."""

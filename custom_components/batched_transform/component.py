@@ -1,0 +1,48 @@
+"""BatchedTransform: TFX's Transform, which reads and writes whole batches."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfx import types
+from tfx.components import Transform
+from tfx.dsl.components.base import executor_spec
+from tfx.proto import transform_pb2
+
+from custom_components.batched_transform.executor import Executor
+from models.imports import source_digest
+
+
+class BatchedTransform(Transform):
+    """TFX's Transform, without its statistics and its cache of analyses, and twice as fast."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        examples: types.BaseChannel,
+        schema: types.BaseChannel,
+        preprocessing_fn: str,
+        analyze: Sequence[str],
+        transform: Sequence[str],
+        custom_config: Mapping[str, Any],
+    ) -> None:
+        """Makes the node.
+
+        Args:
+            examples: Channel of ``Examples``, raw.
+            schema: Channel of the ``Schema`` of the examples.
+            preprocessing_fn: Path of the function that makes features of raw values.
+            analyze: Splits over which vocabularies, means and the like are taken.
+            transform: Splits that are written as features.
+            custom_config: What else ``preprocessing_fn`` is given.
+        """
+        super().__init__(
+            examples=examples,
+            schema=schema,
+            preprocessing_fn=preprocessing_fn,
+            splits_config=transform_pb2.SplitsConfig(analyze=analyze, transform=transform),
+            custom_config=dict(custom_config),
+            disable_statistics=True,
+            disable_analyzer_cache=True,
+        )
+        self.spec.exec_properties["code"] = source_digest(__package__, "custom_components.record_batches")
