@@ -117,7 +117,10 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
         transform=SPLITS,
         custom_config={
             "problem": config.problem.to_config(),
-            "code": source_digest("models.preprocessing", "models.features"),
+            "code": source_digest(
+                *("models.preprocessing", "models.features"),
+                *("custom_components.batched_transform", "custom_components.record_batches"),
+            ),
         },
     ).with_id("Transform")
     node.add_upstream_node(validated.gate)

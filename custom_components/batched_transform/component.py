@@ -9,7 +9,6 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import transform_pb2
 
 from custom_components.batched_transform.executor import Executor
-from models.imports import source_digest
 
 
 class BatchedTransform(Transform):
@@ -45,4 +44,3 @@ class BatchedTransform(Transform):
             disable_statistics=True,
             disable_analyzer_cache=True,
         )
-        self.spec.exec_properties["code"] = source_digest(__package__, "custom_components.record_batches")
