@@ -1,29 +1,29 @@
 """tf.Examples between TFRecord files and Arrow, whole batches at once.
 
-TFX's own source and sink pass each row through Beam by itself, zip at zlib's level 6, and read in Python.
+TFX's own source and sink pass each row through Beam by itself, read in Python, and zip at zlib's level 6.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import tensorflow as tf
 from apache_beam.io.filebasedsink import FileBasedSink
 from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder, RecordBatchToExamplesEncoder
 from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 
-# A batch is as large as TFX's, of rows up to 2.5 kB by their number: the overhead of a batch no longer counts.
+from custom_components.examples import SUFFIX, TFRECORD_OPTIONS
+from custom_components.workers import has_several_workers
+
+# Of TFX: 8,192 rows, or 20 MiB if rows are larger than 2.5 kB.
 BATCH_ROWS = 8192
 BATCH_BYTES = 20 << 20
 READ_ROWS = 256  # that TensorFlow hands over at once
-READ_BYTES = 1 << 20
-# A quarter larger than at zlib's own level, 6, and written in a third of the time.
-OPTIONS = tf.io.TFRecordOptions("GZIP", compression_level=1)
-SUFFIX = ".gz"
+READ_BYTES = 1 << 20  # of a file's buffer
+# The modules that what is written depends on, for the digest in a node's settings.
+MODULES = (__name__, "custom_components.examples", "custom_components.workers")
 
 
 class ExamplesByBatch(TFExampleRecord):
@@ -43,7 +43,15 @@ class ExamplesByBatch(TFExampleRecord):
         super().__init__(list(files), schema=schema)
 
     def BeamSource(self, batch_size: int | None = None) -> beam.PTransform:
-        """A transform from a pipeline to record batches of large lists, one column a feature."""
+        """A transform from a pipeline to record batches.
+
+        Args:
+            batch_size: Most rows of a batch; ``None`` leaves it at TFX's 8,192.
+
+        Returns:
+            What gives batches of large lists of int64, float32 or large binary, a column a feature, null where a row
+            lacks it. It raises ``tf.errors.DataLossError`` at a broken file.
+        """
         return _ReadBatches(self._file_pattern, self._schema, batch_size or BATCH_ROWS)
 
     def _ProjectImpl(self, tensor_names: list[str]) -> "ExamplesByBatch":
@@ -51,7 +59,7 @@ class ExamplesByBatch(TFExampleRecord):
 
 
 class WriteExamples(beam.PTransform):
-    """Writes record batches as tf.Examples to gzipped TFRecord files, in the order in which they come."""
+    """Writes record batches as tf.Examples to gzipped TFRecord files; one worker writes one file, in their order."""
 
     def __init__(self, prefix: str, schema: schema_pb2.Schema) -> None:
         """Makes the transform.
@@ -65,42 +73,25 @@ class WriteExamples(beam.PTransform):
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """Returns a collection of the files' paths."""
-        return batches | "Encode" >> beam.ParDo(_Encode(self._schema)) | "Write" >> beam.io.Write(_Sink(self._prefix))
-
-
-def has_several_workers(options: PipelineOptions) -> bool:
-    """Whether files are spread over workers; a single one reads them in their order."""
-    runner = options.view_as(StandardOptions).runner or ""
-    return "FnApiRunner" not in runner or options.view_as(DirectOptions).direct_running_mode != "in_memory"
+        encoder = RecordBatchToExamplesEncoder(self._schema)
+        records = batches | "Encode" >> beam.Map(encoder.encode).with_output_types(list[bytes])
+        return records | "Write" >> beam.io.Write(_Sink(self._prefix))
 
 
 class _ReadBatches(beam.PTransform):
-    def __init__(self, files: Sequence[str], schema: schema_pb2.Schema | None, rows: int) -> None:
+    def __init__(self, files: Sequence[str], schema: schema_pb2.Schema | None, most_rows: int) -> None:
         super().__init__()
-        self._files, self._schema, self._rows = files, schema, rows
+        self._files, self._schema, self._most_rows = files, schema, most_rows
 
     def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
-        reshuffle = has_several_workers(pipeline.pipeline.options)
-        files = pipeline | "Files" >> beam.Create(self._files, reshuffle=reshuffle)
-        return files | "Read" >> beam.ParDo(_Read(self._schema, self._rows))
+        decoder = ExamplesToRecordBatchDecoder(self._schema and self._schema.SerializeToString())
+        files = beam.Create(self._files, reshuffle=has_several_workers(pipeline.pipeline.options))
+        records = pipeline | "Files" >> files | "Read" >> beam.FlatMap(read_records, self._most_rows)
+        return records | "Decode" >> beam.Map(decoder.DecodeBatch).with_output_types(pa.RecordBatch)
 
 
-@beam.typehints.with_input_types(str)
-@beam.typehints.with_output_types(pa.RecordBatch)
-class _Read(beam.DoFn):
-    def __init__(self, schema: schema_pb2.Schema | None, rows: int) -> None:
-        self._schema, self._rows = schema and schema.SerializeToString(), rows
-
-    def setup(self) -> None:
-        self._decoder = ExamplesToRecordBatchDecoder(*([self._schema] if self._schema else []))
-
-    def process(self, path: str) -> Iterator[pa.RecordBatch]:
-        for records in read_records(path, self._rows):
-            yield self._decoder.DecodeBatch(records)
-
-
-def read_records(path: str, rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:
-    """Yields the records of a gzipped TFRecord file, ``rows`` at once, or fewer if they are large.
+def read_records(path: str, most_rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:
+    """Yields the records of a gzipped TFRecord file, ``most_rows`` at once, or fewer if they are large.
 
     Raises:
         tf.errors.DataLossError: The file is broken.
@@ -108,28 +99,15 @@ def read_records(path: str, rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:
     batch: list[bytes] = []
     size = 0
     dataset = tf.data.TFRecordDataset(path, "GZIP", READ_BYTES)
-    for records in dataset.batch(min(READ_ROWS, rows)).as_numpy_iterator():
+    for records in dataset.batch(min(READ_ROWS, most_rows)).as_numpy_iterator():
         batch += records.tolist()
         size += sum(map(len, records))
-        if len(batch) >= rows or size >= BATCH_BYTES:
-            yield batch[:rows]
-            batch = batch[rows:]
+        if len(batch) >= most_rows or size >= BATCH_BYTES:
+            yield batch[:most_rows]
+            batch = batch[most_rows:]
             size = sum(map(len, batch))
     if batch:
         yield batch
-
-
-@beam.typehints.with_input_types(pa.RecordBatch)
-@beam.typehints.with_output_types(list[bytes])
-class _Encode(beam.DoFn):
-    def __init__(self, schema: schema_pb2.Schema) -> None:
-        self._schema = schema
-
-    def setup(self) -> None:
-        self._encoder = RecordBatchToExamplesEncoder(self._schema)
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[list[bytes]]:
-        yield self._encoder.encode(batch)
 
 
 class _Sink(FileBasedSink):
@@ -138,8 +116,8 @@ class _Sink(FileBasedSink):
         super().__init__(prefix, None, SUFFIX, compression_type=CompressionTypes.UNCOMPRESSED)
 
     def open(self, temp_path: str) -> tf.io.TFRecordWriter:
-        return tf.io.TFRecordWriter(temp_path, OPTIONS)
+        return tf.io.TFRecordWriter(temp_path, TFRECORD_OPTIONS)
 
-    def write_record(self, file_handle: tf.io.TFRecordWriter, value: Any) -> None:
+    def write_record(self, file_handle: tf.io.TFRecordWriter, value: list[bytes]) -> None:
         for record in value:
             file_handle.write(record)

@@ -21,6 +21,9 @@ from tfx.utils import proto_utils
 
 from models.imports import source_digest
 
+# That all ExampleGens share, for the digest in a node's settings.
+MODULES = (__name__, "custom_components.examples", "custom_components.workers")
+
 
 def split_settings(
     executor: type[BaseBeamExecutor],
@@ -43,7 +46,7 @@ def split_settings(
     package = executor.__module__.rpartition(".")[0]
     hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
     custom = struct_pb2.Struct()
-    custom.update({"seed": seed, "key": key, "code": source_digest(package, __name__), **(options or {})})
+    custom.update({"seed": seed, "key": key, "code": source_digest(package, *MODULES), **(options or {})})
     custom_config = example_gen_pb2.CustomConfig()
     custom_config.custom_config.Pack(custom)
     return {

@@ -13,7 +13,7 @@ from tfx.dsl.components.common.resolver import Resolver
 from tfx.dsl.experimental.conditionals.conditional import Cond
 from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import LatestBlessedModelStrategy
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from custom_components.anomaly_gate.component import AnomalyGate
@@ -113,15 +113,9 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
         examples=examples,
         schema=validated.schema,
         preprocessing_fn="models.preprocessing.preprocessing_fn",
-        analyze=[TRAIN],
-        transform=SPLITS,
-        custom_config={
-            "problem": config.problem.to_config(),
-            "code": source_digest(
-                *("models.preprocessing", "models.features"),
-                *("custom_components.batched_transform", "custom_components.record_batches"),
-            ),
-        },
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=SPLITS),
+        custom_config={"problem": config.problem.to_config()},
+        code=["models.preprocessing", "models.features"],
     ).with_id("Transform")
     node.add_upstream_node(validated.gate)
     return node
@@ -179,7 +173,7 @@ def guard_against_skew(
             "problem": config.problem.to_config(),
             "model_name": config.name,
             "split": EVAL,
-            "code": source_digest("custom_components.skew_guard"),
+            "code": source_digest("custom_components.skew_guard", "custom_components.examples"),
         },
     )
 
@@ -219,7 +213,7 @@ def export_for_devices(
             "model_name": config.name,
             "split": EVAL,
             "representative_split": TRAIN,
-            "code": source_digest("custom_components.tflite_exporter", "serving.edge"),
+            "code": source_digest("custom_components.tflite_exporter", "custom_components.examples", "serving.edge"),
         },
     )
 

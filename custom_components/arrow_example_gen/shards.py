@@ -9,7 +9,7 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
-from custom_components.record_batches import OPTIONS, SUFFIX
+from custom_components.examples import SUFFIX, TFRECORD_OPTIONS
 
 SHARD_BYTES = 32 << 20  # of records, before they are zipped: several readers find work in a table that is worth it
 FOLDER, PREFIX = "Split-", "data_tfrecord"
@@ -83,7 +83,7 @@ class ShardWriter(iobase.Writer):
         if split not in self._open:
             path = f"{self._path}-{next(self._numbers)}{SUFFIX}"
             self._shards.append(Shard(split, place, path))
-            self._open[split] = tf.io.TFRecordWriter(path, OPTIONS), 0
+            self._open[split] = tf.io.TFRecordWriter(path, TFRECORD_OPTIONS), 0
         writer, size = self._open[split]
         for row in rows:
             writer.write(row)
@@ -153,5 +153,5 @@ class ShardSink(iobase.Sink):
 
     def _empty(self, folder: str, split: str) -> str:
         path = f"{folder}/{split}{SUFFIX}"
-        tf.io.TFRecordWriter(path, OPTIONS).close()
+        tf.io.TFRecordWriter(path, TFRECORD_OPTIONS).close()
         return path

@@ -5,6 +5,7 @@ from tfx.components import StatisticsGen
 from tfx.dsl.components.base import executor_spec
 
 from custom_components.batched_statistics_gen.executor import Executor
+from custom_components.record_batches import MODULES
 from models.imports import source_digest
 
 
@@ -20,4 +21,4 @@ class BatchedStatisticsGen(StatisticsGen):
             examples: Channel of ``Examples``, raw.
         """
         super().__init__(examples=examples)
-        self.spec.exec_properties["code"] = source_digest(__package__, "custom_components.record_batches")
+        self.spec.exec_properties["code"] = source_digest(__package__, *MODULES)

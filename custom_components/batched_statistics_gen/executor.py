@@ -14,7 +14,7 @@ from custom_components.record_batches import ExamplesByBatch
 
 
 class Executor(BaseBeamExecutor):
-    """Computes the statistics of each split; TFX's own executor passes each row by itself through Beam."""
+    """Computes the statistics of each split."""
 
     def Do(
         self,
@@ -22,18 +22,28 @@ class Executor(BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the statistics of each split, as TFX's executor does."""
+        """Writes the statistics of each split.
+
+        Args:
+            input_dict: ``examples``, raw.
+            output_dict: ``statistics``, of which each split becomes a folder with ``FeatureStats.pb``.
+            exec_properties: None of them is looked at.
+
+        Raises:
+            ValueError: A split has no file.
+            RuntimeError: Beam's, of what a worker raised, as ``tf.errors.DataLossError`` at a broken file.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         examples = artifact_utils.get_single_instance(input_dict[EXAMPLES_KEY])
         statistics = artifact_utils.get_single_instance(output_dict[STATISTICS_KEY])
         statistics.split_names, statistics.span = examples.split_names, examples.span
         with self._make_beam_pipeline() as pipeline:
             for split in artifact_utils.decode_split_names(examples.split_names):
-                rows = ExamplesByBatch(split_files([examples], split))
+                source = ExamplesByBatch(split_files([examples], split))
                 path = os.path.join(artifact_utils.get_split_uri([statistics], split), DEFAULT_FILE_NAME)
                 _ = (
                     pipeline
-                    | f"Read[{split}]" >> rows.BeamSource()
+                    | f"Read[{split}]" >> source.BeamSource()
                     | f"Generate[{split}]" >> tfdv.GenerateStatistics()
                     | f"Write[{split}]" >> tfdv.WriteStatisticsToBinaryFile(path)
                 )

@@ -9,6 +9,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import transform_pb2
 
 from custom_components.batched_transform.executor import Executor
+from custom_components.record_batches import MODULES
+from models.imports import source_digest
 
 
 class BatchedTransform(Transform):
@@ -21,9 +23,9 @@ class BatchedTransform(Transform):
         examples: types.BaseChannel,
         schema: types.BaseChannel,
         preprocessing_fn: str,
-        analyze: Sequence[str],
-        transform: Sequence[str],
+        splits_config: transform_pb2.SplitsConfig,
         custom_config: Mapping[str, Any],
+        code: Sequence[str] = (),
     ) -> None:
         """Makes the node.
 
@@ -31,16 +33,18 @@ class BatchedTransform(Transform):
             examples: Channel of ``Examples``, raw.
             schema: Channel of the ``Schema`` of the examples.
             preprocessing_fn: Path of the function that makes features of raw values.
-            analyze: Splits over which vocabularies, means and the like are taken.
-            transform: Splits that are written as features.
+            splits_config: Splits over which vocabularies, means and the like are taken, and those that are written as
+                features.
             custom_config: What else ``preprocessing_fn`` is given.
+            code: Modules that it is made of; with others than before, or the node's own, the node is not answered from
+                the cache.
         """
         super().__init__(
             examples=examples,
             schema=schema,
             preprocessing_fn=preprocessing_fn,
-            splits_config=transform_pb2.SplitsConfig(analyze=analyze, transform=transform),
-            custom_config=dict(custom_config),
+            splits_config=splits_config,
+            custom_config={**custom_config, "code": source_digest(*code, __package__, *MODULES)},
             disable_statistics=True,
             disable_analyzer_cache=True,
         )

@@ -1,7 +1,7 @@
 """Executor of BatchedTransform."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -9,7 +9,8 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
-from tfx.components.transform import executor, executor_utils, labels
+from tfx.components.transform import executor_utils, labels
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.dsl.io import fileio
 from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_component_specs import (
@@ -25,16 +26,14 @@ from tfx.utils import io_utils
 
 from custom_components.examples import split_files
 from custom_components.record_batches import ExamplesByBatch, WriteExamples
+from models.imports import import_function
 
 PREFIX = "transformed_examples"
 TEMPORARY = ".temp_path"
 
 
-class Executor(executor.Executor):
-    """Analyses some splits of the raw rows, and writes the graph that comes of it and what it makes of all splits.
-
-    TFX's own executor passes each row by itself through Beam, and keeps a cache of analyses that no node here reads.
-    """
+class Executor(BaseBeamExecutor):
+    """Analyses some splits of the raw rows, and writes the graph that comes of it and what it makes of all splits."""
 
     def Do(
         self,
@@ -42,7 +41,17 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the Transform graph, and the transformed splits as gzipped TFRecords."""
+        """Writes the Transform graph, and the transformed splits as gzipped TFRecords.
+
+        Args:
+            input_dict: ``examples``, raw, one or more; their ``schema``.
+            output_dict: ``transform_graph``; ``transformed_examples``, which become as many as the examples.
+            exec_properties: ``preprocessing_fn``, ``custom_config`` and ``splits_config``, as TFX's Transform has them.
+
+        Raises:
+            ValueError: A split has no file, or there is no such function.
+            RuntimeError: Beam's, of what a worker raised, as ``tf.errors.DataLossError`` at a broken file.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         executor_utils.MatchNumberOfTransformedExamplesArtifacts(input_dict, output_dict)
         examples, transformed = input_dict[EXAMPLES_KEY], output_dict[TRANSFORMED_EXAMPLES_KEY]
@@ -51,43 +60,49 @@ class Executor(executor.Executor):
         graph = artifact_utils.get_single_uri(output_dict[TRANSFORM_GRAPH_KEY])
         temporary = os.path.join(graph, TEMPORARY)
         schema = _read_schema(input_dict[SCHEMA_KEY])
-        function = self._GetPreprocessingFn(
-            {
-                labels.PREPROCESSING_FN: exec_properties[PREPROCESSING_FN_KEY],
-                labels.CUSTOM_CONFIG: exec_properties[CUSTOM_CONFIG_KEY],
-            },
-            {},
-        )
+        preprocessing_fn = _preprocessing_fn(exec_properties)
         raw = ExamplesByBatch([path for split in splits.analyze for path in split_files(examples, split)], schema)
-        columns = _columns(function, raw)
+        specs = raw.TensorAdapter().OriginalTypeSpecs()
+        # A schema may have more columns, of which rows may lack what it says.
+        to_analyze = raw.Project(tft.get_analyze_input_columns(preprocessing_fn, specs))
+        columns = tft.get_transform_input_columns(preprocessing_fn, specs)
         with self._make_beam_pipeline() as pipeline, tft_beam.Context(temporary, use_deep_copy_optimization=True):
-            analyzed = raw.Project(columns)
-            rows = pipeline | "ReadToAnalyze" >> analyzed.BeamSource()
-            transform_fn = (rows, analyzed.TensorAdapterConfig()) | "Analyze" >> tft_beam.AnalyzeDataset(function)
-            metadata = os.path.join(graph, tft.TFTransformOutput.RAW_METADATA_DIR)
-            _ = DatasetMetadata(schema) | "WriteMetadata" >> tft_beam.WriteMetadata(metadata, pipeline)
+            batches = pipeline | "ReadToAnalyze" >> to_analyze.BeamSource()
+            analyze = tft_beam.AnalyzeDataset(preprocessing_fn)
+            transform_fn = (batches, to_analyze.TensorAdapterConfig()) | "Analyze" >> analyze
+            raw_metadata = os.path.join(graph, tft.TFTransformOutput.RAW_METADATA_DIR)
+            _ = DatasetMetadata(schema) | "WriteMetadata" >> tft_beam.WriteMetadata(raw_metadata, pipeline)
             _ = transform_fn | "WriteTransformFn" >> tft_beam.WriteTransformFn(graph)
             for split in splits.transform:
                 for number, (source, target) in enumerate(zip(examples, transformed, strict=True)):
-                    name = f"[{split}][{number}]"
-                    split_rows = ExamplesByBatch(split_files([source], split), schema).Project(columns)
-                    features, described = (
-                        (pipeline | f"Read{name}" >> split_rows.BeamSource(), split_rows.TensorAdapterConfig()),
-                        transform_fn,
-                    ) | f"Transform{name}" >> tft_beam.TransformDataset(output_record_batches=True)
-                    prefix = os.path.join(artifact_utils.get_split_uri([target], split), PREFIX)
-                    batches = features | f"WithoutPassthrough{name}" >> beam.Keys()
-                    _ = batches | f"Write{name}" >> WriteExamples(prefix, described.schema)
+                    rows = ExamplesByBatch(split_files([source], split), schema).Project(columns)
+                    folder = artifact_utils.get_split_uri([target], split)
+                    _ = pipeline | f"Transform[{split}][{number}]" >> _TransformSplit(rows, transform_fn, folder)
         fileio.rmtree(temporary)
+
+
+class _TransformSplit(beam.PTransform):
+    """Writes what the graph makes of the rows of a split."""
+
+    def __init__(self, rows: ExamplesByBatch, transform_fn: Any, folder: str) -> None:
+        super().__init__()
+        self._rows, self._transform_fn, self._folder = rows, transform_fn, folder
+
+    def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
+        if fileio.exists(self._folder):  # what an earlier attempt at the same artifact left behind
+            fileio.rmtree(self._folder)
+        raw = (pipeline | "Read" >> self._rows.BeamSource(), self._rows.TensorAdapterConfig())
+        transform = tft_beam.TransformDataset(output_record_batches=True)
+        features, metadata = (raw, self._transform_fn) | "Transform" >> transform
+        write = WriteExamples(os.path.join(self._folder, PREFIX), metadata.schema)
+        return features | "WithoutPassthrough" >> beam.Keys() | "Write" >> write
+
+
+def _preprocessing_fn(exec_properties: Mapping[str, Any]) -> Any:
+    function = import_function(exec_properties[PREPROCESSING_FN_KEY])
+    return executor_utils.MaybeBindCustomConfig({labels.CUSTOM_CONFIG: exec_properties[CUSTOM_CONFIG_KEY]}, function)
 
 
 def _read_schema(artifacts: list[Artifact]) -> schema_pb2.Schema:
     path = io_utils.get_only_uri_in_dir(artifact_utils.get_single_uri(artifacts))
     return io_utils.SchemaReader().read(path)
-
-
-def _columns(function: Callable[..., Any], raw: ExamplesByBatch) -> list[str]:
-    """The columns that the function uses: a schema may have more, and rows may lack what they say of those."""
-    specs = raw.TensorAdapter().OriginalTypeSpecs()
-    found = tft.get_analyze_input_columns(function, specs) + tft.get_transform_input_columns(function, specs)
-    return sorted(set(found))

@@ -18,7 +18,8 @@ from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 from tfx_bsl.tfxio.tfxio import TFXIO
 
 from custom_components import record_batches
-from custom_components.record_batches import ExamplesByBatch, WriteExamples, has_several_workers, read_records
+from custom_components.record_batches import ExamplesByBatch, WriteExamples, read_records
+from custom_components.workers import has_several_workers
 
 SCHEMA = text_format.Parse(
     """

@@ -92,14 +92,15 @@ def an_artifact(kind: type[Artifact], folder: Path) -> Artifact:
 
 
 def rows_in(folder: Path, splits: Sequence[str] = SPLITS) -> Inputs:
-    """Examples of one row a split, of which a job's graph takes the paths alone."""
+    """Examples of one row a file, of which a job's graph takes the paths alone."""
     examples = an_artifact(Examples, folder)
     examples.split_names = artifact_utils.encode_split_names(list(splits))
     for split in splits:
         path = Path(examples.uri) / f"Split-{split}"
         path.mkdir(parents=True)
-        with tf.io.TFRecordWriter(str(path / "data_tfrecord-00000-of-00001.gz"), "GZIP") as writer:
-            writer.write(tf.train.Example().SerializeToString())
+        for part in range(2):
+            with tf.io.TFRecordWriter(str(path / f"data_tfrecord-0000{part}-of-00002.gz"), "GZIP") as writer:
+                writer.write(tf.train.Example().SerializeToString())
     return {"examples": [examples]}
 
 
@@ -121,6 +122,13 @@ NODES: dict[str, tuple[list[Callable[[Path], Inputs]], dict[str, type[Artifact]]
     "StatisticsGen": ([functools.partial(rows_in, splits=["train"])], {"statistics": ExampleStatistics}),
     "Transform": ([rows_in, schema_in], {"transform_graph": TransformGraph}),
     "Evaluator": ([rows_in, schema_in, model_in], {"evaluation": ModelEvaluation, "blessing": ModelBlessing}),
+}
+
+# By node, the transforms that spread files over workers.
+SPREAD = {
+    "ExampleGen": {"Read"},
+    "StatisticsGen": {"Read[train]"},
+    "Transform": {"ReadToAnalyze", *(f"Transform[{split}][0]" for split in SPLITS)},
 }
 
 
@@ -178,7 +186,8 @@ def test_each_node_sends_a_job_as_the_settings_say(node: str, tmp_path: Path) ->
     assert [each["name"] for each in pool["packages"]] == ["submission_environment_dependencies.txt"]
     names = [each.unique_name for each in sent.graph.components.transforms.values()]
     # All files would be read by one worker, else.
-    assert any(name.startswith("Read/") and "Reshuffle" in name for name in names) == (node == "ExampleGen")
+    reads = {name.partition("/")[0] for name in names if "Read" in name and "Reshuffle" in name}
+    assert reads == SPREAD.get(node, set())
 
 
 QUERY = "SELECT fare, company FROM `ours.trips`"
@@ -232,8 +241,8 @@ def test_a_query_is_no_folder_of_files() -> None:
 
 
 def test_the_entry_point_on_vertex_hands_the_arguments_to_beam_but_for_how_rows_are_batched() -> None:
-    """Batched by the clock, the Transform graph would not be the one that a run here makes."""
-    arguments = wired()["Transform"].executor_spec.beam_pipeline_args
+    """Batched by the clock, the metrics would not be those that a run here finds."""
+    arguments = wired()["Evaluator"].executor_spec.beam_pipeline_args
     with flagsaver.flagsaver(tfxio_use_byte_size_batching=False):
         _, left = kubeflow_v2_run_executor._parse_flags(
             ["step", "--executor_class_path", "a.b", "--json_serialized_invocation_args", "{}", *arguments]

@@ -1,5 +1,8 @@
+import ast
 import functools
+import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,10 @@ from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
+from custom_components import seeded_split
+from custom_components.batched_statistics_gen import component as statistics_gen
+from custom_components.batched_transform import component as transform
+from pipeline import pipeline as dag
 from pipeline.beam import MANY_ROWS
 from pipeline.config_loading import ROOT, load_config
 from pipeline.pipeline import create_pipeline
@@ -145,3 +152,31 @@ def test_rows_decide_what_transform_runs_on() -> None:
     arguments = {node.id: getattr(node.executor_spec, "beam_pipeline_args", ()) for node in components}
     mode = "--direct_running_mode=multi_processing"
     assert [node_id for node_id, given in arguments.items() if mode in given] == ["Transform"]
+
+
+def imported(module: str) -> set[str]:
+    """A module, and what it imports of the components and of what answers, and what these do."""
+    found, waiting = set(), [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        spec = importlib.util.find_spec(name)
+        assert spec
+        assert spec.origin
+        tree = ast.walk(ast.parse(Path(spec.origin).read_text()))
+        froms = [each.module for each in tree if isinstance(each, ast.ImportFrom) and each.module]
+        waiting += [each for each in froms if each.startswith(("custom_components.", "serving."))]
+    return found
+
+
+@pytest.mark.parametrize("node", ["ExampleGen", "StatisticsGen", "Transform", "SkewGuard", "TfliteExporter"])
+def test_a_node_runs_again_when_any_module_changes_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
+    for component in (dag, seeded_split, statistics_gen, transform):
+        monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
+    built = next(each for each in wired.__wrapped__().components if each.id == node)
+    settings = str(built.exec_properties)
+    for module in imported(built.executor_spec.executor_class.__module__):
+        names = [module, module.rpartition(".")[0]]
+        assert any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", settings) for name in names), module
