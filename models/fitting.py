@@ -12,7 +12,7 @@ import tf_keras as keras
 from absl import logging
 
 from models.callbacks import Checkpoints
-from models.input import Order, TrainingInput, input_fn
+from models.input import Order, TrainingInput, input_fn, stay_in_memory
 from models.job import STATE_FILE, Job
 from models.settings import ModelConfig
 from models.state import Array, State
@@ -149,6 +149,7 @@ class _Fitting:
 
     def _validation(self, equal_sizes: bool) -> Any:
         rows = self.rows
-        return input_fn(
+        batches = input_fn(
             rows.validation_files, rows.transform_output, self.config.problem, VALIDATION_BATCH, equal_sizes=equal_sizes
         )
+        return batches.cache() if stay_in_memory(rows.validation_files, self.config.training.cache) else batches

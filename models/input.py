@@ -106,7 +106,7 @@ class TrainingInput:
         self._parse = _parser(transform_output, problem)
         self._batch_size = batch_size
         self._order = order
-        cached = order.cache == "memory" or (order.cache == "auto" and _fit_in_memory(self._files))
+        cached = stay_in_memory(self._files, order.cache)
         self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
         self._count = self._table.rows if self._table else _count(self._files) if order.skip else 0
 
@@ -164,6 +164,20 @@ class TrainingInput:
 
         several = rows.batch(steps * replicas * size, drop_remainder=True)
         return several.map(batches, tf.data.AUTOTUNE, deterministic=True).unbatch().prefetch(tf.data.AUTOTUNE)
+
+
+def stay_in_memory(file_patterns: Sequence[str], cache: str) -> bool:
+    """Whether a split's rows are read and parsed once.
+
+    Args:
+        file_patterns: As in :func:`input_fn`.
+        cache: ``memory``, ``none``, or ``auto``, which looks at the size of the files.
+
+    Raises:
+        ValueError: There are no such files.
+    """
+    size = sum(tf.io.gfile.stat(path).length for path in _files(file_patterns))
+    return cache == "memory" or (cache == "auto" and size <= MOST_BYTES_IN_MEMORY)
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
@@ -274,10 +288,6 @@ def _mixed(files: Sequence[str], seed: tuple[int, tf.Tensor]) -> tf.data.Dataset
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-
-
-def _fit_in_memory(files: Sequence[str]) -> bool:
-    return sum(tf.io.gfile.stat(path).length for path in files) <= MOST_BYTES_IN_MEMORY
 
 
 def _two_dimensional(column: tf.Tensor) -> tf.Tensor:

@@ -68,7 +68,7 @@ class Training:
         learning_rate_scaling: What the learning rate is multiplied by: ``none``, or the number of replicas
             (``linear``) or its square root (``sqrt``).
         checkpoint_every: Most steps that a killed worker costs; ``None`` is as many as ``evaluate_every``.
-        cache: Whether the training rows stay in memory: ``memory``, ``none``, or ``auto``, which looks at their size.
+        cache: Whether the rows of a split stay in memory: ``memory``, ``none``, or ``auto``, which looks at their size.
         shuffle_rows: Rows among which the next one is drawn.
         warm_start: Whether training begins with the weights of the latest blessed model.
     """

@@ -1,6 +1,7 @@
 """Runs the probe within limits of time and memory."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from custom_components.skew_guard.report import Skew, SkewError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLL_SECONDS = 0.05
+# TensorFlow then does not import Keras 3, which takes over a second, and which a server has none of.
+WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
 
 
 def check_server(model_dir: Path, most_seconds: float, most_megabytes: float) -> dict[str, float]:
@@ -32,11 +35,14 @@ def check_server(model_dir: Path, most_seconds: float, most_megabytes: float) ->
         SkewError: It did not load or answer, or passed a limit.
     """
     command = [sys.executable, "-m", "custom_components.skew_guard.probe", str(model_dir)]
+    environment = {**os.environ, **WITHOUT_KERAS}
     memory = f"at most {most_megabytes:.0f} MB"
     # Files, since a pipe that nobody reads stops who writes into it.
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         end, peak = time.monotonic() + most_seconds, 0.0
-        with subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors) as process:  # noqa: S603 - our own module
+        with subprocess.Popen(  # noqa: S603 - our own module
+            command, cwd=ROOT, env=environment, stdout=output, stderr=errors
+        ) as process:
             while process.poll() is None and time.monotonic() < end and peak <= most_megabytes:
                 time.sleep(POLL_SECONDS)
                 peak = max(peak, _megabytes(process.pid))

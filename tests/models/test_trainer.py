@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 import tf_keras as keras
 from conftest import ROOT
-from small_table import BINARY, IN_FULL, PROBLEMS, REGRESSION, small_table
+from small_table import BINARY, IN_FULL, PROBLEMS, REGRESSION, ROWS, small_table
 from tfx.components.trainer.fn_args_utils import FnArgs
 from training_job import assert_same_weights, training_job
 
@@ -61,6 +61,31 @@ def test_training_stops_when_the_validation_loss_stops_falling_and_keeps_the_bes
     assert len(losses) == losses.index(min(losses)) + 1 + 2 < 40
     validation = input_fn(small_table().files, small_table().graph, BINARY, 1024)
     assert model.evaluate(validation, verbose=0)[0] == pytest.approx(min(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize(("cache", "times"), [("memory", 1), ("auto", 1), ("none", 4)])
+def test_validation_rows_that_stay_in_memory_are_read_once(
+    monkeypatch: pytest.MonkeyPatch, cache: str, times: int
+) -> None:
+    read: list[int] = []
+
+    def noted(label: tf.Tensor) -> tf.Tensor:
+        read.append(len(label))
+        return label
+
+    def counted(*arguments: Any, **named: Any) -> tf.data.Dataset:
+        batches = input_fn(*arguments, **named)
+        shape = batches.element_spec[1].shape
+
+        def note(features: dict[str, tf.Tensor], label: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+            return features, tf.ensure_shape(tf.py_function(noted, [label], label.dtype), shape)
+
+        return batches.map(note)
+
+    monkeypatch.setattr("models.fitting.input_fn", counted)
+    _, state = trained(config_of(BINARY, cache=cache))
+    assert len(state.rows) == 4
+    assert read == [ROWS] * times
 
 
 @pytest.mark.parametrize(("steps", "evaluate_every", "evaluated"), [(3, 100, [3]), (6, 2, [2, 4, 6]), (7, 5, [5, 7])])
