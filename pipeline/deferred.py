@@ -55,15 +55,16 @@ def deferring() -> Iterator[None]:
 class _Deferred(types.ModuleType):
     """A module that is loaded when something is asked of it that it does not have yet.
 
-    As :class:`importlib.util.LazyLoader` makes, but for two things: it may be asked for its own description and for
-    submodules without being loaded, so that ``import sklearn.exceptions`` does not load ``sklearn``; and threads that
-    ask at the same time wait for the one that loads it, which that class sees to from Python 3.12 on.
+    As :class:`importlib.util.LazyLoader` makes, but for three things: it may be asked for its own description and for
+    submodules without being loaded, so that ``import sklearn.exceptions`` does not load ``sklearn``; its ``vars`` are
+    what they are, since Beam asks for those of all modules when it measures a side input; and threads that ask at the
+    same time wait for the one that loads it, which that class sees to from Python 3.12 on.
     """
 
     def __getattribute__(self, name: str) -> Any:
         plain = types.ModuleType.__getattribute__  # not super's: once it is loaded, this class is no longer its own
         known = plain(self, "__dict__")
-        if name not in known and name != "__class__":
+        if name not in known and name not in ("__class__", "__dict__"):
             _load(self)
         return plain(self, name)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from objsize import get_deep_size
 
 from pipeline import deferred
 from pipeline.deferred import DEFERRED, deferring
@@ -87,6 +88,13 @@ def test_module_is_loaded_when_it_is_used(package: Path) -> None:
     assert heavy.size == 3
     assert loaded() == ["heavy"]
     assert type(heavy) is type(sys)
+
+
+def test_a_look_at_all_modules_loads_none(package: Path) -> None:
+    with deferring():
+        import heavy.part  # noqa: PLC0415, F401
+    assert get_deep_size({"as": "Beam", "measures": ["a", "side", "input"]}) > 100
+    assert loaded() == []
 
 
 def test_submodule_waits_with_its_package_and_is_loaded_after_it(package: Path) -> None:
