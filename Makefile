@@ -65,7 +65,7 @@ bench-lineage:  ## lineage's queries over a store of 10,000 executions, and over
 	$(INSTALL)
 	@$(PY) -m benchmarks.lineage $(ARGS)
 
-bench-runs:  ## whole runs beside TFX's taxi template, ingest alone, start-up (ARGS="--copies 1,10 --rounds 3")
+bench-runs:  ## whole runs beside TFX's taxi template, ingest alone, start-up: half an hour (ARGS="--copies 1,10")
 	$(INSTALL)
 	@$(PY) -m benchmarks.runs $(ARGS)
 

@@ -1,7 +1,7 @@
 """Whole runs beside those of TFX's taxi template on the same rows, node by node; ingest alone; and start-up.
 
-The rows are the bundled sample, repeated with jitter. On two cores the default sizes take about 45 minutes, --copies
-1,10 about 25 and --copies 1 about 10; a machine that does something else meanwhile makes the numbers worth little.
+The rows are the bundled sample, repeated with jitter. On two cores the default sizes take about 30 minutes, --copies
+1,10 about 20 and --copies 1 about 10; a machine that does something else meanwhile makes the numbers worth little.
 """
 
 import argparse

@@ -10,9 +10,9 @@ from pipeline.config import Beam, Config
 from pipeline.dataflow import bigquery_args, dataflow_args, node_args
 
 EXAMPLE_GEN, TRANSFORM = "ExampleGen", "Transform"
-# From here on processes of its own save Transform more than they cost: each imports TensorFlow, rows go from one to
-# the other, and they promise no order, so that sums differ by the last bit from run to run. No other step gains on two
-# cores (docs/performance.md).
+# From here on processes of its own save Transform more than they cost: each imports TensorFlow, and they promise no
+# order, so that sums differ by the last bit from run to run. On two cores they lost a seventh at 1.5 million rows and
+# saved a sixth at 4.5 million, and no other step gained (docs/performance.md).
 MANY_ROWS = 3_000_000
 
 # Makes TFX's Evaluator batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
