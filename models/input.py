@@ -174,10 +174,11 @@ def stay_in_memory(file_patterns: Sequence[str], cache: str) -> bool:
         cache: ``memory``, ``none``, or ``auto``, which looks at the size of the files.
 
     Raises:
-        ValueError: There are no such files.
+        ValueError: It looks, and there are no such files.
     """
-    size = sum(tf.io.gfile.stat(path).length for path in _files(file_patterns))
-    return cache == "memory" or (cache == "auto" and size <= MOST_BYTES_IN_MEMORY)
+    if cache != "auto":
+        return cache == "memory"
+    return sum(tf.io.gfile.stat(path).length for path in _files(file_patterns)) <= MOST_BYTES_IN_MEMORY
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:

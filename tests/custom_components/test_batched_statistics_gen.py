@@ -18,7 +18,7 @@ SPLITS = {"train": 600, "validation": 0, "eval": 40}
 
 
 def make_example(number: int, random: np.random.Generator) -> bytes:
-    """A row with a number, a list of numbers, a text that may be missing, and a column of one split's alone."""
+    """A row with a number, a list of numbers, and a text that may be missing."""
     feature = {
         "fare": tf.train.Feature(float_list={"value": [random.normal()]}),
         "lists": tf.train.Feature(int64_list={"value": range(number % 4)}),

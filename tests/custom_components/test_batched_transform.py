@@ -66,14 +66,13 @@ def examples(folder: Path, first: int = 0, files: int = 2) -> Examples:
     artifact.uri = str(folder)
     artifact.split_names = artifact_utils.encode_split_names(list(SPLITS))
     for split, count in SPLITS.items():
+        (folder / f"Split-{split}").mkdir(parents=True)
         for part in range(files):
             path = folder / f"Split-{split}/data_tfrecord-0000{part}-of-0000{files}.gz"
-            path.parent.mkdir(parents=True, exist_ok=True)
             with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
                 for number in range(first + part * count, first + (part + 1) * count):
                     writer.write(make_example(number))
         first += files * count
-        (folder / f"Split-{split}").mkdir(parents=True, exist_ok=True)
     return artifact
 
 
