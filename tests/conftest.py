@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,26 +84,39 @@ def run(output: Path, *options: str, **settings: Any) -> Finished:
 
 
 def kill_in(node: str, output: Path, *options: str, after: float = 0.0) -> None:
-    """Starts a run and kills it with SIGKILL while ``node`` runs."""
+    """Starts a run and kills it with SIGKILL, ``after`` seconds into the work of the node's executor."""
+    # TFX makes this folder when the execution is in ML Metadata and its executor is about to begin.
+    executions = output / "artifacts" / node / ".system/executor_execution"
+    known = set(executions.glob("*"))
     with subprocess.Popen(
         arguments(output, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     ) as process:
-        wait_for(output, f"Node {node} starts", process)
+        _wait_until(lambda: set(executions.glob("*")) > known, process, f"an execution of {node}")
         time.sleep(after)
         os.kill(process.pid, signal.SIGKILL)
 
 
-def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]", seconds: float = 120) -> None:
+def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
     """Waits until the newest run's log holds ``text``."""
     known = {path.parent.name for path in output.glob("runs/*/summary.json")}
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
+
+    def said() -> bool:
         logs = [log for log in output.glob("runs/2*/log") if log.parent.name not in known]
         last = max(logs, key=lambda log: log.parent.name, default=None)
-        if last is not None and text in last.read_text(errors="replace"):
+        return last is not None and text in last.read_text(errors="replace")
+
+    _wait_until(said, process, f"'{text}' in the log")
+
+
+def _wait_until(
+    happened: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str, seconds: float = 120
+) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        if happened():
             return
         time.sleep(0.01)
-    raise AssertionError(f"the log never said '{text}'")
+    raise AssertionError(f"there never was {what}")
 
 
 def newest(output: Path, kind: str) -> Path:
