@@ -93,10 +93,10 @@ def run(options: Options) -> int:
 
 def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
     from lineage.errors import LineageError
+    from models.deferred import deferring
     from models.job import LOG_DIR
     from pipeline.config_errors import ConfigError
     from pipeline.console import RunConsole
-    from pipeline.deferred import deferring
     from pipeline.report import write_report
     from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
     from pipeline.summary import refused

@@ -127,9 +127,9 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
 
 def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     """The compiled pipeline, and the settings that it was compiled from."""
+    from models.deferred import deferring
     from pipeline.checks import check_against_schema, check_network, load_schema
     from pipeline.config_loading import load_vertex_config, settings_path
-    from pipeline.deferred import deferring
 
     path = settings_path(options["config"])
     vertex = {key: options[key] for key in ("project", "region", "bucket", "image")}

@@ -9,6 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
+from models.deferred import deferring
 from models.reason import reason
 
 POLL_SECONDS = 1.0
@@ -33,14 +34,14 @@ def main() -> int:
 
 
 def _work(work: str, file: Path) -> None:
-    # Not before the parent is watched: these take seconds.
-    from absl import logging  # noqa: PLC0415
+    with deferring():  # not before the parent is watched: these take seconds
+        from absl import logging  # noqa: PLC0415
 
-    from models import progress  # noqa: PLC0415
-    from models.job import Job  # noqa: PLC0415
-    from models.task import this_task  # noqa: PLC0415
-    from models.trainer import train  # noqa: PLC0415
-    from models.tuner import run_trials  # noqa: PLC0415
+        from models import progress  # noqa: PLC0415
+        from models.job import Job  # noqa: PLC0415
+        from models.task import this_task  # noqa: PLC0415
+        from models.trainer import train  # noqa: PLC0415
+        from models.tuner import run_trials  # noqa: PLC0415
 
     def tell(_source: str, line: str) -> None:
         sys.stdout.write(f"{progress.MARK}{line}\n")

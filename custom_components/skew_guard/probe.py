@@ -12,13 +12,13 @@ import sys
 import time
 from pathlib import Path
 
-import tensorflow as tf
-from tensorflow_serving.apis import prediction_log_pb2
-
+from custom_components.skew_guard.server import WARMUP_FILE
+from models.deferred import deferring
 from models.reason import reason
 
-# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000.
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+with deferring():  # a third of the time that these take
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
 
 
 def main(model_dir: str) -> None:

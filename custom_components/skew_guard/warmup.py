@@ -6,7 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2, regression_pb2
 
-from custom_components.skew_guard.probe import WARMUP_FILE
+from custom_components.skew_guard.server import WARMUP_FILE
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES
 
 BATCH = 32

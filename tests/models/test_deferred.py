@@ -1,5 +1,6 @@
 import gc
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -9,15 +10,16 @@ from pathlib import Path
 import pytest
 from objsize import get_deep_size
 
-from pipeline import deferred
-from pipeline.deferred import DEFERRED, deferring
+from custom_components.skew_guard.server import WITHOUT_KERAS
+from models import deferred
+from models.deferred import DEFERRED, deferring
 
 ROOT = Path(__file__).resolve().parents[2]
 # A run up to where its first node would start: no node lies there, since there is no Tuner.
 TO_THE_FIRST_NODE = """
 import gc, json, sys
 import local_runner
-from pipeline import deferred
+from models import deferred
 
 try:
     local_runner.main(["--no-tune", "--to=Tuner", "--output", sys.argv[1]])
@@ -76,6 +78,18 @@ def test_first_node_starts_without_what_few_runs_need(tmp_path: Path) -> None:
     assert DEFERRED - set(found["waiting"]) == set()
     assert found["collects"]
     assert found["frozen"] > 100_000
+
+
+def test_process_of_the_skew_guard_starts_without_it_and_without_keras_3() -> None:
+    code = "import sys; from custom_components.skew_guard import probe; print(*sys.modules)"
+    environment = {**os.environ, **WITHOUT_KERAS}
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+    )
+    modules = set(result.stdout.split())
+    assert "tensorflow" in modules
+    assert HEAVY & modules == set()
+    assert not {"keras", "scipy.ndimage._filters"} & modules
 
 
 def test_module_is_loaded_when_it_is_used(package: Path) -> None:
