@@ -11,7 +11,7 @@ from benchmarks.measured import Contestant, Ingested, Measured, Run, Size, Start
 from benchmarks.promises import Promise
 from pipeline.nodes import NODES
 
-PROMISED, LARGE = 10, 100  # copies: from so many on the ratios of whole runs, and of the rerun's whole command, hold
+RATIOS_HOLD, WHOLE_RERUN_HOLDS = 10, 100  # from so many copies of the sample on
 LEAST_INGEST, MOST_LOOP, MOST_MEMORY = 10.0, 2.0, 1.5
 LEAST_SPEED, MOST_RERUN = 3.0, 0.05
 MOST_HELP, MOST_START = 1.0, 0.6
@@ -37,7 +37,7 @@ class Lines:
 def promises(measured: Measured) -> list[Promise]:
     """What was promised, with what was measured; medians of the rounds."""
     found = list[Promise]()
-    large = [size for size in measured.sizes if size.copies >= PROMISED]
+    large = [size for size in measured.sizes if size.copies >= RATIOS_HOLD]
     for size in large:
         found += [*_of_ingest(size), *_of_runs(size)]
     if len(large) > 1:
@@ -105,7 +105,7 @@ def _of_runs(size: Size) -> Iterator[Promise]:
     )
     rerun = median(size.rerun, nodes) / median(size.onegraph, nodes)
     yield Promise(f"{size.name}: nodes of an unchanged rerun / of the first run", rerun, MOST_RERUN, at_most=True)
-    if size.copies >= LARGE:
+    if size.copies >= WHOLE_RERUN_HOLDS:
         rerun = median(size.rerun, whole) / median(size.onegraph, whole)
         yield Promise(f"{size.name}: an unchanged rerun / the first run", rerun, MOST_RERUN, at_most=True)
 
@@ -144,8 +144,10 @@ def _node_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
 
 
 def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
+    both = _in_both(sizes)
     measures: Mapping[str, Callable[[Run], float]] = {
         "all nodes, added up": lambda run: run.in_nodes,
+        "nodes that both have, added up": lambda run: sum(run.nodes[name] for name in both & run.nodes.keys()),
         "the whole command, imports and all": lambda run: run.seconds,
         "processor time, all cores together": lambda run: run.cpu,
     }
@@ -156,6 +158,14 @@ def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
     for what in ("all nodes, added up", "the whole command, imports and all"):
         again = [median(size.rerun, measures[what]) for size in sizes]
         yield f"unchanged rerun: {what}", *(cell for seconds in again for cell in (NONE, f"{seconds:.1f}"))
+
+
+def _in_both(sizes: Sequence[Size]) -> set[str]:
+    """Names of the nodes that the template and this pipeline have, by each one's name."""
+    theirs = {name for size in sizes for run in size.template for name in run.nodes}
+    ours = {name for size in sizes for run in size.onegraph for name in run.nodes}
+    pairs = {(TEMPLATE_NAMES.get(name, name), name) for name in ours}
+    return {name for pair in pairs if pair[0] in theirs for name in pair}
 
 
 def _quality_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
