@@ -1,5 +1,7 @@
 """Where the records of an Examples artifact are, and how they are zipped."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 from tfx import types
 from tfx.types import artifact_utils
@@ -23,3 +25,8 @@ def split_files(examples: list[types.Artifact], split: str) -> list[str]:
             raise ValueError(f"{uri}: found no file; expected at least one, as every ExampleGen writes it")
         found += files
     return found
+
+
+def records(files: Sequence[str]) -> tf.data.Dataset:
+    """Serialized examples of files as :func:`split_files` gives them, in order: scalar strings."""
+    return tf.data.TFRecordDataset(files, compression_type="GZIP")

@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from cloud.paths import on_disk
-from custom_components.examples import NO_ROWS, split_files
+from custom_components.examples import NO_ROWS, records, split_files
 from custom_components.skew_guard.graph import Functions, check_graph, check_vocabularies
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import REPORT_FILE, Report, SkewError
@@ -89,10 +89,10 @@ def _first_difference(
 
 
 def _first(files: list[str]) -> list[bytes]:
-    records = list(tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(BATCH).as_numpy_iterator())
-    if not records:
+    first = list(records(files).take(BATCH).as_numpy_iterator())
+    if not first:
         raise ValueError(NO_ROWS)
-    return records
+    return first
 
 
 def _without(problem: Problem, examples: list[bytes]) -> list[bytes]:

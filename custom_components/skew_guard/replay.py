@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from custom_components.examples import records
 from custom_components.skew_guard.report import Report, Skew, SkewError
 from models.features import Problem, transformed_name
 from models.preprocessing import as_column
@@ -60,7 +61,7 @@ class Replay:
             SkewError: At the first difference.
         """
         batches: list[Arrays] = []
-        for batch in _records(raw_files).take(most_examples).batch(BATCH).as_numpy_iterator():
+        for batch in records(raw_files).take(most_examples).batch(BATCH).as_numpy_iterator():
             batches.append(self.compare(list(batch), self._seen))
             self._seen += len(batch)
         self._check_materialized(batches, transformed_files)
@@ -144,7 +145,7 @@ class Replay:
         keys = [key for batch in batches for key in _row_keys(batch)]
         missing = {key: index for index, key in reversed(list(enumerate(keys)))}
         others: list[Arrays] = []
-        for batch in _records(files).batch(BATCH):
+        for batch in records(files).batch(BATCH):
             parsed = tf.io.parse_example(batch, self._transformed_spec)
             rows = {name: _two_dimensional(value.numpy()) for name, value in parsed.items()}
             for index, key in enumerate(_row_keys(rows)):
@@ -173,10 +174,6 @@ def _stale(row: Arrays, index: int, others: Sequence[Arrays]) -> Skew:
     nearest = min(range(len(differing)), key=lambda each: len(differing[each]))
     name = differing[nearest][0]
     return Skew("transformed", where, name, index, str(row[name].tolist()), str(others[nearest][name].tolist()))
-
-
-def _records(files: Sequence[str]) -> tf.data.TFRecordDataset:
-    return tf.data.TFRecordDataset(sorted(files), compression_type="GZIP")
 
 
 def _served(skew: Skew, found: Arrays, expected: np.ndarray) -> np.ndarray:

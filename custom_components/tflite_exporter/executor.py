@@ -18,7 +18,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from cloud.paths import on_disk
-from custom_components.examples import split_files
+from custom_components.examples import records, split_files
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.flatbuffer import operators, with_metadata
@@ -94,8 +94,7 @@ def _export(
 def representative(files: list[str], transform_output: tft.TFTransformOutput) -> Iterator[Row]:
     """Transformed rows of a split, drawn with a fixed seed: by feature, each [1, width]."""
     spec = transform_output.transformed_feature_spec()
-    records = tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").shuffle(SHUFFLED_ROWS, seed=0)
-    for record in records.take(REPRESENTATIVE_ROWS):
+    for record in records(files).shuffle(SHUFFLED_ROWS, seed=0).take(REPRESENTATIVE_ROWS):
         parsed = tf.io.parse_single_example(record, spec)
         yield {name: np.reshape(value.numpy(), [1, -1]) for name, value in parsed.items()}
 

@@ -10,7 +10,7 @@ import numpy as np
 import sklearn.metrics
 import tensorflow as tf
 
-from custom_components.examples import NO_ROWS
+from custom_components.examples import NO_ROWS, records
 from models.features import Problem
 from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel
@@ -88,7 +88,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     edge = EdgeModel(content)
     signatures = tf.saved_model.load(model_dir).signatures
     expected, found, labels, seconds = [], [], [], []
-    for batch in tf.data.TFRecordDataset(sorted(files), compression_type="GZIP").take(most_examples).batch(BATCH):
+    for batch in records(files).take(most_examples).batch(BATCH):
         expected.append(signatures[SERVING](batch)["predictions"].numpy())
         labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label.name].numpy())
         for row in _rows(batch.numpy(), problem.features.columns):
@@ -144,8 +144,8 @@ def quality(task: str, labels: Array, predictions: Array) -> float:
     return float(sklearn.metrics.roc_auc_score(labels, predictions[:, 0])) if len(np.unique(labels)) == 2 else math.nan
 
 
-def _rows(records: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for record in records:
+def _rows(serialized: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for record in serialized:
         features = tf.train.Example.FromString(record).features.feature
         yield {name: _value(features[name]) for name in columns if name in features}
 
