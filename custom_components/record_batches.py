@@ -22,6 +22,8 @@ BATCH_ROWS = 8192
 BATCH_BYTES = 20 << 20
 READ_ROWS = 256  # that TensorFlow hands over at once
 READ_BYTES = 1 << 20  # of a file's buffer
+FRAME_BYTES = 16  # of a TFRecord beside the record itself: its length, and the checksums of both
+ISIZE_BYTES = 4  # at the end of a gzip file: what it unzips to
 # The modules that what is written depends on, for the digest in a node's settings.
 MODULES = (__name__, "custom_components.examples", "custom_components.workers")
 
@@ -94,20 +96,34 @@ def read_records(path: str, most_rows: int = BATCH_ROWS) -> Iterator[list[bytes]
     """Yields the records of a gzipped TFRecord file, ``most_rows`` at once, or fewer if they are large.
 
     Raises:
-        tf.errors.DataLossError: The file is broken.
+        tf.errors.DataLossError: The file is broken. TensorFlow takes one that is cut off between two records for whole;
+            here its length is held against the one that gzip wrote at its end.
     """
     batch: list[bytes] = []
-    size = 0
+    size = unzipped = 0
     dataset = tf.data.TFRecordDataset(path, "GZIP", READ_BYTES)
     for records in dataset.batch(min(READ_ROWS, most_rows)).as_numpy_iterator():
         batch += records.tolist()
-        size += sum(map(len, records))
+        length = sum(map(len, records))
+        size += length
+        unzipped += length + FRAME_BYTES * len(records)
         if len(batch) >= most_rows or size >= BATCH_BYTES:
             yield batch[:most_rows]
             batch = batch[most_rows:]
             size = sum(map(len, batch))
     if batch:
         yield batch
+    if unzipped % 2**32 != _unzipped_bytes(path):
+        raise tf.errors.DataLossError(None, None, f"{path}: the file is cut off; expected a whole gzip file")
+
+
+def _unzipped_bytes(path: str) -> int | None:
+    """What a gzip file of one member says that it holds, modulo 2³² (RFC 1952, ISIZE); ``None`` of a file too short."""
+    with tf.io.gfile.GFile(path, "rb") as file:
+        if file.size() < ISIZE_BYTES:
+            return None
+        file.seek(file.size() - ISIZE_BYTES)
+        return int.from_bytes(file.read(ISIZE_BYTES), "little")
 
 
 class _Sink(FileBasedSink):

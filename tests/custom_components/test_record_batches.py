@@ -103,7 +103,16 @@ def test_batches_have_as_many_rows_as_asked(tmp_path: Path) -> None:
     assert list(itertools.chain(*read_records(path, 300))) == rows(0, 1000)
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-20], lambda _: b"no gzip at all"])
+def test_a_file_that_is_cut_off_anywhere_is_an_error(tmp_path: Path) -> None:
+    path = Path(write(tmp_path / "a.gz", rows(0, 500)))
+    content = path.read_bytes()
+    for end in range(len(content) - 300, len(content)):  # between two records, within one, within gzip's own last bytes
+        path.write_bytes(content[:end])
+        with pytest.raises(tf.errors.DataLossError):
+            list(read_records(str(path)))
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:3], lambda _: b"", lambda _: b"no gzip at all"])
 def test_a_broken_file_is_an_error(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = Path(write(tmp_path / "a.gz", rows(0, 500)))
     path.write_bytes(damage(path.read_bytes()))
