@@ -11,7 +11,10 @@ from benchmarks.measured import Contestant, Ingested, Measured, Run, Size, Start
 from benchmarks.promises import Promise
 from pipeline.nodes import NODES
 
-RATIOS_HOLD, WHOLE_RERUN_HOLDS = 10, 100  # from so many copies of the sample on
+COPIES_FOR_RATIOS, COPIES_FOR_RERUN = (
+    10,
+    100,
+)  # of the sample: ratios, and the whole rerun's, are promised from there on
 LEAST_INGEST, MOST_LOOP, MOST_MEMORY = 10.0, 2.0, 1.5
 LEAST_SPEED, MOST_RERUN = 3.0, 0.05
 MOST_HELP, MOST_START = 1.0, 0.6
@@ -37,7 +40,7 @@ class Lines:
 def promises(measured: Measured) -> list[Promise]:
     """What was promised, with what was measured; medians of the rounds."""
     found = list[Promise]()
-    large = [size for size in measured.sizes if size.copies >= RATIOS_HOLD]
+    large = [size for size in measured.sizes if size.copies >= COPIES_FOR_RATIOS]
     for size in large:
         found += [*_of_ingest(size), *_of_runs(size)]
     if len(large) > 1:
@@ -105,7 +108,7 @@ def _of_runs(size: Size) -> Iterator[Promise]:
     )
     rerun = median(size.rerun, nodes) / median(size.onegraph, nodes)
     yield Promise(f"{size.name}: nodes of an unchanged rerun / of the first run", rerun, MOST_RERUN, at_most=True)
-    if size.copies >= WHOLE_RERUN_HOLDS:
+    if size.copies >= COPIES_FOR_RERUN:
         rerun = median(size.rerun, whole) / median(size.onegraph, whole)
         yield Promise(f"{size.name}: an unchanged rerun / the first run", rerun, MOST_RERUN, at_most=True)
 
@@ -161,7 +164,7 @@ def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
 
 
 def _in_both(sizes: Sequence[Size]) -> set[str]:
-    """Names of the nodes that the template and this pipeline have, by each one's name."""
+    """Names of the nodes that both have, the template's and this pipeline's."""
     theirs = {name for size in sizes for run in size.template for name in run.nodes}
     ours = {name for size in sizes for run in size.onegraph for name in run.nodes}
     pairs = {(TEMPLATE_NAMES.get(name, name), name) for name in ours}

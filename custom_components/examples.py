@@ -1,4 +1,4 @@
-"""Where the records of an Examples artifact are, and how they are zipped."""
+"""Where the records of an Examples artifact are, how they are zipped, and how they are read."""
 
 from collections.abc import Sequence
 
@@ -28,5 +28,8 @@ def split_files(examples: list[types.Artifact], split: str) -> list[str]:
 
 
 def records(files: Sequence[str]) -> tf.data.Dataset:
-    """Serialized examples of files as :func:`split_files` gives them, in order: scalar strings."""
+    """Serialized examples of files as :func:`split_files` gives them, in order: scalar strings.
+
+    One that is cut off between two records is taken for whole; ``record_batches.read_records`` sees that.
+    """
     return tf.data.TFRecordDataset(files, compression_type="GZIP")

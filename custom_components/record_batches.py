@@ -23,7 +23,8 @@ BATCH_BYTES = 20 << 20
 READ_ROWS = 256  # that TensorFlow hands over at once
 READ_BYTES = 1 << 20  # of a file's buffer
 FRAME_BYTES = 16  # of a TFRecord beside the record itself: its length, and the checksums of both
-ISIZE_BYTES = 4  # at the end of a gzip file: what it unzips to
+ISIZE_BYTES = 4  # at the end of a gzip file: the length of what it unzips to
+CUT_OFF = "the file is cut off; expected it as it was written, so have it made again: --no-cache"
 # The modules that what is written depends on, for the digest in a node's settings.
 MODULES = (__name__, "custom_components.examples", "custom_components.workers")
 
@@ -97,7 +98,7 @@ def read_records(path: str, most_rows: int = BATCH_ROWS) -> Iterator[list[bytes]
 
     Raises:
         tf.errors.DataLossError: The file is broken. TensorFlow takes one that is cut off between two records for whole;
-            here its length is held against the one that gzip wrote at its end.
+            here what it unzips to is held against the length at its end, which is that of a file of one gzip member.
     """
     batch: list[bytes] = []
     size = unzipped = 0
@@ -114,7 +115,7 @@ def read_records(path: str, most_rows: int = BATCH_ROWS) -> Iterator[list[bytes]
     if batch:
         yield batch
     if unzipped % 2**32 != _unzipped_bytes(path):
-        raise tf.errors.DataLossError(None, None, f"{path}: the file is cut off; expected a whole gzip file")
+        raise tf.errors.DataLossError(None, None, f"{path}: {CUT_OFF}")
 
 
 def _unzipped_bytes(path: str) -> int | None:

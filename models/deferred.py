@@ -1,4 +1,7 @@
-"""Imports TFX without what comes with it and few runs need: a run's start is nearly all imports."""
+"""Imports TFX and TensorFlow without what comes with them and few processes need.
+
+The start of a run, of a worker and of the skew guard's process is nearly all imports.
+"""
 
 import contextlib
 import gc
@@ -10,7 +13,7 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# What TFX, its libraries and Beam import and a run uses late, or never. Each is loaded when it is first used.
+# What TFX, its libraries and Beam import and a process uses late, or never. Each is loaded when it is first used.
 DEFERRED = frozenset(
     {
         "google.cloud.dataflow",  # Beam's Dataflow runner

@@ -34,7 +34,8 @@ def main() -> int:
 
 
 def _work(work: str, file: Path) -> None:
-    with deferring():  # not before the parent is watched: these take seconds
+    # Not before the parent is watched: these take seconds.
+    with deferring():
         from absl import logging  # noqa: PLC0415
 
         from models import progress  # noqa: PLC0415

@@ -19,6 +19,7 @@ pytest_plugins = ["database_servers", "server_process", "vertex_server"]
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data/taxi/taxi.csv"
 ROWS = 1500
+WAIT_SECONDS = 120
 
 # A policy that a model trained for a moment on the small table meets, and an untrained one does not.
 POLICY = [
@@ -91,7 +92,7 @@ def kill_in(node: str, output: Path, *options: str, after: float = 0.0) -> None:
     with subprocess.Popen(
         arguments(output, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
     ) as process:
-        _wait_until(lambda: set(executions.glob("*")) > known, process, f"an execution of {node}")
+        _wait_until(lambda: bool(set(executions.glob("*")) - known), process, f"an execution of {node}")
         time.sleep(after)
         os.kill(process.pid, signal.SIGKILL)
 
@@ -108,10 +109,8 @@ def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]") -> Non
     _wait_until(said, process, f"'{text}' in the log")
 
 
-def _wait_until(
-    happened: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str, seconds: float = 120
-) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if happened():
             return

@@ -14,14 +14,14 @@ from serving.edge import load
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 FAILED = metadata_store_pb2.Execution.FAILED
-# Seconds into a node's work. Each kill leaves the nodes before it to be answered from the cache by the next run.
+# Seconds into a node's work, a sixth of it or so. Each kill leaves the nodes before it to be answered from the cache.
 KILLED_IN = (
     ("ExampleGen", 0.05),
     ("StatisticsGen", 0.3),
     ("Transform", 1.0),
-    ("Tuner", 1.0),
+    ("Tuner", 0.5),
     ("Trainer", 0.5),
-    ("Evaluator", 1.0),
+    ("Evaluator", 0.5),
     ("TfliteExporter", 0.5),
     ("Pusher", 0.0),
 )

@@ -16,7 +16,7 @@ from custom_components.skew_guard.server import WARMUP_FILE
 from models.deferred import deferring
 from models.reason import reason
 
-with deferring():  # a third of the time that these take
+with deferring():  # spares a third of the time that these take
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 

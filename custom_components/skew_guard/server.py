@@ -15,7 +15,8 @@ import psutil
 from custom_components.skew_guard.report import Skew, SkewError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000.
+# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000. It is said here since the
+# probe must not import TensorFlow before it defers, and nobody else may import the probe.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 POLL_SECONDS = 0.05
 # TensorFlow then does not import Keras 3, which takes over a second, and which a server has none of.

@@ -103,7 +103,7 @@ def test_batches_have_as_many_rows_as_asked(tmp_path: Path) -> None:
     assert list(itertools.chain(*read_records(path, 300))) == rows(0, 1000)
 
 
-def test_a_file_that_is_cut_off_anywhere_is_an_error(tmp_path: Path) -> None:
+def test_a_file_whose_end_is_cut_off_is_an_error(tmp_path: Path) -> None:
     path = Path(write(tmp_path / "a.gz", rows(0, 500)))
     content = path.read_bytes()
     for end in range(len(content) - 300, len(content)):  # between two records, within one, within gzip's own last bytes

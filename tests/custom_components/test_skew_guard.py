@@ -1,6 +1,9 @@
 import dataclasses
 import functools
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from small_table import IN_FULL, SPEC, encode, export_random, small_table, write
 
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import Report, SkewError
-from custom_components.skew_guard.server import WARMUP_FILE, check_server
+from custom_components.skew_guard.server import ROOT, WARMUP_FILE, WITHOUT_KERAS, check_server
 from custom_components.skew_guard.warmup import write_warmup
 from models.features import Problem
 from models.network import build_network, feature_inputs
@@ -199,3 +202,13 @@ def test_a_model_that_takes_too_long_is_stopped(servable: Path) -> None:
 def test_a_model_that_takes_too_much_memory_is_stopped(servable: Path) -> None:
     with pytest.raises(SkewError, match="at most 100 MB"):
         check_server(servable, 120, 100)
+
+
+def test_fresh_process_imports_no_keras_3_and_nothing_of_scipy() -> None:
+    code = "import sys; from custom_components.skew_guard import probe; print(*sys.modules)"
+    command, environment = [sys.executable, "-c", code], {**os.environ, **WITHOUT_KERAS}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
+    assert result.returncode == 0, result.stderr
+    modules = set(result.stdout.split())
+    assert "tensorflow" in modules
+    assert not {"keras", "scipy.ndimage._filters"} & modules

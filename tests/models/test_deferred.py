@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from objsize import get_deep_size
 
-from custom_components.skew_guard.server import WITHOUT_KERAS
 from models import deferred
 from models.deferred import DEFERRED, deferring
 
@@ -80,16 +79,17 @@ def test_first_node_starts_without_what_few_runs_need(tmp_path: Path) -> None:
     assert found["frozen"] > 100_000
 
 
-def test_process_of_the_skew_guard_starts_without_it_and_without_keras_3() -> None:
-    code = "import sys; from custom_components.skew_guard import probe; print(*sys.modules)"
-    environment = {**os.environ, **WITHOUT_KERAS}
+def test_worker_starts_without_it_too(tmp_path: Path) -> None:
+    code = "import sys; from models import worker; print(worker.main()); print(*sys.modules)"
+    arguments = ["--parent", str(os.getpid()), "--failure", str(tmp_path / "failure"), "train", "no-such-job"]
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment, check=True
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    modules = set(result.stdout.split())
-    assert "tensorflow" in modules
-    assert HEAVY & modules == set()
-    assert not {"keras", "scipy.ndimage._filters"} & modules
+    assert result.returncode == 0, result.stderr
+    *_, ended, modules = result.stdout.splitlines()
+    assert (ended, "no-such-job" in (tmp_path / "failure").read_text()) == ("1", True)
+    assert {"tensorflow_transform", "keras_tuner"} < set(modules.split())
+    assert (HEAVY | {"scipy.ndimage._filters"}) & set(modules.split()) == set()
 
 
 def test_module_is_loaded_when_it_is_used(package: Path) -> None:
