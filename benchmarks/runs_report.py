@@ -11,10 +11,8 @@ from benchmarks.measured import Contestant, Ingested, Measured, Run, Size, Start
 from benchmarks.promises import Promise
 from pipeline.nodes import NODES
 
-COPIES_FOR_RATIOS, COPIES_FOR_RERUN = (
-    10,
-    100,
-)  # of the sample: ratios, and the whole rerun's, are promised from there on
+# Copies of the sample from which on ratios of whole runs, and that of the rerun's whole command, are promised.
+COPIES_FOR_RATIOS, COPIES_FOR_RERUN = 10, 100
 LEAST_INGEST, MOST_LOOP, MOST_MEMORY = 10.0, 2.0, 1.5
 LEAST_SPEED, MOST_RERUN = 3.0, 0.05
 MOST_HELP, MOST_START = 1.0, 0.6
@@ -23,7 +21,7 @@ INGEST: Mapping[Contestant, str] = {
     "onegraph": "this pipeline's ExampleGen",
     "loop": "a plain loop",
 }
-TEMPLATE_NAMES = {"ExampleGen": "CsvExampleGen"}
+OUR_NAMES = {"CsvExampleGen": "ExampleGen"}
 NONE = "–"  # noqa: RUF001
 MEGABYTE = 1e6
 
@@ -135,22 +133,23 @@ def _tables(measured: Measured) -> Iterator[Lines]:
 
 
 def _node_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
-    """Seconds by node, in the order of the DAG; the template's have other names, or are not there."""
+    """Seconds by node, in the order of the DAG; the template does not have all of them."""
     for name in NODES:
         cells = list[str]()
         for size in sizes:
-            for runs, node in ((size.template, TEMPLATE_NAMES.get(name, name)), (size.onegraph, name)):
-                there = [run.nodes[node] for run in runs if node in run.nodes]
+            for runs in (size.template, size.onegraph):
+                there = [nodes[name] for nodes in map(_seconds, runs) if name in nodes]
                 cells.append(f"{statistics.median(there):.2f}" if there else NONE)
         if set(cells) != {NONE}:
             yield (name, *cells)
 
 
 def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
-    both = _in_both(sizes)
+    theirs = {name for size in sizes for run in size.template for name in _seconds(run)}
+    both = {name for size in sizes for run in size.onegraph for name in _seconds(run)} & theirs
     measures: Mapping[str, Callable[[Run], float]] = {
         "all nodes, added up": lambda run: run.in_nodes,
-        "nodes that both have, added up": lambda run: sum(run.nodes[name] for name in both & run.nodes.keys()),
+        "nodes that both have, added up": lambda run: sum(_seconds(run).get(name, 0) for name in both),
         "the whole command, imports and all": lambda run: run.seconds,
         "processor time, all cores together": lambda run: run.cpu,
     }
@@ -163,12 +162,9 @@ def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
         yield f"unchanged rerun: {what}", *(cell for seconds in again for cell in (NONE, f"{seconds:.1f}"))
 
 
-def _in_both(sizes: Sequence[Size]) -> set[str]:
-    """Names of the nodes that both have, the template's and this pipeline's."""
-    theirs = {name for size in sizes for run in size.template for name in run.nodes}
-    ours = {name for size in sizes for run in size.onegraph for name in run.nodes}
-    pairs = {(TEMPLATE_NAMES.get(name, name), name) for name in ours}
-    return {name for pair in pairs if pair[0] in theirs for name in pair}
+def _seconds(run: Run) -> Mapping[str, float]:
+    """Seconds of a run's nodes by this pipeline's name of each."""
+    return {OUR_NAMES.get(name, name): seconds for name, seconds in run.nodes.items()}
 
 
 def _quality_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
