@@ -26,15 +26,15 @@ test-slow:  ## run the tests that make test leaves out for their time
 
 flink-test:  ## run the steps on a Flink cluster of this machine's own and compare (needs Java 17 and Maven)
 	$(INSTALL)
-	@$(PY) -m pytest -n 0 -m flink tests/pipeline/flink/test_flink_cluster.py $(ARGS)
+	@$(PY) -m pytest -n 0 -m flink tests/pipeline/beam/flink/test_flink_cluster.py $(ARGS)
 
 flink-cluster:  ## run a Flink cluster on this machine (ARGS="--port 8081 --slots 2"; needs Java 17 and Maven)
 	$(INSTALL)
-	@$(PY) -m pipeline.flink.cluster $(ARGS)
+	@$(PY) -m pipeline.beam.flink.cluster $(ARGS)
 
 flink-workers:  ## offer Beam's Python workers to the task manager on this machine (ARGS="--listen 127.0.0.1:50000")
 	$(INSTALL)
-	@$(PY) -m pipeline.flink.worker_pool $(ARGS)
+	@$(PY) -m pipeline.beam.flink.worker_pool $(ARGS)
 
 serve:  ## serve what was pushed (MODEL=taxi BASE=folder PORT=8500 REST_PORT=8501)
 	$(INSTALL)

@@ -63,13 +63,13 @@ def main(**options: Any) -> None:
 
 def run(options: Options) -> int:
     """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
-    from pipeline.checks import check_against_schema, check_network, load_schema
-    from pipeline.config_errors import ConfigError
-    from pipeline.config_loading import load_config, settings_path
-    from pipeline.flink.checks import check_flink
-    from pipeline.metadata_checks import check_store
-    from pipeline.run_folder import locked
-    from pipeline.table import DataError, check_table
+    from pipeline.config.errors import ConfigError
+    from pipeline.config.loading import load_config, settings_path
+    from pipeline.preflight.flink import check_flink
+    from pipeline.preflight.metadata_store import check_store
+    from pipeline.preflight.schema import check_against_schema, check_network, load_schema
+    from pipeline.preflight.table import DataError, check_table
+    from pipeline.results.run_folder import locked
 
     problem = None
     with contextlib.ExitStack() as stack:
@@ -92,14 +92,14 @@ def run(options: Options) -> int:
 
 
 def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
+    from common.deferred_imports import deferring
     from lineage.errors import LineageError
-    from models.deferred import deferring
     from models.job import LOG_DIR
-    from pipeline.config_errors import ConfigError
-    from pipeline.console import RunConsole
-    from pipeline.report import write_report
-    from pipeline.run_folder import RunFolder, interrupted_runs, last_complete_run
-    from pipeline.summary import refused
+    from pipeline.config.errors import ConfigError
+    from pipeline.results.console import RunConsole
+    from pipeline.results.report_page import write_report
+    from pipeline.results.run_folder import RunFolder, interrupted_runs, last_complete_run
+    from pipeline.results.summary import refused
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is as good as Ctrl-C
     output = Path(config.output)
@@ -110,10 +110,10 @@ def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
         try:
-            from lineage.connection import explained
+            from lineage.store.connection import explained
 
             with deferring():
-                from pipeline import session  # takes seconds: it imports TFX
+                from pipeline.local import run as session  # takes seconds: it imports TFX
 
             request = session.Request(
                 run_id=folder.run_id,
@@ -154,8 +154,8 @@ def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
-    from pipeline.console import RunConsole
-    from pipeline.summary import refused
+    from pipeline.results.console import RunConsole
+    from pipeline.results.summary import refused
 
     RunConsole(sys.stderr).error(str(error))
     if options.verbose:

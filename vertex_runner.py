@@ -14,7 +14,7 @@ import click
 from pipeline import cli
 
 if TYPE_CHECKING:
-    from pipeline.config import Config
+    from pipeline.config.settings import Config
 
 cli.keep_home_clean()
 EXIT_HELP = """\b
@@ -90,7 +90,7 @@ def submit(out: str | None, verbose: bool, **options: Any) -> None:
 def rollback(config: str, overrides: dict[str, str], project: str | None, region: str | None, verbose: bool) -> None:
     """Give the endpoint's traffic back to the version before."""
     with _told(verbose) as (console, _):
-        from pipeline.config_loading import load_vertex_block, settings_path
+        from pipeline.config.loading import load_vertex_block, settings_path
         from pipeline.vertex.endpoint import roll_back
 
         back = roll_back(load_vertex_block(settings_path(config), overrides, project=project, region=region))
@@ -112,7 +112,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, text: str | No
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:
     """Run all tasks of a compiled FILE here, as Vertex AI does."""
     with _told(verbose) as (out, err):
-        from pipeline.console import RunConsole
+        from pipeline.results.console import RunConsole
         from pipeline.vertex.check import check as run_tasks
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is as good as Ctrl-C
@@ -127,9 +127,9 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
 
 def _compiled(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     """The compiled pipeline, and the settings that it was compiled from."""
-    from models.deferred import deferring
-    from pipeline.checks import check_against_schema, check_network, load_schema
-    from pipeline.config_loading import load_vertex_config, settings_path
+    from common.deferred_imports import deferring
+    from pipeline.config.loading import load_vertex_config, settings_path
+    from pipeline.preflight.schema import check_against_schema, check_network, load_schema
 
     path = settings_path(options["config"])
     vertex = {key: options[key] for key in ("project", "region", "bucket", "image")}
@@ -151,8 +151,8 @@ def _told(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
         Standard output and error, for what the user is to see.
     """
     from cloud.vertex import CloudError
-    from pipeline.console import RunConsole
-    from pipeline.run_folder import captured
+    from pipeline.results.console import RunConsole
+    from pipeline.results.run_folder import captured
 
     with captured(Path(os.devnull)) as (out, err):
         try:

@@ -11,10 +11,10 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.pushed import Pushed, last_pushed, refuse, row, tensors
+from benchmarks.pushed_model import Pushed, last_pushed, refuse, row, tensors
 from benchmarks.timing import medians
 from serving.edge import EdgeModel
-from serving.warmup import WARMUP_FILE
+from serving.inference.warmup import WARMUP_FILE
 
 REPEATS = 300
 LEAST_SPEEDUP = 5.0

@@ -1,5 +1,5 @@
 """``python -m lineage``; see its ``--help``."""
 
-from lineage.cli import main
+from lineage.commands.cli import main
 
 main(prog_name="lineage")

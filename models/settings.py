@@ -61,7 +61,7 @@ class Training:
         evaluate_every: Steps between two evaluations on the validation split.
         patience: Stop after this many evaluations without a better validation loss; the best weights are kept.
         seed: Seed of the initial weights, dropout and the order of rows.
-        strategy: How the work is spread; see :func:`models.strategy.make_strategy`.
+        strategy: How the work is spread; see :func:`models.distributed.strategy.make_strategy`.
         workers: Processes that share each batch, where the strategy is for several.
         parameter_servers: Processes that hold the weights, where the strategy is ``parameter_server``.
         first_port: Of the workers on one machine, which take this one and those behind it; 0 takes free ones.

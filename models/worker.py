@@ -9,8 +9,8 @@ import time
 import traceback
 from pathlib import Path
 
-from models.deferred import deferring
-from models.reason import reason
+from common.deferred_imports import deferring
+from common.error_reason import reason
 
 POLL_SECONDS = 1.0
 
@@ -38,11 +38,11 @@ def _work(work: str, file: Path) -> None:
     with deferring():
         from absl import logging  # noqa: PLC0415
 
-        from models import progress  # noqa: PLC0415
+        from common import progress  # noqa: PLC0415
+        from models.distributed.task import this_task  # noqa: PLC0415
         from models.job import Job  # noqa: PLC0415
-        from models.task import this_task  # noqa: PLC0415
-        from models.trainer import train  # noqa: PLC0415
-        from models.tuner import run_trials  # noqa: PLC0415
+        from models.training.trainer import train  # noqa: PLC0415
+        from models.tuning.tuner import run_trials  # noqa: PLC0415
 
     def tell(_source: str, line: str) -> None:
         sys.stdout.write(f"{progress.MARK}{line}\n")

@@ -1,10 +1,11 @@
 """What the command lines of both runners share."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
+
+from common.project import ROOT
 
 OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
 INTERRUPTED = 130
@@ -15,7 +16,7 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 
 def keep_home_clean() -> None:
     """Has keras-tuner write its settings, as it does on import, into this folder and not into the user's home."""
-    os.environ.setdefault("KERAS_HOME", str(Path(__file__).resolve().parent.parent / ".cache/keras"))
+    os.environ.setdefault("KERAS_HOME", str(ROOT / ".cache/keras"))
 
 
 def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import pusher_pb2, trainer_pb2, transform_pb2
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
+from common.source_code import source_digest
 from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
@@ -28,13 +29,12 @@ from custom_components.pusher.component import AtomicPusher
 from custom_components.skew_guard.component import SkewGuard
 from custom_components.tflite_exporter.component import TfliteExporter
 from custom_components.vertex_endpoint.component import VertexEndpoint
-from lineage.connection import connection_config
-from models.imports import source_digest
+from lineage.store.connection import connection_config
 from models.settings import ModelConfig
-from pipeline.beam import beam_args, own_beam_args
+from pipeline.beam.arguments import beam_args, own_beam_args
 from pipeline.candidate import Candidate
-from pipeline.config import EVAL, SPLITS, TRAIN, VALIDATION, Config
-from pipeline.evaluation import eval_config
+from pipeline.config.settings import EVAL, SPLITS, TRAIN, VALIDATION, Config
+from pipeline.eval_config import eval_config
 from pipeline.vertex.custom_jobs import TRAINER, TUNER, step_settings, with_executor
 from pipeline.vertex.endpoint import serving
 
@@ -127,7 +127,7 @@ def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
     node = Tuner(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
-        tuner_fn="models.tuner.tuner_fn",
+        tuner_fn="models.tuning.tuner.tuner_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.tuning.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
         custom_config={**_model_config(config, tuning=True), **vertex},
@@ -149,7 +149,7 @@ def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], 
         transform_graph=transform_node.outputs["transform_graph"],
         hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
         base_model=start[0].outputs["model"] if start else None,
-        run_fn="models.trainer.run_fn",
+        run_fn="models.training.trainer.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
         custom_config={**_model_config(config, tuning=False), **vertex},
@@ -173,7 +173,7 @@ def guard_against_skew(
             "problem": config.problem.to_config(),
             "model_name": config.name,
             "split": EVAL,
-            "code": source_digest("custom_components.skew_guard", "custom_components.examples"),
+            "code": source_digest("custom_components.skew_guard", "custom_components.shared.examples"),
         },
     )
 
@@ -213,7 +213,9 @@ def export_for_devices(
             "model_name": config.name,
             "split": EVAL,
             "representative_split": TRAIN,
-            "code": source_digest("custom_components.tflite_exporter", "custom_components.examples", "serving.edge"),
+            "code": source_digest(
+                "custom_components.tflite_exporter", "custom_components.shared.examples", "serving.edge"
+            ),
         },
     )
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from markupsafe import Markup
 from ml_metadata import metadata_store
 
+from lineage.queries.runs import all_runs
 from lineage.records import Run
-from lineage.runs import all_runs
-from reports import charts
-from reports.evaluation import ROWS
+from reports.drawing import charts
 from reports.page import PAGE, write_page
 from reports.rendering import render, write_whole
+from reports.sections.evaluation import ROWS
 from reports.source import SUMMARY
 
 INDEX = "index.html"

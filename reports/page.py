@@ -10,18 +10,18 @@ from google.protobuf.message import DecodeError
 from markupsafe import Markup
 from ml_metadata import metadata_store
 
-from reports import charts
-from reports.anomalies import Anomalies, read_anomalies
-from reports.dag import Dag, read_dag
-from reports.data import Data, read_data
-from reports.evaluation import ROWS, Evaluation, read_evaluation
-from reports.head import Head, read_head
-from reports.judges import Device, Skew, read_device, read_skew
-from reports.lineage_view import View, read_view
+from reports.drawing import charts
 from reports.rendering import render, write_whole
-from reports.settings import Started, read_started
+from reports.sections.anomalies import Anomalies, read_anomalies
+from reports.sections.dag import Dag, read_dag
+from reports.sections.data import Data, read_data
+from reports.sections.evaluation import ROWS, Evaluation, read_evaluation
+from reports.sections.gates import Device, Skew, read_device, read_skew
+from reports.sections.header import Head, read_head
+from reports.sections.lineage import View, read_view
+from reports.sections.settings import Started, read_started
+from reports.sections.training import Search, Training, read_search, read_training
 from reports.source import MissingError, Source, read_source
-from reports.training import Search, Training, read_search, read_training
 
 PAGE = "report.html"
 CURVES_SHOWN, SLICE_CHARTS = 6, 2

@@ -12,8 +12,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reports.distributions import SHOWN_TEXTS, Numbers, Texts, histogram
-from reports.svg import CONTROL
+from reports.drawing.svg import CONTROL
+from reports.statistics.distributions import SHOWN_TEXTS, Numbers, Texts, histogram
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPT = "page.js"

@@ -8,10 +8,10 @@ from typing import Any
 
 from ml_metadata import metadata_store
 
-from lineage.convert import parsed
-from lineage.nodes import NodeRun, nodes_of
+from lineage.graph.convert import parsed
+from lineage.graph.nodes import NodeRun, nodes_of
+from lineage.queries.runs import find_run
 from lineage.records import Artifact, Execution, Lineage, Run
-from lineage.runs import find_run
 
 SUMMARY = "summary.json"
 DONE = ("ran", "cached")

@@ -12,7 +12,7 @@ from custom_components.arrow_example_gen.csv_types import merge_types
 from custom_components.arrow_example_gen.source import Source, check_pattern, format_of
 from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
-from pipeline.run_folder import captured
+from pipeline.results.run_folder import captured
 
 
 @click.command()
@@ -42,8 +42,8 @@ def draft(table: Table, files: Sequence[str], out: str) -> int:
     import tensorflow_data_validation as tfdv
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipeline.beam import local_args
-    from pipeline.config import Beam
+    from pipeline.beam.arguments import local_args
+    from pipeline.config.settings import Beam
 
     options = PipelineOptions(local_args(Beam()))
     with tempfile.TemporaryDirectory() as folder:

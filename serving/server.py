@@ -11,26 +11,26 @@ import grpc
 from absl import logging
 from tensorflow.core.protobuf import config_pb2
 
-from serving import affinity
-from serving.configuration import (
+from serving.errors import ServingError
+from serving.flags import Flags
+from serving.inference.metrics import Metrics
+from serving.inference.service import Core, Settings
+from serving.inference.warmup import WARMUP_FILE, warm_up
+from serving.models import cpu_affinity as affinity
+from serving.models.configuration import (
     batching_of,
     metrics_path,
     model_configs,
     read_models,
     version_batching,
 )
-from serving.core import Core, Settings
-from serving.errors import ServingError
-from serving.flags import Flags
-from serving.grpc_server import GrpcServer
-from serving.listening import check_free
-from serving.manager import Manager
-from serving.metrics import Metrics
-from serving.rest import RestApi
-from serving.rest_server import RestServer
-from serving.servable import Servable
-from serving.versions import Retries
-from serving.warmup import WARMUP_FILE, warm_up
+from serving.models.manager import Manager
+from serving.models.servable import Servable
+from serving.models.versions import Retries
+from serving.protocols.grpc_server import GrpcServer
+from serving.protocols.http_server import RestServer
+from serving.protocols.listening import check_free
+from serving.protocols.rest import RestApi
 
 GARBAGE_OBJECTS = 50_000  # before Python looks for cycles; a request of a thousand lists makes none
 

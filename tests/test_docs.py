@@ -7,8 +7,8 @@ from conftest import ROOT
 
 from models.features import KINDS
 from models.settings import Hyperparameters
-from pipeline.config import Config
-from pipeline.metrics import METRICS
+from pipeline.config.metrics import METRICS
+from pipeline.config.settings import Config
 
 
 def fields(record: object) -> set[str]:

@@ -6,9 +6,9 @@ from conftest import kill_in, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.connection import connect
-from lineage.executions import node_id
-from lineage.runs import all_runs
+from lineage.graph.contexts import node_id
+from lineage.queries.runs import all_runs
+from lineage.store.connection import connect
 from serving.edge import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]

@@ -7,13 +7,13 @@ from conftest import POLICY, ROWS, Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.connection import connect
-from lineage.difference import difference
-from lineage.lookup import find_artifact
-from lineage.provenance import read_provenance
-from lineage.runs import find_run
-from lineage.trace import trace
-from lineage.why import why
+from lineage.queries.difference import difference
+from lineage.queries.lookup import find_artifact
+from lineage.queries.runs import find_run
+from lineage.queries.trace import trace
+from lineage.queries.why import why
+from lineage.recorded.provenance import read_provenance
+from lineage.store.connection import connect
 
 pytestmark = pytest.mark.e2e
 

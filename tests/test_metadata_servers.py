@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, Finished, arguments, run, wait_for
 from database_servers import PASSWORD, Running, settings
 
-from lineage.store import VARIABLE, Server, store_of
+from lineage.store.settings import VARIABLE, Server, store_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from conftest import Finished, run
 from server_process import Server, free_port, started
 
-from pipeline.config_loading import ROOT
+from common.project import ROOT
 from serving.edge import load
 
 pytestmark = pytest.mark.e2e

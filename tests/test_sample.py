@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import Finished, newest
 
-from pipeline.config_loading import ROOT
+from common.project import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

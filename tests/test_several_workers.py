@@ -6,8 +6,8 @@ from conftest import Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.lookup import find_artifact
-from lineage.trace import trace
+from lineage.queries.lookup import find_artifact
+from lineage.queries.trace import trace
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

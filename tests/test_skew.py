@@ -12,11 +12,12 @@ import yaml
 from conftest import FEATURES, Finished, newest, run
 from tensorflow_serving.apis import prediction_log_pb2
 
+from common.project import ROOT
 from models.features import Problem
 from models.settings import ModelConfig
 from models.signatures import export
-from models.trainer import build
-from pipeline.config_loading import ROOT, load_config
+from models.training.trainer import build
+from pipeline.config.loading import load_config
 
 pytestmark = pytest.mark.e2e
 

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from conftest import run
 
-from lineage.changes import Change
-from lineage.connection import connect
-from lineage.difference import difference
-from lineage.impact import impact
-from lineage.lookup import find_artifact
-from lineage.runs import find_run
-from lineage.why import why
+from lineage.queries.changes import Change
+from lineage.queries.difference import difference
+from lineage.queries.impact import impact
+from lineage.queries.lookup import find_artifact
+from lineage.queries.runs import find_run
+from lineage.queries.why import why
+from lineage.store.connection import connect
 
 pytestmark = pytest.mark.e2e
 

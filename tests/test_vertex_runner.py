@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, Finished, arguments
 
 from cloud.stand_in import StandIn
-from pipeline.outcome import read_metrics
+from pipeline.results.node_outputs import read_metrics
 
 GOLDEN = ROOT / "tests/pipeline/vertex/golden/taxi.json"
 PLACE = (

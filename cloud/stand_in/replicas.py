@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from cloud.logs import last_error
+from common.project import ROOT
 
 Job: TypeAlias = Mapping[str, Any]
-ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
 KINDS = ("chief", "worker", "ps", "evaluator")  # Vertex AI's names in TF_CONFIG, by pool
 POLL_SECONDS = 0.1

@@ -7,8 +7,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
+from common.source_code import source_digest
 from custom_components.anomaly_gate.executor import Executor
-from models.imports import source_digest
 
 
 class DataBlessing(types.artifact.Artifact):

@@ -8,7 +8,7 @@ from tfx.proto import range_config_pb2
 
 from custom_components.arrow_example_gen.executor import FORMAT, Executor
 from custom_components.arrow_example_gen.source import Source
-from custom_components.seeded_split import split_settings
+from custom_components.shared.seeded_split import split_settings
 
 
 class ArrowExampleGen(component.FileBasedExampleGen):

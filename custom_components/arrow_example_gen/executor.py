@@ -15,8 +15,8 @@ from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.splitting import split_columns, split_records
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
-from custom_components.seeded_split import Split, custom_options, examples_artifact, source_of
-from custom_components.workers import has_several_workers
+from custom_components.shared.beam_workers import has_several_workers
+from custom_components.shared.seeded_split import Split, custom_options, examples_artifact, source_of
 
 FORMAT = "format"  # the node's option that says what is in the files
 

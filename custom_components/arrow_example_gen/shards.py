@@ -9,7 +9,7 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
-from custom_components.examples import SUFFIX, TFRECORD_OPTIONS
+from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
 SHARD_BYTES = 32 << 20  # of records, before they are zipped: several readers find work in a table that is worth it
 FOLDER, PREFIX = "Split-", "data_tfrecord"

@@ -1,4 +1,4 @@
-"""The seeded split of ``custom_components.seeded_split``, for whole batches."""
+"""The seeded split of ``custom_components.shared.seeded_split``, for whole batches."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from custom_components.arrow_example_gen.encoding import distinct, encode, encode_values, to_bytes
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.table import Columns
-from custom_components.seeded_split import Split, split_index, split_of_bytes
+from custom_components.shared.seeded_split import Split, split_index, split_of_bytes
 
 Rows = dict[str, list[bytes]]
 

@@ -6,7 +6,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components import Evaluator
 
-from models.imports import source_digest
+from common.source_code import source_digest
 
 EXTRACTORS = "custom_components.batched_evaluator.extractors"
 

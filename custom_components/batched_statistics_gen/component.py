@@ -4,9 +4,9 @@ from tfx import types
 from tfx.components import StatisticsGen
 from tfx.dsl.components.base import executor_spec
 
+from common.source_code import source_digest
 from custom_components.batched_statistics_gen.executor import Executor
-from custom_components.record_batches import MODULES
-from models.imports import source_digest
+from custom_components.shared.record_batches import MODULES
 
 
 class BatchedStatisticsGen(StatisticsGen):

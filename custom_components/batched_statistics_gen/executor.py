@@ -9,8 +9,8 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import Artifact, artifact_utils
 from tfx.types.standard_component_specs import EXAMPLES_KEY, STATISTICS_KEY
 
-from custom_components.examples import split_files
-from custom_components.record_batches import ExamplesByBatch
+from custom_components.shared.examples import split_files
+from custom_components.shared.record_batches import ExamplesByBatch
 
 
 class Executor(BaseBeamExecutor):

@@ -8,9 +8,9 @@ from tfx.components import Transform
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import transform_pb2
 
+from common.source_code import source_digest
 from custom_components.batched_transform.executor import Executor
-from custom_components.record_batches import MODULES
-from models.imports import source_digest
+from custom_components.shared.record_batches import MODULES
 
 
 class BatchedTransform(Transform):

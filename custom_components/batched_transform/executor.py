@@ -24,9 +24,9 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils
 
-from custom_components.examples import split_files
-from custom_components.record_batches import ExamplesByBatch, WriteExamples
-from models.imports import import_function
+from common.source_code import import_function
+from custom_components.shared.examples import split_files
+from custom_components.shared.record_batches import ExamplesByBatch, WriteExamples
 
 PREFIX = "transformed_examples"
 TEMPORARY = ".temp_path"

@@ -6,7 +6,7 @@ from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 
 from custom_components.bigquery_example_gen.executor import Executor
-from custom_components.seeded_split import split_settings
+from custom_components.shared.seeded_split import split_settings
 
 
 class SeededBigQueryExampleGen(component.QueryBasedExampleGen):

@@ -12,7 +12,7 @@ from google.cloud import bigquery
 from tfx.extensions.google_cloud_big_query.utils import row_to_example
 from tfx.utils import telemetry_utils
 
-from custom_components.seeded_split import SeededSplitExecutor
+from custom_components.shared.seeded_split import SeededSplitExecutor
 
 SETTING = "data.bigquery.query"
 TYPES = {"INTEGER", "INT64", "FLOAT", "FLOAT64", "BOOLEAN", "BOOL", "STRING"}

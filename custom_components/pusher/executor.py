@@ -18,7 +18,7 @@ from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
 from custom_components.skew_guard.executor import HAS_MODEL
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE
-from lineage.provenance import Provenance, of_this_process, write_provenance
+from lineage.recorded.provenance import Provenance, of_this_process, write_provenance
 
 TFLITE_MODEL, TFLITE_DIRECTORY = "tflite_model", "tflite_directory"
 PUSHED_TFLITE = "pushed_tflite"

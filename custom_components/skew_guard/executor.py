@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from cloud.paths import on_disk
-from custom_components.examples import NO_ROWS, records, split_files
+from custom_components.shared.examples import NO_ROWS, records, split_files
 from custom_components.skew_guard.graph import Functions, check_graph, check_vocabularies
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import REPORT_FILE, Report, SkewError

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
+from common.deferred_imports import deferring
+from common.error_reason import reason
 from custom_components.skew_guard.server import WARMUP_FILE
-from models.deferred import deferring
-from models.reason import reason
 
 with deferring():  # spares a third of the time that these take
     import tensorflow as tf

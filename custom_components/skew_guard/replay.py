@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from custom_components.examples import records
+from common.error_reason import reason
+from custom_components.shared.examples import records
 from custom_components.skew_guard.report import Report, Skew, SkewError
 from models.features import Problem, transformed_name
 from models.preprocessing import as_column
-from models.reason import reason
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
 BATCH = 2048  # TensorFlow formats a text of the inputs of each call of a saved function: few calls

@@ -12,9 +12,9 @@ from typing import IO
 
 import psutil
 
+from common.project import ROOT
 from custom_components.skew_guard.report import Skew, SkewError
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 # Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000. It is said here since the
 # probe must not import TensorFlow before it defers, and nobody else may import the probe.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"

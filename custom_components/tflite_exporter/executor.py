@@ -18,7 +18,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from cloud.paths import on_disk
-from custom_components.examples import records, split_files
+from custom_components.shared.examples import records, split_files
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.flatbuffer import operators, with_metadata

@@ -10,7 +10,7 @@ import numpy as np
 import sklearn.metrics
 import tensorflow as tf
 
-from custom_components.examples import NO_ROWS, records
+from custom_components.shared.examples import NO_ROWS, records
 from models.features import Problem
 from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel

@@ -17,11 +17,11 @@ from tfx.utils import name_utils
 
 from cloud.vertex import Connection, connect
 from custom_components.vertex_jobs.job import run_job
+from models.distributed.task import this_task
 from models.job import Job
 from models.settings import ModelConfig
-from models.task import this_task
-from models.tuner import run_trials
-from models.vizier import open_study
+from models.tuning.tuner import run_trials
+from models.tuning.vizier import open_study
 
 # In custom_config, beside what run_fn and tuner_fn read: ``project``, ``region`` and, where there is one, ``job``.
 VERTEX = "vertex"

@@ -6,8 +6,8 @@ import time
 
 import tensorflow as tf
 
-from models.reason import reason
-from models.task import Task
+from common.error_reason import reason
+from models.distributed.task import Task
 
 FAILURES = "failed-{}.json"
 

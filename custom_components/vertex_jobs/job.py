@@ -15,7 +15,7 @@ from tfx.dsl.io import fileio
 from cloud.calls import TIMEOUT, retrying
 from cloud.vertex import CloudError, Connection, explained, explaining
 from custom_components.vertex_jobs.failures import FAILURES
-from models.cluster import PEER_LOST
+from models.distributed.cluster import PEER_LOST
 
 Job: TypeAlias = dict[str, Any]
 FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0  # seconds between two looks at the job

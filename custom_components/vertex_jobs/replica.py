@@ -20,7 +20,7 @@ def main() -> int:
     from tfx.scripts import run_executor  # noqa: PLC0415
 
     from custom_components.vertex_jobs.failures import write_failure  # noqa: PLC0415
-    from models.task import ALONE, this_task  # noqa: PLC0415
+    from models.distributed.task import ALONE, this_task  # noqa: PLC0415
 
     folder, task = sys.argv[1], ALONE
     try:

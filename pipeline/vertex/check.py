@@ -11,9 +11,10 @@ from pathlib import Path
 
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
-from pipeline.config_loading import GLOB_CHARACTERS, REMOTE, ROOT
+from common.project import ROOT
+from pipeline.config.loading import GLOB_CHARACTERS, REMOTE
 from pipeline.nodes import Listener, Node
-from pipeline.run_folder import locked
+from pipeline.results.run_folder import locked
 from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
 from pipeline.vertex.condition import holds
 from pipeline.vertex.spec import Spec, SpecError, Task, read_spec, read_text

@@ -9,8 +9,8 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
-from pipeline.config import Config
-from pipeline.config_errors import ConfigError
+from pipeline.config.errors import ConfigError
+from pipeline.config.settings import Config
 from pipeline.pipeline import create_pipeline
 from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
 from pipeline.vertex.machines import check_accelerators, resources

@@ -7,15 +7,15 @@ from tfx.components import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 
-from models.task import REDUCTION
-from pipeline.cloud_settings import Machine
-from pipeline.config import Config
+from models.distributed.task import REDUCTION
+from pipeline.config.cloud import Machine
+from pipeline.config.settings import Config
 
 Json: TypeAlias = dict[str, Any]
 _Node = TypeVar("_Node", bound=BaseComponent)
 TRAINER, TUNER = "Trainer", "Tuner"
 TPU, COORDINATED = "tpu", "parameter_server"
-TPU_NAME = {"TPU_NAME": "local"}  # the machine's own; see models.strategy
+TPU_NAME = {"TPU_NAME": "local"}  # the machine's own; see models.distributed.strategy
 
 
 def custom_job(config: Config, node: str) -> Json | None:

@@ -4,9 +4,9 @@ from cloud import endpoint
 from cloud.endpoint import RolledBack
 from cloud.serving import Serving
 from cloud.vertex import connect
-from pipeline.cloud_settings import Vertex
-from pipeline.config import Config
-from pipeline.config_errors import ConfigError
+from pipeline.config.cloud import Vertex
+from pipeline.config.errors import ConfigError
+from pipeline.config.settings import Config
 
 
 def serving(config: Config) -> Serving:

@@ -2,8 +2,8 @@
 
 import re
 
-from pipeline.cloud_settings import Machine, Vertex
-from pipeline.config_errors import ConfigError, unknown_name
+from pipeline.config.cloud import Machine, Vertex
+from pipeline.config.errors import ConfigError, unknown_name
 
 # GB of memory for each CPU, by kind, and by family where a family has others.
 MEMORY = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.config_errors import UserError
+from pipeline.config.errors import UserError
 from pipeline.vertex.condition import parsed
 
 Json: TypeAlias = dict[str, Any]

@@ -11,7 +11,7 @@ from google.protobuf import json_format
 
 from cloud.calls import TIMEOUT, retrying
 from cloud.vertex import Connection, connect, explaining, found_by_name, named
-from pipeline.config import Config
+from pipeline.config.settings import Config
 
 PipelineJob: TypeAlias = dict[str, Any]
 CONSOLE = "https://console.cloud.google.com/vertex-ai/locations"

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cloud.logs import last_error
-from pipeline.beam import BATCH_BY_SIZE, local_args
-from pipeline.config import Beam
-from pipeline.config_loading import ROOT
+from common.project import ROOT
+from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
+from pipeline.config.settings import Beam
 from pipeline.vertex.artifacts import Artifact, new_name
 from pipeline.vertex.spec import Json, Task
 

@@ -24,12 +24,12 @@ from tensorflow_model_analysis.metrics.metric_types import MetricKey, StandardMe
 from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import MatrixEntryKey
 from tensorflow_model_analysis.proto import config_pb2
 
+from common.error_reason import reason
 from custom_components.batched_evaluator import metrics
 from custom_components.batched_evaluator.combiners import rows_of
 from custom_components.batched_evaluator.extractors import slices_of_batch
-from models.reason import reason
-from pipeline.evaluation import PLOTS
-from pipeline.metrics import METRICS
+from pipeline.config.metrics import METRICS
+from pipeline.eval_config import PLOTS
 
 ROWS = 80
 SLICES = """

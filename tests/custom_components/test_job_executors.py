@@ -20,10 +20,10 @@ from custom_components.vertex_jobs import job as vertex_job
 from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner
 from custom_components.vertex_jobs.failures import write_failure
 from custom_components.vertex_jobs.job import JobFailedError
+from models.distributed.task import ALONE, Task
 from models.job import TRAINING_FILE
 from models.settings import ModelConfig, Network, Range, Training, Tuning
-from models.task import ALONE, Task
-from models.trainer import train
+from models.training.trainer import train
 
 Job = dict[str, Any]
 RATES = {"learning_rate": Range(min=0.001, max=0.1, sampling="log")}
@@ -73,7 +73,7 @@ def test_each_replica_runs_tfxs_trainer_with_the_steps_inputs(tmp_path: Path, mo
     assert (examples.uri, examples.split_names) == (str(tmp_path / "examples"), '["train", "validation"]')
     assert artifact_utils.parse_artifact_dict(said["outputs"])["model"][0].uri == str(tmp_path / "model")
     own = json.loads(said["exec-properties"])
-    assert own["run_fn"] == "models.trainer.run_fn"
+    assert own["run_fn"] == "models.training.trainer.run_fn"
     assert ModelConfig.from_config(json.loads(own["custom_config"])) == config(workers=2)
 
 

@@ -10,7 +10,7 @@ from small_table import BINARY
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
 
 import cloud.paths
-from custom_components.examples import split_files
+from custom_components.shared.examples import split_files
 from custom_components.skew_guard import executor as skew_guard
 from custom_components.skew_guard.report import Report
 from custom_components.tflite_exporter import executor as tflite_exporter

@@ -21,8 +21,8 @@ from custom_components.pusher.folders import STAGING_PREFIX, push_to_folders
 from custom_components.tflite_exporter.artifact import TfliteModel
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
-from lineage.origin import code_version, package_versions
-from lineage.provenance import Provenance, read_provenance
+from lineage.recorded.origin import code_version, package_versions
+from lineage.recorded.provenance import Provenance, read_provenance
 from serving.edge import METADATA, read_metadata
 
 

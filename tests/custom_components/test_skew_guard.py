@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from random_rows import random_rows
 from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
 
+from common.project import ROOT
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import Report, SkewError
-from custom_components.skew_guard.server import ROOT, WARMUP_FILE, WITHOUT_KERAS, check_server
+from custom_components.skew_guard.server import WARMUP_FILE, WITHOUT_KERAS, check_server
 from custom_components.skew_guard.warmup import write_warmup
 from models.features import Problem
 from models.network import build_network, feature_inputs

@@ -60,7 +60,7 @@ def test_the_steps_on_beam_run_with_workers_that_have_the_images_packages_alone(
         shutil.copytree(ROOT / package, app / package)
     worker = f"env PYTHONPATH={site}:{app} {sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
     command = arguments(output, f"--data={table}", "--no-tune")
-    command[1] = str(ROOT / "tests/remote_workers.py")
+    command[1] = str(ROOT / "tests/support/remote_workers.py")
     environment = {**os.environ, "BEAM_WORKER": worker, "PYTHONPATH": str(ROOT)}
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, env=environment)
     logs = [log.read_text() for log in output.glob("runs/2*/log")]

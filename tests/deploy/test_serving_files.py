@@ -30,8 +30,8 @@ from serving_files import (
     service,
 )
 
-from serving.configuration import metrics_path, read_batching, read_models
 from serving.flags import Flags, parse
+from serving.models.configuration import metrics_path, read_batching, read_models
 
 PLACES = ("container", "compose", "kubernetes")
 # The oldest whose kubelet asks over gRPC without being told to, and the newest there is a schema of.

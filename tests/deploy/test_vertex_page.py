@@ -16,8 +16,8 @@ from fake_gcloud import Machine, option
 from test_cloud_images import BUILD, build
 
 import vertex_runner
-from pipeline.config import Config
-from pipeline.config_loading import load_vertex_config
+from pipeline.config.loading import load_vertex_config
+from pipeline.config.settings import Config
 
 PAGE = (ROOT / "docs/vertex.md").read_text()
 SCRIPTS = ("deploy/project.sh", "deploy/scheduler/schedule.sh")

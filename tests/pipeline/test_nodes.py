@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.config_errors import ConfigError
-from pipeline.config_loading import ROOT, load_config, load_vertex_config
+from common.project import ROOT
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.nodes import NODES
 from pipeline.pipeline import create_pipeline
 

@@ -11,12 +11,13 @@ from tfx.dsl.compiler.compiler import Compiler
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
-from custom_components import seeded_split
+from common.project import ROOT
 from custom_components.batched_statistics_gen import component as statistics_gen
 from custom_components.batched_transform import component as transform
+from custom_components.shared import seeded_split
 from pipeline import pipeline as dag
-from pipeline.beam import MANY_ROWS
-from pipeline.config_loading import ROOT, load_config
+from pipeline.beam.arguments import MANY_ROWS
+from pipeline.config.loading import load_config
 from pipeline.pipeline import create_pipeline
 
 SCHEMA = (ROOT / "schema/taxi/schema.pbtxt").read_text()

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from conftest import ROOT
 from whole_run import RUN, Made, whole_run
 
-from lineage.cli import main
+from lineage.commands.cli import main
 
 
 @pytest.fixture(name="made")

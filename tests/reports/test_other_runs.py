@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
+from report_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
 from whole_run import words
 
 from lineage.errors import LineageError
 from models.features import Task
 from pipeline.nodes import State
-from pipeline.summary import Summary
+from pipeline.results.summary import Summary
 from reports import index
 from reports.index import write_index
 from reports.page import write_page

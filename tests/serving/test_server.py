@@ -17,7 +17,7 @@ from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_
 from serving.__main__ import main
 from serving.errors import Code, ServingError
 from serving.flags import Flags
-from serving.rest import RestApi
+from serving.protocols.rest import RestApi
 from serving.server import ModelServer
 
 UNBOUNDED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

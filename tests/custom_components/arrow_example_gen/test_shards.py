@@ -13,7 +13,7 @@ from custom_components.arrow_example_gen import shards
 from custom_components.arrow_example_gen.encoding import encode, to_bytes, varint
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.splitting import split_columns, split_records
-from custom_components.seeded_split import Split, split_index
+from custom_components.shared.seeded_split import Split, split_index
 
 SPLIT = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key=None)
 BY_USER = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key="user")

@@ -15,7 +15,7 @@ from custom_components.arrow_example_gen.executor import table_files
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
-from pipeline.local import LocalRunner
+from pipeline.local.runner import LocalRunner
 from pipeline.nodes import Node
 
 

@@ -5,13 +5,13 @@ import tensorflow as tf
 import tf_keras as keras
 from small_table import IN_FULL, small_table, write_raw
 
+from common.error_reason import reason
 from custom_components.tflite_exporter.convert import convert, converted
 from custom_components.tflite_exporter.flatbuffer import with_metadata
 from custom_components.tflite_exporter.gate import measure
 from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.network import feature_inputs
-from models.reason import reason
 from models.signatures import export
 from serving.edge import METADATA
 

@@ -15,12 +15,12 @@ from random_rows import random_rows
 from small_table import IN_FULL, Row, encode, export_random, small_table, write_raw
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
+from common.error_reason import reason
 from custom_components.tflite_exporter.artifact import MODEL_FILE, REPORT_FILE, TfliteModel
 from custom_components.tflite_exporter.executor import Executor
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.gate import Bound, measure, quality
 from models.features import Problem
-from models.reason import reason
 from models.signatures import SERVING
 from serving.edge import EdgeModel
 

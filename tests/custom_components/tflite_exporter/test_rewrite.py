@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from random_rows import random_rows
 from small_table import EVERY_KIND, IN_FULL, Row, small_table
 
+from common.error_reason import reason
 from custom_components.tflite_exporter.convert import converted
 from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
 from custom_components.tflite_exporter.graph import TransformRewriter
 from custom_components.tflite_exporter.rewrite import RewriteError
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column
-from models.reason import reason
 from serving.edge import encode
 
 PROBLEM = IN_FULL["regression"]

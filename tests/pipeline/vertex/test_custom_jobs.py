@@ -12,9 +12,9 @@ from tfx.utils import name_utils
 from tiny_problem import SCHEMA, settings_file
 
 from models.settings import ModelConfig
-from pipeline.config import Config
-from pipeline.config_errors import ConfigError
-from pipeline.config_loading import load_config, load_vertex_config
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_config, load_vertex_config
+from pipeline.config.settings import Config
 from pipeline.pipeline import create_pipeline
 from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
 

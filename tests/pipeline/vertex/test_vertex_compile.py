@@ -8,10 +8,10 @@ from conftest import ROOT
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.checks import load_schema
-from pipeline.cloud_settings import Machine
-from pipeline.config_errors import ConfigError
-from pipeline.config_loading import load_vertex_config
+from pipeline.config.cloud import Machine
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_vertex_config
+from pipeline.preflight.schema import load_schema
 from pipeline.vertex.compile import compile_pipeline, write_job
 from pipeline.vertex.machines import cpus_and_memory, resources
 

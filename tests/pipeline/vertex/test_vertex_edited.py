@@ -9,8 +9,8 @@ import pytest
 from compiled import BLESSING, SCHEMA, Compiled, container
 from test_vertex_check import Heard, checked, pushing, states, toy
 
-from pipeline.config_errors import ConfigError
-from pipeline.run_folder import locked
+from pipeline.config.errors import ConfigError
+from pipeline.results.run_folder import locked
 from pipeline.vertex.check import check
 from pipeline.vertex.spec import SpecError, read_spec
 from pipeline.vertex.tasks import Place, TaskFailedError, run_task

@@ -5,9 +5,10 @@ import pytest
 from cloud.endpoint import deploy
 from cloud.stand_in import StandIn
 from cloud.vertex import connect
-from pipeline.cloud_settings import Endpoint, Vertex
-from pipeline.config_errors import ConfigError
-from pipeline.config_loading import ROOT, load_vertex_config
+from common.project import ROOT
+from pipeline.config.cloud import Endpoint, Vertex
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_vertex_config
 from pipeline.vertex.endpoint import roll_back, serving
 
 PLACE: dict[str, Any] = {

@@ -6,8 +6,9 @@ import pytest
 from cloud import calls, vertex
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError
-from pipeline.config import Config
-from pipeline.config_loading import ROOT, load_vertex_config
+from common.project import ROOT
+from pipeline.config.loading import load_vertex_config
+from pipeline.config.settings import Config
 from pipeline.vertex.submit import submit
 
 PLACE: dict[str, Any] = {

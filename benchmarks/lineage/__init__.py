@@ -1,0 +1,1 @@
+"""Lineage queries on a large store compared with a small one."""

@@ -1,0 +1,1 @@
+"""Whole runs compared with TFX's taxi template."""

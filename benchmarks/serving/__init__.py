@@ -1,0 +1,1 @@
+"""The embedded server compared with calls in process and a FastAPI app."""

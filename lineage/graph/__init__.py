@@ -1,0 +1,1 @@
+"""ML Metadata's executions, artifacts and events as a graph."""

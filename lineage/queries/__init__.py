@@ -1,0 +1,1 @@
+"""The questions to ML Metadata, answered as records."""

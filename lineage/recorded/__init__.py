@@ -1,0 +1,1 @@
+"""What a run and a push record of themselves."""

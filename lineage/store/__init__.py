@@ -1,0 +1,1 @@
+"""The connection to ML Metadata, on SQLite, MySQL or PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Training in several processes: strategies, tasks, and the processes on this machine."""

@@ -1,0 +1,1 @@
+"""Where Beam runs: this machine, Dataflow, Flink."""

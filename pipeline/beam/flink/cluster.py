@@ -1,0 +1,134 @@
+"""A Flink cluster on this machine: one job manager and one task manager."""
+
+import contextlib
+import dataclasses
+import functools
+import signal
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+import yaml
+
+from pipeline.beam.flink import rest
+from pipeline.beam.flink.addresses import HOST, free_port, listens, split
+from pipeline.beam.flink.jar import java
+from pipeline.beam.flink.process import EndedError, Process
+from pipeline.config.errors import ConfigError
+
+JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
+START_SECONDS = 120.0
+WAIT_SECONDS = 1.0
+# Flink's own scripts derive these from the memory of the whole process; in MB.
+HEAP, OFF_HEAP, NETWORK, METASPACE = 1024, 128, 512, 512
+MEMORY = {
+    "task.heap.size": HEAP - 128,
+    "framework.heap.size": 128,
+    "task.off-heap.size": OFF_HEAP,
+    "framework.off-heap.size": OFF_HEAP,
+    "network.min": NETWORK,
+    "network.max": NETWORK,
+    "managed.size": 256,
+    "jvm-metaspace.size": METASPACE,
+    "jvm-overhead.min": 192,
+    "jvm-overhead.max": 192,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs.
+
+    Attributes:
+        address: ``host:port`` of its REST API.
+        processes: Its job manager and its task manager.
+    """
+
+    address: str
+    processes: Sequence[Process]
+
+    def wait(self) -> NoReturn:
+        """Waits until one of its processes ends by itself.
+
+        Raises:
+            EndedError: One did.
+        """
+        while True:
+            for each in self.processes:
+                if each.ends_within(WAIT_SECONDS):
+                    raise EndedError(each.ended)
+
+
+@contextlib.contextmanager
+def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
+    """A cluster on the loopback interface.
+
+    Args:
+        port: Of its REST API; 0 takes a free one.
+        slots: Of its task manager.
+
+    Raises:
+        ConfigError: Java or Maven is missing.
+        EndedError: It does not come up, or the port is another's.
+    """
+    address = f"{HOST}:{port or free_port()}"
+    if listens(address):
+        raise EndedError(f"--port: something listens at {address} already; expected a free port")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
+        (folder / "config.yaml").write_text(yaml.safe_dump(_settings(address, slots, folder)))
+        processes = []
+        for name, main in (("Flink's job manager", JOB_MANAGER), ("Flink's task manager", TASK_MANAGER)):
+            process = Process(name, java(main, "--configDir", str(folder), megabytes=HEAP))
+            stack.callback(process.close)
+            processes.append(process)
+            process.wait_for(functools.partial(_is_up, address, main == TASK_MANAGER), START_SECONDS)
+        yield Cluster(address, processes)
+
+
+def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
+    memory = {f"taskmanager.memory.{key}": f"{megabytes}m" for key, megabytes in MEMORY.items()}
+    here = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
+    return {
+        **dict.fromkeys((*here, "rest.address", "rest.bind-address"), HOST),
+        "rest.port": split(address)[1],
+        "jobmanager.rpc.port": free_port(),
+        "taskmanager.numberOfTaskSlots": slots,
+        "taskmanager.cpu.cores": slots,
+        "io.tmp.dirs": str(folder),
+        # Of each of the many shuffles in a step of TFX; 512 is Flink's own.
+        "taskmanager.network.sort-shuffle.min-buffers": 64,
+        **memory,
+    }
+
+
+def _is_up(address: str, with_slots: bool) -> bool:
+    try:
+        found = rest.ask(address, "/overview")
+    except (OSError, ValueError):
+        return False
+    return bool(found["slots-total"]) or not with_slots
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8081, show_default=True, help="Of its REST API and its page."
+)
+@click.option("--slots", type=click.IntRange(1), default=2, show_default=True, help="Of its task manager.")
+def main(port: int, slots: int) -> None:
+    """Run a Flink cluster on this machine until Ctrl-C."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
+        signal.signal(stop, signal.default_int_handler)
+    try:
+        with running(port, slots) as cluster, contextlib.suppress(KeyboardInterrupt):
+            click.echo(f"Flink with {slots} slots: http://{cluster.address}; Ctrl-C ends it.")
+            cluster.wait()
+    except (ConfigError, EndedError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

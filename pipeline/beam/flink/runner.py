@@ -1,0 +1,155 @@
+"""Beam's runner for Flink, with one job server a run, workers on the loopback interface, and errors of one line."""
+
+import contextlib
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    PortableOptions,
+)
+from apache_beam.portability import python_urns
+from apache_beam.portability.api import beam_fn_api_pb2_grpc
+from apache_beam.runners.portability.portable_runner import PortableRunner
+from apache_beam.runners.worker import sdk_worker_main
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+from apache_beam.transforms import environments
+from apache_beam.utils.thread_pool_executor import shared_unbounded_instance
+
+from pipeline.beam.flink import rest
+from pipeline.beam.flink.addresses import HOST
+from pipeline.beam.flink.job_server import JobServer, shared
+
+_TRACE = re.compile(r"^Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*(\S.*)$", re.MULTILINE)
+_CAUSED = re.compile(r"^\s*Caused by: (.*)$", re.MULTILINE)
+_AROUND = re.compile(r"^Pipeline \S+ failed in state \w+: ")
+_TYPE = re.compile(r"^(?:[\w$]+\.)*[\w$]*(?:Error|Exception): ")
+STOP_SECONDS = 1.0
+
+
+class FlinkError(RuntimeError):
+    """A step failed on Flink, or its job server is gone."""
+
+
+class FlinkRunner(PortableRunner):
+    """Runs pipelines on the cluster at ``--flink_master``, through ``--job_endpoint`` or a job server of its own."""
+
+    def default_job_server(self, options: PipelineOptions) -> JobServer:
+        """Returns the job server that all steps of a run share."""
+        return shared(options.view_as(FlinkRunnerOptions).flink_master)
+
+    def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> "Result":
+        """Submits a pipeline.
+
+        Raises:
+            FlinkError: The job server does not take it.
+        """
+        job = Job(options)
+        with job.explained():
+            return Result(super().run_portable_pipeline(pipeline, options), job)
+
+    @staticmethod
+    def start_and_replace_loopback_environments(pipeline: Any, options: PipelineOptions) -> list[Callable[[], Any]]:
+        """Starts workers in this process where Flink's task manager can ask for them.
+
+        Beam's own do the same, but listen on all interfaces, and do what anybody sends them.
+        """
+        loopback = [
+            each
+            for each in pipeline.components.environments.values()
+            if each.urn == python_urns.EMBEDDED_PYTHON_LOOPBACK
+        ]
+        if not loopback:
+            return []
+        pool = BeamFnExternalWorkerPoolServicer(state_cache_size=sdk_worker_main._get_state_cache_size_bytes(options))
+        server, port = serve_workers(f"{HOST}:0", pool)
+        external = environments.ExternalEnvironment(f"{HOST}:{port}").to_runner_api(None)
+        for each in loopback:
+            each.urn, each.payload = external.urn, external.payload
+        return [lambda: server.stop(STOP_SECONDS)]
+
+
+class Job:
+    """What a pipeline is called on the cluster, and where.
+
+    Attributes:
+        name: Its name, which no other has.
+    """
+
+    def __init__(self, options: PipelineOptions) -> None:
+        """Names it."""
+        self.name = f"onegraph-{uuid.uuid4().hex[:12]}"
+        options.view_as(GoogleCloudOptions).job_name = self.name
+        self._address = options.view_as(FlinkRunnerOptions).flink_master
+        self._job_server = options.view_as(PortableOptions).job_endpoint
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns what Beam raises into one line, and cancels the job if this process is interrupted."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+        except (grpc.RpcError, grpc.FutureTimeoutError) as error:
+            self.cancel()
+            ended = None if self._job_server else shared(self._address).ended(STOP_SECONDS)
+            found = ended or f"Beam's job server at {self._job_server or HOST} answers no more ({_words(error)})"
+            raise FlinkError(f"{found}; the step was cancelled, and the same command goes on from here") from error
+        except RuntimeError as error:
+            raise FlinkError(cause(str(error))) from error
+
+    def cancel(self) -> None:
+        """Cancels it on the cluster, where it would wait for workers that are gone."""
+        with contextlib.suppress(OSError, ValueError):
+            rest.cancel(self._address, self.name)
+
+
+class Result:
+    """Beam's result, whose errors are of one line."""
+
+    def __init__(self, result: Any, job: Job) -> None:
+        """Wraps it."""
+        self._result = result
+        self._job = job
+
+    def wait_until_finish(self, duration: int | None = None) -> Any:
+        """Waits for the job, ``duration`` milliseconds at most if it is given.
+
+        Raises:
+            FlinkError: It failed.
+        """
+        with self._job.explained():
+            return self._result.wait_until_finish(duration)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._result, name)
+
+
+def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple[grpc.Server, int]:
+    """Serves a pool of workers at ``host:port``; returns the server and its port.
+
+    Raises:
+        RuntimeError: The port is taken.
+    """
+    options = [("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0), ("grpc.so_reuseport", 0)]
+    server = grpc.server(shared_unbounded_instance(), options=options)
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    port = server.add_insecure_port(address)
+    server.start()
+    return server, port
+
+
+def cause(text: str) -> str:
+    """What failed, of Java's and Python's traces around it."""
+    found = _TRACE.findall(text) or _CAUSED.findall(text) or [text.strip().partition("\n")[0]]
+    return _TYPE.sub("", _AROUND.sub("", found[-1].strip()))
+
+
+def _words(error: BaseException) -> str:
+    return error.code().name if isinstance(error, grpc.Call) else type(error).__name__

@@ -1,0 +1,72 @@
+"""Beam's Python workers beside a task manager, for ``beam.flink.workers: external``; start it in the project's folder.
+
+It starts a process for whoever asks, which does what it is sent: only task managers of this machine need to reach it.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import click
+import psutil
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+
+from common.project import ROOT
+from pipeline.beam.flink.addresses import is_loopback
+from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
+
+GRACE_SECONDS = 5.0  # between asking workers to end and ending them
+
+
+@click.command()
+@click.option("--listen", default="127.0.0.1:50000", show_default=True, help="host:port, as in beam.flink.pool.")
+def main(listen: str) -> None:
+    """Offer Beam's Python workers until Ctrl-C."""
+    _check(listen)
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
+        signal.signal(stop, signal.default_int_handler)
+    # Beam starts "python", and its workers import what the steps name.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    try:
+        server, _ = serve_workers(listen, BeamFnExternalWorkerPoolServicer(use_process=True))
+    except RuntimeError as error:
+        raise click.ClickException(
+            f"--listen: cannot listen at {listen}; expected a free port that this user may take"
+        ) from error
+    with contextlib.suppress(KeyboardInterrupt):
+        click.echo(f"Workers at {listen}; Ctrl-C ends them.")
+        while True:
+            time.sleep(3600)
+    server.stop(STOP_SECONDS).wait()
+    _end_workers()
+
+
+def _check(listen: str) -> None:
+    host, _, port = listen.rpartition(":")
+    if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port) <= 65_535:
+        raise click.ClickException(f"--listen: found '{listen}'; expected host:port, such as 127.0.0.1:50000")
+    if not is_loopback(host):
+        raise click.ClickException(
+            f"--listen: found the host '{host}'; expected one of the loopback interface, such as 127.0.0.1, since "
+            "whoever reaches the port can have this machine do anything"
+        )
+
+
+def _end_workers() -> None:
+    workers = psutil.Process().children(recursive=True)
+    for each in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.terminate()
+    _, left = psutil.wait_procs(workers, GRACE_SECONDS)
+    for each in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(left)
+
+
+if __name__ == "__main__":
+    main()

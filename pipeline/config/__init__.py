@@ -1,0 +1,1 @@
+"""Settings: one YAML per problem, loaded into frozen dataclasses and checked."""

@@ -1,0 +1,174 @@
+"""Checks of the settings that look at more than one block."""
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from custom_components.arrow_example_gen.source import check_pattern
+from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
+from pipeline.config.errors import describe, unknown_name
+from pipeline.config.metrics import METRICS
+
+if TYPE_CHECKING:
+    from pipeline.config.settings import Config
+
+_IN_BUCKET = re.compile(r"gs://[^/\s]+(/.*)?")
+
+
+def check_files(config: "Config") -> None:
+    """Checks which files of the folder are the table.
+
+    Raises:
+        ValueError: They cannot be told, or not what is in them.
+    """
+    try:
+        check_pattern(config.data.pattern, config.data.format, config.data.span)
+    except ValueError as error:
+        raise ValueError(f"data.{error}") from error
+
+
+def check_hyperparameters(config: "Config") -> None:
+    """Checks the hyperparameters that are set and searched.
+
+    Raises:
+        ValueError: One that the network does not know, or cannot take the value of.
+    """
+    known = list(config.network.hyperparameters)
+    default = config.network.function == DEFAULT_NETWORK
+    if default:
+        known = [field.name for field in dataclasses.fields(Hyperparameters)]
+        _check_values("network.hyperparameters", config.network.hyperparameters, known)
+    for name, searched in config.tuning.search.items():
+        if name not in known:
+            raise ValueError(unknown_name(f"tuning.search.{name}", "hyperparameter", name, known))
+        for value in _ends(searched) if default else ():
+            _check_values("tuning.search", {name: value}, known)
+    if config.tuning.enabled and not config.tuning.search:
+        raise ValueError("tuning.search: empty; name a hyperparameter to search, or set tuning.enabled to false")
+
+
+def check_evaluation(config: "Config") -> None:
+    """Checks the metrics, the slices and the blessing policy.
+
+    Raises:
+        ValueError: A metric that the task does not have, a threshold on what is not measured, something given twice,
+            or a policy that cannot bless a first model.
+    """
+    policy = config.evaluation
+    known = list(METRICS[config.task])
+    for index, name in enumerate(policy.metrics):
+        if name not in known:
+            raise ValueError(unknown_name(f"evaluation.metrics.{index}", f"{config.task} metric", name, known))
+    slicings = [frozenset(columns) for columns in policy.slices]
+    for key, given in (("metrics", list(policy.metrics)), ("slices", slicings)):
+        if len(set(given)) != len(given):
+            raise ValueError(f"evaluation.{key}: found an entry twice; expected each once")
+    for index, threshold in enumerate(policy.thresholds):
+        key = f"evaluation.thresholds.{index}"
+        if threshold.metric not in policy.metrics:
+            raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
+        if threshold.slice and set(threshold.slice) not in slicings:
+            raise ValueError(f"{key}.slice: {list(threshold.slice)} is not among evaluation.slices; add it there")
+    if not any(t.slice == {} and (t.min is not None or t.max is not None) for t in policy.thresholds):
+        raise ValueError(
+            "evaluation.thresholds: none bounds a metric's value over all rows; on a first run there is no model "
+            "to compare with, so add one with 'min' or 'max' and no 'slice'"
+        )
+
+
+def check_platform(config: "Config") -> None:
+    """Checks what runs on Vertex AI and Dataflow need.
+
+    Raises:
+        ValueError: Something is not said, or is for another place.
+    """
+    if config.orchestrator == "local":
+        for name in ("project", "bucket") if config.data.bigquery else ():
+            if getattr(config.vertex, name) is None:
+                raise ValueError(
+                    f"vertex.{name}: missing; data.bigquery needs vertex.project, which pays for the query, and "
+                    "vertex.bucket, through which its rows come"
+                )
+        if config.tuning.enabled and config.tuning.algorithm == "vizier":
+            raise ValueError(
+                "tuning.algorithm: found 'vizier', which is a service of Google Cloud's; expected 'bayesian' or "
+                "'random' for runs here"
+            )
+        return
+    for name in ("project", "region", "bucket", "image"):
+        if getattr(config.vertex, name) is None:
+            raise ValueError(f"vertex.{name}: missing; give it there, or with --{name}")
+    if config.vertex.endpoint and config.vertex.endpoint.image is None:
+        raise ValueError(
+            "vertex.endpoint.image: missing; give TensorFlow Serving's image in your Artifact Registry, such as "
+            "europe-west4-docker.pkg.dev/PROJECT/docker-hub/tensorflow/serving:2.19.1"
+        )
+    if config.metadata.kind != "sqlite":
+        raise ValueError(
+            f"metadata.kind: found '{config.metadata.kind}'; expected no 'metadata' block on Vertex AI, which keeps ML "
+            "Metadata itself: leave it out with --set 'metadata={}'"
+        )
+    if config.beam.runner != "local":
+        raise ValueError(
+            f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"
+        )
+    _check_places(config)
+    _check_jobs(config)
+
+
+def _check_places(config: "Config") -> None:
+    """Checks that what runs elsewhere finds the table there, and may write the output."""
+    path = config.data.path
+    for key, place in (("data.path", path), ("output", config.output)):
+        if "://" in place and not _IN_BUCKET.fullmatch(place):
+            raise ValueError(f"{key}: found '{place}'; expected gs://BUCKET or a folder in one, as Vertex AI needs")
+    if config.dataflow and path and not path.startswith("gs://"):
+        raise ValueError(f"data.path: found '{path}'; expected gs://…, since Dataflow's workers see no other folder")
+    if path.startswith("/"):
+        raise ValueError(
+            f"data.path: found '{path}'; expected gs://…, or a path within the project's folder, which is in the image"
+        )
+
+
+def _check_jobs(config: "Config") -> None:
+    """Checks what the jobs of the Trainer and the Tuner ask for."""
+    training, vertex = config.training, config.vertex
+    nodes = ["Trainer", *(["Tuner"] if config.tuning.enabled else [])]
+    for node in nodes:
+        machine = vertex.machines.get(node)
+        has_tpu = machine is not None and machine.is_tpu
+        if has_tpu != (training.strategy == "tpu"):
+            found = machine.type if machine else "no machine"
+            kinds = "a TPU's host (such as ct5lp-hightpu-4t)" if not has_tpu else "one without a TPU"
+            raise ValueError(
+                f"vertex.machines.{node}: found {found}, with training.strategy '{training.strategy}'; expected {kinds}"
+            )
+    if training.strategy == "tpu" and config.tuning.enabled and config.tuning.workers > 1:
+        raise ValueError(f"tuning.workers: found {config.tuning.workers}; expected 1, since a job has one TPU at most")
+    if vertex.reduction_servers:
+        chief = vertex.machines.get("Trainer")
+        gpus = chief is not None and (chief.accelerator or "").startswith("NVIDIA")
+        if training.workers == 1 or training.strategy not in ("auto", "multi_worker") or not gpus:
+            raise ValueError(
+                f"vertex.reduction_servers: found training.strategy '{training.strategy}', training.workers "
+                f"{training.workers} and {'' if gpus else 'no '}GPUs in vertex.machines.Trainer; expected "
+                "'multi_worker', more than one worker and GPUs, whose gradients they sum"
+            )
+
+
+def _check_values(key: str, values: dict[str, Scalar], known: list[str]) -> None:
+    for name in values:
+        if name not in known:
+            raise ValueError(unknown_name(f"{key}.{name}", "hyperparameter", name, known))
+    try:
+        Hyperparameters(**values)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise ValueError(describe(error, Hyperparameters, key)) from error
+
+
+def _ends(searched: Range) -> list[Scalar]:
+    if searched.values is not None:
+        return list(searched.values)
+    return [end for end in (searched.min, searched.max) if end is not None]

@@ -1,0 +1,51 @@
+"""Puts ML Metadata and the artifacts in order after a run that was killed."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from absl import logging
+from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+from lineage.graph.contexts import RUN, node_id
+from lineage.recorded import run_properties as recording
+from lineage.recorded.run_properties import STATUS
+from lineage.records import Ending
+
+UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
+
+
+def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path) -> list[str]:
+    """Marks what a killed run left running as failed, the run as interrupted, and removes the half-written output.
+
+    Args:
+        store: ML Metadata.
+        run_ids: Runs that ended without a summary; none of them may still be alive.
+        artifacts_dir: Root of the artifacts.
+
+    Returns:
+        Names of the nodes that were interrupted.
+    """
+    interrupted = []
+    for run_id in run_ids:
+        context = store.get_context_by_type_and_name(RUN, run_id)
+        if context is None:
+            continue
+        if STATUS not in context.custom_properties:
+            recording.end(store, run_id, Ending("interrupted"))
+        for execution in store.get_executions_by_context(context.id):
+            if execution.last_known_state in UNFINISHED:
+                execution.last_known_state = metadata_store_pb2.Execution.FAILED
+                store.put_executions([execution])
+                node = node_id(store, execution.id)
+                _remove_outputs(artifacts_dir / node, execution.id)
+                interrupted.append(node)
+                logging.warning("%s was interrupted in run %s; its execution %d is closed.", node, run_id, execution.id)
+    return interrupted
+
+
+def _remove_outputs(node_dir: Path, execution_id: int) -> None:
+    """TFX puts an output at ``<node>/<key>/<execution>``, and its own files under ``<node>/.system``."""
+    for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
+        shutil.rmtree(folder)

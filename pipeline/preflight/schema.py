@@ -1,0 +1,209 @@
+"""Checks of the settings against the curated schema and the code that they name."""
+
+import ast
+import importlib.util
+import keyword
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from models.features import Kind
+from models.settings import DEFAULT_NETWORK
+from pipeline.config.errors import ConfigError, unknown_name
+from pipeline.config.settings import Config
+
+INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
+COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
+    "dense": (INT, FLOAT),
+    "bucketed": (INT, FLOAT),
+    "integer": (INT,),
+    "vocabulary": (INT, BYTES),
+    "hashed": (INT, BYTES),
+    "cyclical": (INT, FLOAT),
+}
+
+
+def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
+    """Reads the curated schema.
+
+    Args:
+        config: Names the file.
+        settings: The YAML file, for errors.
+
+    Raises:
+        ConfigError: The file is missing, or is no schema.
+    """
+    path = config.data.schema
+    try:
+        return text_format.Parse(Path(path).read_text(encoding="utf-8"), schema_pb2.Schema())
+    except OSError as error:
+        raise ConfigError(
+            f"{settings}: data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto"
+        ) from error
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{settings}: data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
+
+
+def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """Checks that each column the settings name is in the schema, with a type that suits its use.
+
+    Args:
+        config: The settings.
+        schema: The curated schema.
+        settings: The YAML file, for errors.
+
+    Raises:
+        ConfigError: One line for the first that is not.
+    """
+    types = {feature.name: feature.type for feature in schema.feature}
+    for key, column in _named_columns(config):
+        if column not in types:
+            what = f"column of {Path(config.data.schema).name}"
+            raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
+    _check_names(config, settings)
+    for feature in schema.feature:
+        if feature.HasField("shape"):
+            raise ConfigError(
+                f"{settings}: data.schema: feature '{feature.name}' has a shape; expected none, since a column may "
+                "miss a value: take 'shape { … }' out of it"
+            )
+    for kind, column in config.features:
+        _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
+    _check_label(config, schema, settings)
+    _check_classes(config, schema, settings)
+    for index, threshold in enumerate(config.evaluation.thresholds):
+        for column, value in threshold.slice.items():
+            key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
+            domain = _string_domain(schema, column)
+            if domain and str(value) not in domain:
+                raise ConfigError(unknown_name(key, "value", str(value), domain))
+            limits = next(feature.int_domain for feature in schema.feature if feature.name == column)
+            if limits.max and isinstance(value, int) and not limits.min <= value <= limits.max:
+                raise ConfigError(f"{key}: found {value}; the schema allows {limits.min} to {limits.max}")
+
+
+def check_network(config: Config, settings: Path) -> None:
+    """Checks that the network's function is there, without importing it.
+
+    Raises:
+        ConfigError: There is no such module, or it defines no such function.
+    """
+    module, _, name = config.network.function.rpartition(".")
+    key = f"{settings}: network.function"
+    try:
+        spec = importlib.util.find_spec(module) if module else None
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        raise ConfigError(
+            f"{key}: found no module '{module}'; expected package.module.function, such as {DEFAULT_NETWORK}"
+        )
+    try:
+        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        raise ConfigError(f"{key}: {spec.origin}: {error}; expected Python") from error
+    names = list(_defined_names(tree))
+    if name not in names:
+        raise ConfigError(unknown_name(key, f"function of {module}", name, names))
+
+
+def _defined_names(module: ast.Module) -> Iterator[str]:
+    for node in module.body:
+        match node:
+            case ast.FunctionDef(name=name):
+                yield name
+            case ast.ImportFrom(names=names):
+                yield from (alias.asname or alias.name for alias in names)
+            case ast.Assign(targets=targets):
+                yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _check_names(config: Config, settings: Path) -> None:
+    """A feature's column becomes the name of an input of TensorFlow's."""
+    for column in config.features.columns:
+        if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column):
+            raise ConfigError(
+                f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
+                "underscores, a letter first and no word of Python's own, so that TensorFlow can name an input by it: "
+                "rename it in the header and in the schema"
+            )
+    folded: dict[str, str] = {}
+    for column in config.features.columns:
+        other = folded.setdefault(column.lower(), column)
+        if other != column:
+            raise ConfigError(
+                f"{settings}: features: found the columns '{other}' and '{column}'; expected names that differ in more "
+                "than capitals, since TensorFlow's inputs do not: rename one in the header and in the schema"
+            )
+
+
+def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
+    for kind, column in config.features:
+        yield f"features.{kind}.{column}", column
+    yield "label.column", config.label.column
+    if config.label.above and config.label.above.of:
+        yield "label.above.of", config.label.above.of
+    if config.data.split_key:
+        yield "data.split_key", config.data.split_key
+    for index, columns in enumerate(config.evaluation.slices):
+        for column in columns:
+            yield f"evaluation.slices.{index}", column
+
+
+def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType") -> None:
+    if found not in TYPES[kind]:
+        names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
+        raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
+
+
+def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """A missing answer would be learnt as one: the schema has to stop it, and to give the column a fitting type."""
+    label = config.label
+    numeric = bool(label.above) or config.task == "regression"
+    allowed = (INT, FLOAT) if numeric else (INT, BYTES) if label.classes else (INT,)
+    features = {feature.name: feature for feature in schema.feature}
+    for key, column in zip(("label.column", "label.above.of"), label.columns, strict=False):
+        feature = features[column]
+        if feature.type not in allowed:
+            names = " or ".join(schema_pb2.FeatureType.Name(each) for each in allowed)
+            found = schema_pb2.FeatureType.Name(feature.type)
+            raise ConfigError(f"{settings}: {key}: the schema has type {found} for '{column}'; expected {names}")
+        if feature.presence.min_fraction < 1:
+            raise ConfigError(
+                f"{settings}: {key}: the schema lets '{column}' be missing; expected presence {{ min_fraction: 1.0 }} "
+                "there, since a missing answer cannot be learnt from"
+            )
+        if feature.type == FLOAT and not feature.float_domain.disallow_nan:
+            raise ConfigError(
+                f"{settings}: {key}: the schema lets '{column}' be NaN; expected float_domain {{ disallow_nan: true }}"
+            )
+
+
+def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """A label read as it stands needs a domain, so that the gate stops a value that is no class."""
+    label = config.label
+    if label.above or config.task == "regression":
+        return
+    feature = next(feature for feature in schema.feature if feature.name == label.column)
+    values = _string_domain(schema, label.column)
+    domain = feature.int_domain
+    classes = config.problem.class_names
+    if feature.HasField("int_domain") and domain.max - domain.min < len(classes):
+        values = [str(value) for value in range(domain.min, domain.max + 1)]
+    if not values or not set(values) <= set(classes):
+        found = f"only limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
+        raise ConfigError(
+            f"{settings}: label.column: the schema {found}; expected a domain of the label's classes "
+            f"{', '.join(classes)} or fewer, so that the anomaly gate stops any other value"
+        )
+
+
+def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:
+    feature = next(feature for feature in schema.feature if feature.name == column)
+    if feature.HasField("string_domain"):
+        return list(feature.string_domain.value)
+    return [value for domain in schema.string_domain if domain.name == feature.domain for value in domain.value]

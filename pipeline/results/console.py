@@ -1,0 +1,195 @@
+"""What a run shows its user."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from custom_components.anomaly_gate.anomaly import Anomaly
+from pipeline.nodes import Node
+from pipeline.results.summary import Summary, Tflite, ThresholdResult
+
+STYLES = {"ran": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
+NAME_WIDTH = 20
+HEADLINE_METRICS = 4
+
+
+class _QuietConsole(Console):
+    """A console that loses its reader (``| head``) goes quiet; rich would end the process, and the run with it."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
+class RunConsole:
+    """Prints a live line a node, and how the run ended; plain lines where the output is no terminal."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)
+        self._live: Progress | None = None
+        self._shown = ""
+
+    def begin(self, problem: str, run_id: str, log: Path) -> None:
+        """Says what runs, and where its log is."""
+        self._console.print(f"[bold]{problem}[/] run {run_id}, log in {_path(log)}")
+        self._show("loading TensorFlow, Beam and TFX")
+
+    def node_started(self, node_id: str) -> None:
+        """Shows the node as running."""
+        self._show(node_id)
+
+    def node_said(self, source: str, line: str) -> None:
+        """Shows how far a node is, and prints what each of several processes says."""
+        if source:
+            self._console.print(f"    [dim]{escape(source)}[/] {escape(line)}")
+        elif self._live:
+            [task] = self._live.task_ids
+            self._live.update(task, description=f"{self._shown:<{NAME_WIDTH}}{escape(line)}")
+
+    def node_finished(self, node: Node) -> None:
+        """Prints the node's line."""
+        self._hide()
+        seconds = f"{node.seconds:9.1f} s" if node.state in ("ran", "failed") else ""
+        self._console.print(f"  {node.id:<{NAME_WIDTH - 1}} [{STYLES[node.state]}]{node.state}[/]{seconds}")
+
+    def end(
+        self, summary: Summary, anomalies: Sequence[Anomaly], log: Path, settings: str, page: Path | None = None
+    ) -> None:
+        """Prints how the run ended, where its page is, and what to type next."""
+        self._hide()
+        self._print_thresholds(summary)
+        self._print_anomalies(anomalies)
+        match summary.status:
+            case "pushed" if summary.pushed:
+                self._console.print(_headline(summary))
+                folder = _path(Path(summary.pushed.path))
+                self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {folder}")
+                self._print_tflite(summary.tflite)
+                after = f".venv/bin/saved_model_cli show --all --dir {folder}"
+            case "not_blessed":
+                self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
+                after = f"change the network or evaluation.thresholds in {settings}, then run again"
+                if summary.error:
+                    self._console.print(Text(summary.error))
+                    skew = summary.error.startswith("SkewGuard")
+                    after = "look at models/signatures.py" if skew else f"change tflite in {settings}"
+                    after += ", then run again"
+            case "anomalies":
+                self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
+                after = f"mend the data, or the schema that {settings} names, then run again"
+            case "partial":
+                self._console.print("[bold]done[/] as far as was asked: nothing was pushed")
+                after = "the same command without --to"
+            case _:
+                self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
+                after = f"less {_path(log)}"
+        if page:
+            self._console.print(f"report: {_path(page)}")
+        self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
+
+    def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:
+        """Prints how the check of a compiled pipeline ended."""
+        self._hide()
+        match status:
+            case "pushed":
+                self._console.print(f"[bold green]pushed[/] to {_path(Path(pushed or ''))}")
+            case "not_blessed":
+                self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
+            case _:
+                self._console.print(Text.assemble((status, "bold red"), " ", error or ""))
+        self._console.print(f"{seconds:.1f} s in all")
+
+    def note(self, text: str) -> None:
+        """Prints one line of something that does not change how the run ends."""
+        self._hide()
+        self._console.print(Text(" ".join(text.split())))
+
+    def error(self, text: str) -> None:
+        """Prints the one line of a refusal."""
+        self._hide()
+        self._console.print(Text.assemble(("error", "bold red"), " ", text))
+
+    def _show(self, what: str) -> None:
+        self._hide()
+        self._shown = what
+        if self._console.is_terminal:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+            # Without the redirects, which would show what TensorFlow and TFX log.
+            self._live = Progress(
+                *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
+            )
+            self._live.add_task(f"{what:<{NAME_WIDTH}}", total=None)
+            self._live.start()
+
+    def _hide(self) -> None:
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _print_tflite(self, tflite: Tflite | None) -> None:
+        if tflite and tflite.path:
+            size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
+            self._console.print(f"  for devices: {size}, {tflite.p50_ms:.2g} ms a row, in {folder}")
+
+    def _print_thresholds(self, summary: Summary) -> None:
+        rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
+        compared = any(each.kind == "change" and each.value is not None for each in summary.thresholds)
+        baseline = f"version {summary.baseline}" if summary.baseline else "a model that was never pushed"
+        title = f"Thresholds, against {baseline}" if compared else "Thresholds, no model to compare with"
+        self._print_rows(title, ("metric", "slice", "bound", "value", ""), rows)
+
+    def _print_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
+        rows = [(each.feature, each.split, each.found, each.allowed) for each in anomalies]
+        self._print_rows("Anomalies", ("feature", "split", "found", "the schema allows"), rows)
+
+    def _print_rows(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """A table in a terminal; in a pipe a line a row, which can be searched."""
+        if not rows:
+            return
+        if self._console.is_terminal:
+            table = Table(title=title, title_justify="left", title_style="bold")
+            for name in header:
+                table.add_column(name, overflow="fold")
+            for row in rows:
+                table.add_row(*map(escape, row))
+            self._console.print(table, soft_wrap=False)
+            return
+        self._console.print(f"{title}:")
+        for row in rows:
+            pairs = [f"{name}: {cell}" if name else cell for name, cell in zip(header, row, strict=True)]
+            self._console.print(escape(f"  {'; '.join(pairs)}"))
+
+
+def _headline(summary: Summary) -> str:
+    shown = list(summary.metrics.items())[:HEADLINE_METRICS]
+    return "eval split: " + ", ".join(f"{name} {value:.4f}" for name, value in shown)
+
+
+def _bound(result: ThresholdResult) -> str:
+    change = "change " if result.kind == "change" else ""
+    return f"{change}{result.comparison} {result.bound:g}"
+
+
+def _value(result: ThresholdResult) -> str:
+    if result.value is None:
+        undefined = "not defined" if result.metric.startswith("tflite_") else "no such rows"
+        return "no baseline" if result.ok else undefined
+    if 0 < abs(result.value) < 1e-4:
+        return f"{result.value:.1e}"
+    return f"{result.value:+.5f}" if result.kind == "change" else f"{result.value:.5f}"
+
+
+def _verdict(result: ThresholdResult) -> str:
+    return "ok" if result.ok else "MISSED"
+
+
+def _path(path: Path) -> str:
+    """``path`` as a person in this folder would type it."""
+    relative = os.path.relpath(path)
+    return escape(relative if not relative.startswith("..") else str(path))

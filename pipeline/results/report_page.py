@@ -1,0 +1,28 @@
+"""The page that a run leaves behind."""
+
+import traceback
+from pathlib import Path
+
+from pipeline.results.console import RunConsole
+
+
+def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
+    """Writes the page of a run, and the one over all runs.
+
+    A page is made of what the run has done, so nothing that goes wrong with it may change how the run ends.
+
+    Returns:
+        The run's page; ``None`` if it could not be made, which the console says in one line.
+    """
+    try:
+        # Matplotlib and TFMA take a moment to import.
+        from lineage.store.connection import reading  # noqa: PLC0415
+        from reports.index import write_pages  # noqa: PLC0415
+
+        with reading(output) as store:
+            page, _ = write_pages(store, output, run_id)
+    except (Exception, KeyboardInterrupt) as error:
+        traceback.print_exc()  # to the log
+        console.note(f"no report page: {type(error).__name__}: {error}".removesuffix(": "))
+        return None
+    return page

@@ -1,0 +1,175 @@
+"""The pictures with axes, by Matplotlib; imported only when a page is made.
+
+Matplotlib draws SVG without a browser or JavaScript, so pictures print, need no network and follow the page's colours.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from artifacts.slices import OVERALL
+from reports.drawing.svg import COLOURS, plain, to_markup
+from reports.sections.evaluation import Slice
+from reports.sections.training import Curve, Search
+from reports.statistics.buckets import Bin
+
+SLICES_SHOWN = 40
+# Inches that a character of a slice's name takes, on average, in the widest of the page's fonts.
+LABEL_CHARACTER = 0.077
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "onegraph",
+    "text.parse_math": False,  # a column may be called $x$
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.formatter.useoffset": False,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), COLOURS["ink"]),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"]),
+    "grid.color": COLOURS["line"],
+}
+
+
+def training_curve(curve: Curve, kept: int | None, name: str) -> Markup:
+    """A metric over the steps, on the training batches and on the validation split."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.4, 2.9)
+        metric = plain(curve.name)
+        if any(map(math.isfinite, curve.train)):
+            axes.plot(curve.steps, curve.train, "o-", color=COLOURS["first"], label="training batches")
+        axes.plot(curve.steps, curve.validation, "s-", color=COLOURS["second"], label="validation split")
+        if kept is not None:
+            axes.axvline(kept, color=COLOURS["muted"], linestyle=":", label=f"kept: step {kept}")
+        axes.set(title=metric, xlabel="steps", ylabel=plain(curve.name, 24))
+        axes.legend(fontsize=9)
+        _make_room(figure, axes)
+        return to_markup(figure, name, f"{metric} over the training steps")
+
+
+def trials(search: Search, name: str) -> Markup:
+    """The score of each trial in the order of its number, and the best so far."""
+    tried = [each for each in search.trials if each.score is not None]
+    ordered = sorted(tried, key=lambda each: (len(each.name), each.name))
+    scores = [each.score for each in ordered if each.score is not None]
+    places = list(range(1, len(scores) + 1))
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.4, 2.9)
+        best = [min(scores[:place]) for place in places]
+        axes.plot(places, scores, "o", color=COLOURS["first"], label="a trial")
+        axes.step(places, best, where="post", color=COLOURS["second"], label="best so far")
+        axes.set(title="Trials", xlabel="trial, in order", ylabel="validation loss")
+        axes.locator_params(axis="x", integer=True)
+        axes.legend(fontsize=9)
+        _make_room(figure, axes)
+        return to_markup(figure, name, f"validation loss of {len(scores)} trials")
+
+
+def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
+    """A metric of each slice with its interval, beside that of all rows."""
+    shown = [each for each in slices if metric in each.metrics and each.metrics[metric].value is not None]
+    shown = shown[:SLICES_SHOWN]
+    found = [each.metrics[metric] for each in shown]
+    with mpl.rc_context(STYLE):
+        labels = [_slice_label(each) for each in shown]
+        figure = Figure(figsize=(4.6, 0.9 + 0.2 * len(shown)))
+        axes = figure.add_subplot()
+        width, height = figure.get_size_inches()
+        room = 0.12 + LABEL_CHARACTER * max(map(len, labels), default=0)
+        figure.subplots_adjust(left=room / width, right=0.97, top=1 - 0.35 / height, bottom=0.5 / height)
+        axes.grid(visible=True, axis="x")
+        for place, (each, measured) in enumerate(zip(shown, found, strict=True)):
+            assert measured.value is not None
+            colour = COLOURS["second"] if each.name == OVERALL else COLOURS["first"]
+            if measured.interval:
+                axes.plot(measured.interval, (place, place), color=colour)
+            axes.plot(measured.value, place, "o", color=colour)
+            if each.name == OVERALL:
+                axes.axvline(measured.value, color=colour, linestyle=":", linewidth=1)
+        axes.set_yticks(range(len(shown)), labels, fontsize=9)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        metric = plain(metric, 24)
+        axes.set_xlabel(metric)
+        # From the picture's edge: the axes begin far to the right.
+        title = f"{metric} by slice" + (", 95 % intervals" if any(each.interval for each in found) else "")
+        figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
+        return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95 % intervals")
+
+
+def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
+    """Observed over predicted shares of class 1."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.0, 3.8)
+        predicted, observed = [each.predicted for each in bins], [each.observed for each in bins]
+        errors = [
+            [max(each.observed - each.interval.low, 0.0) for each in bins],
+            [max(each.interval.high - each.observed, 0.0) for each in bins],
+        ]
+        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="as predicted")
+        axes.errorbar(
+            predicted, observed, errors, fmt="o-", color=COLOURS["first"], label="observed, 95 % interval", capsize=2
+        )
+        axes.set(title="Calibration", xlabel="mean prediction", ylabel=f"share of {plain(positive, 24)}")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(fontsize=9, loc="upper left")
+        return to_markup(figure, name, f"observed over predicted shares in {len(bins)} bins")
+
+
+def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
+    """True over false positive rates."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.0, 3.8)
+        false, true = zip(*points, strict=True)
+        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="by chance")
+        axes.plot(false, true, color=COLOURS["first"], label="this model")
+        axes.set(title="ROC curve", xlabel="false positive rate", ylabel="true positive rate")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        axes.legend(fontsize=9, loc="lower right")
+        return to_markup(figure, name, f"ROC curve of {len(points)} points")
+
+
+def over_time(metric: str, labels: Sequence[str], values: Sequence[float], name: str) -> Markup:
+    """A metric over the runs; oldest first."""
+    with mpl.rc_context(STYLE):
+        figure, axes = _axes(4.6, 2.6)
+        axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
+        shown = sorted({0, len(labels) - 1})
+        axes.set_xticks(shown, [labels[index] for index in shown])
+        if len(shown) > 1:  # else they would reach beyond the picture
+            first, last = axes.get_xticklabels()
+            first.set_horizontalalignment("left")
+            last.set_horizontalalignment("right")
+        axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric, 24))
+        _make_room(figure, axes)
+        return to_markup(figure, name, f"{plain(metric)} over {len(labels)} runs")
+
+
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_subplot()
+    figure.subplots_adjust(left=0.75 / width, right=1 - 0.15 / width, top=1 - 0.35 / height, bottom=0.55 / height)
+    axes.grid(visible=True)
+    return figure, axes
+
+
+def _make_room(figure: Figure, axes: Axes) -> None:
+    """Gives the numbers beside the axis the room that they take, and their name the rest."""
+    labels = axes.yaxis.get_major_formatter().format_ticks(list(axes.get_yticks()))
+    longest = max(map(len, labels), default=0)
+    figure.subplots_adjust(left=(0.36 + 0.085 * longest) / figure.get_figwidth())
+
+
+def _slice_label(each: Slice) -> str:
+    rows = "" if each.rows is None else f" ({each.rows:,})"
+    return plain(each.name, 23) + rows

@@ -1,0 +1,151 @@
+"""The run's artifacts and executions as a graph to click through."""
+
+import contextlib
+import dataclasses
+import json
+from typing import Any
+
+from lineage.graph.nodes import NodeRun
+from lineage.records import Artifact, Direction
+from reports.drawing.layout import Layout, place
+from reports.source import MissingError, Source
+
+HEIGHT = 26.0
+# Widths of a character of an artifact's and of a node's name, in the widest of the page's fonts, and what lies beside.
+CHARACTER, BOLD_CHARACTER, BESIDE = 7.2, 9.0, 16.0
+MOST_SHOWN = 4_000
+WORDS: dict[Direction, tuple[str, str]] = {
+    "input": ("used by", "used"),
+    "output": ("made by", "made"),
+    "reference": ("compared with by", "compared with"),
+    "found": ("found by", "found"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A node of the graph, and what a click on it shows.
+
+    Attributes:
+        key: ``a<id>`` for an artifact, ``e<id>`` for an execution.
+        label: What stands in its box.
+        title: Its full name.
+        state: Of an execution; empty for an artifact.
+        facts: Pairs of a word and what it says.
+        properties: Those in ML Metadata, as text.
+        links: The word of the relation, and the key and label of the neighbour.
+    """
+
+    key: str
+    label: str
+    title: str
+    state: str
+    facts: tuple[tuple[str, str], ...]
+    properties: tuple[tuple[str, str], ...]
+    links: tuple[tuple[str, str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Edge:
+    """A way between two nodes.
+
+    Attributes:
+        start: Key of the upper one.
+        end: Key of the lower one.
+        made: Whether something is made of what is handed on; a baseline is only looked at.
+    """
+
+    start: str
+    end: str
+    made: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """The graph.
+
+    Attributes:
+        items: By key.
+        edges: Each once.
+        layout: The picture.
+    """
+
+    items: dict[str, Item]
+    edges: tuple[Edge, ...]
+    layout: Layout
+
+
+def read_view(source: Source) -> View:
+    """The graph of a run.
+
+    Raises:
+        MissingError: ML Metadata holds no execution of it.
+    """
+    if not source.nodes_run:
+        raise MissingError("ML Metadata holds no execution of this run")
+    lineage = source.lineage
+    # What a cached execution gave out stands with what made it.
+    nodes = {each.made_by.id: each for each in source.nodes_run.values()}
+    links = [each for each in lineage.links if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
+    labels = {f"e{key}": each.execution.node for key, each in nodes.items()}
+    labels |= {f"a{each.artifact_id}": lineage.artifacts[each.artifact_id].type.rpartition(".")[2] for each in links}
+    labels |= {f"a{each.artifact_id}": each.key for each in links if each.direction == "output"}
+    near: dict[str, list[tuple[str, str, str]]] = {key: [] for key in labels}
+    edges = []
+    for each in links:
+        artifact, execution = f"a{each.artifact_id}", f"e{each.execution_id}"
+        down = each.direction in ("input", "reference")
+        start, end = (artifact, execution) if down else (execution, artifact)
+        edges.append(Edge(start, end, made=each.direction in ("input", "output")))
+        of_artifact, of_execution = WORDS[each.direction]
+        near[artifact].append((of_artifact, execution, labels[execution]))
+        near[execution].append((f"{of_execution} as {each.key}", artifact, labels[artifact]))
+    items = {f"e{key}": _of_node(each, near[f"e{key}"]) for key, each in nodes.items()}
+    for key in dict.fromkeys(each.artifact_id for each in links):
+        name, label = lineage.name(key), labels[f"a{key}"]
+        items[f"a{key}"] = _of_artifact(lineage.artifacts[key], name, label, near[f"a{key}"])
+    widths = {
+        key: len(label) * (BOLD_CHARACTER if items[key].state else CHARACTER) + BESIDE for key, label in labels.items()
+    }
+    layout = place(widths, [(each.start, each.end) for each in edges], HEIGHT)
+    return View(items, tuple(dict.fromkeys(edges)), layout)
+
+
+def _of_node(each: NodeRun, links: list[tuple[str, str, str]]) -> Item:
+    execution, made_by = each
+    facts = [
+        ("execution", str(execution.id)),
+        ("state", execution.state),
+        ("run", execution.run_id),
+        ("component", made_by.type),
+        ("started", f"{execution.started:%Y-%m-%d %H:%M:%S} UTC"),
+        ("seconds", f"{execution.seconds:.1f}"),
+    ]
+    if made_by is not execution:
+        facts.append(("made in run", f"{made_by.run_id} by execution {made_by.id}, in {made_by.seconds:.1f} s"))
+    node = execution.node
+    properties = _properties(made_by.properties)
+    return Item(f"e{made_by.id}", node, node, execution.state, tuple(facts), properties, tuple(links))
+
+
+def _of_artifact(each: Artifact, name: str, label: str, links: list[tuple[str, str, str]]) -> Item:
+    facts = (
+        ("artifact", str(each.id)),
+        ("type", each.type),
+        ("folder", each.uri),
+        ("made", f"{each.created:%Y-%m-%d %H:%M:%S} UTC"),
+    )
+    return Item(f"a{each.id}", label, name, "", facts, _properties(each.properties), tuple(links))
+
+
+def _properties(found: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((str(name), _shortened(value)) for name, value in found.items() if value not in (None, ""))
+
+
+def _shortened(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text.startswith(("{", "[")):
+        with contextlib.suppress(ValueError):
+            text = json.dumps(json.loads(text), indent=1, ensure_ascii=False)
+    more = len(text) - MOST_SHOWN
+    return text if more <= 0 else f"{text[:MOST_SHOWN]}… and {more:,} more characters"

@@ -1,0 +1,1 @@
+"""Distributions, confidence intervals and curves."""

@@ -1,0 +1,129 @@
+"""Predictions beside labels, bucket by bucket: what TFMA's plots hold, and the curves that follow."""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+from tensorflow_model_analysis.proto import metrics_for_slice_pb2
+
+from reports.statistics.intervals import Counts, Interval, wilson
+
+BINS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Bucket:
+    """Rows of one slice whose predictions lie close together.
+
+    Attributes:
+        low: Lowest prediction of the bucket.
+        rows: How many there are.
+        positives: How many of them are of class 1.
+        predicted: Sum of their predictions.
+    """
+
+    low: float
+    rows: float
+    positives: float
+    predicted: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bin:
+    """A point of the calibration plot.
+
+    Attributes:
+        predicted: Mean prediction.
+        observed: Share of class 1.
+        rows: How many rows are in it.
+        interval: 95 % interval of the share (Wilson).
+    """
+
+    predicted: float
+    observed: float
+    rows: int
+    interval: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+    """How often each class was taken for each.
+
+    Attributes:
+        classes: Names, in the order of their indices.
+        rows: ``rows[actual][predicted]``.
+    """
+
+    classes: tuple[str, ...]
+    rows: tuple[tuple[int, ...], ...]
+
+
+def read_buckets(message: metrics_for_slice_pb2.CalibrationHistogramBuckets) -> tuple[Bucket, ...]:
+    """TFMA's buckets that hold rows, lowest first."""
+    found = [
+        Bucket(
+            low=each.lower_threshold_inclusive,
+            rows=each.num_weighted_examples.value,
+            positives=each.total_weighted_label.value,
+            predicted=each.total_weighted_refined_prediction.value,
+        )
+        for each in message.buckets
+    ]
+    return tuple(each for each in found if each.rows)
+
+
+def counts(buckets: Sequence[Bucket]) -> Counts:
+    """What intervals need."""
+    return Counts(
+        rows=sum(each.rows for each in buckets),
+        positives=sum(each.positives for each in buckets),
+        called=sum(each.rows for each in buckets if each.low >= 0.5),
+        spread=sum(max(each.predicted * (1 - each.predicted / each.rows), 0.0) for each in buckets),
+    )
+
+
+def calibration(buckets: Sequence[Bucket]) -> tuple[Bin, ...]:
+    """Ten bins of equal width, those without rows left out."""
+
+    def place(bucket: Bucket) -> int:
+        return min(max(int(bucket.low * BINS + 1e-9), 0), BINS - 1) if bucket.low > 0 else 0
+
+    bins = []
+    for _, group in itertools.groupby(sorted(buckets, key=lambda each: each.low), key=place):
+        members = list(group)
+        rows = sum(each.rows for each in members)
+        observed = sum(each.positives for each in members) / rows
+        interval = wilson(min(max(observed, 0.0), 1.0), rows)
+        assert interval is not None  # there are rows
+        bins.append(Bin(sum(each.predicted for each in members) / rows, observed, int(rows), interval))
+    return tuple(bins)
+
+
+def roc(buckets: Sequence[Bucket]) -> tuple[tuple[float, float], ...]:
+    """False and true positive rates, threshold by threshold from above; empty where one class has no rows."""
+    positives = sum(each.positives for each in buckets)
+    negatives = sum(each.rows for each in buckets) - positives
+    if positives <= 0 or negatives <= 0:
+        return ()
+    points = [(0.0, 0.0)]
+    true = false = 0.0
+    for each in sorted(buckets, key=lambda each: each.low, reverse=True):
+        true += each.positives
+        false += each.rows - each.positives
+        points.append((false / negatives, true / positives))
+    return tuple(points)
+
+
+def read_confusion(
+    message: metrics_for_slice_pb2.MultiClassConfusionMatrixAtThresholds, classes: Sequence[str]
+) -> Confusion:
+    """TFMA's matrix; classes that the settings do not name go by their index."""
+    [matrix] = message.matrices
+    size = len(classes)
+    for entry in matrix.entries:
+        size = max(size, entry.actual_class_id + 1, entry.predicted_class_id + 1)
+    rows = [[0] * size for _ in range(size)]
+    for entry in matrix.entries:
+        rows[entry.actual_class_id][entry.predicted_class_id] += int(entry.num_weighted_examples)
+    names = (*classes, *(str(index) for index in range(len(classes), size)))
+    return Confusion(tuple(names), tuple(tuple(row) for row in rows))

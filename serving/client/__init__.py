@@ -1,0 +1,1 @@
+"""A command-line client for both protocols: ``python -m serving.client``."""

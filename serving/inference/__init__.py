@@ -1,0 +1,1 @@
+"""What a request does, whatever the protocol: find the version, run the model, count, log."""

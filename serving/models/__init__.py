@@ -1,0 +1,1 @@
+"""The models that are loaded: which versions there are, loading, unloading, batching."""

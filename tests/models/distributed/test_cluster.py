@@ -1,0 +1,288 @@
+"""Several real processes train together; the slow tests start them, and kill some."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import ROOT
+from small_table import small_table
+from training_job import assert_same_weights, training_job, weights_of
+
+from common import progress
+from models.distributed.cluster import free_ports, run_cluster, tasks_of
+from models.distributed.processes import Children, WorkerError
+from models.distributed.task import ALONE, CONFIG, Task
+from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
+from models.settings import Training
+from models.training.trainer import train
+
+Lines = list[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """What one process makes of the same settings."""
+    job = training_job(tmp_path_factory.mktemp("alone") / "job")
+    train(job, ALONE)
+    return job
+
+
+@contextmanager
+def lines() -> Iterator[Lines]:
+    heard: Lines = []
+    with progress.listening(lambda source, line: heard.append((source, line))):
+        yield heard
+
+
+def record(job: Job, name: str) -> Any:
+    return json.loads(Path(job.in_run_dir(name)).read_text())
+
+
+def history(job: Job) -> list[dict[str, float]]:
+    with Path(job.in_run_dir(HISTORY_FILE)).open() as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def steps(heard: Lines, source: str) -> list[int]:
+    return [int(line.split()[1]) for who, line in heard if who == source and line.startswith("step ")]
+
+
+@contextmanager
+def killing(task: Task, source: str) -> Iterator[None]:
+    """Ends the process that is this task, at once, a moment after ``source`` tells that it took step 30."""
+    killed: list[int] = []
+
+    def listen(who: str, line: str) -> None:
+        if line.startswith("step 30 ") and who == source and not killed:
+            time.sleep(0.03)
+            killed.extend(process.pid for process in psutil.Process().children() if is_task(process, task))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with progress.listening(listen):
+        yield
+    assert len(killed) == 1
+
+
+def is_task(process: psutil.Process, task: Task) -> bool:
+    config = json.loads(process.environ().get(CONFIG, "{}"))
+    return bool(config.get("task") == {"type": task.type, "index": task.index})
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, f"not so after {seconds} s"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_two_workers_learn_what_one_learns_and_each_says_how_far_it_is(tmp_path: Path, alone: Job) -> None:
+    job = training_job(tmp_path / "job", workers=2)
+    assert len(job.train_files) == 1, "workers share rows, not files"
+    with lines() as heard:
+        run_cluster(job)
+    assert_same_weights(job, alone)
+    assert steps(heard, "worker 0") == steps(heard, "worker 1") == [20, 40, 60]
+    measured = record(job, TRAINING_FILE)
+    assert (measured["workers"], measured["replicas"], measured["steps"]) == (2, 2, 60)
+    assert not Path(job.in_run_dir(STATE_FILE)).exists()
+
+
+@pytest.mark.slow
+def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
+    table = small_table()
+    for number, rows in enumerate((table.rows[:7], table.rows[7:250], table.rows[250:])):
+        table.write(tmp_path / f"part-{number}.gz", rows)
+    files = [str(tmp_path / "part-*.gz")]
+    one, three = (training_job(tmp_path / str(workers), files, workers=workers, steps=40) for workers in (1, 3))
+    train(one, ALONE)
+    run_cluster(three)
+    assert_same_weights(three, one)
+    for row, other in zip(history(one), history(three), strict=True):
+        assert other == pytest.approx(row, rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1], ids=["chief", "worker"])
+def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
+    tmp_path: Path, alone: Job, index: int
+) -> None:
+    job = training_job(tmp_path / "job", workers=2, checkpoint_every=10)
+    with lines() as heard, killing(Task({}, "worker", index), "worker 0"):
+        run_cluster(job)
+    assert (f"worker {index}", "was lost; all start anew from the last checkpoint") in heard
+    seen = steps(heard, "worker 0")
+    assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
+    assert len(seen) <= 7, "more than one interval was repeated"
+    assert_same_weights(job, alone)
+
+
+@pytest.mark.slow
+def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, parameter_servers=1)
+    with lines() as heard:
+        run_cluster(job)
+    assert steps(heard, "chief") == [20, 40, 60]
+    [first, *_, last] = history(job)
+    assert last["val_loss"] < first["val_loss"] / 2
+    assert weights_of(job)
+    assert not [child for child in psutil.Process().children() if "models.worker" in child.cmdline()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (Task({}, "worker", 1), ("worker 1", "was lost and is replaced")),
+        (Task({}, "ps", 0), ("ps 0", "was lost; all start anew from the last checkpoint")),
+    ],
+    ids=["worker", "parameter server"],
+)
+def test_a_lost_process_of_a_coordinated_training_is_replaced(
+    tmp_path: Path, lost: Task, said: tuple[str, str]
+) -> None:
+    job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, checkpoint_every=10)
+    with lines() as heard, killing(lost, "chief"):
+        run_cluster(job)
+    assert said in heard
+    assert sorted(set(steps(heard, "chief"))) == [10, 20, 30, 40, 50, 60]
+    assert len(steps(heard, "chief")) <= 7, "more than one interval was repeated"
+    assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"] / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "strategy", "is_under_way"),
+    [
+        (signal.SIGINT, "multi_worker", True),
+        (signal.SIGKILL, "multi_worker", True),
+        (signal.SIGKILL, "parameter_server", False),  # while they still import
+    ],
+)
+def test_no_worker_outlives_the_process_that_started_it(
+    tmp_path: Path, number: signal.Signals, strategy: str, is_under_way: bool
+) -> None:
+    endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
+    training_job(tmp_path / "job", workers=2, **endless).write(tmp_path / "job.json")
+    code = "import sys; from pathlib import Path; from models import cluster, job;"
+    code += "cluster.run_cluster(job.Job.read(Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
+        try:
+            count = 2 if strategy == "multi_worker" else 4
+            wait_until(lambda: len(psutil.Process(parent.pid).children()) == count)
+            if is_under_way:
+                wait_until((tmp_path / "job/run" / STATE_FILE).exists)
+            workers = psutil.Process(parent.pid).children()
+            parent.send_signal(number)
+            parent.wait(20)
+            _, left = psutil.wait_procs(workers, 20)
+            assert not left
+        finally:
+            parent.kill()
+
+
+@pytest.mark.slow
+def test_a_chief_and_a_worker_that_another_machine_started_train_together(tmp_path: Path, alone: Job) -> None:
+    job = training_job(tmp_path / "job")
+    chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2, 0))
+    cluster = {"chief": [chief], "worker": [worker]}
+    with Children(job) as children:
+        started = [
+            children.start(
+                kind, "train", {CONFIG: json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}})}
+            )
+            for kind in cluster
+        ]
+        wait_until(lambda: all(child.code is not None for child in started))
+        assert [child.code for child in started] == [0, 0]
+    assert record(job, TRAINING_FILE)["workers"] == 2
+    assert_same_weights(job, alone)
+
+
+@pytest.mark.slow
+def test_workers_stop_early_together(tmp_path: Path) -> None:
+    short: dict[str, Any] = {"steps": 100, "evaluate_every": 5, "patience": 1}
+    jobs = [
+        training_job(
+            tmp_path / str(workers),
+            workers=workers,
+            **short,
+            hyperparameters={"learning_rate": 10.0, "hidden_units": 8},
+        )
+        for workers in (1, 2)
+    ]
+    train(jobs[0], ALONE)
+    run_cluster(jobs[1])
+    steps_taken = [record(job, TRAINING_FILE)["steps"] for job in jobs]
+    assert steps_taken[0] == steps_taken[1] < 100
+
+
+@pytest.mark.slow
+def test_workers_that_diverge_say_so_once(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", workers=2, hyperparameters={"learning_rate": 1e38})
+    with pytest.raises(WorkerError, match=r"^worker [01]: the loss is not a number; lower network\."):
+        run_cluster(job)
+
+
+@pytest.mark.slow
+def test_moving_averages_are_those_of_all_workers(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", workers=2, function="own_networks.normalized")
+    run_cluster(job)
+    assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"]
+
+
+def test_a_port_that_is_taken_is_told_before_any_process_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:
+        port = other.getsockname()[1]
+        job = training_job(tmp_path / "job", workers=2, first_port=port - 1)
+        with pytest.raises(ValueError, match=rf"training.first_port: found port {port}: Address already in use"):
+            run_cluster(job)
+
+
+@pytest.mark.slow
+def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
+    job = training_job(tmp_path / "job", workers=2)
+    job.hyperparameters["hidden_units"] = -1
+    with pytest.raises(WorkerError, match=r"^worker [01]: 1 validation error for Hyperparameters"):
+        run_cluster(job)
+    assert not Path(job.model_dir).exists()
+
+
+def test_each_task_knows_all_of_them() -> None:
+    first, second = tasks_of(Training(workers=2, batch_size=2), [5, 6])
+    assert first.cluster == second.cluster == {"worker": ["127.0.0.1:5", "127.0.0.1:6"]}
+    assert (first.is_chief, second.is_chief, first.name, second.name) == (True, False, "worker 0", "worker 1")
+    several = tasks_of(Training(strategy="parameter_server", workers=2, parameter_servers=1), [5, 6, 7, 8])
+    assert [(task.name, task.is_chief) for task in several] == [
+        ("chief", True),
+        ("ps 0", False),
+        ("worker 0", False),
+        ("worker 1", False),
+    ]
+
+
+def test_ports_are_free_ones_or_those_that_are_asked_for() -> None:
+    assert len(set(free_ports(3, 0))) == 3
+    [port] = free_ports(1, 0)
+    assert free_ports(1, port) == [port]
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.2", 0)) as other:  # TensorFlow listens on all interfaces
+        port = other.getsockname()[1]
+        with pytest.raises(
+            ValueError, match=rf"first_port: found port {port}: Address already in use; expected 1 free"
+        ):
+            free_ports(1, port)

@@ -1,0 +1,176 @@
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
+
+from models.features import Problem, transformed_name
+from models.training.input import Order, TrainingInput, check_label, input_fn
+
+CACHES: tuple[Literal["memory", "none"], ...] = ("memory", "none")
+
+
+def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
+    """The label tells the rows apart."""
+    table = small_table()
+    if seed is None:
+        dataset = input_fn(table.files, table.graph, REGRESSION, batch_size)
+    else:
+        rows = TrainingInput(table.files, table.graph, REGRESSION, batch_size, Order(seed))
+        dataset = rows.dataset(tf.distribute.InputContext()).map(lambda *several: rows.batch(several, 0))
+    dataset = dataset.take(batches)
+    return [float(price) for _, labels in dataset for price in labels[:, 0]]
+
+
+def amounts() -> list[float]:
+    return [float(np.float32(row["amount"])) for row in small_table().rows]
+
+
+def test_without_a_seed_the_rows_come_once_in_the_order_of_the_files() -> None:
+    assert prices(seed=None, batches=1000) == amounts()
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(ROWS, [ROWS]), (100, [100, 100, 100, 20])])
+def test_the_last_batch_holds_what_is_left(batch_size: int, sizes: list[int]) -> None:
+    table = small_table()
+    assert [len(labels) for _, labels in input_fn(table.files, table.graph, BINARY, batch_size)] == sizes
+
+
+def test_a_seed_shuffles_all_rows_and_goes_on_in_another_order() -> None:
+    order = prices(seed=3, batches=2, batch_size=ROWS)
+    first, second = order[:ROWS], order[ROWS:]
+    assert sorted(first) == sorted(second) == sorted(amounts())
+    assert first != amounts()
+    assert first != second
+
+
+def test_the_order_is_that_of_the_seed() -> None:
+    first = prices(seed=3, batches=8)
+    assert prices(seed=3, batches=8) == first
+    assert prices(seed=4, batches=8) != first
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
+    table, order = small_table(), Order(5, cache=cache)
+    one = TrainingInput(table.files, table.graph, REGRESSION, 60, order)
+    shares = []
+    for index in range(workers):
+        context = tf.distribute.InputContext(workers, index, workers)
+        shares.append(read(one, context, batches=20))
+    whole = read(one, tf.distribute.InputContext(), batches=20)
+    for place, batch in enumerate(whole):
+        assert len(batch) == 60
+        assert sorted(batch) == sorted(price for share in shares for price in share[place])
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_a_training_goes_on_behind_the_rows_that_were_read(cache: Any) -> None:
+    table, context = small_table(), tf.distribute.InputContext()
+    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, Order(5, cache=cache)), context, 10)
+    later = Order(5, cache=cache, skip=350)
+    assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 3) == whole[7:]
+
+
+@pytest.mark.parametrize("cache", CACHES)
+def test_batches_are_of_one_size_for_a_graph_that_is_compiled_for_it(cache: Any) -> None:
+    table = small_table()
+    source = TrainingInput(table.files, table.graph, BINARY, 50, Order(5, cache=cache))
+    specs = tf.nest.flatten(source.dataset(tf.distribute.InputContext(num_replicas_in_sync=2)).element_spec)
+    assert {(*spec.shape[:2],) for spec in specs} == {(source.steps, 25)}
+    assert all(spec.shape.is_fully_defined() for spec in specs)
+
+
+def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
+    table, context = small_table(), tf.distribute.InputContext()
+    sources = [TrainingInput(table.files, table.graph, BINARY, ROWS, Order(5, cache=cache)) for cache in CACHES]
+    kept, streamed = (source.batch(next(iter(source.dataset(context))), 0) for source in sources)
+    for columns, other in ((kept[0], streamed[0]), ({"": kept[1]}, {"": streamed[1]})):
+        assert columns.keys() == other.keys()
+        for name, column in columns.items():
+            assert column.dtype == other[name].dtype
+            np.testing.assert_array_equal(np.sort(column, axis=0), np.sort(other[name], axis=0))
+
+
+def test_the_last_batch_can_be_filled_up_for_a_graph_of_one_size() -> None:
+    table = small_table()
+    batches = input_fn(table.files, table.graph, REGRESSION, 100, equal_sizes=True)
+    assert batches.element_spec[1].shape == [100, 1]
+    prices = [float(price) for _, labels in batches for price in labels[:, 0]]
+    assert prices == [*amounts(), *amounts()[: 400 - ROWS]]
+
+
+def read(rows: TrainingInput, context: tf.distribute.InputContext, batches: int) -> list[list[float]]:
+    found: list[list[float]] = []
+    for several in rows.dataset(context):
+        found += [[float(price) for price in rows.batch(several, place)[1][:, 0]] for place in range(rows.steps)]
+        if len(found) >= batches:
+            break
+    return found[:batches]
+
+
+def test_a_row_keeps_its_label_and_features_together() -> None:
+    table = small_table()
+    features, label = next(iter(input_fn(table.files, table.graph, BINARY, ROWS)))
+    expected = table.transform(table.rows)
+    assert set(features) == {transformed_name(kind, column) for kind, column in BINARY.features}
+    for name, column in features.items():
+        np.testing.assert_array_equal(column, expected[name])
+    np.testing.assert_array_equal(label, expected["rich"])
+    assert label.dtype == tf.int64
+
+
+def test_no_files_are_an_error_that_names_the_pattern(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"found no transformed examples at \['.*nothing\*'\]"):
+        input_fn([f"{tmp_path}/nothing*"], small_table().graph, BINARY, 8)
+
+
+def labelled(column: str, *values: Any) -> list[Row]:
+    return [{column: value} for value in values]
+
+
+@pytest.mark.parametrize(
+    ("problem", "rows", "found"),
+    [
+        (BINARY, labelled("amount", *[90.0] * 1500), "'rich' in all of the 1,500 training rows"),
+        (BINARY, labelled("amount", 10.0), "'poor' in all of the 1 training rows"),
+        (MULTICLASS, labelled("colour", "blue", "blue"), "'blue' in all of the 2 training rows"),
+        (REGRESSION, labelled("amount", 5.0, 5.0), "'5.0' in all of the 2 training rows"),
+    ],
+)
+def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
+    table = small_table()
+    files = table.write(tmp_path / "examples.gz", rows)
+    with pytest.raises(ValueError, match=f"label '{problem.label.name}' is {found}.*'{problem.label.column}'"):
+        check_label(files, table.graph, problem)
+
+
+@pytest.mark.parametrize(
+    ("problem", "rows"),
+    [
+        (BINARY, labelled("amount", *[90.0] * 2000, 10.0)),
+        (BINARY, labelled("amount", *[10.0] * 1024, 90.0)),
+        (MULTICLASS, labelled("colour", *COLOURS[:2])),
+        (REGRESSION, labelled("amount", 5.0, 5.5)),
+    ],
+)
+def test_a_second_value_is_enough(tmp_path: Path, problem: Problem, rows: list[Row]) -> None:
+    table = small_table()
+    check_label(table.write(tmp_path / "examples.gz", rows), table.graph, problem)
+
+
+def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
+    table = small_table()
+    with pytest.raises(ValueError, match="the training split has no rows"):
+        check_label(table.write(tmp_path / "examples.gz", []), table.graph, BINARY)
+
+
+def test_a_split_too_large_to_keep_in_memory_is_shuffled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.training.input.MOST_BYTES_IN_MEMORY", 1)
+    order = prices(seed=3, batches=1, batch_size=ROWS)
+    assert sorted(order) == sorted(amounts())
+    assert order != amounts()
+    assert prices(seed=3, batches=1, batch_size=ROWS) == order

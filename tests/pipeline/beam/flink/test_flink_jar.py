@@ -1,0 +1,94 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from common.project import ROOT
+from pipeline.beam.flink import jar
+from pipeline.config.errors import ConfigError
+
+# A jar with the job server's class, at the first argument.
+GOOD = f"""{sys.executable} -c '
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1], "w") as archive:
+    archive.writestr("{jar.JOB_SERVER.replace(".", "/")}.class", "")
+' """
+
+
+@pytest.fixture
+def maven(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Puts a Maven in place that does what a line of shell says; the folder for its jar is $folder."""
+
+    def put(line: str) -> None:
+        script = f"#!/bin/sh\nfor each; do case $each in -Dfolder=*) folder=${{each#*=}};; esac; done\n{line}\n"
+        (tmp_path / "mvn").write_text(script)
+        (tmp_path / "mvn").chmod(0o755)
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(jar, "CACHE", tmp_path / "cache")
+    return put
+
+
+def refusal() -> str:
+    with pytest.raises(ConfigError) as raised:
+        jar.jar()
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_jar_is_made_once_and_nothing_else_stays(maven: Callable[[str], None], tmp_path: Path) -> None:
+    maven(f"{GOOD} $folder/flink-1.jar; cp $folder/flink-1.jar $folder/original-flink-1.jar")
+    made = jar.jar()
+    assert list((tmp_path / "cache/flink").iterdir()) == [made]
+    maven("exit 1")
+    assert jar.jar() == made
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("echo '[ERROR] Could not find artifact a:b'; exit 1", "job server: Could not find artifact a:b; try mvn"),
+        ("exit 7", "Maven could not make Beam's job server: exit code 7; try mvn"),
+        ("true", "pom.xml: Maven made of it no jar; expected one jar"),
+        ("touch $folder/a.jar $folder/b.jar", "pom.xml: Maven made of it a.jar, b.jar; expected one jar"),
+        ("echo PK >$folder/a.jar", "pom.xml: the jar that Maven made of it is broken (File is not a zip file); try"),
+        (
+            f"{GOOD.replace('FlinkJob', 'OtherJob')} $folder/a.jar",
+            "the jar that Maven made of it holds no org.apache.beam",
+        ),
+    ],
+)
+def test_what_maven_did_not_make_is_told(line: str, text: str, maven: Callable[[str], None], tmp_path: Path) -> None:
+    maven(line)
+    assert text in refusal()
+    assert list((tmp_path / "cache/flink").iterdir()) == []
+
+
+def test_folder_that_cannot_be_written_is_told(maven: Callable[[str], None], tmp_path: Path) -> None:
+    maven("exit 1")
+    (tmp_path / "cache").touch()
+    assert refusal().startswith(f"{tmp_path}/cache/flink: Beam's job server for Flink cannot be made there (")
+
+
+def test_disk_that_is_full_is_told(
+    maven: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    maven(f"{GOOD} $folder/flink-1.jar")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    assert "cannot be made there (No space left on device); expected a folder" in refusal()
+
+
+def test_two_runs_at_once_both_have_it(maven: Callable[[str], None], tmp_path: Path) -> None:
+    """Each waits for the other's Maven to have begun."""
+    both = f"touch {tmp_path}/began.$$; while [ $(ls {tmp_path} | grep -c began) -lt 2 ]; do sleep 0.05; done"
+    maven(f"{both}; {GOOD} $folder/flink-1.jar")
+    code = f"from pathlib import Path; from pipeline.flink import jar; jar.CACHE = Path('{tmp_path}/cache'); jar.jar()"
+    runs = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
+    assert [run.wait(60) for run in runs] == [0, 0]
+    assert [path.suffix for path in (tmp_path / "cache/flink").iterdir()] == [".jar"]

@@ -1,0 +1,70 @@
+import pytest
+from absl.testing import flagsaver
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.utils.dependency_utils import make_beam_dependency_flags
+from tfx_bsl.coders.batch_util import GetBatchElementsKwargs
+
+from common.project import ROOT
+from pipeline.beam.arguments import MANY_ROWS, beam_args, local_args, own_beam_args
+from pipeline.config.loading import load_config
+from pipeline.config.settings import Beam
+
+
+@pytest.mark.parametrize(
+    ("beam", "mode", "workers"),
+    [
+        (Beam(), "in_memory", 1),
+        (Beam(mode="in_memory", workers=2), "in_memory", 1),
+        (Beam(mode="multi_processing", workers=2), "multi_processing", 2),
+        (Beam(mode="multi_threading"), "multi_threading", 0),
+    ],
+)
+def test_beam_understands_its_arguments(beam: Beam, mode: str, workers: int) -> None:
+    options = PipelineOptions(local_args(beam))
+    assert options.view_as(StandardOptions).runner == "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+    assert options.view_as(DirectOptions).direct_running_mode == mode
+    assert options.view_as(DirectOptions).direct_num_workers == workers
+
+
+@pytest.mark.parametrize(
+    ("node", "rows", "cores", "mode", "found"),
+    [
+        ("Transform", MANY_ROWS, 2, "auto", "multi_processing"),
+        ("Transform", MANY_ROWS - 1, 2, "auto", "in_memory"),
+        ("Transform", MANY_ROWS, 1, "auto", "in_memory"),
+        ("Transform", MANY_ROWS, 2, "in_memory", "in_memory"),
+        ("StatisticsGen", MANY_ROWS, 2, "auto", "in_memory"),
+    ],
+)
+def test_transform_has_processes_of_its_own_over_many_rows(
+    monkeypatch: pytest.MonkeyPatch, node: str, rows: int, cores: int, mode: str, found: str
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    config = load_config(ROOT / "configs/taxi.yaml", {"beam.mode": mode}, output="/out")
+    options = PipelineOptions([*beam_args(config), *own_beam_args(config, node, rows)]).view_as(DirectOptions)
+    assert options.direct_running_mode == found
+    assert options.direct_num_workers == (0 if found == "multi_processing" else 1)
+
+
+def test_a_single_worker_is_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "1"}, output="/out")
+    assert own_beam_args(config, "Transform", MANY_ROWS) == []
+
+
+def test_tfx_does_not_pack_itself_up_for_a_runner_on_this_machine() -> None:
+    arguments = local_args(Beam())
+    assert make_beam_dependency_flags(arguments) == arguments
+
+
+class AnExecutor(BaseBeamExecutor):
+    def Do(self, *_: object) -> None: ...
+
+
+def test_batches_do_not_depend_on_the_clock() -> None:
+    arguments = beam_args(load_config(ROOT / "configs/taxi.yaml", output="/out"))
+    with flagsaver.flagsaver(tfxio_use_byte_size_batching=False):
+        AnExecutor(AnExecutor.Context(beam_pipeline_args=arguments))
+        chosen = GetBatchElementsKwargs(batch_size=None)
+    assert chosen["min_batch_size"] == chosen["max_batch_size"]

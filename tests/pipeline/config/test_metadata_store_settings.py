@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from common.project import ROOT
+from lineage.store.settings import VARIABLE, Server
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_config, load_vertex_config
+from pipeline.config.metadata_store import Metadata
+from pipeline.pipeline import _metadata
+from pipeline.preflight.metadata_store import check_store
+
+TAXI = ROOT / "configs/taxi.yaml"
+SERVER = {"kind": "postgresql", "host": "db.example", "database": "onegraph", "user": "taxi"}
+PLACE = {"project": "my-project", "region": "europe-west4", "bucket": "gs://my-bucket", "image": "r.example/i:1"}
+
+
+def given(**block: Any) -> dict[str, str]:
+    return {"metadata": yaml.safe_dump(block, default_flow_style=True)}
+
+
+def refusal(**block: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_config(TAXI, given(**block))
+    text = str(caught.value)
+    assert text.startswith("--set: metadata")
+    assert "\n" not in text
+    return text
+
+
+def test_a_file_in_the_output_folder_is_the_default() -> None:
+    assert load_config(TAXI).metadata == Metadata(kind="sqlite")
+    assert load_config(TAXI, given()).metadata.server is None
+
+
+@pytest.mark.parametrize(("kind", "port"), [("mysql", 3306), ("postgresql", 5432)])
+def test_a_server_has_its_kinds_port_unless_another_is_given(kind: str, port: int) -> None:
+    expected = {"host": "db.example", "database": "onegraph", "user": "taxi"}
+    store = load_config(TAXI, given(**{**SERVER, "kind": kind})).store
+    assert store == Server(kind=kind, port=port, **expected)  # type: ignore[arg-type]
+    store = load_config(TAXI, given(**{**SERVER, "kind": kind, "port": 7000})).store
+    assert store == Server(kind=kind, port=7000, **expected)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (
+            {"kind": "postgres"},
+            "unknown value 'postgres'; allowed: mysql, postgresql, sqlite; did you mean 'postgresql'?",
+        ),
+        (
+            {"hots": "x"},
+            "metadata.hots: unknown key 'hots'; allowed: database, host, kind, port, ssl, user; did you mean",
+        ),
+        ({"password": "hush"}, "metadata.password: unknown key 'password'"),
+        ({"port": 0}, "metadata.port: found 0 (int); expected greater than or equal to 1"),
+        ({"port": "5432"}, "metadata.port: found '5432' (str); expected a valid integer"),
+        ({"host": "db example"}, "metadata.host: found 'db example' (str); expected text that matches"),
+        ({"database": ""}, "metadata.database: found '' (str); expected text that matches"),
+        ({"user": None}, "metadata: 'user' is missing; kind 'postgresql' needs 'host', 'database' and 'user'"),
+        ({"kind": "sqlite"}, "metadata: found 'host' and kind 'sqlite', which has none; expected 'mysql' or"),
+        (
+            {"ssl": {"ca": "ca.pem"}},
+            "metadata: found 'ssl' and kind 'postgresql'; expected none, since ML Metadata's own",
+        ),
+        ({"kind": "mysql", "ssl": {"cert": "c"}}, "metadata.ssl.ca: missing; expected a value"),
+        (
+            {"kind": "mysql", "ssl": {"ca": "a", "key": "k"}},
+            "metadata.ssl: found one of 'cert' and 'key'; expected both",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_what_is_allowed(change: dict[str, Any], expected: str) -> None:
+    text = refusal(**{**SERVER, **change})
+    assert expected in text
+    assert "hush" not in text
+
+
+def test_a_server_is_not_for_vertex_ai_which_one_option_says() -> None:
+    with pytest.raises(
+        ConfigError, match=r"metadata\.kind: found 'postgresql'; expected no 'metadata' block on Vertex"
+    ):
+        load_vertex_config(TAXI, given(**SERVER), **PLACE)
+    assert load_vertex_config(TAXI, given(), **PLACE).metadata == Metadata()
+
+
+def test_files_of_an_encrypted_connection_are_within_the_project_and_must_be_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(VARIABLE, "hush")
+    config = load_config(TAXI, given(**{**SERVER, "kind": "mysql", "ssl": {"ca": "certificates/ca.pem"}}))
+    assert isinstance(config.store, Server)
+    assert config.store.ca == str(ROOT / "certificates/ca.pem")
+    assert config.store.cert == ""
+    with pytest.raises(
+        ConfigError, match=r"metadata\.ssl\.ca: found no file .*certificates/ca\.pem; expected one in PEM"
+    ):
+        check_store(config)
+
+
+def test_the_pipeline_names_the_server_and_has_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "hush")
+    connection = _metadata(load_config(TAXI, given(**SERVER), output=str(tmp_path)))
+    assert connection is not None
+    assert connection.postgresql.dbname == "'onegraph'"
+    assert "hush" not in str(connection)
+    connection = _metadata(load_config(TAXI, output=str(tmp_path)))
+    assert connection is not None
+    assert connection.sqlite.filename_uri == str(tmp_path / "metadata.db")

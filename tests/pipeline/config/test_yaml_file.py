@@ -1,0 +1,131 @@
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config.errors import ConfigError
+from pipeline.config.yaml_file import override, read_yaml
+
+VALUES: dict[str, Any] = {
+    "name": "taxi",
+    "training": {"steps": 1, "seed": 2},
+    "slices": [["a"], ["b", "c"]],
+    "none": None,
+}
+
+
+def test_keys_are_read_as_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("off: 1\n2020-01-01: 2\n")
+    assert read_yaml(path) == {"off": 1, "2020-01-01": 2}
+
+
+def test_mapping_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("name: Łódź\ntraining: {steps: 1}\nslices: [[a], [b]]\n", encoding="utf-8")
+    assert read_yaml(path) == {"name": "Łódź", "training": {"steps": 1}, "slices": [["a"], ["b"]]}
+
+
+@pytest.mark.parametrize(
+    ("content", "fragments"),
+    [
+        (b"name: taxi\ntask: [binary\nlabel: x\n", ["line 3", "']'"]),
+        (b"name: taxi\n\ttask: binary\n", ["line 2", "\\t"]),
+        (b"name: taxi\ntuning: *other\n", ["line 2", "'other'"]),
+        (b"name: taxi\ntask: binary\nname: trips\n", ["line 3", "'name' twice"]),
+        (b"training:\n  steps: 1\n  seed: 1\n  steps: 2\n", ["line 4", "'steps' twice"]),
+        (b"", ["NoneType", "a mapping"]),
+        (b"- name\n- task\n", ["list", "a mapping"]),
+        (b"taxi\n", ["str", "a mapping"]),
+        (b"name: caf\xe9\n", ["not UTF-8 at byte 9"]),
+        ("name: taxi\n".encode("utf-16"), ["not UTF-8"]),
+        (b"{[a]: 1}\n", ["line 1", "a key that is no text"]),
+        (b"name: !!int abc\n", ["invalid literal", "expected YAML"]),
+        (b"name: 2020-99-99\n", ["month", "expected YAML"]),
+        (b"[" * 5000, ["recursion", "expected YAML"]),
+        (b"name: a\x00b\n", ["expected YAML"]),
+    ],
+)
+def test_file_that_is_no_mapping_in_yaml(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError) as error:
+        read_yaml(path)
+    line = str(error.value)
+    assert "\n" not in line
+    assert line.startswith(f"{path}: ")
+    assert [fragment for fragment in fragments if fragment not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("absent.yaml", "No such file"), (".", "Is a directory"), ("file/x.yaml", "Not a directory")]
+)
+def test_file_that_cannot_be_read_points_at_one_that_can(tmp_path: Path, name: str, reason: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError) as error:
+        read_yaml(tmp_path / name)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / name}: {reason}")
+    assert "configs/taxi.yaml" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "changed"),
+    [
+        ("name", "trips", {"name": "trips"}),
+        ("name", "'7'", {"name": "7"}),
+        ("name", "", {"name": None}),
+        ("training.steps", "200", {"training": {"steps": 200, "seed": 2}}),
+        ("training", "{steps: 3}", {"training": {"steps": 3}}),
+        ("beam.workers", "2", {"beam": {"workers": 2}}),
+        ("slices.0", "[x, y]", {"slices": [["x", "y"], ["b", "c"]]}),
+        ("slices.1.0", "x", {"slices": [["a"], ["x", "c"]]}),
+    ],
+)
+def test_override_sets_one_key_and_leaves_the_others(key: str, text: str, changed: dict[str, Any]) -> None:
+    values = copy.deepcopy(VALUES)
+    override(values, key, text)
+    assert values == {**VALUES, **changed}
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("name.first", "nothing at 'name' to set 'first'"),
+        ("none.first", "nothing at 'none' to set 'first'"),
+        ("slices.2", "nothing at 'slices' to set '2'"),
+        ("slices.-1", "nothing at 'slices' to set '-1'"),
+        ("slices.first", "nothing at 'slices' to set 'first'"),
+        ("slices.7.min", "nothing at 'slices.7' to set 'min'"),
+        ("slices.first.0", "nothing at 'slices.first' to set '0'"),
+        ("slices.²", "nothing at 'slices' to set '²'"),
+        ("training.steps.a.b", "nothing at 'training.steps.a' to set 'b'"),
+    ],
+)
+def test_override_that_leads_nowhere_is_refused(key: str, reason: str) -> None:
+    values = copy.deepcopy(VALUES)
+    with pytest.raises(ConfigError) as error:
+        override(values, key, "1")
+    assert str(error.value).startswith(f"--set {key}: ")
+    assert reason in str(error.value)
+    assert values == VALUES
+
+
+def test_override_that_is_no_yaml_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^--set name: found '\[1'; expected a YAML value$"):
+        override({}, "name", "[1")
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.e-5", "+1e-5", "1.0e-5"])
+def test_a_number_needs_no_point_before_its_exponent(text: str) -> None:
+    values: dict[str, Any] = {}
+    override(values, "tflite.most_difference", text)
+    assert values == {"tflite": {"most_difference": 1e-5}}
+
+
+@pytest.mark.parametrize("text", ["e-5", "1e", "2020-01-01e5", "a1e5"])
+def test_what_only_looks_like_an_exponent_is_a_text(text: str) -> None:
+    values: dict[str, Any] = {}
+    override(values, "name", text)
+    assert values == {"name": text}

@@ -1,0 +1,131 @@
+"""Nodes of a run, side by side."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import pytest
+from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.decorators import component
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.types.standard_artifacts import Model, String
+
+from pipeline.local.runner import LocalRunner, NodeFailedError
+from pipeline.nodes import BESIDE, Node
+
+# No "from __future__ import annotations" here: TFX reads the annotations as they stand.
+
+SECONDS = 20.0
+
+
+@component
+def Train(model: OutputArtifact[Model]) -> None:
+    """Makes a model."""
+
+
+@component
+def Wait(
+    model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
+) -> None:
+    """Waits until the other one is under way."""
+    end = time.monotonic() + SECONDS
+    while not Path(mark).exists():
+        if time.monotonic() > end:
+            raise TimeoutError("nothing ran beside it")
+        time.sleep(0.01)
+    time.sleep(0.2)
+    if fails:
+        raise ValueError("found skew")
+
+
+@component
+def Evaluate(
+    model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
+) -> None:
+    """Says that it is under way."""
+    Path(mark).touch()
+    if fails:
+        raise ValueError("found no rows")
+
+
+@component
+def Push(one: InputArtifact[String], other: InputArtifact[String]) -> None:
+    """Needs both."""
+
+
+@dataclasses.dataclass
+class Told:
+    """A listener that remembers."""
+
+    lines: list[str] = dataclasses.field(default_factory=list)
+
+    def node_started(self, node_id: str) -> None:
+        self.lines.append(f"{node_id} starts")
+
+    def node_said(self, source: str, line: str) -> None: ...
+
+    def node_finished(self, node: Node) -> None:
+        self.lines.append(f"{node.id} {node.state}")
+
+
+def tiny(folder: Path, failing: str = "") -> Pipeline:
+    mark = str(folder / "mark")
+    trained = Train()
+    model = trained.outputs["model"]
+    [beside] = BESIDE
+    waiting = Wait(model=model, mark=mark, fails=failing == beside).with_id(beside)
+    evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
+    nodes: list[BaseNode] = [trained, waiting, evaluator]
+    nodes.append(Push(one=waiting.outputs["verdict"], other=evaluator.outputs["verdict"]))
+    return Pipeline(
+        pipeline_name="tiny",
+        pipeline_root=str(folder),
+        components=nodes,
+        metadata_connection_config=sqlite_metadata_connection_config(f"{folder}/metadata.db"),
+    )
+
+
+def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
+    """What a listener was told, and how the run failed."""
+    told = Told()
+    runner = LocalRunner(tiny(folder, failing), "run", told)
+    try:
+        runner.run()
+    except NodeFailedError as error:
+        return told.lines, f"{error.node_id}: {error}"
+    assert list(runner.executions) == ["Train", "Evaluate", *BESIDE, "Push"]
+    return told.lines, ""
+
+
+def test_what_waits_runs_beside_what_does_not_need_it(tmp_path: Path) -> None:
+    told, failure = run(tmp_path)
+    assert failure == ""
+    assert told == [
+        *("Train starts", "Train ran", "SkewGuard starts", "Evaluate starts", "Evaluate ran"),
+        *("SkewGuard ran", "Push starts", "Push ran"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failing", "states", "failure"),
+    [
+        ("SkewGuard", ["Evaluate ran", "SkewGuard failed", "Push skipped"], "SkewGuard: found skew"),
+        ("Evaluate", ["Evaluate failed", "SkewGuard ran", "Push skipped"], "Evaluate: found no rows"),
+    ],
+)
+def test_a_failure_lets_the_other_one_finish_and_leaves_out_the_rest(
+    tmp_path: Path, failing: str, states: list[str], failure: str
+) -> None:
+    told, found = run(tmp_path, failing)
+    assert [line for line in told if not line.endswith("starts")] == ["Train ran", *states]
+    assert found == failure
+
+
+def test_what_never_ran_beside_finds_the_last_runs_artifacts(tmp_path: Path) -> None:
+    LocalRunner(tiny(tmp_path), "first", Told()).run(to_node="Train")
+    told = Told()
+    LocalRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
+    states = [line for line in told.lines if not line.endswith("starts")]
+    assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]

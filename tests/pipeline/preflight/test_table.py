@@ -1,0 +1,199 @@
+import errno
+import gzip
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tiny_problem import HEADER, ROW, config_for, settings_file
+
+from custom_components.arrow_example_gen import tfrecord_files
+from pipeline.config.loading import load_config
+from pipeline.config.settings import Config
+from pipeline.preflight.table import DataError, check_table
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"a.csv": HEADER + ROW},
+        {"a.csv": HEADER + ROW[:-1]},
+        {"a.csv": (HEADER + ROW).replace(b"\n", b"\r\n")},
+        {"a.csv": HEADER + b'1.0,5.0,"cash, or card"\n'},
+        {"a.csv": HEADER + b'1.0,5.0,"cash\nor card"\n'},
+        {"a.csv": HEADER + "1.0,5.0,café\n".encode()},
+        {"a.csv": HEADER + b",,\n"},
+        {"a.csv": HEADER + b"1.0,5.0," + b"x" * (2 << 20) + b"\n"},
+        {"a.csv": HEADER + ROW, "b.csv": HEADER + ROW},
+        {"a.csv": HEADER, "b.csv": HEADER + ROW},
+        {"a.csv": HEADER + ROW, "notes.txt": b"\xff"},
+    ],
+)
+def test_good_table_passes(tmp_path: Path, files: dict[str, bytes]) -> None:
+    check_table(config_for(tmp_path, files))
+
+
+def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
+    files = {"a.csv": HEADER + ROW * 20_000 + b"\n", "b.csv": HEADER, "c.csv": HEADER + ROW}
+    assert check_table(config_for(tmp_path, files)) == 20_001
+
+
+@pytest.mark.parametrize(
+    ("files", "where", "fragments"),
+    [
+        (None, "", ["found nothing", "*.csv", "--data"]),
+        ({}, "", ["no file that matches *.csv"]),
+        ({"a.txt": HEADER + ROW}, "", ["no file that matches *.csv"]),
+        ({"a.csv": b""}, "a.csv", ["the file is empty", "header"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b""}, "b.csv", ["the file is empty"]),
+        ({"a.csv": HEADER}, "a.csv", ["a header and no rows"]),
+        ({"a.csv": HEADER, "b.csv": HEADER}, "a.csv", ["a header and no rows"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0\n"}, "a.csv: line 3", ["found 2 values", "expected 3"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0,cash,4\n"}, "a.csv: line 3", ["found 4 values", "expected 3"]),
+        ({"a.csv": HEADER + b"\n\n" + ROW + b"1.0\n"}, "a.csv: line 5", ["found 1 values", "expected 3"]),
+        ({"a.csv": HEADER[:-1]}, "a.csv", ["a header and no rows"]),
+        ({"a.csv": b"\n" + HEADER + ROW}, "a.csv: line 1", ["is blank"]),
+        ({"a.csv": b'tips,"fare\n' + ROW * 20_000}, "a.csv: line 1", ["field limit"]),
+        ({"a.csv": b'tips,"fare\nx"\n1,2\n'}, "a.csv: line 1", ["'fare'", "fare x"]),
+        ({"a.csv": HEADER + ROW, "b.csv": HEADER + b"1\n"}, "b.csv: line 2", ["found 1 values", "expected 3"]),
+        ({"a.csv": b"tips,fare,caf\xe9\n1,2,3\n"}, "a.csv: line 1", ["byte 0xe9", "UTF-8"]),
+        ({"a.csv": HEADER + ROW + b"1.0,5.0,caf\xe9\n"}, "a.csv: line 3", ["byte 0xe9", "UTF-8"]),
+        ({"a.csv": (HEADER + ROW).decode().encode("utf-16")}, "a.csv: line 1", ["byte 0xff", "UTF-8"]),
+        ({"a.csv": b"\xef\xbb\xbf" + HEADER + ROW}, "a.csv: line 1", ["byte-order mark"]),
+        ({"a.csv": b"tips,fare,fare\n1,2,3\n"}, "a.csv: line 1", ["'fare' twice"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"fare,tips,payment\n" + ROW}, "b.csv: line 1", ["differ", "a.csv"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["differ", "a.csv"]),
+        ({"a.csv": b"tip,fare\n1,2\n"}, "a.csv: line 1", ["'tips'", "fare, tip;", "did you mean 'tip'?"]),
+        ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
+    ],
+)
+def test_bad_table_is_refused_in_one_line_with_its_place(
+    tmp_path: Path, files: dict[str, bytes] | None, where: str, fragments: list[str]
+) -> None:
+    with pytest.raises(DataError) as error:
+        check_table(config_for(tmp_path, files))
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'table' / where}: ")
+    assert [fragment for fragment in fragments if fragment not in line] == []
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("last", "problem"), [(b"1.0,5.0\n", "found 2 values"), (b"1.0,5.0,\xe9\n", "byte 0xe9 is not UTF-8")]
+)
+def test_row_is_numbered_far_into_a_file(tmp_path: Path, last: bytes, problem: str) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW * 200_000 + last})
+    with pytest.raises(DataError, match=f"line 200002: {problem}"):
+        check_table(config)
+
+
+def test_file_where_the_folder_should_be(tmp_path: Path) -> None:
+    config = config_for(tmp_path, None)
+    Path(config.data.path).write_bytes(HEADER + ROW)
+    with pytest.raises(DataError, match=r"table: found a file; expected a folder of .*--data"):
+        check_table(config)
+
+
+def test_only_files_of_the_pattern_are_read(tmp_path: Path) -> None:
+    config_for(tmp_path, {"a.csv": b"", "a.txt": HEADER + ROW})
+    check_table(
+        load_config(
+            tmp_path / "tiny.yaml", {"data.pattern": "'*.txt'", "data.format": "csv"}, data=str(tmp_path / "table")
+        )
+    )
+
+
+PARQUET: dict[str, list[Any]] = {"tips": [1.0], "fare": [5.0], "payment": ["cash"]}
+
+
+def parquet(**columns: list[Any]) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def other_files(folder: Path, pattern: str, files: Mapping[str, bytes], **settings: str) -> Config:
+    """Settings of a table of other files, which may be in folders."""
+    for name, content in files.items():
+        path = folder / "table" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    given = {"data.pattern": f"'{pattern}'", **{f"data.{name}": value for name, value in settings.items()}}
+    return load_config(settings_file(folder), given, data=str(folder / "table"))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files"),
+    [
+        ("*.csv.gz", {"a.csv.gz": gzip.compress(HEADER + ROW)}),
+        ("*.parquet", {"a.parquet": parquet(**PARQUET), "b.parquet": parquet(**PARQUET)}),
+        ("{SPAN}/v{VERSION}/*.csv", {"1/v1/a.csv": b"", "2/v1/a.csv": b"", "2/v2/a.csv": HEADER + ROW}),
+        ("{YYYY}-{MM}-{DD}/*.csv", {"2026-01-31/a.csv": b"", "2026-02-01/a.csv": HEADER + ROW}),
+    ],
+)
+def test_good_table_of_another_kind_passes(tmp_path: Path, pattern: str, files: dict[str, bytes]) -> None:
+    check_table(other_files(tmp_path, pattern, files))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "files", "line"),
+    [
+        ("*.csv.gz", {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]}, "a.csv.gz: behind line 2: the gzip stream is cut"),
+        ("*.parquet", {"a.parquet": HEADER + ROW}, "a.parquet: Parquet magic bytes not found"),
+        ("*.parquet", {"a.parquet": parquet(tip=[1.0], fare=[2.0])}, "a.parquet: unknown label column 'tips'"),
+        ("*.parquet", {"a.parquet": parquet(tips=[], fare=[])}, "a.parquet: found no rows; expected at least one row"),
+        ("*.tfrecord", {"a.tfrecord": b"x" * 9}, "a.tfrecord: record 1: the file ends in it"),
+        ("*.tfrecord", {"a.tfrecord": b""}, "a.tfrecord: found no rows"),
+        ("{SPAN}/*.csv", {"a.csv": HEADER + ROW}, "found no file that matches {SPAN}/*.csv"),
+        ("{SPAN}/*.csv", {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}, "2/a.csv: found a header and no rows"),
+    ],
+)
+def test_bad_table_of_another_kind_is_refused(tmp_path: Path, pattern: str, files: dict[str, bytes], line: str) -> None:
+    with pytest.raises(DataError) as error:
+        check_table(other_files(tmp_path, pattern, files))
+    assert line in str(error.value)
+
+
+def test_another_span_is_read(tmp_path: Path) -> None:
+    files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
+    check_table(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
+
+
+def test_hidden_files_are_read_as_tfx_reads_them(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\._a\.csv: line 1: byte 0xff is not UTF-8"):
+        check_table(config_for(tmp_path, {"a.csv": HEADER + ROW, "._a.csv": b"\xff"}))
+
+
+def test_a_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW})
+    Path(os.fsdecode(os.fsencode(config.data.path) + b"/\xff.csv")).write_bytes(HEADER + ROW)
+    with pytest.raises(DataError, match=r"\\udcff\.csv': found a name that is not UTF-8.*; rename the file"):
+        check_table(config)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    config = config_for(tmp_path, {"a.csv": HEADER + ROW})
+    os.mkfifo(Path(config.data.path) / "b.csv")
+    with pytest.raises(DataError, match=r"b\.csv: found no regular file; expected a file that can be read"):
+        check_table(config)
+
+
+def test_a_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stale(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    config = other_files(tmp_path, "*.tfrecord", {"a.tfrecord": b""})
+    monkeypatch.setattr(tfrecord_files, "open_file", lambda _path: Stale(b"x"))
+    with pytest.raises(DataError, match=r"a\.tfrecord: Stale file handle; expected a file that can be read"):
+        check_table(config)
+
+
+def test_a_table_without_the_splits_column_is_refused(tmp_path: Path) -> None:
+    config = other_files(tmp_path, "*.csv", {"a.csv": HEADER + ROW}, split_key="company")
+    with pytest.raises(DataError, match=r"a\.csv: line 1: unknown data\.split_key 'company'; allowed: "):
+        check_table(config)

@@ -1,0 +1,127 @@
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common.project import ROOT
+from pipeline.config.errors import ConfigError
+from pipeline.results.run_folder import RunFolder, interrupted_runs, locked
+from pipeline.results.summary import refused
+
+HOLD = """
+import sys
+from pathlib import Path
+from pipeline.run_folder import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+NOISE = """
+import os, subprocess, sys
+from pathlib import Path
+from pipeline.run_folder import RunFolder
+folder = RunFolder(Path(sys.argv[1]))
+print("before")
+try:
+    with folder.capture() as (out, err):
+        print("python")
+        print("python error", file=sys.stderr)
+        os.write(2, b"native\\n")
+        subprocess.run(["sh", "-c", "echo child; echo child error >&2"])
+        print("user", file=out)
+        print("user error", file=err)
+        raise KeyError
+except KeyError:
+    pass
+print("after")
+print("after error", file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "out")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_lock_is_refused_while_another_process_holds_it(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    with pytest.raises(ConfigError) as error, locked(tmp_path / "out"):
+        pass
+    assert str(error.value).startswith(f"{tmp_path / 'out'}: another run is using it")
+    assert "--output" in str(error.value)
+    with locked(tmp_path / "other"):
+        pass
+
+
+def test_lock_is_free_again_when_its_holder_is_killed(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    with locked(tmp_path / "out"):
+        pass
+
+
+def test_lock_is_free_again_after_the_block(tmp_path: Path) -> None:
+    for _ in range(2):
+        with locked(tmp_path / "made" / "here"):
+            assert (tmp_path / "made" / "here").is_dir()
+
+
+@pytest.mark.parametrize("name", ["file", "file/out"])
+def test_output_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError) as error, locked(tmp_path / name):
+        pass
+    assert str(error.value).startswith(f"{tmp_path / name}: ")
+    assert "--output" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_noise_of_the_process_and_its_children_goes_to_the_log_and_the_rest_to_the_user(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", NOISE, str(tmp_path)]
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
+    assert done.stdout.splitlines() == ["before", "user", "after"]
+    assert done.stderr.splitlines() == ["user error", "after error"]
+    log = (tmp_path / "runs/latest/log").read_text()
+    assert sorted(log.splitlines()) == ["child", "child error", "native", "python", "python error"]
+
+
+def test_latest_points_at_the_newest_run_wherever_the_output_is_moved(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "out")
+    time.sleep(0.002)
+    second = RunFolder(tmp_path / "out")
+    assert first.run_id < second.run_id
+    assert second.path == tmp_path / "out/runs" / second.run_id
+    moved = (tmp_path / "out").rename(tmp_path / "moved")
+    assert (moved / "runs/latest").resolve() == moved / "runs" / second.run_id
+    assert sorted(path.name for path in (moved / "runs").iterdir()) == [first.run_id, second.run_id, "latest"]
+
+
+def test_summary_is_written_whole(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    summary = dataclasses.replace(refused("taxi", "error"), run_id=folder.run_id)
+    folder.write_summary(summary)
+    assert json.loads((tmp_path / "runs/latest/summary.json").read_text())["run_id"] == folder.run_id
+    assert [path.name for path in folder.path.iterdir()] == ["summary.json"]
+
+
+def test_runs_without_a_summary_were_interrupted(tmp_path: Path) -> None:
+    assert interrupted_runs(tmp_path) == []
+    for name in ("3", "1", "2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs/2/summary.json").touch()
+    (tmp_path / "runs/stray").touch()
+    (tmp_path / "runs/latest").symlink_to("3")
+    assert interrupted_runs(tmp_path) == ["1", "3"]
+    RunFolder(tmp_path).write_summary(refused("taxi", "error"))
+    assert interrupted_runs(tmp_path) == ["1", "3"]

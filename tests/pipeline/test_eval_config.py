@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from tensorflow_model_analysis.proto import config_pb2
+
+from common.project import ROOT
+from pipeline.config.loading import load_config
+from pipeline.eval_config import eval_config
+
+POLICY = {
+    "evaluation.metrics": "[auc, loss, accuracy]",
+    "evaluation.slices": "[[payment_type], [trip_start_hour, trip_start_day]]",
+    "evaluation.thresholds": """[
+        {metric: auc, min: 0.9, max: 0.99},
+        {metric: auc, min_change: -0.01},
+        {metric: loss, max: 0.5, max_change: 0.02},
+        {metric: accuracy, slice: {trip_start_hour: 8, trip_start_day: 1}, min: 0.6},
+    ]""",
+}
+
+
+def made() -> config_pb2.EvalConfig:
+    return eval_config(load_config(ROOT / "configs/taxi.yaml", POLICY))
+
+
+def thresholds(metric: str) -> list[config_pb2.PerSliceMetricThreshold]:
+    [found] = [each for each in made().metrics_specs[0].metrics if json.loads(each.config)["name"] == metric]
+    return list(found.per_slice_thresholds)
+
+
+def test_served_signature_is_compared_with_the_transformed_label() -> None:
+    [model] = made().model_specs
+    assert (model.signature_name, model.prediction_key) == ("serving_default", "predictions")
+    assert (list(model.preprocessing_function_names), model.label_key) == (["transform_label"], "generous_tip")
+
+
+def test_all_rows_are_measured_besides_each_slicing() -> None:
+    columns = [list(spec.feature_keys) for spec in made().slicing_specs]
+    assert columns == [[], ["payment_type"], ["trip_start_hour", "trip_start_day"]]
+
+
+def test_metrics_are_those_named_under_their_own_names() -> None:
+    specs = made().metrics_specs[0]
+    assert [(json.loads(each.config)["name"], each.class_name) for each in specs.metrics] == [
+        ("auc", "BatchedAUC"),
+        ("loss", "BatchedBinaryCrossEntropy"),
+        ("accuracy", "BatchedBinaryAccuracy"),
+    ]
+
+
+def test_bounds_of_a_value() -> None:
+    bound = thresholds("auc")[0].threshold
+    assert (bound.value_threshold.lower_bound.value, bound.value_threshold.upper_bound.value) == (0.9, 0.99)
+    assert not bound.HasField("change_threshold")
+    assert not thresholds("loss")[0].threshold.value_threshold.HasField("lower_bound")
+
+
+def test_bounds_of_a_change_have_the_direction_that_is_better() -> None:
+    up = thresholds("auc")[1].threshold
+    assert (up.change_threshold.absolute.value, up.change_threshold.direction) == (
+        -0.01,
+        config_pb2.MetricDirection.HIGHER_IS_BETTER,
+    )
+    assert not up.HasField("value_threshold")
+    down = thresholds("loss")[0].threshold
+    assert (down.change_threshold.absolute.value, down.change_threshold.direction) == (
+        0.02,
+        config_pb2.MetricDirection.LOWER_IS_BETTER,
+    )
+    assert down.value_threshold.upper_bound.value == 0.5
+
+
+def test_bound_holds_over_its_own_slice() -> None:
+    [overall] = thresholds("loss")[0].slicing_specs
+    assert overall == config_pb2.SlicingSpec()
+    [sliced] = thresholds("accuracy")[0].slicing_specs
+    assert dict(sliced.feature_values) == {"trip_start_hour": "8", "trip_start_day": "1"}
+
+
+@pytest.mark.parametrize(
+    ("task", "label", "metric", "plots"),
+    [
+        ("binary", "{name: t, column: tips, above: {value: 1}}", "auc", ["BatchedCalibrationPlot"]),
+        (
+            "multiclass",
+            "{name: p, column: tips, classes: [a, b]}",
+            "accuracy",
+            ["BatchedMultiClassConfusionMatrixPlot"],
+        ),
+        ("regression", "{name: t, column: tips}", "mse", []),
+    ],
+)
+def test_plots_stand_beside_the_policy_and_bound_nothing(task: str, label: str, metric: str, plots: list[str]) -> None:
+    policy = {"metrics": [metric], "slices": [], "thresholds": [{"metric": metric, "max": 1}]}
+    overrides = {"task": task, "label": label, "evaluation": json.dumps(policy)}
+    policy_specs, *others = eval_config(load_config(ROOT / "configs/taxi.yaml", overrides)).metrics_specs
+    assert [json.loads(each.config)["name"] for each in policy_specs.metrics] == [metric]
+    drawn = [each for spec in others for each in spec.metrics]
+    assert [each.class_name for each in drawn] == plots
+    assert not any(each.per_slice_thresholds for each in drawn)

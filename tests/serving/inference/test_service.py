@@ -1,0 +1,64 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from server_process import predict_request
+from tensorflow_serving.apis import classification_pb2, model_pb2
+
+from serving.errors import ServingError
+from serving.inference.metrics import Metrics
+from serving.inference.service import Core, Settings
+from serving.models.configuration import ModelConfig
+from serving.models.manager import Manager
+from serving.models.servable import Servable
+from serving.models.versions import Retries
+
+EXAMPLES = ":tensorflow:serving:request_example_count_total"
+
+
+@pytest.fixture(scope="module")
+def core(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Core]:
+    base = tmp_path_factory.mktemp("base")
+    (base / "1").symlink_to(tiny)
+    core = Core(Manager(Servable, Retries(0, 0)), Metrics(), Settings())
+    core.configure([ModelConfig(name="tiny", base_path=str(base), model_platform="tensorflow")])
+    assert core.manager.wait_available(["tiny"])
+    yield core
+    core.close()
+
+
+def counted(core: Core) -> int:
+    return core.metrics.values([EXAMPLES])[EXAMPLES]
+
+
+def test_rows_are_counted_once_they_are_read(core: Core) -> None:
+    before = counted(core)
+    request = predict_request("tiny", np.zeros(3, np.float32))
+    core.predict(request, "GRPC")
+    core.predict_json(model_pb2.ModelSpec(name="tiny"), {"instances": [1.0, 2.0]})
+    classified = classification_pb2.ClassificationRequest()
+    classified.model_spec.name, classified.model_spec.signature_name = "tiny", "classify"
+    for _ in range(4):
+        classified.input.example_list.examples.add().features.feature["x"].float_list.value.append(1.0)
+    core.classify(classified, "GRPC")
+    assert counted(core) - before == 3 + 2 + 4
+    request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000
+    with pytest.raises(ServingError, match="expected no negative size, and at most"):
+        core.predict(request, "GRPC")
+    assert counted(core) - before == 9
+
+
+def test_a_defect_of_ours_is_counted_as_one(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError
+
+    def lines() -> list[str]:
+        return [line for line in core.metrics.requests.lines() if 'status="INTERNAL"' in line]
+
+    assert lines() == []
+    monkeypatch.setattr(Servable, "run", fail)
+    with pytest.raises(RuntimeError):
+        core.predict(predict_request("tiny", np.zeros(1, np.float32)), "GRPC")
+    assert lines() == [':tensorflow:serving:request_count{model_name="tiny",status="INTERNAL"} 1']

@@ -1,0 +1,273 @@
+import dataclasses
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from server_process import Client, predict_request
+
+from serving.errors import ServingError
+from serving.models.batching import Batching
+from serving.models.configuration import version_batching
+from serving.models.servable import MOST_CALLABLES, Servable
+
+MERGED = Batching(max_batch_size=8, batch_timeout_micros=200_000, num_batch_threads=1, allowed_batch_sizes=(8,))
+
+
+def write_counting(path: Path) -> Path:
+    """A model that gives the rows of the batch that it was run over."""
+    module = tf.Module()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
+    def run(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x * 2, "rows": tf.fill(tf.shape(x), tf.shape(x)[0])}
+
+    tf.saved_model.save(module, str(path), signatures=run)
+    return path
+
+
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_counting(tmp_path_factory.mktemp("counting") / "model")
+
+
+def together(works: list[Callable[[], Any]]) -> list[Any]:
+    """Does all at the same time; answers or errors in their order."""
+    answers: list[Any] = [None] * len(works)
+
+    def do(place: int) -> None:
+        try:
+            answers[place] = works[place]()
+        except ServingError as error:
+            answers[place] = error
+
+    threads = [threading.Thread(target=do, args=(place,)) for place in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return answers
+
+
+def ask_together(servable: Servable, requests: list[list[float]]) -> list[dict[str, list[float]]]:
+    """All requests at the same time; the answers in their order."""
+    servable.run("serving_default", {"x": np.zeros(1, np.float32)}, ["rows", "y"])  # the first one prepares the graph
+
+    def ask(request: list[float]) -> dict[str, list[float]]:
+        found = servable.run("serving_default", {"x": np.array(request, np.float32)}, ["rows", "y"])
+        return {name: array.tolist() for name, array in found.items()}
+
+    return together([lambda request=request: ask(request) for request in requests])  # type: ignore[misc]
+
+
+def test_requests_at_the_same_time_become_one_batch_and_come_back_apart(counting: Path) -> None:
+    requests = [[1.0], [2.0, 3.0], [4.0], [5.0, 6.0, 7.0]]
+    answers = ask_together(Servable("counting", 1, counting, MERGED), requests)
+    assert [answer["y"] for answer in answers] == [[2 * each for each in request] for request in requests]
+    assert any(answer["rows"][0] == 8 for answer in answers), "no batch was padded to the size that is allowed"
+
+
+def test_without_batching_each_request_is_run_on_its_own(counting: Path) -> None:
+    answers = ask_together(Servable("counting", 1, counting), [[1.0], [2.0, 3.0]])
+    assert [answer["rows"] for answer in answers] == [[1], [2, 2]]
+
+
+def test_a_request_beyond_the_largest_batch_is_refused_unless_it_may_be_split(counting: Path) -> None:
+    large = {"x": np.arange(20, dtype=np.float32)}
+    with pytest.raises(ServingError) as caught:
+        Servable("counting", 1, counting, MERGED).run("serving_default", large, ["y"])
+    assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
+    splitting = Batching(max_batch_size=64, enable_large_batch_splitting=True, max_execution_batch_size=8)
+    found = Servable("counting", 1, counting, splitting).run("serving_default", large, ["rows", "y"])
+    assert max(found["rows"]) == 8
+    assert found["y"].tolist() == (large["x"] * 2).tolist()
+
+
+def test_what_a_request_of_a_batch_gets_wrong_is_told_to_it(
+    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    parameters = tmp_path / "batching"
+    parameters.write_text("max_batch_size { value: 16 } batch_timeout_micros { value: 1000 }")
+    server = embed(
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        "--enable_batching",
+        f"--batching_parameters_file={parameters}",
+    )
+    assert server.predict() == [2.5]
+    with pytest.raises(grpc.RpcError) as caught:
+        server.prediction.Predict(predict_request("tiny", np.zeros(17, np.float32)))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert server.json("POST", "/v1/models/tiny:predict", {"instances": [1.0, 2.0]}) == (
+        200,
+        {"predictions": [2.5, 3.0]},
+    )
+    scalar = {"signature_name": "scalar", "inputs": [1.0, 2.0]}
+    assert server.json("POST", "/v1/models/tiny:predict", scalar)[0] == 400  # no rows to give back apart
+
+
+@pytest.fixture(scope="module")
+def varying(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that gives its inputs back, whose rows may have any size, and the rows of the batch."""
+    module = tf.Module()
+    specs = [tf.TensorSpec([None, None], tf.float32, "x"), tf.TensorSpec([None, None, None], tf.string, "s")]
+    specs += [tf.TensorSpec([None, None], tf.bool, "b"), tf.TensorSpec([None, 1], tf.int64, "i")]
+
+    @tf.function(input_signature=specs)
+    def run(x: tf.Tensor, s: tf.Tensor, b: tf.Tensor, i: tf.Tensor) -> dict[str, tf.Tensor]:
+        same = {"x": tf.identity(x), "s": tf.identity(s), "b": tf.identity(b), "i": tf.identity(i)}
+        return same | {"rows": tf.fill([tf.shape(x)[0]], tf.shape(x)[0])}
+
+    path = tmp_path_factory.mktemp("varying") / "model"
+    tf.saved_model.save(module, str(path), signatures=run)
+    return path
+
+
+def varied(x: Any, s: Any, b: Any, i: Any) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        "x": np.array(x, np.float32),
+        "s": np.array(s, object),
+        "b": np.array(b, bool),
+        "i": np.array(i, np.int64),
+    }
+
+
+ONE = varied([[1, 2, 3]], [[[b"a"], [b"b"]]], [[True]], [[7]])
+OTHER = varied([[4], [5]], [[[b"c", b"d"]], [[b"e", b"f"]]], [[False, True], [True, True]], [[8], [9]])
+EMPTY = varied(np.zeros([1, 0]), [[[b"g"]]], [[True]], [[10]])
+
+
+def ask_varied(servable: Servable, requests: list[dict[str, np.ndarray[Any, Any]]]) -> list[Any]:
+    names = ["x", "s", "b", "i", "rows"]
+    servable.run("serving_default", ONE, names)  # the first one prepares the graph
+    return together([lambda request=request: servable.run("serving_default", request, names) for request in requests])  # type: ignore[misc]
+
+
+def test_rows_of_other_sizes_are_padded_with_the_first_value_of_their_request(varying: Path) -> None:
+    padding = dataclasses.replace(MERGED, pad_variable_length_inputs=True)
+    first, second, third = ask_varied(Servable("varying", 1, varying, padding), [ONE, OTHER, EMPTY])
+    assert {first["rows"][0], second["rows"][0], third["rows"][0]} == {8}
+    assert first["x"].tolist() == [[1, 2, 3]]
+    assert first["s"].tolist() == [[[b"a", b"a"], [b"b", b"a"]]]
+    assert first["b"].tolist() == [[True, True]]
+    assert second["x"].tolist() == [[4, 4, 4], [5, 4, 4]]
+    assert second["s"].tolist() == [[[b"c", b"d"], [b"c", b"c"]], [[b"e", b"f"], [b"c", b"c"]]]
+    assert second["b"].tolist() == [[False, True], [True, True]]
+    assert second["i"].tolist() == [[8], [9]]
+    assert third["x"].tolist() == [[0, 0, 0]]
+
+
+def test_a_large_request_of_rows_without_a_fixed_size_is_split(varying: Path) -> None:
+    splitting = Batching(
+        max_batch_size=64,
+        enable_large_batch_splitting=True,
+        max_execution_batch_size=4,
+        pad_variable_length_inputs=True,
+    )
+    large = varied(np.arange(20).reshape(10, 2), [[[b"a"]]] * 10, [[True]] * 10, np.arange(10)[:, np.newaxis])
+    found = Servable("varying", 1, varying, splitting).run("serving_default", large, ["x", "i", "rows"])
+    assert found["x"].tolist() == large["x"].tolist()
+    assert found["i"].tolist() == large["i"].tolist()
+    assert max(found["rows"]) == 4
+
+
+def test_without_padding_rows_of_other_sizes_cannot_be_merged(varying: Path) -> None:
+    answers = ask_varied(Servable("varying", 1, varying, MERGED), [ONE, OTHER])
+    assert [type(answer) for answer in answers] == [ServingError, ServingError]
+    assert ask_varied(Servable("varying", 1, varying), [ONE, OTHER])[1]["x"].tolist() == [[4], [5]]
+
+
+def test_requests_beyond_the_queue_are_refused(tiny: Path) -> None:
+    parameters = Batching(max_batch_size=1, max_enqueued_batches=1, num_batch_threads=1)
+    servable = Servable("tiny", 1, tiny, parameters)
+    slow = {"x": np.array([30], np.float32)}
+    servable.run("slow", {"x": np.array([1], np.float32)}, ["y"])
+    answers = together([lambda: servable.run("slow", slow, ["y"])] * 8)
+    refused = [answer.code for answer in answers if isinstance(answer, ServingError)]
+    assert 0 < len(refused) < 8
+    assert set(refused) == {grpc.StatusCode.UNAVAILABLE}
+
+
+def test_a_full_queue_is_told_in_either_protocol(embed: Callable[..., Client], tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    names = ("max_batch_size", "max_enqueued_batches", "num_batch_threads")
+    (tmp_path / "batching").write_text(" ".join(f"{name} {{ value: 1 }}" for name in names))
+    server = embed(
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        "--enable_batching",
+        f"--batching_parameters_file={tmp_path / 'batching'}",
+    )
+    request = predict_request("tiny", np.array([1], np.float32), signature_name="slow")
+    server.prediction.Predict(request)  # the first one prepares the graph
+    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
+    under_way = [server.prediction.Predict.future(slow) for _ in range(6)]
+    server.wait_for(lambda: any(call.done() for call in under_way))  # refused; one runs, one waits
+    status, answer = server.json("POST", "/v1/models/tiny:predict", {"signature_name": "slow", "inputs": [1.0]})
+    assert (status, list(answer)) == (503, ["error"])
+    codes = [call.code() for call in under_way]
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+
+
+def test_the_time_in_the_queue_is_told(counting: Path) -> None:
+    told: list[float] = []
+    parameters = Batching(max_batch_size=8, batch_timeout_micros=150_000, num_batch_threads=1)
+    servable = Servable("counting", 1, counting, parameters, told.append)
+    start = time.monotonic()
+    for _ in range(2):
+        servable.run("serving_default", {"x": np.zeros(1, np.float32)}, ["y"])
+    assert len(told) == 2
+    assert 0.1 < told[1] <= time.monotonic() - start
+
+
+def test_output_filters_without_end_do_not_grow_the_version(counting: Path) -> None:
+    servable = Servable("counting", 1, counting)
+    assert MOST_CALLABLES >= 64
+    servable._callables.update({("serving_default", (str(number),)): None for number in range(MOST_CALLABLES)})  # type: ignore[misc]
+    for outputs in (["y"], ["rows"], ["rows", "y"]) * 2:
+        found = servable.run("serving_default", {"x": np.ones(1, np.float32)}, outputs)
+        assert sorted(found) == sorted(outputs)
+    assert len(servable._callables) == MOST_CALLABLES
+
+
+def test_a_version_may_bring_parameters_of_its_own(
+    embed: Callable[..., Client], counting: Path, tmp_path: Path
+) -> None:
+    """One without them is not merged at all; threads are the server's for all."""
+    models = []
+    for name, own in (("alone", ""), ("own", "max_batch_size { value: 4 } allowed_batch_sizes: 4")):
+        folder = tmp_path / name / "1"
+        shutil.copytree(counting, folder)
+        if own:
+            (folder / "batching_params.pbtxt").write_text(own)
+        models.append(f'config {{ name: "{name}" base_path: "{folder.parent}" model_platform: "tensorflow" }}')
+    (tmp_path / "models").write_text(f"model_config_list {{ {' '.join(models)} }}")
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
+    (tmp_path / "common").write_text("max_batch_size { value: 100 } allowed_batch_sizes: 100")
+    server = embed(
+        f"--model_config_file={tmp_path / 'models'}",
+        f"--monitoring_config_file={tmp_path / 'monitoring'}",
+        "--enable_batching",
+        f"--batching_parameters_file={tmp_path / 'common'}",
+        "--enable_per_model_batching_parameters",
+    )
+    rows = {name: server.json("POST", f"/v1/models/{name}:predict", {"inputs": [1.0]})[1] for name in ("alone", "own")}
+    assert {name: answer["outputs"]["rows"] for name, answer in rows.items()} == {"alone": [1], "own": [4]}
+    page = server.rest("GET", "/numbers")[1].decode()
+    assert ':tensorflow:serving:batching_session:queuing_latency_count{thread_pool_name=""} 1\n' in page
+
+
+def test_only_the_threads_of_the_server_hold_for_a_version_with_parameters(tmp_path: Path) -> None:
+    common = Batching(max_batch_size=100, num_batch_threads=7, pad_variable_length_inputs=True)
+    assert version_batching(tmp_path, common) is None
+    (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 4 } num_batch_threads { value: 3 }")
+    assert version_batching(tmp_path, common) == Batching(max_batch_size=4, num_batch_threads=7)

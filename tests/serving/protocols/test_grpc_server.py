@@ -1,0 +1,318 @@
+import time
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import grpc
+import numpy as np
+import pytest
+import tensorflow as tf
+from server_process import Client, Server, predict_request
+from tensorflow.core.example import example_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    inference_pb2,
+    input_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving.inference.service import Core
+from serving.protocols.grpc_server import PredictionService
+
+CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
+
+
+@pytest.fixture(scope="module")
+def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    base = tmp_path_factory.mktemp("tiny")
+    (base / "3").symlink_to(tiny)
+    return serve("--model_name=tiny", f"--model_base_path={base}", "--enable_grpc_healthcheck_service")
+
+
+def example(x: float | None) -> example_pb2.Example:
+    features = {} if x is None else {"x": tf.train.Feature(float_list=tf.train.FloatList(value=[x]))}
+    return example_pb2.Example(features=tf.train.Features(feature=features))
+
+
+def given(*values: float) -> input_pb2.Input:
+    return input_pb2.Input(example_list=input_pb2.ExampleList(examples=[example(x) for x in values]))
+
+
+def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.RpcError) as caught:
+        call()
+    return caught.value.code(), caught.value.details()
+
+
+def test_predict_answers_in_typed_fields_with_the_version_that_answered(server: Server) -> None:
+    response = server.prediction.Predict(predict_request("tiny", np.array([1, 2], np.float32)))
+    assert (response.model_spec.name, response.model_spec.signature_name) == ("tiny", "serving_default")
+    assert response.model_spec.version.value == 3
+    output = response.outputs["y"]
+    assert list(output.float_val) == [2.5, 3.0]
+    assert output.tensor_content == b""
+    assert [each.size for each in output.tensor_shape.dim] == [2]
+
+
+def test_a_tensor_may_come_in_any_field(server: Server) -> None:
+    request = predict_request("tiny", np.array([4], np.float32))
+    request.inputs["x"].ClearField("float_val")
+    request.inputs["x"].tensor_content = np.array([6], np.float32).tobytes()
+    assert list(server.prediction.Predict(request).outputs["y"].float_val) == [5.0]
+
+
+def test_several_inputs_and_strings(server: Server) -> None:
+    request = predict_request("tiny", np.array([1], np.float32), signature_name="two")
+    request.inputs["s"].CopyFrom(tf.make_tensor_proto(np.array([b"\xff\x00"], object)))
+    outputs = server.prediction.Predict(request).outputs
+    assert list(outputs["total"].float_val) == [3.0]
+    assert list(outputs["text_bytes"].string_val) == [b"\xff\x00"]
+
+
+def test_an_output_filter_leaves_the_others_out(server: Server) -> None:
+    request = predict_request("tiny", np.array([1], np.float32), signature_name="two")
+    request.inputs["s"].CopyFrom(tf.make_tensor_proto(["a"]))
+    request.output_filter.append("total")
+    assert list(server.prediction.Predict(request).outputs) == ["total"]
+    request.output_filter.append("total")
+    assert refused(lambda: server.prediction.Predict(request)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "duplicate output tensor alias: total",
+    )
+    request.output_filter[:] = ["nothing"]
+    code, text = refused(lambda: server.prediction.Predict(request))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert text.startswith("output tensor alias not found in signature: nothing")
+
+
+def test_predict_on_a_signature_for_classification(server: Server) -> None:
+    serialized = np.array([example(0.5).SerializeToString()], object)
+    request = predict_request("tiny", serialized, name="inputs", signature_name="classify")
+    assert list(server.prediction.Predict(request).outputs["classes"].string_val) == [b"low", b"high"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "said"),
+    [
+        ({}, "INVALID_ARGUMENT", "Missing ModelSpec"),
+        ({"signature_name": "x"}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        ({"name": "nope"}, "NOT_FOUND", "Servable not found for request: Latest(nope)"),
+        ({"name": "tiny", "version": 9}, "NOT_FOUND", "Servable not found for request: Specific(tiny, 9)"),
+        ({"name": "tiny", "label": "canary"}, "INVALID_ARGUMENT", "Unrecognized servable version label: canary"),
+        (
+            {"name": "tiny", "signature_name": "nope"},
+            "FAILED_PRECONDITION",
+            'Serving signature key "nope" not found.',
+        ),
+        (
+            {"name": "tiny", "signature_name": "two"},
+            "INVALID_ARGUMENT",
+            "input size does not match signature: 1!=2 len({x})!=len({s,x}). Sent extra: {}. "
+            "Missing but required: {s}.",
+        ),
+    ],
+)
+def test_a_request_that_does_not_fit_is_refused(
+    server: Server, change: dict[str, str | int], code: str, said: str
+) -> None:
+    request = predict_pb2.PredictRequest()
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
+    spec = request.model_spec
+    spec.name = str(change.get("name", ""))
+    spec.signature_name = str(change.get("signature_name", ""))
+    if "version" in change:
+        spec.version.value = int(change["version"])
+    if "label" in change:
+        spec.version_label = str(change["label"])
+    if not change:
+        request.ClearField("model_spec")
+    assert refused(lambda: server.prediction.Predict(request)) == (grpc.StatusCode[code], said)
+
+
+def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> None:
+    code, text = refused(lambda: server.prediction.Predict(predict_request("tiny", np.array([1]))))
+    assert (code, text) == (grpc.StatusCode.INVALID_ARGUMENT, "input x has dtype DT_INT64; expected DT_FLOAT")
+    request = predict_request("tiny", np.array([1], np.float32))
+    request.inputs["x"].tensor_shape.dim[0].size = 7
+    request.inputs["x"].tensor_content = b"abc"
+    assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+    request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
+    request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000  # of one value
+    told = refused(lambda: server.prediction.Predict(request))[1]
+    assert "found the shape [4000000000] and 1 values or bytes; expected no negative size, and at most" in told
+    request.inputs["x"].tensor_shape.dim[0].size = 1 << 28  # would fill a gigabyte, and as much in the answer
+    assert "expected no negative size, and at most" in refused(lambda: server.prediction.Predict(request))[1]
+    request.inputs["x"].tensor_shape.dim[0].size = 0
+    assert "found 1 values for the shape [0]" in refused(lambda: server.prediction.Predict(request))[1]
+    request.inputs["x"].tensor_shape.dim[0].size = -1
+    assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+    request.inputs["x"].dtype = 999
+    assert refused(lambda: server.prediction.Predict(request))[1] == "input x has dtype 999; expected DT_FLOAT"
+    text_request = predict_request("tiny", np.array([b"a"], object))
+    assert refused(lambda: server.prediction.Predict(text_request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_what_the_model_itself_refuses_is_told_without_its_trace(server: Server) -> None:
+    request = predict_request("tiny", np.array([b"x" * 5000], object), name="inputs", signature_name="regress")
+    code, text = refused(lambda: server.prediction.Predict(request))
+    assert code == grpc.StatusCode.INVALID_ARGUMENT
+    assert "is required but could not be found" in text
+    assert "Traceback" not in text
+    assert "Errors may have originated" not in text
+
+
+def test_a_long_error_is_cut(server: Server) -> None:
+    code, text = refused(lambda: server.predict("x" * 3000))
+    assert code == grpc.StatusCode.NOT_FOUND
+    assert text == f"Servable not found for request: Latest({'x' * 3000})"[:1024] + "...TRUNCATED"
+
+
+def test_classify_gives_labels_and_scores(server: Server) -> None:
+    request = classification_pb2.ClassificationRequest(input=given(-3.0, 1.0))
+    request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
+    response = server.prediction.Classify(request)
+    found = [[(each.label, each.score) for each in row.classes] for row in response.result.classifications]
+    assert found == [[("low", 0.5), ("high", 0.5)], [("low", -1.5), ("high", 2.5)]]
+    assert response.model_spec.version.value == 3
+
+
+def test_regress_gives_a_number_an_example_and_takes_a_context(server: Server) -> None:
+    request = regression_pb2.RegressionRequest(input=given(1.0, 2.0))
+    request.model_spec.name, request.model_spec.signature_name = "tiny", "regress"
+    assert [each.value for each in server.prediction.Regress(request).result.regressions] == [2.5, 3.0]
+    with_context = input_pb2.ExampleListWithContext(context=example(8.0), examples=[example(None), example(2.0)])
+    request.input.CopyFrom(input_pb2.Input(example_list_with_context=with_context))
+    assert [each.value for each in server.prediction.Regress(request).result.regressions] == [6.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("signature", "values", "said"),
+    [
+        ("regress", (), "Input is empty."),
+        ("nope", (1.0,), "No signature was found with the name: nope"),
+        ("serving_default", (1.0,), "Expected signature inputs to be exactly \"inputs\"; found ['x']"),
+    ],
+)
+def test_examples_that_do_not_fit_are_refused(
+    server: Server, signature: str, values: tuple[float, ...], said: str
+) -> None:
+    request = regression_pb2.RegressionRequest(input=given(*values))
+    request.model_spec.name, request.model_spec.signature_name = "tiny", signature
+    assert refused(lambda: server.prediction.Regress(request)) == (grpc.StatusCode.INVALID_ARGUMENT, said)
+
+
+def task(signature: str, method: str, model: str = "tiny") -> inference_pb2.InferenceTask:
+    made = inference_pb2.InferenceTask(method_name=method)
+    made.model_spec.name, made.model_spec.signature_name = model, signature
+    return made
+
+
+def test_multi_inference_answers_several_signatures(server: Server) -> None:
+    request = inference_pb2.MultiInferenceRequest(
+        tasks=[task("classify", CLASSIFY), task("regress", REGRESS)], input=given(1.0)
+    )
+    first, second = server.prediction.MultiInference(request).results
+    assert first.classification_result.classifications[0].classes[1].score == 2.5
+    assert second.regression_result.regressions[0].value == 2.5
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code"),
+    [
+        ([], "INVALID_ARGUMENT"),
+        ([task("regress", REGRESS), task("regress", REGRESS)], "INVALID_ARGUMENT"),
+        ([task("regress", REGRESS), task("regress", REGRESS, "other")], "INVALID_ARGUMENT"),
+        ([task("regress", CLASSIFY)], "INVALID_ARGUMENT"),
+        ([task("regress", "tensorflow/serving/predict")], "UNIMPLEMENTED"),
+    ],
+)
+def test_multi_inference_that_does_not_fit_is_refused(
+    server: Server, tasks: list[inference_pb2.InferenceTask], code: str
+) -> None:
+    request = inference_pb2.MultiInferenceRequest(tasks=tasks, input=given(1.0))
+    assert refused(lambda: server.prediction.MultiInference(request))[0] == grpc.StatusCode[code]
+
+
+def test_metadata_is_the_signatures(server: Server) -> None:
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+    request.model_spec.name = "tiny"
+    response = server.prediction.GetModelMetadata(request)
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    assert {"serving_default", "two", "classify", "__saved_model_init_op"} <= set(signatures.signature_def)
+    assert response.model_spec.version.value == 3
+    request.metadata_field[:] = ["other"]
+    assert refused(lambda: server.prediction.GetModelMetadata(request)) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "Metadata field other is not supported",
+    )
+
+
+def test_status_lists_the_versions(server: Server) -> None:
+    assert server.states() == {3: "AVAILABLE"}
+    code, text = refused(lambda: server.states("nope"))
+    assert (code, text) == (grpc.StatusCode.NOT_FOUND, "Could not find any versions of model nope")
+
+
+@pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
+def test_the_health_service_answers(server: Server, service: str) -> None:
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - of this test alone
+
+    stub = health_pb2_grpc.HealthStub(server.channel)
+    assert stub.Check(health_pb2.HealthCheckRequest(service=service)).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_bytes_that_are_no_request_are_refused_and_the_next_one_is_answered(server: Server) -> None:
+    call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    assert refused(lambda: call(b"\x0a\xff\xff\xff\xff\x01abc"))[0] in (
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.UNKNOWN,
+    )
+    assert server.predict() == [2.5]
+
+
+def test_a_deadline_is_kept(server: Server) -> None:
+    request = predict_request("tiny", np.array([400], np.float32), signature_name="slow")
+    code, _ = refused(lambda: server.prediction.Predict(request, timeout=0.3))
+    assert code == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert server.predict() == [2.5]
+
+
+def test_a_call_whose_deadline_passes_in_the_queue_is_never_run(
+    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
+    server = embed(
+        "--model_name=tiny",
+        f"--model_base_path={tmp_path / 'base'}",
+        f"--monitoring_config_file={tmp_path / 'monitoring'}",
+        "--grpc_max_threads=1",
+    )
+    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
+    under_way = server.prediction.Predict.future(slow)
+    time.sleep(0.1)
+    queued = refused(lambda: server.prediction.Predict(predict_request("tiny", np.ones(7, np.float32)), timeout=0.1))
+    assert not under_way.done(), "the call was not queued"
+    assert queued[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert under_way.result().outputs["y"].float_val
+    assert server.predict() == [2.5]  # behind the one that was given up
+    page = server.rest("GET", "/numbers")[1].decode().splitlines()
+    assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} 2' in page
+    assert ':tensorflow:serving:request_example_count_total{model_name="tiny"} 2' in page
+
+
+@pytest.mark.parametrize("left", [0.0, -1.0])
+def test_a_call_that_comes_too_late_is_not_handed_on(left: float) -> None:
+    """Where gRPC has not yet noticed itself."""
+    context, core = mock.Mock(spec=grpc.ServicerContext), mock.Mock(spec=Core)
+    context.time_remaining.return_value = left
+    context.abort.side_effect = RuntimeError
+    with pytest.raises(RuntimeError):
+        PredictionService(core).Predict(predict_pb2.PredictRequest(), context)
+    assert context.abort.call_args.args[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+    core.predict.assert_not_called()

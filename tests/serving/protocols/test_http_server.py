@@ -1,0 +1,69 @@
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+from server_process import free_port
+
+from serving.flags import Flags
+from serving.protocols import http_server as rest_server
+from serving.protocols.http_server import RestServer
+from serving.protocols.rest import Reply
+
+PORT = free_port()
+
+
+class Echo:
+    """Answers with the length of the body."""
+
+    def answer(self, method: str, path: str, body: bytes) -> Reply:
+        return Reply(200, json.dumps(len(body)).encode())
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    monkeypatch.setattr(rest_server, "MOST_BYTES", 1000)
+    number = free_port()
+    made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
+    made.start()
+    yield number
+    made.stop()
+
+
+def post(port: int, body: bytes) -> tuple[int, object]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/v1/x", body)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def test_a_client_that_says_it_sends_no_more_is_answered(port: int) -> None:
+    request = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as whole:
+        whole.sendall(request + b"12345")
+        whole.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: whole.recv(1000), b""))  # until the server closes, too
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n5")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as cut:
+        cut.sendall(request + b"123")
+        cut.shutdown(socket.SHUT_WR)
+        assert cut.recv(1000) == b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
+        silent.shutdown(socket.SHUT_WR)
+        assert silent.recv(1000) == b""
+
+
+def test_bodies_that_are_held_are_bounded_together_and_given_back(port: int) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 901\r\n\r\n" + b"x" * 900)
+        deadline = time.monotonic() + 10
+        while (answer := post(port, b"x" * 200))[0] == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)  # until the first body has been read
+        assert answer == (429, {"error": "Bodies of more than 1000 bytes wait; try again"})
+        assert post(port, b"x" * 50) == (200, 50)
+        slow.sendall(b"x")
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+    assert post(port, b"x" * 1000) == (200, 1000)

@@ -1,0 +1,22 @@
+import socket
+
+import pytest
+
+from serving.protocols.listening import refuse_new
+
+
+def test_who_waits_is_accepted_and_nobody_else_comes_in() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+        address = listening.getsockname()
+        with socket.create_connection(address, 5) as early:
+            refuse_new(listening)
+            early.sendall(b"a")
+            with pytest.raises(TimeoutError):
+                socket.create_connection(address, 0.2)
+            accepted, _ = listening.accept()
+            with accepted:
+                assert accepted.recv(1) == b"a"
+            listening.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                listening.accept()
