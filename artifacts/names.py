@@ -1,0 +1,61 @@
+"""Names of the files and properties that nodes write.
+
+This module imports nothing, so every process can use it. ``manifest.json`` of a model for devices is named in
+:mod:`serving.edge`, which is a single file to copy.
+"""
+
+# Files of StatisticsGen and ExampleValidator, in the folder of each split.
+STATISTICS_FILE = "FeatureStats.pb"
+ANOMALIES_FILE = "SchemaDiff.pb"
+
+# Files of the Tuner's results.
+TRIALS_FILE = "tuner_results.json"
+
+# Files of the Trainer's model run. The state is removed once training has finished.
+HISTORY_FILE = "history.csv"
+HYPERPARAMETERS_FILE = "hyperparameters.json"
+TRAINING_FILE = "training.json"
+STATE_FILE = "state.npz"
+
+# The report of SkewGuard and of TfliteExporter.
+REPORT_FILE = "report.json"
+
+# Files of models and of pushed versions.
+SAVED_MODEL_FILE = "saved_model.pb"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+TFLITE_FILE = "model.tflite"
+PROVENANCE_FILE = "provenance.json"
+
+# The file in a run's folder that says what the run did.
+SUMMARY_FILE = "summary.json"
+
+# Properties of examples.
+SPLIT_NAMES = "split_names"
+SPAN = "span"
+VERSION = "version"
+INPUT_FINGERPRINT = "input_fingerprint"
+
+# Properties of ExampleGen's executions.
+INPUT_BASE = "input_base"
+INPUT_CONFIG = "input_config"
+
+# Properties of blessings and of the TFLite model.
+BLESSED = "blessed"
+REASON = "reason"
+HAS_MODEL = "has_model"
+MODEL_ID = "current_model_id"
+
+# Properties of pushed and deployed models.
+PUSHED = "pushed"
+PUSHED_VERSION = "pushed_version"
+PUSHED_DESTINATION = "pushed_destination"
+PUSHED_TFLITE = "pushed_tflite"
+
+
+def split_folder(split: str) -> str:
+    """Name of a split's folder inside an artifact's folder, as TFX has it.
+
+    >>> split_folder("train")
+    'Split-train'
+    """
+    return f"Split-{split}"
