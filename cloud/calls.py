@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 TIMEOUT = 60.0  # seconds of one request; without it a connection that is lost is waited for without end
 TRIES = 5
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds; each wait is drawn from 0 to a bound that doubles from first to longest
-MOST_SECONDS = 3600.0  # that an operation takes; a deployment takes up to half an hour
+MAX_SECONDS = 3600.0  # that an operation takes; a deployment takes up to half an hour
 
 _Result = TypeVar("_Result")
 
@@ -47,12 +47,12 @@ def retrying(
     raise AssertionError("unreachable")
 
 
-def finished(operation: Any, most_seconds: float = MOST_SECONDS) -> Any:
+def finished(operation: Any, max_seconds: float = MAX_SECONDS) -> Any:
     """Waits for a long-running operation.
 
     Args:
         operation: What the client returned.
-        most_seconds: How long to wait.
+        max_seconds: How long to wait.
 
     Returns:
         The operation's response.
@@ -65,9 +65,9 @@ def finished(operation: Any, most_seconds: float = MOST_SECONDS) -> Any:
     from google.api_core.retry import Retry, if_exception_type
 
     again = Retry(
-        predicate=if_exception_type(*_transient()), initial=FIRST_WAIT, maximum=LONGEST_WAIT, timeout=most_seconds
+        predicate=if_exception_type(*_transient()), initial=FIRST_WAIT, maximum=LONGEST_WAIT, timeout=max_seconds
     )
-    polling = DEFAULT_POLLING.with_delay(initial=FIRST_WAIT, maximum=LONGEST_WAIT).with_timeout(most_seconds)
+    polling = DEFAULT_POLLING.with_delay(initial=FIRST_WAIT, maximum=LONGEST_WAIT).with_timeout(max_seconds)
     return operation.result(retry=again, polling=polling)
 
 
@@ -103,11 +103,11 @@ def settle(client: Any, name: str) -> None:
 
     Raises:
         GoogleAPICallError: The operations cannot be listed.
-        TimeoutError: One has gone on for :data:`MOST_SECONDS`.
+        TimeoutError: One has gone on for :data:`MAX_SECONDS`.
     """
     from google.api_core.retry import exponential_sleep_generator
 
-    end = time.monotonic() + MOST_SECONDS
+    end = time.monotonic() + MAX_SECONDS
     for wait in exponential_sleep_generator(FIRST_WAIT, LONGEST_WAIT):
         if not _is_busy(client, name):
             return

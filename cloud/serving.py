@@ -22,8 +22,8 @@ class Serving:
         machine: Compute Engine's type.
         accelerator: Vertex AI's name of its GPUs.
         accelerators: How many of them.
-        fewest: Machines at least.
-        most: Machines at most.
+        min_replicas: Machines at least.
+        max_replicas: Machines at most.
         traffic: A new version's share of the requests, in per cent.
         labels: On the endpoint and the versions.
         service_account: Who the server acts as.
@@ -36,8 +36,8 @@ class Serving:
     machine: str
     accelerator: str | None = None
     accelerators: int = 1
-    fewest: int = 1
-    most: int = 1
+    min_replicas: int = 1
+    max_replicas: int = 1
     traffic: int = ALL
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     service_account: str | None = None

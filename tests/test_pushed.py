@@ -116,7 +116,7 @@ def test_another_quantization_and_back_reaches_the_devices(first: Finished, outp
 def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Path, table: Path) -> None:
     before = sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*"))
     options = (f"--data={table}", "--no-tune")
-    blocked = run(output, *options, "--json", tflite__enabled=True, tflite__most_difference=0.0)
+    blocked = run(output, *options, "--json", tflite__enabled=True, tflite__max_difference=0.0)
     assert blocked.code == 4
     summary = blocked.summary
     assert summary["status"] == "not_blessed"

@@ -152,4 +152,4 @@ def test_another_runs_transform_graph_is_caught(
 def test_model_that_cannot_be_loaded_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
     """The Evaluator blesses this model: the guard alone holds it back."""
     named = ("SkewGuard: server differs", "at most 100 MB")
-    assert_caught(output, table, first, *named, skew_guard={"most_megabytes": 100})
+    assert_caught(output, table, first, *named, skew_guard={"max_megabytes": 100})

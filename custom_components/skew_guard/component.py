@@ -25,9 +25,9 @@ class SkewGuardSpec(ComponentSpec):
         "problem": ExecutionParameter(type=str),
         "model_name": ExecutionParameter(type=str),
         "split": ExecutionParameter(type=str),
-        "most_examples": ExecutionParameter(type=int),
-        "most_seconds": ExecutionParameter(type=int),
-        "most_megabytes": ExecutionParameter(type=int),
+        "max_examples": ExecutionParameter(type=int),
+        "max_seconds": ExecutionParameter(type=int),
+        "max_megabytes": ExecutionParameter(type=int),
         "code": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
@@ -58,7 +58,7 @@ class SkewGuard(base_component.BaseComponent):
         Args:
             inputs: ``examples`` (raw), ``transformed_examples``, ``transform_graph`` and ``model``.
             settings: ``problem`` (:meth:`models.features.Problem.to_config`), ``model_name`` (for the warm-up
-                requests), ``split`` (replayed), ``most_examples``, ``most_seconds`` and ``most_megabytes`` (limits),
+                requests), ``split`` (replayed), ``max_examples``, ``max_seconds`` and ``max_megabytes`` (limits),
                 ``code`` (digest of the guard's own code, so that a changed guard runs again).
         """
         blessing = types.Channel(type=standard_artifacts.InfraBlessing)

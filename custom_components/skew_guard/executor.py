@@ -64,25 +64,25 @@ def _guard(input_dict: dict[str, list[types.Artifact]], settings: dict[str, Any]
         examples = _without(problem, _first(raw))
         columns = raw_columns(examples, transform_output.raw_feature_spec(), problem)
         write_warmup(model_dir, settings["model_name"], examples, columns, Functions(model_dir).signatures)
-        server = check_server(model_dir, settings["most_seconds"], settings["most_megabytes"])
+        server = check_server(model_dir, settings["max_seconds"], settings["max_megabytes"])
         report = Report(vocabularies=vocabularies, server=server)
         replay = Replay(transform_output, model_dir, problem)
         try:
             report = dataclasses.replace(report, graph=check_graph(transform_dir, model_dir))
         except SkewError as error:
-            raise _first_difference(replay, error, raw, transformed, settings["most_examples"]) from error
-        replay.run(raw, transformed, settings["most_examples"])
+            raise _first_difference(replay, error, raw, transformed, settings["max_examples"]) from error
+        replay.run(raw, transformed, settings["max_examples"])
     except SkewError as error:
         report = dataclasses.replace(report, skew=error.skew)
     return replay.report(report) if replay else report
 
 
 def _first_difference(
-    replay: Replay, graph: SkewError, raw: list[str], transformed: list[str], most_examples: int
+    replay: Replay, graph: SkewError, raw: list[str], transformed: list[str], max_examples: int
 ) -> SkewError:
     """The first row in which another graph shows, or else the graph's own error."""
     try:
-        replay.run(raw, transformed, most_examples)
+        replay.run(raw, transformed, max_examples)
     except SkewError as error:
         return SkewError(dataclasses.replace(error.skew, check="graph"))
     return graph

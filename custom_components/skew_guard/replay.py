@@ -49,19 +49,19 @@ class Replay:
             report, examples=self._seen, compared=dict(self._compared), largest_difference=self._largest
         )
 
-    def run(self, raw_files: Sequence[str], transformed_files: Sequence[str], most_examples: int) -> None:
+    def run(self, raw_files: Sequence[str], transformed_files: Sequence[str], max_examples: int) -> None:
         """Replays the raw examples of a split.
 
         Args:
             raw_files: Gzipped TFRecord files of raw examples.
             transformed_files: Those of the same split, as Transform wrote them, in any order.
-            most_examples: Stop after this many.
+            max_examples: Stop after this many.
 
         Raises:
             SkewError: At the first difference.
         """
         batches: list[Arrays] = []
-        for batch in records(raw_files).take(most_examples).batch(BATCH).as_numpy_iterator():
+        for batch in records(raw_files).take(max_examples).batch(BATCH).as_numpy_iterator():
             batches.append(self.compare(list(batch), self._seen))
             self._seen += len(batch)
         self._check_materialized(batches, transformed_files)

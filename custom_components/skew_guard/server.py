@@ -23,13 +23,13 @@ POLL_SECONDS = 0.05
 WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
 
 
-def check_server(model_dir: Path, most_seconds: float, most_megabytes: float) -> dict[str, float]:
+def check_server(model_dir: Path, max_seconds: float, max_megabytes: float) -> dict[str, float]:
     """Loads a model in a fresh process, as a server would, and answers its warm-up requests there.
 
     Args:
         model_dir: The SavedModel, with warm-up requests.
-        most_seconds: Limit of wall time, the start of Python included.
-        most_megabytes: Limit of resident memory.
+        max_seconds: Limit of wall time, the start of Python included.
+        max_megabytes: Limit of resident memory.
 
     Returns:
         ``load_seconds``, ``first_answer_seconds``, ``answers`` and ``peak_megabytes``.
@@ -39,29 +39,29 @@ def check_server(model_dir: Path, most_seconds: float, most_megabytes: float) ->
     """
     command = [sys.executable, "-m", "custom_components.skew_guard.probe", str(model_dir)]
     environment = {**os.environ, **WITHOUT_KERAS}
-    memory = f"at most {most_megabytes:.0f} MB"
+    memory = f"at most {max_megabytes:.0f} MB"
     # Files, since a pipe that nobody reads stops who writes into it.
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        end, peak = time.monotonic() + most_seconds, 0.0
+        end, peak = time.monotonic() + max_seconds, 0.0
         with subprocess.Popen(  # noqa: S603 - our own module
             command, cwd=ROOT, env=environment, stdout=output, stderr=errors
         ) as process:
-            while process.poll() is None and time.monotonic() < end and peak <= most_megabytes:
+            while process.poll() is None and time.monotonic() < end and peak <= max_megabytes:
                 time.sleep(POLL_SECONDS)
                 peak = max(peak, _megabytes(process.pid))
             in_time = process.poll() is not None
             process.kill()
         lines = [_last_line(file) for file in (output, errors)]
-    if peak > most_megabytes:
+    if peak > max_megabytes:
         raise SkewError(_refused(memory, f"{peak:.0f} MB"))
     if not in_time:
-        raise SkewError(_refused(f"an answer within {most_seconds:g} s", "none"))
+        raise SkewError(_refused(f"an answer within {max_seconds:g} s", "none"))
     if process.returncode < 0:
         raise SkewError(_refused("a model that loads and answers", signal.Signals(-process.returncode).name))
     if process.returncode:
         raise SkewError(_refused("a model that loads and answers", lines[1] or f"exit {process.returncode}"))
     measured: dict[str, float] = json.loads(lines[0])
-    if measured["peak_megabytes"] > most_megabytes:
+    if measured["peak_megabytes"] > max_megabytes:
         raise SkewError(_refused(memory, f"{measured['peak_megabytes']:.0f} MB"))
     return measured
 

@@ -22,9 +22,9 @@ class TfliteExporterSpec(ComponentSpec):
         "split": ExecutionParameter(type=str),
         "representative_split": ExecutionParameter(type=str),
         "quantization": ExecutionParameter(type=str),
-        "most_examples": ExecutionParameter(type=int),
-        "most_difference": ExecutionParameter(type=float),
-        "most_quality_loss": ExecutionParameter(type=float),
+        "max_examples": ExecutionParameter(type=int),
+        "max_difference": ExecutionParameter(type=float),
+        "max_quality_loss": ExecutionParameter(type=float),
         "code": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
@@ -54,8 +54,8 @@ class TfliteExporter(base_component.BaseComponent):
             inputs: ``examples`` (raw), ``transformed_examples``, ``transform_graph``, ``model``, ``model_blessing`` and
                 ``infra_blessing``.
             settings: ``problem`` (:meth:`models.features.Problem.to_config`), ``model_name``, ``split`` (compared),
-                ``most_examples`` (rows of it), ``representative_split`` (shows ``int8`` the range of the activations),
-                ``quantization``, ``most_difference`` and ``most_quality_loss`` (bounds), ``code`` (digest of the
+                ``max_examples`` (rows of it), ``representative_split`` (shows ``int8`` the range of the activations),
+                ``quantization``, ``max_difference`` and ``max_quality_loss`` (bounds), ``code`` (digest of the
                 exporter's own code).
         """
         parameters = {**settings, "problem": json.dumps(settings["problem"], sort_keys=True)}

@@ -57,7 +57,7 @@ class Executor(base_executor.BaseExecutor):
         model_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(input_dict["examples"], exec_properties["split"])
         whole = _export(input_dict, {**exec_properties, "quantization": "none"}, problem, model_dir)
-        most = exec_properties["most_examples"]
+        most = exec_properties["max_examples"]
         exact = measured = measure(whole, model_dir, files, problem, most)
         content = whole
         if exec_properties["quantization"] != "none":
@@ -109,8 +109,8 @@ def _report(content: bytes, measured: Measured, exact: Measured, settings: dict[
         settings: The node's.
     """
     bounds = [
-        Bound(f"tflite_{measured.metric}_loss", settings["most_quality_loss"], measured.loss),
-        Bound("tflite_max_abs_diff", settings["most_difference"], exact.max_abs_diff),
+        Bound(f"tflite_{measured.metric}_loss", settings["max_quality_loss"], measured.loss),
+        Bound("tflite_max_abs_diff", settings["max_difference"], exact.max_abs_diff),
     ]
     used = operators(content)
     return {

@@ -72,7 +72,7 @@ class Measured:
         return self.saved_model - self.tflite
 
 
-def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Problem, most_examples: int) -> Measured:
+def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Problem, max_examples: int) -> Measured:
     """Runs rows of a split through LiteRT, one by one as a device does, and through the SavedModel.
 
     Args:
@@ -80,7 +80,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
         model_dir: The SavedModel.
         files: Gzipped TFRecord files of raw examples.
         problem: Task, label and features.
-        most_examples: Stop after this many rows.
+        max_examples: Stop after this many rows.
 
     Raises:
         ValueError: There are no rows, or the TFLite model cannot take one of them.
@@ -88,7 +88,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     edge = EdgeModel(content)
     signatures = tf.saved_model.load(model_dir).signatures
     expected, found, labels, seconds = [], [], [], []
-    for batch in records(files).take(most_examples).batch(BATCH):
+    for batch in records(files).take(max_examples).batch(BATCH):
         expected.append(signatures[SERVING](batch)["predictions"].numpy())
         labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label.name].numpy())
         for row in _rows(batch.numpy(), problem.features.columns):

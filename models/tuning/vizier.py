@@ -13,7 +13,7 @@ from models.settings import Range, Scalar
 from models.training.callbacks import WATCHED
 
 POLL_SECONDS = 1.0
-MOST_SECONDS = 900.0  # that a suggestion may take
+MAX_SECONDS = 900.0  # that a suggestion may take
 Status = keras_tuner.engine.trial.TrialStatus
 
 
@@ -56,7 +56,7 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
             # Vizier answers with the client's own trial that is not over, if it has one.
             request = {"parent": self._study, "suggestion_count": 1, "client_id": self._client}
             operation = retrying(lambda: self._vizier.suggest_trials(request=request, timeout=TIMEOUT))
-            [given] = finished(operation, MOST_SECONDS).trials
+            [given] = finished(operation, MAX_SECONDS).trials
             if int(given.id) > self.max_trials:
                 retrying(lambda: self._vizier.delete_trial(name=given.name, timeout=TIMEOUT))
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)

@@ -100,11 +100,11 @@ class Schedule:
 
     Attributes:
         cron: Five fields, with ``TZ=Europe/Berlin`` before them where UTC is not meant.
-        most_at_once: Runs that may be under way at one time.
+        max_concurrent_runs: Runs that may be under way at one time.
     """
 
     cron: Cron
-    most_at_once: Annotated[int, Ge(1), Le(10)] = 1
+    max_concurrent_runs: Annotated[int, Ge(1), Le(10)] = 1
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -114,8 +114,8 @@ class Endpoint:
     Attributes:
         name: Display name; it is made if there is none.
         machine: What answers.
-        fewest: Machines at least.
-        most: Machines at most.
+        min_replicas: Minimum number of machines for each deployed version.
+        max_replicas: Maximum number of machines for each deployed version.
         traffic: Share of the requests, in per cent, that a new version gets. The two newest of the others that have any
             share the rest as before, and older ones lose theirs and are undeployed; with 0 nobody loses any.
         image: Container that serves, in Artifact Registry: TensorFlow Serving's; runs on Vertex AI need it.
@@ -123,14 +123,17 @@ class Endpoint:
 
     name: Annotated[str, _text(r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,127}$")]
     machine: Machine = Field(default_factory=Machine)
-    fewest: Count = 1
-    most: Count = 1
+    min_replicas: Count = 1
+    max_replicas: Count = 1
     traffic: Annotated[int, Ge(0), Le(100)] = 100
     image: Image | None = None
 
     def __post_init__(self) -> None:
-        if self.fewest > self.most:
-            raise ValueError(f"'fewest' is {self.fewest} and 'most' is {self.most}; expected no more than 'most'")
+        if self.min_replicas > self.max_replicas:
+            raise ValueError(
+                f"'min_replicas' is {self.min_replicas} and 'max_replicas' is {self.max_replicas}; "
+                f"expected at most 'max_replicas'"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -182,7 +185,7 @@ class Dataflow:
         image: Container of the workers (deploy/beam/Dockerfile).
         machine: Type of the workers.
         machines: The same by node, for those that need another.
-        most_workers: Workers at most.
+        max_workers: Workers at most.
         disk_gb: Disk of each, in GB; 0 leaves it to Dataflow.
         temp: Folder, ``gs://…``, for what is gone after the job; ``beam`` below the output if none.
         subnetwork: Where the workers are; ``vertex.network`` if none.
@@ -194,7 +197,7 @@ class Dataflow:
     image: Image | None = None
     machine: MachineType = "n2-standard-4"
     machines: dict[str, MachineType] = Field(default_factory=dict)
-    most_workers: Count = 8
+    max_workers: Count = 8
     disk_gb: Annotated[int, Ge(0), Le(65_536)] = 0
     temp: Folder | None = None
     subnetwork: Subnetwork | None = None

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pipeline.config.renamed import RENAMED
+
 MOST_NAMES, NEAREST = 60, 10  # of more names a line shows those that are nearest
 
 
@@ -64,9 +66,7 @@ def _line(key: str, details: list[ErrorDetails], record: type) -> str:
     found = detail["input"]
     match detail["type"]:
         case "unexpected_keyword_argument":
-            _, owner = _resolve(record, detail["loc"])
-            known = [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
-            return unknown_name(key, "key", str(detail["loc"][-1]), known)
+            return _unknown_key(key, detail["loc"], record)
         case "missing" | "missing_keyword_only_argument":
             return f"{key}: missing; expected a value, as configs/taxi.yaml shows"
         case "value_error":
@@ -79,6 +79,14 @@ def _line(key: str, details: list[ErrorDetails], record: type) -> str:
             return f"{key}: found {_shown(found)}; expected text that matches {detail['ctx']['pattern']}"
     expected = " or ".join(dict.fromkeys(_expected(each) for each in details))
     return f"{key}: found {_shown(found)}; expected {expected}"
+
+
+def _unknown_key(key: str, location: tuple[str | int, ...], record: type) -> str:
+    if key in RENAMED:
+        return f"{key}: renamed; use {RENAMED[key]}"
+    _, owner = _resolve(record, location)
+    known = [field.name for field in dataclasses.fields(owner)] if dataclasses.is_dataclass(owner) else []
+    return unknown_name(key, "key", str(location[-1]), known)
 
 
 def _expected(detail: ErrorDetails) -> str:

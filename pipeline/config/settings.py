@@ -138,14 +138,14 @@ class SkewGuard:
     """How far the skew guard looks, and what a served model may take.
 
     Attributes:
-        most_examples: Rows of the eval split that it replays.
-        most_seconds: Wall time in which a fresh process has to load the model and answer.
-        most_megabytes: Memory that it may take for that.
+        max_examples: Rows of the eval split that it replays.
+        max_seconds: Wall time in which a fresh process has to load the model and answer.
+        max_megabytes: Memory that it may take for that.
     """
 
-    most_examples: Annotated[int, Ge(1)] = 10_000
-    most_seconds: Annotated[int, Ge(1)] = 120
-    most_megabytes: Annotated[int, Ge(1)] = 4_000
+    max_examples: Annotated[int, Ge(1)] = 10_000
+    max_seconds: Annotated[int, Ge(1)] = 120
+    max_megabytes: Annotated[int, Ge(1)] = 4_000
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -156,18 +156,18 @@ class Tflite:
         enabled: Whether a TFLite model is exported and pushed beside the SavedModel.
         quantization: Of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8``
             (weights and activations). The features are never rounded.
-        most_examples: Rows of the eval split that it is held against, one by one, as a device takes them.
-        most_difference: Largest difference from the SavedModel's predictions before anything is quantized, relative
+        max_examples: Rows of the eval split that it is held against, one by one, as a device takes them.
+        max_difference: Largest difference from the SavedModel's predictions before anything is quantized, relative
             where they are above 1.
-        most_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
+        max_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
             SavedModel's on the eval split.
     """
 
     enabled: bool = True
     quantization: Literal["none", "dynamic_range", "float16", "int8"] = "none"
-    most_examples: Annotated[int, Ge(1)] = 5_000
-    most_difference: Annotated[float, Ge(0)] = 1e-5
-    most_quality_loss: Annotated[float, Ge(0)] = 0.002
+    max_examples: Annotated[int, Ge(1)] = 5_000
+    max_difference: Annotated[float, Ge(0)] = 1e-5
+    max_quality_loss: Annotated[float, Ge(0)] = 0.002
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -104,12 +104,12 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
 def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
     """Makes the schedule, or changes the one of that name that has not ended; a lost answer makes no second one."""
     assert config.vertex.schedule
-    most = config.vertex.schedule.most_at_once
+    max_runs = config.vertex.schedule.max_concurrent_runs
     schedule = aiplatform_v1.Schedule(
         display_name=config.name,
         cron=config.vertex.schedule.cron,
-        max_concurrent_run_count=most,  # of requests that start runs
-        max_concurrent_active_run_count=most,  # of runs under way
+        max_concurrent_run_count=max_runs,  # of requests that start runs
+        max_concurrent_active_run_count=max_runs,  # of runs under way
         create_pipeline_job_request={"parent": here.parent, "pipeline_job": message},
     )
 

@@ -107,7 +107,7 @@ def test_an_operation_under_way_is_waited_for(stand_in: StandIn) -> None:
 
 
 def test_an_operation_that_goes_on_is_waited_for_no_longer(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "MOST_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "MAX_SECONDS", 0.05)
     here = connect("my-project", "europe-west4")
     endpoint = finished(here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})).name
     monkeypatch.setattr(calls, "_is_busy", lambda *_: True)

@@ -58,8 +58,8 @@ def test_the_machines_are_those_of_the_settings(here: Connection, stand_in: Stan
         machine="n1-standard-8",
         accelerator="NVIDIA_TESLA_T4",
         accelerators=2,
-        fewest=2,
-        most=5,
+        min_replicas=2,
+        max_replicas=5,
         service_account="runs@p.iam.gserviceaccount.com",
     )
     deploy(here, serving, "100", "gs://bucket/deployed/100")
@@ -243,7 +243,7 @@ def test_an_operation_that_never_ends_is_told(
     push(here, SERVING, 100)
     stand_in.delay("deployModel", 10**6)
     stand_in.refuse(":deployModel", 503, after=True)
-    monkeypatch.setattr("cloud.calls.MOST_SECONDS", 0.2)
+    monkeypatch.setattr("cloud.calls.MAX_SECONDS", 0.2)
     with pytest.raises(CloudError, match="takes too long and is waited for no longer"):
         push(here, SERVING, 200)
 

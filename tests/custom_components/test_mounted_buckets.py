@@ -69,9 +69,9 @@ def test_the_tflite_exporter_writes_its_model_into_a_bucket(
         "problem": json.dumps(BINARY.to_config()),
         "split": "eval",
         "quantization": "none",
-        "most_quality_loss": 0.1,
-        "most_examples": 10,
-        "most_difference": 0.1,
+        "max_quality_loss": 0.1,
+        "max_examples": 10,
+        "max_difference": 0.1,
     }
     tflite_exporter.Executor().Do(inputs, {"tflite_model": [exported]}, settings)
     assert (mount / "ours/exported/model.tflite").read_bytes() == content

@@ -18,7 +18,7 @@ VERTEX: dict[str, Any] = {
     "image": "host/image:1",
 }
 ENDPOINT = (
-    "{name: rides, image: host/serving:1, traffic: 10, fewest: 2, most: 3, "
+    "{name: rides, image: host/serving:1, traffic: 10, min_replicas: 2, max_replicas: 3, "
     "machine: {type: n1-standard-8, accelerator: NVIDIA_TESLA_T4, accelerators: 2}}"
 )
 
@@ -63,8 +63,8 @@ def test_the_endpoint_is_served_as_the_settings_say() -> None:
         "machine": "n1-standard-8",
         "accelerator": "NVIDIA_TESLA_T4",
         "accelerators": 2,
-        "fewest": 2,
-        "most": 3,
+        "min_replicas": 2,
+        "max_replicas": 3,
         "traffic": 10,
         "labels": {"team": "rides"},
         "service_account": "runs@my-project.iam.gserviceaccount.com",

@@ -24,7 +24,7 @@ from models.features import Problem
 from models.signatures import SERVING
 from serving.edge import EdgeModel
 
-SETTINGS = {"most_examples": 10_000, "most_difference": 1e-5, "most_quality_loss": 0.002}
+SETTINGS = {"max_examples": 10_000, "max_difference": 1e-5, "max_quality_loss": 0.002}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +152,7 @@ def test_the_model_says_what_it_takes_and_gives(exported: Exported) -> None:
     [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("dynamic_range", "float16")), "int8"],
 )
 def test_quantization_reaches_the_network_alone(models: Path, tmp_path: Path, quantization: str) -> None:
-    quantized = run_node(models / "binary", tmp_path, quantization=quantization, most_quality_loss=0.05)
+    quantized = run_node(models / "binary", tmp_path, quantization=quantization, max_quality_loss=0.05)
     assert quantized.blessed
     assert quantized.report["quantization"] == quantization
     assert quantized.report["builtin_only"]
@@ -171,7 +171,7 @@ def test_a_model_that_is_not_blessed_is_not_exported(models: Path, tmp_path: Pat
 
 
 def test_a_model_beyond_a_bound_is_not_blessed_and_says_which(models: Path, tmp_path: Path) -> None:
-    blocked = run_node(models / "binary", tmp_path, most_difference=0.0)
+    blocked = run_node(models / "binary", tmp_path, max_difference=0.0)
     assert not blocked.blessed
     assert blocked.reason.startswith("tflite_max_abs_diff is ")
     assert blocked.reason.endswith("; expected at most 0")

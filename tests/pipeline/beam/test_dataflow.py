@@ -73,7 +73,7 @@ def wired() -> dict[str, BaseNode]:
         "image": WORKERS_IMAGE,
         "machine": "n2-standard-16",
         "machines": {name: machine for name, machine in MACHINES.items() if name != "ExampleGen"},
-        "most_workers": 5,
+        "max_workers": 5,
         "disk_gb": 60,
         "subnetwork": "regions/europe-west4/subnetworks/ours",
         "public_ips": False,

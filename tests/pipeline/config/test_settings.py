@@ -1,3 +1,4 @@
+import copy
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,7 +12,8 @@ from hypothesis import strategies as st
 from common.project import ROOT
 from lineage.store.settings import Sqlite
 from pipeline.config.errors import ConfigError
-from pipeline.config.loading import load_config
+from pipeline.config.loading import load_config, load_vertex_block
+from pipeline.config.renamed import RENAMED
 from pipeline.config.settings import Beam, Splits, Threshold
 from pipeline.preflight.schema import check_against_schema, load_schema
 
@@ -83,6 +85,35 @@ def test_misspelt_key_is_named_beside_the_nearest_and_all_allowed(
     assert f"'{key.rpartition('.')[2]}'" in line
     assert f"did you mean '{nearest}'?" in line
     assert sibling in line.partition("allowed: ")[2]
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_renamed_key_is_refused_with_its_new_name_and_the_new_name_is_accepted(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    blocks = {
+        "vertex": {
+            "endpoint": {"name": "rides", "image": "host/serving:1", "max_replicas": 9},
+            "schedule": {"cron": "0 3 * * *"},
+        },
+        "dataflow": {},
+        "skew_guard": {},
+    }
+    path = write(tmp_path, {**copy.deepcopy(blocks), old: 2})
+    assert refusal(path) == f"{path}: {old}: renamed; use {new}"
+    path = write(tmp_path, {**blocks, new: 2})
+    config: Any = load_config(path)
+    for part in new.split("."):
+        config = getattr(config, part)
+    assert config == 2
+    assert refusal(path, overrides={old: "3"}) == f"--set: {old}: renamed; use {new}"
+
+
+def test_renamed_key_is_refused_where_only_its_block_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, {"vertex": {"endpoint": {"name": "rides", "most": 2}}})
+    with pytest.raises(ConfigError) as error:
+        load_vertex_block(path)
+    assert str(error.value) == f"{path}: vertex.endpoint.most: renamed; use vertex.endpoint.max_replicas"
 
 
 @pytest.mark.parametrize(

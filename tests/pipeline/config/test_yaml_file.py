@@ -120,8 +120,8 @@ def test_override_that_is_no_yaml_is_refused() -> None:
 @pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.e-5", "+1e-5", "1.0e-5"])
 def test_a_number_needs_no_point_before_its_exponent(text: str) -> None:
     values: dict[str, Any] = {}
-    override(values, "tflite.most_difference", text)
-    assert values == {"tflite": {"most_difference": 1e-5}}
+    override(values, "tflite.max_difference", text)
+    assert values == {"tflite": {"max_difference": 1e-5}}
 
 
 @pytest.mark.parametrize("text", ["e-5", "1e", "2020-01-01e5", "a1e5"])

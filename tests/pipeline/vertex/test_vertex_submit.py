@@ -82,7 +82,7 @@ def test_each_run_has_an_id_of_its_own(stand_in: StandIn) -> None:
 
 
 def test_a_schedule_is_made_once_and_then_updated(stand_in: StandIn) -> None:
-    schedule = '{cron: "TZ=Europe/Berlin 0 3 * * *", most_at_once: 2}'
+    schedule = '{cron: "TZ=Europe/Berlin 0 3 * * *", max_concurrent_runs: 2}'
     first = submit(JOB, config_with(vertex__schedule=schedule))
     [made] = stand_in.resources("schedules")
     assert first.kind == "scheduled"
