@@ -1,4 +1,4 @@
-"""What a run pushed, and real rows to ask it with."""
+"""The model that the last run pushed, and rows to send to it."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ class Pushed:
     """The version that a run pushed.
 
     Attributes:
-        saved: The SavedModel's folder.
-        lite: The TFLite file; ``None`` if the run made none.
-        examples: Serialized Examples, those of the warm-up requests.
+        saved: Folder of the SavedModel.
+        lite: The TFLite file, or ``None`` if the run exported none.
+        examples: Serialized tf.Examples, taken from the warm-up requests.
     """
 
     saved: Path
@@ -32,7 +32,7 @@ class Pushed:
 
 
 def last_pushed(output: Path) -> Pushed:
-    """What the last run into a folder pushed; ends the program with one line if that is nothing."""
+    """Returns the version that the last run in ``output`` pushed; exits with an error if it pushed none."""
     try:
         summary = json.loads((output / "runs/latest/summary.json").read_text())
         saved = Path(summary["pushed"]["path"])
@@ -40,21 +40,21 @@ def last_pushed(output: Path) -> Pushed:
         if not (saved / WARMUP_FILE).exists():
             raise FileNotFoundError(saved / WARMUP_FILE)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        refuse(f"{output}: the last run there pushed nothing ({error}); run local_runner.py first")
+        exit_with_error(f"{output}: found no pushed model of the last run ({error}); run local_runner.py first")
     records = tf.data.TFRecordDataset(str(saved / WARMUP_FILE)).as_numpy_iterator()
     requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]
     return Pushed(saved, lite, max((list(request.inputs["examples"].string_val) for request in requests), key=len))
 
 
 def row(example: bytes) -> dict[str, Any]:
-    """The values of an Example by feature; those without a value are left out."""
+    """Returns the values of a serialized tf.Example by feature, without missing values."""
     features = tf.train.Example.FromString(example).features.feature
     lists = {name: getattr(feature, feature.WhichOneof("kind") or "bytes_list") for name, feature in features.items()}
     return {name: each.value[0] for name, each in lists.items() if each.value}
 
 
 def columns(examples: list[bytes], signature: Any) -> dict[str, Any]:
-    """The inputs of ``serve_raw``: by feature an array [N, 1], with the missing value where there is none."""
+    """Returns the inputs of ``serve_raw``: an array [N, 1] per feature, filled up with the missing-value markers."""
     rows = [row(example) for example in examples]
     specs = signature.structured_input_signature[1]
     return {
@@ -64,11 +64,11 @@ def columns(examples: list[bytes], signature: Any) -> dict[str, Any]:
 
 
 def tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
-    """The same as tensors, ready for a call in process."""
+    """Returns the inputs of ``serve_raw`` as tensors; see :func:`columns`."""
     return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
 
 
-def refuse(line: str) -> NoReturn:
-    """Ends the program with one line."""
+def exit_with_error(line: str) -> NoReturn:
+    """Prints a one-line error and ends the program with exit code 2."""
     print(f"error: {line}", file=sys.stderr)
     sys.exit(2)

@@ -1,4 +1,4 @@
-"""What a benchmark prints: its measurements, and which of its promises they keep."""
+"""Prints the measurements of a benchmark and checks them against its targets."""
 
 import dataclasses
 import sys
@@ -10,40 +10,40 @@ from rich.table import Table
 
 
 @dataclasses.dataclass(frozen=True)
-class Promise:
-    """A measured number, most often a ratio, and what it has to be.
+class Target:
+    """A measured value, usually a ratio, and its bound.
 
     Attributes:
-        what: What was measured, or what is divided by what.
-        value: As measured.
-        bound: At most this, or at least.
-        at_most: Which of the two.
+        name: Name of the measurement, or of the ratio as "numerator / denominator".
+        value: The measured value.
+        bound: The upper or lower bound.
+        at_most: Whether ``bound`` is an upper bound.
     """
 
-    what: str
+    name: str
     value: float
     bound: float
     at_most: bool = False
 
     @property
-    def kept(self) -> bool:
-        """Whether the number is within its bound; one that is none is not."""
+    def met(self) -> bool:
+        """Whether the value is within its bound; NaN never is."""
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
 
-def show(title: str, lines: Mapping[str, str]) -> None:
+def print_table(title: str, rows: Mapping[str, str]) -> None:
     """Prints measurements by name."""
     table = Table(title, "")
-    for name, text in lines.items():
+    for name, text in rows.items():
         table.add_row(name, text)
     Console().print(table)
 
 
-def conclude(promises: Sequence[Promise]) -> NoReturn:
-    """Prints the promises and ends the program, with 1 if one is missed."""
-    table = Table("what", "measured", "promised", "")
-    for promise in promises:
-        bound = f"{'at most' if promise.at_most else 'at least'} {promise.bound:g}"
-        table.add_row(promise.what, f"{promise.value:.3g}", bound, "kept" if promise.kept else "missed")
+def report_targets(targets: Sequence[Target]) -> NoReturn:
+    """Prints the targets and ends the program, with exit code 1 if one is missed."""
+    table = Table("measurement", "measured", "target", "")
+    for target in targets:
+        bound = f"{'at most' if target.at_most else 'at least'} {target.bound:g}"
+        table.add_row(target.name, f"{target.value:.3g}", bound, "met" if target.met else "missed")
     Console().print(table)
-    sys.exit(0 if all(promise.kept for promise in promises) else 1)
+    sys.exit(0 if all(target.met for target in targets) else 1)

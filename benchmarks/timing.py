@@ -1,4 +1,4 @@
-"""Times two ways of doing the same, in turns, so that what else the machine does hits both."""
+"""Times several functions in turns, so that other load on the machine affects all of them alike."""
 
 import statistics
 import time
@@ -7,22 +7,24 @@ from collections.abc import Callable, Mapping
 ROUNDS = 7
 
 
-def medians(calls: Mapping[str, Callable[[int], object]], repeats: int, rounds: int = ROUNDS) -> dict[str, float]:
-    """Median seconds of one call, by name.
+def median_seconds(
+    calls: Mapping[str, Callable[[int], object]], repeats: int, rounds: int = ROUNDS
+) -> dict[str, float]:
+    """Returns the median duration of one call in seconds, by name.
 
     Args:
-        calls: What to time; each is given the number of the repeat.
-        repeats: Calls in a round.
-        rounds: Rounds, in each of which every one has its turn.
+        calls: Functions to time, by name. Each is called with the number of the repeat.
+        repeats: Calls per function and round.
+        rounds: Number of rounds. The functions take turns in each round.
 
     Returns:
-        The median over the rounds of a round's median.
+        The median over all rounds of each round's median.
     """
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    medians: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            found[name].append(statistics.median(_seconds(call, repeat) for repeat in range(repeats)))
-    return {name: statistics.median(seconds) for name, seconds in found.items()}
+            medians[name].append(statistics.median(_seconds(call, repeat) for repeat in range(repeats)))
+    return {name: statistics.median(seconds) for name, seconds in medians.items()}
 
 
 def _seconds(call: Callable[[int], object], repeat: int) -> float:

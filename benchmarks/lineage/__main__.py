@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.lineage.synthetic_store import DAG, RUNS_A_TABLE, Filler, version_of
-from benchmarks.targets import Promise, conclude, show
-from benchmarks.timing import medians
+from benchmarks.targets import Target, print_table, report_targets
+from benchmarks.timing import median_seconds
 from lineage.queries import impact, lookup, trace
 from lineage.queries.runs import all_runs
 from lineage.store.connection import connect
@@ -37,15 +37,15 @@ def main() -> None:
             **{f"{name}, large": call for name, call in _queries(large, runs).items()},
             **{f"{name}, small": call for name, call in _queries(small, runs // TENTH).items()},
         }
-        seconds = medians(calls, REPEATS, ROUNDS)
-    show("stores", sizes)
-    show("median, the store opened anew", {name: f"{each * 1000:.1f} ms" for name, each in seconds.items()})
+        seconds = median_seconds(calls, REPEATS, ROUNDS)
+    print_table("stores", sizes)
+    print_table("median, the store opened anew", {name: f"{each * 1000:.1f} ms" for name, each in seconds.items()})
     if arguments.json:
         arguments.json.write_text(json.dumps({"sizes": sizes, "seconds": seconds}, indent=2) + "\n")
-    conclude(
-        [Promise(f"{name}, seconds", seconds[f"{name}, large"], MAX_SECONDS[name], at_most=True) for name in QUERIES]
+    report_targets(
+        [Target(f"{name}, seconds", seconds[f"{name}, large"], MAX_SECONDS[name], at_most=True) for name in QUERIES]
         + [
-            Promise(
+            Target(
                 f"{name}: {TENTH} times the store / the store",
                 seconds[f"{name}, large"] / seconds[f"{name}, small"],
                 MOST_GROWTH,

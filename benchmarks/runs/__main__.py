@@ -22,7 +22,7 @@ from benchmarks.runs import commands, taxi_table
 from benchmarks.runs.measurements import Contestant, Ingested, Measured, Run, Size
 from benchmarks.runs.report import markdown, promises, show
 from benchmarks.runs.startup import starts
-from benchmarks.targets import conclude
+from benchmarks.targets import report_targets
 
 COPIES, ROUNDS, STARTS = (1, 10, 100), 3, 5
 LARGE = 100  # copies: such a table has one round, and TFX's ExampleGen is not run alone on it, which takes minutes
@@ -61,7 +61,7 @@ def main() -> None:
     if arguments.markdown:
         _write(arguments.markdown, markdown(measured))
     show(measured)
-    conclude(promises(measured))
+    report_targets(promises(measured))
 
 
 def _measure(copies: int, rounds: int) -> Size:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.runs.measurements import Contestant, Ingested, Measured, Run, Size, Starts, median
-from benchmarks.targets import Promise
+from benchmarks.targets import Target
 from pipeline.nodes import NODES
 
 # Copies of the sample from which on ratios of whole runs, and that of the rerun's whole command, are promised.
@@ -35,16 +35,16 @@ class Lines:
     rows: Sequence[Sequence[str]]
 
 
-def promises(measured: Measured) -> list[Promise]:
+def promises(measured: Measured) -> list[Target]:
     """What was promised, with what was measured; medians of the rounds."""
-    found = list[Promise]()
+    found = list[Target]()
     large = [size for size in measured.sizes if size.copies >= COPIES_FOR_RATIOS]
     for size in large:
         found += [*_of_ingest(size), *_of_runs(size)]
     if len(large) > 1:
         small, most = large[0], large[-1]
         ratio = _ingest_peak(most) / _ingest_peak(small)
-        found.append(Promise(f"ingest's peak memory, {most.name} / {small.name}", ratio, MOST_MEMORY, at_most=True))
+        found.append(Target(f"ingest's peak memory, {most.name} / {small.name}", ratio, MOST_MEMORY, at_most=True))
     if measured.starts:
         found += _of_starts(measured.starts)
     return found
@@ -62,10 +62,10 @@ def markdown(measured: Measured) -> str:
     ]
     kept = [
         (
-            each.what,
+            each.name,
             f"{each.value:.3g}",
             f"{'≤' if each.at_most else '≥'} {each.bound:g}",
-            "kept" if each.kept else "missed",
+            "kept" if each.met else "missed",
         )
         for each in promises(measured)
     ]
@@ -87,38 +87,38 @@ def show(measured: Measured) -> None:
         Console().print(table)
 
 
-def _of_ingest(size: Size) -> Iterator[Promise]:
+def _of_ingest(size: Size) -> Iterator[Target]:
     seconds = {name: median(rounds, lambda each: each.seconds) for name, rounds in size.ingest.items()}
     if "template" in seconds:
         ratio = seconds["template"] / seconds["onegraph"]
-        yield Promise(f"{size.name}: {INGEST['template']} / ingest", ratio, LEAST_INGEST)
-    yield Promise(
+        yield Target(f"{size.name}: {INGEST['template']} / ingest", ratio, LEAST_INGEST)
+    yield Target(
         f"{size.name}: ingest / {INGEST['loop']}", seconds["onegraph"] / seconds["loop"], MOST_LOOP, at_most=True
     )
 
 
-def _of_runs(size: Size) -> Iterator[Promise]:
+def _of_runs(size: Size) -> Iterator[Target]:
     whole, nodes = (lambda run: run.seconds), (lambda run: run.in_nodes)
-    yield Promise(
+    yield Target(
         f"{size.name}: the template's run / this pipeline's",
         median(size.template, whole) / median(size.onegraph, whole),
         LEAST_SPEED,
     )
     rerun = median(size.rerun, nodes) / median(size.onegraph, nodes)
-    yield Promise(f"{size.name}: nodes of an unchanged rerun / of the first run", rerun, MOST_RERUN, at_most=True)
+    yield Target(f"{size.name}: nodes of an unchanged rerun / of the first run", rerun, MOST_RERUN, at_most=True)
     if size.copies >= COPIES_FOR_RERUN:
         rerun = median(size.rerun, whole) / median(size.onegraph, whole)
-        yield Promise(f"{size.name}: an unchanged rerun / the first run", rerun, MOST_RERUN, at_most=True)
+        yield Target(f"{size.name}: an unchanged rerun / the first run", rerun, MOST_RERUN, at_most=True)
 
 
 def _ingest_peak(size: Size) -> float:
     return median(size.ingest["onegraph"], lambda each: each.peak)
 
 
-def _of_starts(starts: Starts) -> Iterator[Promise]:
-    yield Promise("local_runner.py --help, seconds", statistics.median(starts.help), MOST_HELP, at_most=True)
+def _of_starts(starts: Starts) -> Iterator[Target]:
+    yield Target("local_runner.py --help, seconds", statistics.median(starts.help), MOST_HELP, at_most=True)
     ratio = statistics.median(starts.first_node) / statistics.median(starts.tfx)
-    yield Promise("the first node starts / from tfx import v1", ratio, MOST_START, at_most=True)
+    yield Target("the first node starts / from tfx import v1", ratio, MOST_START, at_most=True)
 
 
 def _tables(measured: Measured) -> Iterator[Lines]:

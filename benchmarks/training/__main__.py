@@ -17,8 +17,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from benchmarks.pushed_model import refuse
-from benchmarks.targets import Promise, conclude, show
+from benchmarks.pushed_model import exit_with_error
+from benchmarks.targets import Target, print_table, report_targets
 from benchmarks.timing import ROUNDS
 from benchmarks.training import template_trainer as stock
 from benchmarks.training.template_trainer import Evaluation
@@ -71,7 +71,7 @@ def main() -> None:
     promises = [_compare_inputs(config, transformed.rows), *_compare_fits(config, transformed.rows)]
     with tempfile.TemporaryDirectory() as folder:
         promises.append(_compare_workers(config, transformed, Path(folder)))
-    conclude(promises)
+    report_targets(promises)
 
 
 def _last_transformed(output: Path) -> Transformed:
@@ -79,13 +79,13 @@ def _last_transformed(output: Path) -> Transformed:
     folder = output / "artifacts/Transform"
     runs = [int(path.name) for path in (folder / "transform_graph").glob("[0-9]*")]
     if not runs:
-        refuse(f"{output}: no run there has transformed examples; run local_runner.py first")
+        exit_with_error(f"{output}: no run there has transformed examples; run local_runner.py first")
     splits = folder / "transformed_examples" / str(max(runs))
     graph = folder / "transform_graph" / str(max(runs))
     return Transformed(str(splits / "Split-train/*"), str(splits / "Split-validation/*"), str(graph))
 
 
-def _compare_inputs(config: ModelConfig, rows: Rows) -> Promise:
+def _compare_inputs(config: ModelConfig, rows: Rows) -> Target:
     """Examples a second, with nothing that learns from them; both hand over a tensor a feature and the label."""
     kept, streamed = (_source(config, rows, cache) for cache in ("memory", "none"))
     ours = iter(kept.dataset(tf.distribute.InputContext()))
@@ -103,9 +103,9 @@ def _compare_inputs(config: ModelConfig, rows: Rows) -> Promise:
             if turn:  # the first is to warm up
                 found[name].append(rate)
     rates = {name: statistics.median(each) for name, each in found.items()}
-    show("input alone", {name: f"{rate:,.0f} examples/s" for name, rate in rates.items()})
+    print_table("input alone", {name: f"{rate:,.0f} examples/s" for name, rate in rates.items()})
     what = "input's examples/s, ours from memory / stock"
-    return Promise(what, rates["ours, from memory"] / rates["stock"], LEAST_INPUT)
+    return Target(what, rates["ours, from memory"] / rates["stock"], LEAST_INPUT)
 
 
 def _source(config: ModelConfig, rows: Rows, cache: Literal["memory", "none"]) -> TrainingInput:
@@ -139,7 +139,7 @@ def _rate(call: Callable[[], object]) -> float:
     return count / passed
 
 
-def _compare_fits(config: ModelConfig, rows: Rows) -> list[Promise]:
+def _compare_fits(config: ModelConfig, rows: Rows) -> list[Target]:
     """Seconds to the lower of the AUCs that both have after some evaluations; the time to trace is part of them."""
     every = config.training.evaluate_every
     training = dataclasses.replace(
@@ -158,13 +158,13 @@ def _compare_fits(config: ModelConfig, rows: Rows) -> list[Promise]:
         name: statistics.median(_until(target, evaluations) for evaluations in each) for name, each in found.items()
     }
     first = {name: statistics.median(evaluations[0].seconds for evaluations in each) for name, each in found.items()}
-    show(
+    print_table(
         f"to validation AUC {target:.4f}",
         {name: f"{each:.2f} s, of which {first[name]:.2f} s to the first evaluation" for name, each in seconds.items()},
     )
     return [
-        Promise("share of a step that waits for its rows", statistics.median(waits), MOST_WAIT, at_most=True),
-        Promise("seconds to the same AUC, stock / ours", seconds["stock"] / seconds["ours"], LEAST_SPEED),
+        Target("share of a step that waits for its rows", statistics.median(waits), MOST_WAIT, at_most=True),
+        Target("seconds to the same AUC, stock / ours", seconds["stock"] / seconds["ours"], LEAST_SPEED),
     ]
 
 
@@ -186,7 +186,7 @@ def _until(auc: float, evaluations: list[Evaluation]) -> float:
     return next(evaluation.seconds for evaluation in evaluations if evaluation.auc >= auc)
 
 
-def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path) -> Promise:
+def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path) -> Target:
     """The exported weights of two workers beside those of one process, after as many steps of as many rows."""
     alone, shared = (_trained(config, workers, transformed, folder / f"{workers}") for workers in (1, WORKERS))
     _show_scaling(config.training.batch_size, alone, shared)
@@ -194,7 +194,7 @@ def _compare_workers(config: ModelConfig, transformed: Transformed, folder: Path
     _show_scaling(LARGE_BATCH, *(_trained(large, each, transformed, folder / f"large-{each}") for each in (1, WORKERS)))
     differences = [float(np.max(np.abs(one - other))) for one, other in zip(alone.weights, shared.weights, strict=True)]
     what = f"largest difference of a weight, {WORKERS} workers and one process"
-    return Promise(what, max(differences), MOST_DIFFERENCE, at_most=True)
+    return Target(what, max(differences), MOST_DIFFERENCE, at_most=True)
 
 
 class _Trained(NamedTuple):
@@ -223,7 +223,7 @@ def _trained(config: ModelConfig, workers: int, transformed: Transformed, folder
 
 
 def _show_scaling(batch_size: int, alone: _Trained, shared: _Trained) -> None:
-    show(
+    print_table(
         f"{WORKER_STEPS} steps of {batch_size} rows",
         {
             "one process": f"{alone.seconds * 1e3:.2f} ms a step",

@@ -34,7 +34,7 @@ def measured(*sizes: Size, help_seconds: float = 0.5) -> Measured:
 
 
 def values(found: Measured) -> dict[str, tuple[float, bool]]:
-    return {each.what: (round(each.value, 3), each.kept) for each in promises(found)}
+    return {each.name: (round(each.value, 3), each.met) for each in promises(found)}
 
 
 def test_ratios_are_of_medians() -> None:
