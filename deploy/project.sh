@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes what has to exist in a Google Cloud project before the pipeline runs there. Calling it again changes nothing.
+# Sets up a Google Cloud project for the pipeline. Running it again changes nothing.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: deploy/project.sh --project ID --region REGION --bucket gs://NAME [options]
 
-  --repository NAME       Artifact Registry repository of the images (onegraph)
-  --account NAME          service account that runs act as (onegraph)
-  --submitter MEMBER      who may start runs, such as user:ada@example.com; may be given several times
-  --dataflow              let runs start Dataflow jobs
-  --bigquery              let runs read the project's tables
-  --encryption-key NAME   an existing key, projects/…/locations/…/keyRings/…/cryptoKeys/…, for all that is kept
-  --dry-run               print the commands, and run none
+  --repository NAME       Artifact Registry repository for the images (default: onegraph)
+  --account NAME          service account that runs act as (default: onegraph)
+  --submitter MEMBER      member that may start runs, such as user:ada@example.com (repeatable)
+  --dataflow              allow runs to start Dataflow jobs
+  --bigquery              allow runs to read the project's tables
+  --encryption-key NAME   existing key that encrypts stored data, projects/…/locations/…/keyRings/…/cryptoKeys/…
+  --dry-run               print the commands without running them
 TEXT
 }
 
@@ -36,14 +36,14 @@ while (($#)); do
   case $option in
     --help) usage && exit 0 ;;
     --dry-run) dry_run=true && continue ;;
-    # Of workers: the account is theirs, too. Starting a job takes the developer's role.
+    # The workers act as the same account. Starting a job needs the developer role.
     --dataflow) services+=(dataflow) roles+=(roles/dataflow.developer roles/dataflow.worker) && continue ;;
-    # Not jobUser: Beam makes a temporary dataset for what a query finds, which that role does not allow.
+    # Not jobUser: that role cannot create the temporary dataset in which Beam stores query results.
     --bigquery) services+=(bigquery bigquerystorage) roles+=(roles/bigquery.user roles/bigquery.dataViewer) && continue ;;
     --project | --region | --bucket | --repository | --account | --submitter | --encryption-key) ;;
-    *) fail "found '$option'; expected an option that --help names" ;;
+    *) fail "found '$option'; expected an option listed by --help" ;;
   esac
-  (($#)) || fail "$option: found no value behind it; expected one"
+  (($#)) || fail "$option: found no value; expected one after it"
   value=$1 && shift
   case $option in
     --project) project=$value ;;
@@ -66,7 +66,7 @@ for submitter in "${submitters[@]}"; do
 done
 [[ -z $key ]] || check --encryption-key "$key" 'projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+' \
   "projects/my-project/locations/europe-west4/keyRings/my-ring/cryptoKeys/my-key"
-$dry_run || command -v gcloud > /dev/null || fail "found no gcloud on the PATH; expected Google Cloud's command line: install it"
+$dry_run || command -v gcloud > /dev/null || fail "found no gcloud on the PATH; expected the Google Cloud CLI: install it"
 
 email=$account@$project.iam.gserviceaccount.com
 build_email=$account-build@$project.iam.gserviceaccount.com
@@ -80,7 +80,7 @@ run() {
   fi
 }
 
-# Makes what is not there, and says in $made whether it did. Takes the describe command, "or", the create command.
+# Creates a resource unless it exists, and sets $made to true if it did. Arguments: DESCRIBE COMMAND or CREATE COMMAND.
 make() {
   local describe=()
   made=false
@@ -98,7 +98,7 @@ step() { $dry_run || echo "project.sh: $1"; }
 step "enabling the APIs"
 run services enable "${services[@]/%/.googleapis.com}" --project "$project"
 
-step "service accounts: $email runs the steps, $build_email builds the images"
+step "creating the service accounts $email, which runs the steps, and $build_email, which builds the images"
 make iam service-accounts describe "$email" --project "$project" \
   or iam service-accounts create "$account" --project "$project" --display-name "onegraph: runs"
 make iam service-accounts describe "$build_email" --project "$project" \
@@ -108,11 +108,11 @@ for role in "${roles[@]}"; do
 done
 run projects add-iam-policy-binding "$project" --member "serviceAccount:$build_email" \
   --role roles/logging.logWriter --condition None
-# A step starts jobs, and Dataflow workers, that act as the same account.
+# A step starts jobs and Dataflow workers that act as the same account.
 run iam service-accounts add-iam-policy-binding "$email" --project "$project" \
   --member "serviceAccount:$email" --role roles/iam.serviceAccountUser --condition None
 
-step "the repository of the images"
+step "creating the image repository"
 make artifacts repositories describe "$repository" --project "$project" --location "$region" \
   or artifacts repositories create "$repository" --project "$project" --location "$region" --repository-format docker
 run artifacts repositories add-iam-policy-binding "$repository" --project "$project" --location "$region" \
@@ -120,32 +120,32 @@ run artifacts repositories add-iam-policy-binding "$repository" --project "$proj
 run artifacts repositories add-iam-policy-binding "$repository" --project "$project" --location "$region" \
   --member "serviceAccount:$build_email" --role roles/artifactregistry.writer
 
-step "the bucket"
+step "creating the bucket"
 make storage buckets describe "$bucket" --project "$project" \
   or storage buckets create "$bucket" --project "$project" --location "$region" \
   --uniform-bucket-level-access --public-access-prevention
-# Of a bucket that was there it would replace the owner's rules.
+# On an existing bucket this would replace the owner's rules.
 ! $made || run storage buckets update "$bucket" --project "$project" \
   --lifecycle-file "$(dirname "${BASH_SOURCE[0]}")/lifecycle.json"
 run storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$email" --role roles/storage.objectAdmin
-# TensorFlow asks for the bucket itself before it makes a folder in it.
+# TensorFlow reads the bucket's metadata before it creates a folder in it.
 run storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$email" \
   --role roles/storage.legacyBucketReader
 run storage buckets add-iam-policy-binding "$bucket" --member "serviceAccount:$build_email" \
   --role roles/storage.objectViewer
 
 for submitter in "${submitters[@]}"; do
-  step "$submitter may start runs"
+  step "allowing $submitter to start runs"
   run projects add-iam-policy-binding "$project" --member "$submitter" --role roles/aiplatform.user --condition None
   run iam service-accounts add-iam-policy-binding "$email" --project "$project" \
     --member "$submitter" --role roles/iam.serviceAccountUser --condition None
 done
 
 if [[ -n $key ]]; then
-  step "the key for the services that keep something"
+  step "granting the services access to the key"
   number=PROJECT_NUMBER
   $dry_run || number=$(gcloud projects describe "$project" --format 'value(projectNumber)')
-  # Vertex AI's account is made by its first call, and the key is needed before.
+  # Vertex AI creates its account on the first call, but the key has to be granted before.
   run beta services identity create --service aiplatform.googleapis.com --project "$project"
   agents=("service-$number@gcp-sa-aiplatform.iam" "service-$number@gs-project-accounts.iam")
   if [[ " ${services[*]} " == *" dataflow "* ]]; then
@@ -157,4 +157,4 @@ if [[ -n $key ]]; then
   done
   run storage buckets update "$bucket" --project "$project" --default-encryption-key "$key"
 fi
-step "done; images go to $region-docker.pkg.dev/$project/$repository"
+step "done: push images to $region-docker.pkg.dev/$project/$repository"

@@ -1,4 +1,7 @@
-"""Debian packages without root: downloaded by apt, which checks signatures, and unpacked; standard library only."""
+"""Download and unpack Debian packages without root.
+
+apt checks the signatures. Standard library only.
+"""
 
 import contextlib
 import fcntl
@@ -9,17 +12,18 @@ from pathlib import Path
 
 
 def is_possible() -> bool:
+    """Returns whether this system has the tools that packages are fetched with."""
     return all(shutil.which(command) for command in ("apt-get", "dpkg-deb"))
 
 
 def download(apt: Path, packages: "list[str]", sources: "str | None" = None) -> "list[Path]":
-    """The packages' files.
+    """Downloads packages and returns the paths of their ``.deb`` files.
 
     Args:
-        apt: Folder for all that apt keeps, which is made.
-        packages: What is wanted.
-        sources: Lines of another ``sources.list``; then these packages alone are downloaded. Without, they come from
-            the system's own release, with those that they need and that are not installed.
+        apt: Folder for apt's own files. It is created.
+        packages: Names of the packages.
+        sources: Lines of another ``sources.list``, from which only the named packages are downloaded. Without it,
+            packages come from the system's own release, together with their dependencies that are not installed.
     """
     for folder in ("lists/partial", "archives/partial", "etc/trusted.gpg.d"):
         (apt / folder).mkdir(parents=True)
@@ -50,14 +54,15 @@ def download(apt: Path, packages: "list[str]", sources: "str | None" = None) -> 
 
 
 def unpack(packages: "list[Path]", folder: Path) -> None:
+    """Extracts ``.deb`` files into a folder."""
     for package in packages:
         run(["dpkg-deb", "--extract", package, folder], package.parent)
 
 
 def fetch(packages: "list[str]", folder: Path) -> None:
-    """Unpacks packages of the system's own release, and what they need, into a folder, unless it is there."""
+    """Unpacks packages and their dependencies from the system's own release into a folder, unless it exists."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with alone(folder.with_name(f"{folder.name}.lock")):
+    with file_lock(folder.with_name(f"{folder.name}.lock")):
         if folder.is_dir():
             return
         partial = folder.with_name(f"{folder.name}.partial")
@@ -68,12 +73,13 @@ def fetch(packages: "list[str]", folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> "Iterator[None]":
-    """Holds a file that other processes wait for."""
+def file_lock(path: Path) -> "Iterator[None]":
+    """Holds an exclusive lock on a file. Other processes wait for it."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def run(command: "list[object]", folder: Path) -> None:
+    """Runs a command in a folder."""
     subprocess.run([str(part) for part in command], check=True, cwd=folder, stdin=subprocess.DEVNULL)

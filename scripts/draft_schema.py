@@ -1,4 +1,4 @@
-"""Draft a schema from the files of a table, to be read and tightened by a person."""
+"""Draft a schema from a table's files, for a person to review and tighten."""
 
 import os
 import sys
@@ -16,13 +16,13 @@ from pipeline.results.run_folder import captured
 
 
 @click.command()
-@click.option("--data", required=True, metavar="DIR", help="Folder of files that share their columns.")
-@click.option("--pattern", default="*.csv", show_default=True, help="Which files: data.pattern of the settings.")
-@click.option("--out", required=True, metavar="FILE", help="Where the schema is written; must not exist.")
+@click.option("--data", required=True, metavar="DIR", help="Folder of files that have the same columns.")
+@click.option("--pattern", default="*.csv", show_default=True, help="Files to read, as in data.pattern.")
+@click.option("--out", required=True, metavar="FILE", help="Where to write the schema. The file must not exist.")
 def main(data: str, pattern: str, out: str) -> None:
-    """Draft a schema from the files of a table, to be read and tightened by a person."""
+    """Draft a schema from a table's files, for you to review and tighten."""
     if Path(out).exists():
-        sys.exit(f"{out}: is there already; give another file, or remove it first")
+        sys.exit(f"{out}: the file exists; expected a new one: give another name, or remove it first")
     try:
         check_pattern(pattern, None, None)
         kind = format_of(pattern)
@@ -33,12 +33,12 @@ def main(data: str, pattern: str, out: str) -> None:
             columns = draft(Table.of(kind, files[0]), files, out)
     except ValueError as error:
         sys.exit(str(error))
-    print(f"{out}: {columns} columns from {len(files)} files; read it and say what you know")
+    print(f"{out}: {columns} columns from {counted(len(files))}. Review it: tighten domains, ranges and presence")
 
 
 def draft(table: Table, files: Sequence[str], out: str) -> int:
-    """Infers a schema from a table's files, writes it to ``out`` and returns its number of columns."""
-    import tensorflow as tf  # takes seconds
+    """Infers a schema from a table's files, writes it to ``out`` and returns the number of columns."""
+    import tensorflow as tf  # takes seconds to import
     import tensorflow_data_validation as tfdv
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -53,21 +53,25 @@ def draft(table: Table, files: Sequence[str], out: str) -> int:
                 writer.write(record)
         statistics = tfdv.generate_statistics_from_tfrecord(examples, pipeline_options=options)
     schema = tfdv.infer_schema(statistics, infer_feature_shape=False)
-    places = {name: place for place, name in enumerate(table.columns or ())}
-    for parts in (schema.feature, schema.string_domain):
-        parts.sort(key=lambda each: (places.get(each.name, 0), each.name))
+    order = {name: index for index, name in enumerate(table.columns or ())}
+    for entries in (schema.feature, schema.string_domain):
+        entries.sort(key=lambda entry: (order.get(entry.name, 0), entry.name))
     tfdv.write_schema_text(schema, out)
     return len(schema.feature)
 
 
 def records(table: Table, files: Sequence[str]) -> Iterator[bytes]:
-    """Yields the rows of a table as the tf.Examples that ExampleGen makes of them."""
-    from custom_components.arrow_example_gen.encoding import encode, to_bytes  # takes seconds
+    """Yields a table's rows as the serialized tf.Examples that ExampleGen would write."""
+    from custom_components.arrow_example_gen.encoding import encode, to_bytes  # takes seconds to import
 
     types = merge_types(infer_types(table, path) for path in files)
     for path in files:
         for batch in table.read(path):
             yield from batch if isinstance(batch, list) else to_bytes(encode(to_columns(batch, types)))
+
+
+def counted(files: int) -> str:
+    return f"{files} file{'' if files == 1 else 's'}"
 
 
 if __name__ == "__main__":

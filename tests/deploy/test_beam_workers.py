@@ -1,4 +1,4 @@
-"""The image of Dataflow's workers has what the steps on Beam need there."""
+"""The Dataflow workers' image has everything that the Beam steps need."""
 
 import importlib.machinery
 import json
@@ -16,8 +16,8 @@ from packaging.utils import canonicalize_name
 from test_cloud_images import WORKERS, copied, stages
 
 pytestmark = pytest.mark.slow
-# Loaded by each worker before anything else: it refuses what the image does not have.
-REFUSES = """
+# Each worker loads this first. It blocks imports of packages that the image lacks.
+BLOCK_ABSENT = """
 import json, os, pathlib, sys
 
 class Absent:
@@ -33,7 +33,7 @@ pathlib.Path({folder!r}, f"worker-{{os.getpid()}}").touch()
 
 
 def modules() -> tuple[set[str], set[str]]:
-    """Names of the modules and packages that the image's lock brings, and of those that it does not."""
+    """Names of the modules and packages in the image's lock, and of those outside it."""
     locked = set(re.findall(r"^(\S+)==", (ROOT / "deploy/beam/requirements.lock").read_text(), re.MULTILINE))
     suffixes = tuple(importlib.machinery.all_suffixes())
     brought: set[str] = set()
@@ -47,14 +47,14 @@ def modules() -> tuple[set[str], set[str]]:
     return brought, absent - brought
 
 
-def test_the_steps_on_beam_run_with_workers_that_have_the_images_packages_alone(table: Path, tmp_path: Path) -> None:
+def test_beam_steps_run_on_workers_with_only_the_packages_of_the_image(table: Path, tmp_path: Path) -> None:
     brought, absent = modules()
     assert {"google.cloud.aiplatform", "pytest", "tensorboard"} <= absent
     assert "tensorflow" in brought
     site, app, output = (tmp_path / name for name in ("site", "app", "output"))
     site.mkdir()
     (tmp_path / "names").write_text(json.dumps(sorted(absent)))
-    text = REFUSES.format(names=str(tmp_path / "names"), folder=str(site))
+    text = BLOCK_ABSENT.format(names=str(tmp_path / "names"), folder=str(site))
     (site / "sitecustomize.py").write_text(text)
     for package, _ in copied(stages(WORKERS)[-1]):
         shutil.copytree(ROOT / package, app / package)
@@ -65,4 +65,4 @@ def test_the_steps_on_beam_run_with_workers_that_have_the_images_packages_alone(
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, env=environment)
     logs = [log.read_text() for log in output.glob("runs/2*/log")]
     assert result.returncode == 0, "\n".join([result.stderr, *logs])[-3000:]
-    assert len(list(site.glob("worker-*"))) >= 4, "each of the four steps has its workers"
+    assert len(list(site.glob("worker-*"))) >= 4, "each of the four steps started workers"

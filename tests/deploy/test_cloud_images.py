@@ -1,4 +1,4 @@
-"""The container files of the steps and of Dataflow's workers, and what builds them, agree with the project."""
+"""The Dockerfiles of the steps and of the Dataflow workers, and their build, match the project."""
 
 import ast
 import json
@@ -25,7 +25,7 @@ SETUP = runpy.run_path(str(ROOT / "scripts/setup_env.py"), run_name="setup_env")
 
 
 def stages(file: Path) -> list[list[tuple[str, str]]]:
-    """The instructions of each stage."""
+    """The instructions by build stage."""
     found: list[list[tuple[str, str]]] = []
     for name, rest in instructions(file):
         if name == "FROM":
@@ -35,7 +35,7 @@ def stages(file: Path) -> list[list[tuple[str, str]]]:
 
 
 def copied(stage: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What a stage copies from the repository, and where to."""
+    """Sources and targets of a stage's copies from the repository."""
     copies = [rest.split() for name, rest in stage if name == "COPY" and not rest.startswith("--from=")]
     assert all(len(each) == 2 for each in copies)
     return [(source, target) for source, target in copies]
@@ -48,7 +48,9 @@ def variables(file: Path) -> dict[str, str]:
 
 def allowed() -> list[str]:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    assert lines.index("*") < min(at for at, line in enumerate(lines) if line.startswith("!")), "all else is left out"
+    assert lines.index("*") < min(at for at, line in enumerate(lines) if line.startswith("!")), (
+        "everything else is excluded"
+    )
     return [line[1:] for line in lines if line.startswith("!")]
 
 
@@ -60,7 +62,7 @@ def build() -> dict[str, Any]:
 @BOTH
 def test_container_files_pass_the_linter(file: Path) -> None:
     linter = shutil.which("hadolint", path=sysconfig.get_path("scripts"))
-    assert linter, "found no hadolint; expected the one that the environment installs"
+    assert linter, "found no hadolint; expected the one in the environment"
     command = [linter, "--no-color", "--failure-threshold=style", str(file)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
@@ -69,17 +71,17 @@ def test_container_files_pass_the_linter(file: Path) -> None:
 @pytest.mark.parametrize("script", sorted(ROOT.glob("deploy/**/*.sh")), ids=lambda path: path.name)
 def test_scripts_pass_the_linter(script: Path) -> None:
     linter = shutil.which("shellcheck", path=sysconfig.get_path("scripts"))
-    assert linter, "found no shellcheck; expected the one that the environment installs"
+    assert linter, "found no shellcheck; expected the one in the environment"
     found = subprocess.run([linter, str(script)], capture_output=True, text=True, check=False)
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
 
 
 @BOTH
-def test_packages_are_built_and_run_by_the_python_that_they_are_locked_for(file: Path) -> None:
+def test_packages_are_built_and_run_with_the_python_that_they_are_locked_for(file: Path) -> None:
     first, *_, last = stages(file)
     assert first[0] == ("FROM", f"{SETUP['CONTAINER_IMAGE']} AS build")
     assert last[0] == ("FROM", SETUP["CONTAINER_IMAGE"].replace("-", "-slim-"))
-    # An environment only works where it was made.
+    # A virtual environment works only at the path where it was created.
     [made] = re.findall(r"python -m venv (\S+)", dict(first)["RUN"])
     assert ("COPY", f"--from=build {made} {made}") in last
     assert variables(file)["PATH"] == f"{made}/bin:$PATH"
@@ -107,7 +109,7 @@ def test_the_installer_itself_is_installed_by_its_hash(file: Path, tmp_path: Pat
 
 
 @BOTH
-def test_what_is_copied_is_there_and_let_through(file: Path) -> None:
+def test_copied_files_exist_and_pass_dockerignore(file: Path) -> None:
     lock = dict(re.findall(r"(\w+)=(\S+)", " ".join(rest for name, rest in stages(file)[0] if name == "ARG")))
     sources = [source.replace("${LOCK}", lock.get("LOCK", "")) for stage in stages(file) for source, _ in copied(stage)]
     for source in sources:
@@ -115,7 +117,7 @@ def test_what_is_copied_is_there_and_let_through(file: Path) -> None:
         assert source == "." or any(Path(source).match(pattern) for pattern in allowed()), source
 
 
-def test_the_steps_get_every_package_the_settings_and_the_sample() -> None:
+def test_steps_get_every_package_the_settings_and_the_sample() -> None:
     assert copied(stages(STEPS)[-1]) == [(".", ".")]
     assert {"configs", "schema", "data", "vertex_runner.py"} <= set(allowed())
     packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
@@ -124,15 +126,15 @@ def test_the_steps_get_every_package_the_settings_and_the_sample() -> None:
     assert variables(STEPS)["PYTHONPATH"] == dict(stages(STEPS)[-1])["WORKDIR"]
 
 
-def test_workers_get_no_package_that_looks_for_another() -> None:
+def test_workers_get_every_package_that_theirs_import() -> None:
     packages = {source for source, _ in copied(stages(WORKERS)[-1])}
     assert all((source, source) in copied(stages(WORKERS)[-1]) for source in packages)
     ours = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-    # What a component's executor computes for itself runs in its step; workers unpickle these modules.
+    # Workers unpickle these modules. All other code of a component runs in its step.
     roots = [*(ROOT / "models").glob("*.py"), *(ROOT / "custom_components").glob("*example_gen/*.py")]
-    asked = {name.partition(".")[0] for path in roots for name in imports(path)}
-    assert asked & ours <= packages
-    assert "models" in asked
+    imported = {name.partition(".")[0] for path in roots for name in imports(path)}
+    assert imported & ours <= packages
+    assert "models" in imported
     assert variables(WORKERS)["PYTHONPATH"] == dict(stages(WORKERS)[-1])["WORKDIR"]
 
 
@@ -151,11 +153,11 @@ def test_a_container_without_a_command_is_a_dataflow_worker(file: Path) -> None:
     last = stages(file)[-1]
     assert json.loads(dict(last)["ENTRYPOINT"]) == ["/opt/apache/beam/boot"]
     assert ("COPY", "--from=beam /opt/apache/beam /opt/apache/beam") in last
-    # Beam's boot program reads it, and otherwise leaves the environment that has the packages.
+    # Otherwise Beam's boot program would not use the environment that has the packages.
     assert variables(file)["RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT"] == "1"
 
 
-def test_the_command_that_tfx_gives_a_step_finds_python_and_its_module() -> None:
+def test_the_command_of_a_step_finds_python_and_its_module() -> None:
     files = [str(path) for path in distribution("tfx").files or ()]
     runner = "tfx/orchestration/kubeflow/v2/kubeflow_v2_dag_runner.py"
     text = Path(str(distribution("tfx").locate_file(runner))).read_text()
@@ -164,12 +166,12 @@ def test_the_command_that_tfx_gives_a_step_finds_python_and_its_module() -> None
         for node in ast.parse(text).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "KUBEFLOW_TFX_CMD"
     ]
-    assert command[:2] == ("python", "-m")  # the image's PATH begins with the environment's
+    assert command[:2] == ("python", "-m")  # the environment comes first on the image's PATH
     assert f"{command[2].replace('.', '/')}.py" in files
     assert "tfx/scripts/run_executor.py" in files
 
 
-def test_cloud_build_builds_and_pushes_both() -> None:
+def test_cloud_build_builds_and_pushes_both_images() -> None:
     schema = [sys.executable, "-m", "check_jsonschema", "--builtin-schema=vendor.cloudbuild", str(BUILD)]
     assert subprocess.run(schema, capture_output=True, check=False).returncode == 0
     steps = [

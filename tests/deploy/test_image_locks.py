@@ -1,4 +1,4 @@
-"""The locks of the images hold what they ask for, in the versions that are tested here, and nothing else."""
+"""The images' locks pin their requirements, in the versions tested here, and nothing else."""
 
 import re
 import tomllib
@@ -31,14 +31,14 @@ def lines(path: Path) -> list[str]:
     return [line for line in stripped if line]
 
 
-def left_out() -> set[str]:
-    return {canonicalize_name(Requirement(line).name) for line in lines(BEAM / "left-out.txt")}
+def excluded() -> set[str]:
+    return {canonicalize_name(Requirement(line).name) for line in lines(BEAM / "excluded.txt")}
 
 
-def closure(asked: list[str], without: Collection[str] = ()) -> set[str]:
-    """All that the given requirements bring along, as the installed packages say."""
+def closure(requirements: list[str], without: Collection[str] = ()) -> set[str]:
+    """The given requirements with all of their dependencies, from the metadata of the installed packages."""
     found: dict[str, set[str]] = {}
-    waiting = [Requirement(text) for text in asked]
+    waiting = [Requirement(text) for text in requirements]
     while waiting:
         requirement = waiting.pop()
         name = canonicalize_name(requirement.name)
@@ -56,7 +56,7 @@ def closure(asked: list[str], without: Collection[str] = ()) -> set[str]:
 
 
 @pytest.mark.parametrize("path", [STEPS, GPU, WORKERS], ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_an_image_holds_the_versions_and_files_that_are_tested_here(path: Path) -> None:
+def test_an_image_has_the_versions_and_files_tested_here(path: Path) -> None:
     main, image = locked(ROOT / "requirements.lock"), locked(path)
     cuda = {name for name in image if name.startswith("nvidia-")}
     assert {name: pin for name, pin in image.items() if name not in cuda} == {
@@ -65,16 +65,16 @@ def test_an_image_holds_the_versions_and_files_that_are_tested_here(path: Path) 
     assert bool(cuda) == (path == GPU)
 
 
-def test_steps_get_what_the_project_asks_for_and_no_tool_of_its_tests() -> None:
+def test_steps_get_the_project_dependencies_and_no_development_tool() -> None:
     assert set(locked(STEPS)) == closure(PROJECT["project"]["dependencies"]), "run make image-locks"
     tools = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependency-groups"]["dev"]}
     assert "pytest" in tools
     assert not tools & set(locked(STEPS))
 
 
-def test_a_gpu_adds_cuda_and_nothing_else() -> None:
-    [asked] = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["gpu"]]
-    needed = [Requirement(text) for text in distribution(asked.name).requires or ()]
+def test_the_gpu_lock_adds_cuda_and_nothing_else() -> None:
+    [gpu] = [Requirement(text) for text in PROJECT["project"]["optional-dependencies"]["gpu"]]
+    needed = [Requirement(text) for text in distribution(gpu.name).requires or ()]
     cuda = {each.name for each in needed if each.marker and each.marker.evaluate({"extra": "and-cuda"})} - {
         each.name for each in needed if not each.marker or each.marker.evaluate({"extra": ""})
     }
@@ -82,14 +82,14 @@ def test_a_gpu_adds_cuda_and_nothing_else() -> None:
     assert "nvidia-cudnn-cu12" in cuda
 
 
-def test_workers_get_what_they_import_but_for_what_is_left_out() -> None:
-    assert set(locked(WORKERS)) == closure(lines(BEAM / "requirements.in"), left_out()), "run make image-locks"
-    assert left_out() <= set(locked(STEPS)), "it is not asked for any more"
+def test_workers_get_their_requirements_without_the_exclusions() -> None:
+    assert set(locked(WORKERS)) == closure(lines(BEAM / "requirements.in"), excluded()), "run make image-locks"
+    assert excluded() <= set(locked(STEPS)), "an excluded package is no longer a dependency"
     assert len(locked(WORKERS)) < 0.7 * len(locked(STEPS))
 
 
 @pytest.mark.parametrize("folder", ["beam", "vertex"])
-def test_beams_boot_program_is_of_the_locked_version(folder: str) -> None:
+def test_beams_boot_program_has_the_locked_version(folder: str) -> None:
     version, _ = locked(ROOT / "requirements.lock")["apache-beam"]
     named = [rest for name, rest in instructions(ROOT / f"deploy/{folder}/Dockerfile") if name == "FROM"]
     assert f"apache/beam_python3.11_sdk:{version} AS beam" in named

@@ -1,4 +1,4 @@
-"""The files of deploy/serving keep to their formats, and agree with one another."""
+"""The files of deploy/serving follow their formats and agree with each other."""
 
 import re
 import shutil
@@ -34,21 +34,21 @@ from serving.flags import Flags, parse
 from serving.models.configuration import metrics_path, read_batching, read_models
 
 PLACES = ("container", "compose", "kubernetes")
-# The oldest whose kubelet asks over gRPC without being told to, and the newest there is a schema of.
+# The oldest release with gRPC probes enabled by default, and the newest one with a schema.
 KUBERNETES = ("1.27", "1.37")
 KUSTOMIZATIONS = [FOLDER / name / "kustomization.yaml" for name in ("config", "kubernetes", "kubernetes-canary")]
 MOUNTED = "/etc/serving"
 
 
 def generated() -> dict[str, dict[str, Any]]:
-    """The ConfigMaps that are made of the files."""
-    made = yaml.safe_load((CONFIG / "kustomization.yaml").read_text())["configMapGenerator"]
-    return {each["name"]: each for each in made}
+    """The ConfigMaps generated from the files."""
+    generators = yaml.safe_load((CONFIG / "kustomization.yaml").read_text())["configMapGenerator"]
+    return {each["name"]: each for each in generators}
 
 
 def test_the_container_file_passes_the_linter() -> None:
     linter = shutil.which("hadolint", path=sysconfig.get_path("scripts")) or shutil.which("hadolint")
-    assert linter, "found no hadolint; expected the one that the environment installs"
+    assert linter, "found no hadolint; expected the one in the environment"
     found = subprocess.run(
         [linter, "--no-color", "--failure-threshold=style", str(CONTAINER_FILE)],
         capture_output=True,
@@ -58,7 +58,7 @@ def test_the_container_file_passes_the_linter() -> None:
     assert (found.returncode, found.stdout + found.stderr) == (0, "")
 
 
-def test_the_compose_file_keeps_to_the_specification() -> None:
+def test_the_compose_file_follows_the_specification() -> None:
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema=vendor.compose-spec", str(COMPOSE)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -66,14 +66,14 @@ def test_the_compose_file_keeps_to_the_specification() -> None:
 
 @pytest.mark.parametrize("version", KUBERNETES)
 @pytest.mark.parametrize("manifest", manifests(), ids=lambda each: f"{each['kind']}-{each['metadata']['name']}")
-def test_manifests_keep_to_the_schema_of_kubernetes(manifest: dict[str, Any], version: str) -> None:
+def test_manifests_follow_the_schema_of_kubernetes(manifest: dict[str, Any], version: str) -> None:
     assert kubernetes_validate.validate(manifest, version, strict=True) == version
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_the_canary_changes_only_what_kubernetes_knows(version: str) -> None:
+def test_the_canary_patches_only_fields_of_the_schema(version: str) -> None:
     patch = yaml.safe_load((CANARY / "labels.yaml").read_text())
-    # A patch leaves out what the Deployment has to have.
+    # A patch omits fields that a Deployment requires.
     patch["spec"].update(selector={}, template={**patch["spec"]["template"], "metadata": {}})
     kubernetes_validate.validate(patch, version, strict=True)
     assert (patch["kind"], patch["metadata"]["name"]) == ("Deployment", "taxi-serving")
@@ -82,13 +82,13 @@ def test_the_canary_changes_only_what_kubernetes_knows(version: str) -> None:
 
 
 @pytest.mark.parametrize("path", KUSTOMIZATIONS, ids=lambda path: path.parent.name)
-def test_kustomizations_name_what_is_there(path: Path) -> None:
+def test_kustomizations_name_existing_files(path: Path) -> None:
     found = yaml.safe_load(path.read_text())
     assert set(found) <= {"apiVersion", "kind", "resources", "patches", "configMapGenerator"}
     assert (found["apiVersion"], found["kind"]) == ("kustomize.config.k8s.io/v1beta1", "Kustomization")
     for name in found.get("resources", ()):
         assert (path.parent / name).exists(), name
-        # kustomize refuses a folder that holds the one that asks for it.
+        # kustomize refuses a resource folder that contains the kustomization itself.
         assert not path.parent.is_relative_to((path.parent / name).resolve()), name
     for patch in found.get("patches", ()):
         assert set(patch) == {"path"}
@@ -97,14 +97,14 @@ def test_kustomizations_name_what_is_there(path: Path) -> None:
         assert set(maker) <= {"name", "files", "options"}
         assert set(maker.get("options", {})) <= {"disableNameSuffixHash"}
         for name in maker["files"]:
-            # Nor does it read a file outside its own folder.
+            # It reads no file outside its own folder, either.
             assert Path(name).name == name, name
             assert (path.parent / name).is_file(), name
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl on the PATH")
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl on the PATH")
 @pytest.mark.parametrize("path", KUSTOMIZATIONS[1:], ids=lambda path: path.parent.name)
-def test_kubectl_puts_the_manifests_together(path: Path) -> None:
+def test_kubectl_builds_the_manifests(path: Path) -> None:
     text = subprocess.run(["kubectl", "kustomize", str(path.parent)], capture_output=True, text=True, check=True).stdout
     made = list(yaml.safe_load_all(text))
     for each in made:
@@ -130,22 +130,22 @@ def test_every_place_starts_the_server_with_the_same_flags() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_the_server_knows_every_flag(place: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_server_accepts_every_flag(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     flags = parse(flags_of(place))
     assert capsys.readouterr().err == ""
     assert (flags.port, flags.rest_api_port) == (8500, 8501)
     assert flags.model_config_file_poll_wait_seconds > 0
-    # tensorflow_model_server reads a bare flag as true, but this can be told at a glance.
+    # tensorflow_model_server reads a bare flag as true, but an explicit value is easier to read.
     assert all("=" in flag for flag in flags_of(place))
 
 
-def test_the_image_is_the_release_whose_api_is_pinned() -> None:
+def test_the_image_has_the_release_of_the_pinned_api() -> None:
     [pinned] = re.findall(r"^tensorflow-serving-api==(\S+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     assert instruction("FROM") == container()["image"] == f"tensorflow/serving:{pinned}"
     assert service()["image"] == f"onegraph-serving:{pinned}"
 
 
-def test_the_server_is_started_without_the_images_script_and_not_by_root() -> None:
+def test_the_server_starts_without_the_images_script_and_not_as_root() -> None:
     assert instruction("ENTRYPOINT") == '["/usr/bin/tensorflow_model_server"]'
     assert container()["command"] == ["/usr/bin/tensorflow_model_server"]
     security = pod()["spec"]["securityContext"]
@@ -156,7 +156,7 @@ def test_the_server_is_started_without_the_images_script_and_not_by_root() -> No
 
 
 @pytest.mark.parametrize("path", ["model_config_file", "batching_parameters_file", "monitoring_config_file"])
-def test_the_files_that_flags_name_are_where_each_place_puts_them(path: str) -> None:
+def test_the_files_that_flags_name_are_copied_and_mounted(path: str) -> None:
     folder, _, name = getattr(parse(flags_of("kubernetes")), path).rpartition("/")
     assert folder == MOUNTED
     assert (CONFIG / name).is_file()
@@ -168,18 +168,18 @@ def test_the_files_that_flags_name_are_where_each_place_puts_them(path: str) -> 
     assert sorted(maps) == sorted(generated())
     assert name in [file for each in maps for file in generated()[each]["files"]]
     assert {each["name"]: each["mountPath"] for each in container()["volumeMounts"]}["config"] == MOUNTED
-    assert not any("subPath" in each for each in container()["volumeMounts"]), "such a file never changes"
+    assert not any("subPath" in each for each in container()["volumeMounts"]), "a subPath mount is never updated"
     [mounted] = [each for each in service()["volumes"] if each["target"] == MOUNTED]
     assert (FOLDER / mounted["source"]).resolve() == CONFIG
 
 
-def test_models_that_are_polled_keep_their_name_and_settings_that_are_not_do_not() -> None:
-    lasting = {name for name, each in generated().items() if each.get("options", {}).get("disableNameSuffixHash")}
-    assert {file for name in lasting for file in generated()[name]["files"]} == {MODELS_CONFIG, "models-canary.config"}
+def test_only_the_config_maps_of_polled_files_keep_a_fixed_name() -> None:
+    unhashed = {name for name, each in generated().items() if each.get("options", {}).get("disableNameSuffixHash")}
+    assert {file for name in unhashed for file in generated()[name]["files"]} == {MODELS_CONFIG, "models-canary.config"}
 
 
 @pytest.mark.parametrize("name", [MODELS_CONFIG, "models-canary.config"])
-def test_models_are_read_and_mounted_where_they_are_looked_for(name: str) -> None:
+def test_models_are_mounted_at_the_path_that_is_read(name: str) -> None:
     [model] = read_models(CONFIG / name)
     assert model.name == "taxi"
     mounts = {each["name"]: each["mountPath"] for each in container()["volumeMounts"]}
@@ -196,7 +196,7 @@ def test_models_are_read_and_mounted_where_they_are_looked_for(name: str) -> Non
         assert probe["httpGet"]["path"] == f"/v1/models/{model.name}"
 
 
-def test_the_canarys_labels_name_versions_that_are_loaded() -> None:
+def test_the_canarys_labels_name_loaded_versions() -> None:
     [model] = read_models(CONFIG / canary_container()["env"][0]["value"])
     assert set(model.version_labels) == {"stable", "canary"}
     assert set(model.version_labels.values()) <= set(model.model_version_policy.specific.versions)
@@ -204,20 +204,20 @@ def test_the_canarys_labels_name_versions_that_are_loaded() -> None:
     assert parse(flags_of("kubernetes")).allow_version_labels_for_unavailable_models
 
 
-def test_as_many_batches_run_at_once_as_there_are_cpus() -> None:
+def test_one_batch_runs_per_cpu() -> None:
     batching = read_batching(CONFIG / "batching_parameters.txt")
     assert batching.enable_large_batch_splitting
     assert batching.max_execution_batch_size < batching.max_batch_size
     assert batching.num_batch_threads == int(container()["resources"]["requests"]["cpu"]) == service()["cpus"]
 
 
-def test_prometheus_is_told_where_the_metrics_are() -> None:
-    told = metrics_path(Flags(monitoring_config_file=str(CONFIG / "monitoring.config")))
+def test_prometheus_finds_the_metrics() -> None:
+    path = metrics_path(Flags(monitoring_config_file=str(CONFIG / "monitoring.config")))
     notes = pod()["metadata"]["annotations"]
     assert notes == {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(parse(flags_of("kubernetes")).rest_api_port),
-        "prometheus.io/path": told,
+        "prometheus.io/path": path,
     }
 
 
@@ -227,9 +227,9 @@ def test_ports_agree() -> None:
     assert {each["name"]: each["containerPort"] for each in container()["ports"]} == ports
     assert service()["ports"] == [f"127.0.0.1:{port}:{port}" for port in ports.values()]
     for manifest, names in (("taxi-serving", {"grpc", "rest"}), ("taxi-serving-pods", {"grpc"})):
-        asked = resource("Service", manifest)["spec"]["ports"]
-        assert {each["name"] for each in asked} == names
-        assert all((each["port"], each["targetPort"]) == (ports[each["name"]], each["name"]) for each in asked)
+        service_ports = resource("Service", manifest)["spec"]["ports"]
+        assert {each["name"] for each in service_ports} == names
+        assert all((each["port"], each["targetPort"]) == (ports[each["name"]], each["name"]) for each in service_ports)
     assert resource("Service", "taxi-serving-pods")["spec"]["clusterIP"] == "None"
     probes = [container()["readinessProbe"], container()["startupProbe"], canary_container()["readinessProbe"]]
     assert {each["httpGet"]["port"] for each in probes} == {"rest"}
@@ -238,7 +238,7 @@ def test_ports_agree() -> None:
     assert f"127.0.0.1/{ports['rest']} " in instruction("HEALTHCHECK")
 
 
-def test_selectors_find_the_pod_and_the_others_name_the_deployment() -> None:
+def test_selectors_match_the_pod_and_the_autoscaler_targets_the_deployment() -> None:
     labels = pod()["metadata"]["labels"].items()
     deployment = resource("Deployment")
     selectors = [
@@ -253,15 +253,15 @@ def test_selectors_find_the_pod_and_the_others_name_the_deployment() -> None:
         assert selector.items() <= labels
     target = resource("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
     assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
-    assert "replicas" not in deployment["spec"], "each apply would undo what the autoscaler chose"
+    assert "replicas" not in deployment["spec"], "each apply would undo the autoscaler's choice"
 
 
-def test_a_pod_that_goes_waits_for_the_last_connection_to_end() -> None:
+def test_a_stopping_pod_waits_for_its_last_connection() -> None:
     arguments = dict(each.split("=") for each in parse(flags_of("kubernetes")).grpc_channel_arguments.split(","))
     age, grace = (int(arguments[f"grpc.max_connection_age{each}_ms"]) for each in ("", "_grace"))
-    waits = int(container()["lifecycle"]["preStop"]["exec"]["command"][-1])
-    assert age * 1.1 + grace <= waits * 1000, "gRPC may let a connection live a tenth longer"
-    assert waits < pod()["spec"]["terminationGracePeriodSeconds"]
+    wait = int(container()["lifecycle"]["preStop"]["exec"]["command"][-1])
+    assert age * 1.1 + grace <= wait * 1000, "gRPC may keep a connection a tenth longer"
+    assert wait < pod()["spec"]["terminationGracePeriodSeconds"]
     startup = container()["startupProbe"]
     assert (
         startup["periodSeconds"] * startup["failureThreshold"]
@@ -269,14 +269,14 @@ def test_a_pod_that_goes_waits_for_the_last_connection_to_end() -> None:
     )
 
 
-def test_the_page_links_to_files_and_names_those_there_are() -> None:
+def test_the_page_links_to_existing_files_and_names_every_file() -> None:
     page = (FOLDER / "README.md").read_text()
     for target in re.findall(r"\]\(([^)#:]+)\)", page):
         assert (FOLDER / target).exists(), target
     for path in FOLDER.rglob("*"):
         if path.is_file() and path.name not in ("README.md", "kustomization.yaml"):
-            assert path.name in page, f"README.md says nothing of {path.name}"
+            assert path.name in page, f"README.md does not mention {path.name}"
 
 
-def test_no_instruction_is_there_that_nobody_looks_at() -> None:
+def test_every_instruction_is_covered_by_a_test() -> None:
     assert [name for name, _ in instructions()] == ["FROM", "COPY", "USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"]

