@@ -8,24 +8,30 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipeline import cli
 from pipeline.nodes import NODES
 
+if TYPE_CHECKING:
+    from pipeline.local.run import FinishedRun
+    from pipeline.preflight.preflight import CheckedInputs
+    from pipeline.results.console import RunConsole
+    from pipeline.results.run_folder import RunFolder
+
 STARTED = time.monotonic()
 cli.keep_home_clean()
-os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes a GPU from its workers
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes the GPU from its workers
 EXIT_HELP = """\b
-Exit codes: 0 the model was pushed; 1 a component failed; 2 bad usage, settings or data;
-3 the data does not meet the schema; 4 the model was not blessed."""
+Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, settings or data;
+3 the data does not match the schema; 4 the model was not blessed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """The command line; see ``--help``."""
+    """Options of the command; see ``--help``."""
 
     config: str
     data: str | None
@@ -42,19 +48,19 @@ class Options:
 
 @click.command(epilog=EXIT_HELP, context_settings=cli.CONTEXT)
 @cli.config_option
-@click.option("--data", metavar="DIR", help="Folder of the table, instead of the settings' data.path.")
-@click.option("--output", metavar="DIR", help="Folder for what the run leaves behind.  [default: output/<name>]")
+@click.option("--data", metavar="DIR", help="Folder with the table. Overrides data.path.")
+@click.option("--output", metavar="DIR", help="Folder for everything the run writes.  [default: output/<name>]")
 @cli.set_option
-@click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or take those of the settings.")
+@click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or use those of the settings.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Train and tune with N processes on this machine.")
 @click.option(
-    "--workers", type=click.IntRange(1), metavar="N", help="Train, and search, with N processes on this machine."
+    "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those downstream of it."
 )
 @click.option(
-    "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those behind it."
+    "--to", "to_node", type=click.Choice(NODES), metavar="NODE", help="Run only this node and those upstream of it."
 )
-@click.option("--to", "to_node", type=click.Choice(NODES), metavar="NODE", help="Run only what leads to this node.")
 @cli.cache_option
-@click.option("--json", "as_json", is_flag=True, help="Print summary.json, alone, on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print only summary.json to standard output.")
 @cli.verbose_option
 def main(**options: Any) -> None:
     """Run the pipeline on this machine, from the table to a pushed model."""
@@ -62,13 +68,11 @@ def main(**options: Any) -> None:
 
 
 def run(options: Options) -> int:
-    """Checks everything that can be checked, then runs the pipeline; returns the exit code."""
-    from pipeline.config.errors import ConfigError
+    """Makes all checks that need no component, then runs the pipeline; returns the exit code."""
+    from pipeline.config.errors import UserError
     from pipeline.config.loading import load_config, settings_path
-    from pipeline.preflight.flink import check_flink
     from pipeline.preflight.metadata_store import check_store
-    from pipeline.preflight.schema import check_against_schema, check_network, load_schema
-    from pipeline.preflight.table import DataError, check_table
+    from pipeline.preflight.preflight import preflight
     from pipeline.results.run_folder import locked
 
     problem = None
@@ -79,81 +83,100 @@ def run(options: Options) -> int:
                 settings, options.overrides, options.data, options.output, options.tune, options.workers
             )
             problem = config.name
-            schema = load_schema(config, settings)
-            check_against_schema(config, schema, settings)
-            check_network(config, settings)
-            rows = check_table(config)
-            check_flink(config.beam)
+            inputs = preflight(config, settings)
             stack.enter_context(locked(Path(config.output)))
             check_store(config)
-        except (ConfigError, DataError) as error:
+        except UserError as error:
             return _refuse(options, problem, error)
-        return _run_pipeline(options, config, schema, rows)
+        return _run_in_folder(options, inputs)
 
 
-def _run_pipeline(options: Options, config: Any, schema: Any, rows: int) -> int:
-    from common.deferred_imports import deferring
-    from lineage.errors import LineageError
+def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
+    """Runs the pipeline in a new run folder, and prints the result."""
     from models.job import LOG_DIR
-    from pipeline.config.errors import ConfigError
     from pipeline.results.console import RunConsole
-    from pipeline.results.report_page import write_report
-    from pipeline.results.run_folder import RunFolder, interrupted_runs, last_complete_run
+    from pipeline.results.run_folder import RunFolder, interrupted_runs
     from pipeline.results.summary import refused
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite stop is as good as Ctrl-C
-    output = Path(config.output)
-    interrupted = interrupted_runs(output)
-    folder = RunFolder(output)
-    os.environ[LOG_DIR] = str(folder.training_logs)  # so that they can be watched, and are there if training fails
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops a run like Ctrl-C
+    config = inputs.config
+    interrupted = interrupted_runs(Path(config.output))
+    folder = RunFolder(Path(config.output))
+    os.environ[LOG_DIR] = str(folder.training_logs)  # so that you can watch them during training
+    error: Exception | None = None
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
         try:
-            from lineage.store.connection import explained
-
-            with deferring():
-                from pipeline.local import run as session  # takes seconds: it imports TFX
-
-            request = session.Request(
-                run_id=folder.run_id,
-                from_node=options.from_node,
-                to_node=options.to_node,
-                enable_cache=not options.no_cache,
-                interrupted=interrupted,
-                base_run_id=last_complete_run(output),
-                started=STARTED,
-                rows=rows,
-            )
-            with explained(config.store):
-                result = session.run(config, schema, request, console)
-            summary, exception = result.summary, result.exception
+            finished = _run_nodes(options, inputs, interrupted, folder, console)
+            summary, error = finished.summary, finished.failure
             code = cli.EXIT_CODES[summary.status]
-            folder.write_summary(summary)
-            if summary.training:
-                folder.link_training_logs(Path(summary.training.logs))
-            page = write_report(output, folder.run_id, console)
-            console.end(summary, result.anomalies, folder.log, options.config, page)
         except KeyboardInterrupt:
-            # No summary.json: the next run then closes what this one left open.
-            console.error("interrupted; the same command goes on from here")
-            summary, exception, code = refused(config.name, "interrupted", folder.run_id), None, cli.INTERRUPTED
-        except Exception as error:
-            traceback.print_exc()  # to the log
-            summary, exception = refused(config.name, str(error), folder.run_id), error
-            code = cli.REFUSED if isinstance(error, ConfigError) else cli.FAILED
+            # Without a summary.json, the next run closes this one.
+            console.error("interrupted; run the same command to resume")
+            summary, code = refused(config.name, "interrupted", folder.run_id), cli.INTERRUPTED
+        except Exception as caught:
+            error = caught
+            summary = refused(config.name, str(error), folder.run_id)
+            code = _report_error(error, folder, console)
             folder.write_summary(summary)
-            shown = f"{error}" if isinstance(error, LineageError) else f"{error!r}"
-            console.error(f"{error}" if code == cli.REFUSED else f"{shown}; the full log: {folder.log}")
-        if options.verbose and exception:
-            traceback.print_exception(exception, file=err)
+        if options.verbose and error:
+            traceback.print_exception(error, file=err)
         if options.as_json:
             with contextlib.suppress(BrokenPipeError):
                 print(summary.to_json(), file=out)
     return code
 
 
+def _run_nodes(
+    options: Options, inputs: "CheckedInputs", interrupted: list[str], folder: "RunFolder", console: "RunConsole"
+) -> "FinishedRun":
+    """Runs the nodes, and writes the summary and the report."""
+    from common.deferred_imports import deferring
+    from lineage.store.connection import explained
+    from pipeline.results.report_page import write_report
+    from pipeline.results.run_folder import last_complete_run
+
+    with deferring():
+        from pipeline.local.run import RunOptions, run_pipeline  # takes seconds: imports TFX
+
+    output = Path(inputs.config.output)
+    run_options = RunOptions(
+        run_id=folder.run_id,
+        from_node=options.from_node,
+        to_node=options.to_node,
+        enable_cache=not options.no_cache,
+        interrupted=interrupted,
+        base_run_id=last_complete_run(output),
+        started=STARTED,
+    )
+    with explained(inputs.config.store):
+        finished = run_pipeline(inputs, run_options, console)
+    summary = finished.summary
+    folder.write_summary(summary)
+    if summary.training:
+        folder.link_training_logs(Path(summary.training.logs))
+    page = write_report(output, folder.run_id, console)
+    console.end(summary, finished.anomalies, folder.log, options.config, page)
+    return finished
+
+
+def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") -> int:
+    """Prints an error that is not a node's, and its traceback to the log; returns the exit code."""
+    from lineage.errors import LineageError
+    from pipeline.config.errors import ConfigError
+
+    traceback.print_exc()  # goes to the log
+    if isinstance(error, ConfigError):
+        console.error(str(error))
+        return cli.REFUSED
+    shown = str(error) if isinstance(error, LineageError) else repr(error)
+    console.error(f"{shown}; full log: {folder.log}")
+    return cli.FAILED
+
+
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
+    """Prints why nothing was run; returns the exit code."""
     from pipeline.results.console import RunConsole
     from pipeline.results.summary import refused
 

@@ -1,1 +1,1 @@
-"""The DAG: settings, components and their wiring, and the local runner."""
+"""The pipeline: settings, checks, the DAG, and what runs it locally and on Vertex AI."""

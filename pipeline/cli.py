@@ -1,4 +1,4 @@
-"""What the command lines of both runners share."""
+"""Command-line options and exit codes that both runners share."""
 
 import os
 from typing import Any
@@ -9,13 +9,13 @@ from common.project import ROOT
 
 OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
 INTERRUPTED = 130
-# By how a run, or a check of a compiled one, ended.
+# By the status of a run, or of a check of a compiled pipeline.
 EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def keep_home_clean() -> None:
-    """Has keras-tuner write its settings, as it does on import, into this folder and not into the user's home."""
+    """Makes keras-tuner, which writes a settings file on import, write it here and not to your home folder."""
     os.environ.setdefault("KERAS_HOME", str(ROOT / ".cache/keras"))
 
 
@@ -28,10 +28,15 @@ def _overrides(_context: click.Context, _parameter: click.Parameter, values: tup
 
 
 config_option = click.option(
-    "--config", default="configs/taxi.yaml", show_default=True, metavar="FILE", help="Settings of the problem."
+    "--config", default="configs/taxi.yaml", show_default=True, metavar="FILE", help="Settings file."
 )
 set_option = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", callback=_overrides, help="Override a setting."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_overrides,
+    help="Override a setting, such as training.steps=200.",
 )
-cache_option = click.option("--no-cache", is_flag=True, help="Run every node, even if nothing changed.")
-verbose_option = click.option("--verbose", is_flag=True, help="Print the trace of an error.")
+cache_option = click.option("--no-cache", is_flag=True, help="Run every node, even unchanged ones.")
+verbose_option = click.option("--verbose", is_flag=True, help="Print the traceback of an error.")

@@ -1,48 +1,41 @@
-"""The nodes by name and how each one went, for code that must not import TFX."""
+"""Names and order of the nodes, for code that must not import TFX."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+EXAMPLE_GEN, STATISTICS_GEN, SCHEMA_GEN = "ExampleGen", "StatisticsGen", "SchemaGen"
+CURATED_SCHEMA, EXAMPLE_VALIDATOR, ANOMALY_GATE = "CuratedSchema", "ExampleValidator", "AnomalyGate"
+TRANSFORM, TUNER, WARM_START_MODEL, TRAINER = "Transform", "Tuner", "WarmStartModel", "Trainer"
+SKEW_GUARD, LATEST_BLESSED_MODEL, EVALUATOR = "SkewGuard", "LatestBlessedModel", "Evaluator"
+TFLITE_EXPORTER, PUSHER, VERTEX_ENDPOINT = "TfliteExporter", "Pusher", "VertexEndpoint"
+
 # In the order of the DAG.
 NODES = (
-    "ExampleGen",
-    "StatisticsGen",
-    "SchemaGen",
-    "CuratedSchema",
-    "ExampleValidator",
-    "AnomalyGate",
-    "Transform",
-    "Tuner",
-    "WarmStartModel",
-    "Trainer",
-    "SkewGuard",
-    "LatestBlessedModel",
-    "Evaluator",
-    "TfliteExporter",
-    "Pusher",
-    "VertexEndpoint",
+    *(EXAMPLE_GEN, STATISTICS_GEN, SCHEMA_GEN, CURATED_SCHEMA, EXAMPLE_VALIDATOR, ANOMALY_GATE),
+    *(TRANSFORM, TUNER, WARM_START_MODEL, TRAINER, SKEW_GUARD, LATEST_BLESSED_MODEL, EVALUATOR),
+    *(TFLITE_EXPORTER, PUSHER, VERTEX_ENDPOINT),
 )
 
-# Those that run on Beam, which may be another machine's.
-BEAM_NODES = ("ExampleGen", "StatisticsGen", "Transform", "Evaluator")
+# Nodes that run on Beam, possibly on other machines.
+BEAM_NODES = (EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM, EVALUATOR)
 
-# Those that mostly wait for another process; the local runner goes on meanwhile with what does not need them.
-BESIDE = ("SkewGuard",)
+# Nodes that mostly wait for another process. The local runner runs them in the background.
+BACKGROUND_NODES = (SKEW_GUARD,)
 
 State = Literal["ran", "cached", "skipped", "failed"]
 
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """How one node went.
+    """State and duration of one node in a run.
 
     Attributes:
-        id: The node.
-        state: ``ran``, ``cached`` (answered from ML Metadata), ``skipped`` (not asked for, or behind a failure) or
-            ``failed``.
+        id: Name of the node.
+        state: ``ran``, ``cached`` (outputs reused from an earlier run), ``skipped`` (not requested, or downstream of a
+            failed node) or ``failed``.
         seconds: Wall time.
-        upstream: The nodes that have to go before it.
+        upstream: Names of the nodes that have to finish first.
     """
 
     id: str
@@ -52,13 +45,13 @@ class Node:
 
 
 class Listener(Protocol):
-    """Follows a run."""
+    """Follows the progress of a run."""
 
     def node_started(self, node_id: str) -> None:
-        """A node is about to run."""
+        """Called before a node runs."""
 
-    def node_said(self, source: str, line: str) -> None:
-        """A node under way, or a process that works for it, told how far it is."""
+    def node_progress(self, source: str, line: str) -> None:
+        """Called with a progress line of a running node, or of a process that works for it."""
 
     def node_finished(self, node: Node) -> None:
-        """A node ran, was cached, skipped, or failed."""
+        """Called when a node ran, was cached, was skipped or failed."""

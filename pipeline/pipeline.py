@@ -35,8 +35,9 @@ from pipeline.beam.arguments import beam_args, own_beam_args
 from pipeline.candidate import Candidate
 from pipeline.config.settings import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.eval_config import eval_config
-from pipeline.vertex.custom_jobs import TRAINER, TUNER, step_settings, with_executor
-from pipeline.vertex.endpoint import serving
+from pipeline.nodes import TRAINER, TUNER
+from pipeline.vertex_jobs import job_settings, with_job_executor
+from pipeline.vertex_serving import serving_settings
 
 
 class Validated(NamedTuple):
@@ -123,7 +124,7 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
 
 def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
     """The search for hyperparameters, judged on the validation split."""
-    vertex = step_settings(config, TUNER)
+    vertex = job_settings(config, TUNER)
     node = Tuner(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
@@ -132,7 +133,7 @@ def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
         custom_config={**_model_config(config, tuning=True), **vertex},
     )
-    return with_executor(node, vertex)
+    return with_job_executor(node, vertex)
 
 
 def resolve_warm_start(config: Config) -> Resolver:
@@ -143,7 +144,7 @@ def resolve_warm_start(config: Config) -> Resolver:
 
 def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
     """The model, with the Tuner's hyperparameters if it ran, from an earlier one's weights if there is one."""
-    vertex = step_settings(config, TRAINER)
+    vertex = job_settings(config, TRAINER)
     node = Trainer(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
@@ -154,7 +155,7 @@ def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], 
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
         custom_config={**_model_config(config, tuning=False), **vertex},
     )
-    return with_executor(node, vertex)
+    return with_job_executor(node, vertex)
 
 
 def guard_against_skew(
@@ -236,7 +237,7 @@ def serve(config: Config, pusher: AtomicPusher) -> VertexEndpoint:
     vertex = config.vertex
     assert vertex.project  # checked where settings are loaded
     assert vertex.region
-    return VertexEndpoint(pusher.outputs["pushed_model"], vertex.project, vertex.region, serving(config))
+    return VertexEndpoint(pusher.outputs["pushed_model"], vertex.project, vertex.region, serving_settings(config))
 
 
 def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:

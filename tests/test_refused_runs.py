@@ -16,7 +16,7 @@ EXECUTED = ("Transform", "Tuner", "Trainer", "Evaluator", "Pusher")
 def test_from_a_node_needs_an_earlier_run(table: Path, tmp_path: Path) -> None:
     refused = run(tmp_path, f"--data={table}", "--from=Trainer")
     assert refused.code == 2
-    assert "Expected an earlier run to go on from" in refused.stdout
+    assert "Expected an earlier run to start from" in refused.stdout
 
 
 def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_stopped_run_says_so_and_goes_on(table: Path, tmp_path: Path, stop: sign
         shown, errors = process.communicate()
     assert process.returncode == 130
     assert json.loads(shown)["error"] == "interrupted"
-    assert b"the same command goes on" in errors
+    assert b"interrupted; run the same command to resume" in errors
     assert run(tmp_path, *options).code == 0
 
 

@@ -8,8 +8,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.beam.dataflow import bigquery_args, dataflow_args, node_args
 from pipeline.config.cloud import Flink
 from pipeline.config.settings import Beam, Config
+from pipeline.nodes import EXAMPLE_GEN, TRANSFORM
 
-EXAMPLE_GEN, TRANSFORM = "ExampleGen", "Transform"
 # From here on processes of its own save Transform more than they cost: each imports TensorFlow, and they promise no
 # order, so that sums differ by the last bit from run to run. On two cores they lost a seventh at 1.5 million rows and
 # saved a sixth at 4.5 million, and no other step gained (docs/performance.md).

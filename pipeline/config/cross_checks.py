@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -10,14 +9,24 @@ from custom_components.arrow_example_gen.source import check_pattern
 from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
 from pipeline.config.errors import describe, unknown_name
 from pipeline.config.metrics import METRICS
-
-if TYPE_CHECKING:
-    from pipeline.config.settings import Config
+from pipeline.config.settings import Config
 
 _IN_BUCKET = re.compile(r"gs://[^/\s]+(/.*)?")
 
 
-def check_files(config: "Config") -> None:
+def check_config(config: Config) -> None:
+    """Makes all checks of this module.
+
+    Raises:
+        ValueError: One line for the first that fails.
+    """
+    check_files(config)
+    check_hyperparameters(config)
+    check_evaluation(config)
+    check_platform(config)
+
+
+def check_files(config: Config) -> None:
     """Checks which files of the folder are the table.
 
     Raises:
@@ -29,7 +38,7 @@ def check_files(config: "Config") -> None:
         raise ValueError(f"data.{error}") from error
 
 
-def check_hyperparameters(config: "Config") -> None:
+def check_hyperparameters(config: Config) -> None:
     """Checks the hyperparameters that are set and searched.
 
     Raises:
@@ -49,7 +58,7 @@ def check_hyperparameters(config: "Config") -> None:
         raise ValueError("tuning.search: empty; name a hyperparameter to search, or set tuning.enabled to false")
 
 
-def check_evaluation(config: "Config") -> None:
+def check_evaluation(config: Config) -> None:
     """Checks the metrics, the slices and the blessing policy.
 
     Raises:
@@ -78,7 +87,7 @@ def check_evaluation(config: "Config") -> None:
         )
 
 
-def check_platform(config: "Config") -> None:
+def check_platform(config: Config) -> None:
     """Checks what runs on Vertex AI and Dataflow need.
 
     Raises:
@@ -118,7 +127,7 @@ def check_platform(config: "Config") -> None:
     _check_jobs(config)
 
 
-def _check_places(config: "Config") -> None:
+def _check_places(config: Config) -> None:
     """Checks that what runs elsewhere finds the table there, and may write the output."""
     path = config.data.path
     for key, place in (("data.path", path), ("output", config.output)):
@@ -132,7 +141,7 @@ def _check_places(config: "Config") -> None:
         )
 
 
-def _check_jobs(config: "Config") -> None:
+def _check_jobs(config: Config) -> None:
     """Checks what the jobs of the Trainer and the Tuner ask for."""
     training, vertex = config.training, config.vertex
     nodes = ["Trainer", *(["Tuner"] if config.tuning.enabled else [])]

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from common.project import ROOT
 from pipeline.config.cloud import Vertex
+from pipeline.config.cross_checks import check_config
 from pipeline.config.errors import ConfigError, describe
 from pipeline.config.metadata_store import Metadata, Tls
 from pipeline.config.settings import Config
@@ -159,7 +160,10 @@ def _load(path: Path, options: Options, kind: type = Config, key: str = "") -> A
 
 def _validate(values: Mapping[str, Any], kind: type, key: str) -> Any:
     # Through JSON, so that strict types hold while YAML's lists may become tuples.
-    return TypeAdapter(kind).validate_json(json.dumps(values.get(key) or {} if key else values, default=str))
+    record: object = TypeAdapter(kind).validate_json(json.dumps(values.get(key) or {} if key else values, default=str))
+    if isinstance(record, Config):
+        check_config(record)
+    return record
 
 
 def _tuned(tune: bool | None) -> Options:

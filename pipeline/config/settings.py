@@ -12,7 +12,6 @@ from lineage.store.settings import SQLITE_FILE, Sqlite, Store
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
 from pipeline.config.cloud import Dataflow, Flink, Vertex
-from pipeline.config.cross_checks import check_evaluation, check_files, check_hyperparameters, check_platform
 from pipeline.config.metadata_store import Metadata
 
 MOST_NAME = 128  # characters of a pipeline's name on Vertex AI
@@ -232,10 +231,6 @@ class Config:
 
     def __post_init__(self) -> None:
         self.problem  # noqa: B018 - built here so that its own checks run when the settings are loaded
-        check_files(self)
-        check_hyperparameters(self)
-        check_evaluation(self)
-        check_platform(self)
 
     @property
     def problem(self) -> Problem:

@@ -1,4 +1,4 @@
-"""Puts ML Metadata and the artifacts in order after a run that was killed."""
+"""Cleans up ML Metadata and the artifacts after a run that was killed."""
 
 import shutil
 from collections.abc import Iterable
@@ -17,12 +17,12 @@ UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUN
 
 
 def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path) -> list[str]:
-    """Marks what a killed run left running as failed, the run as interrupted, and removes the half-written output.
+    """Marks the runs as interrupted and their unfinished nodes as failed, and removes partial outputs.
 
     Args:
         store: ML Metadata.
-        run_ids: Runs that ended without a summary; none of them may still be alive.
-        artifacts_dir: Root of the artifacts.
+        run_ids: Runs that ended without a summary. None of them may still be running.
+        artifacts_dir: Root folder of the artifacts.
 
     Returns:
         Names of the nodes that were interrupted.
@@ -41,11 +41,11 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
                 node = node_id(store, execution.id)
                 _remove_outputs(artifacts_dir / node, execution.id)
                 interrupted.append(node)
-                logging.warning("%s was interrupted in run %s; its execution %d is closed.", node, run_id, execution.id)
+                logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)
     return interrupted
 
 
 def _remove_outputs(node_dir: Path, execution_id: int) -> None:
-    """TFX puts an output at ``<node>/<key>/<execution>``, and its own files under ``<node>/.system``."""
+    """TFX writes an output to ``<node>/<key>/<execution>`` and its own files to ``<node>/.system``."""
     for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
         shutil.rmtree(folder)

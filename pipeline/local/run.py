@@ -1,4 +1,4 @@
-"""One run from settings to summary, once the checks are passed."""
+"""One local run, from checked inputs to its summary."""
 
 import dataclasses
 import datetime
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from absl import logging
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 
 from common import progress
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
@@ -18,32 +17,31 @@ from lineage.recorded.origin import origin
 from lineage.records import Ending
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
-from pipeline.local.pushed_versions import Folders, is_served
+from pipeline.local.node_runner import NodeFailedError, NodeRunner
+from pipeline.local.push_cache import PushFolders, is_push_current
 from pipeline.local.recovery import close_interrupted
-from pipeline.local.runner import LocalRunner, NodeFailedError
-from pipeline.nodes import Listener
+from pipeline.nodes import PUSHER, TFLITE_EXPORTER, TRAINER, Listener
 from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
+from pipeline.preflight.preflight import CheckedInputs
 from pipeline.results.node_outputs import output_id, read_outcome
 from pipeline.results.summary import Outcome, Status, Summary
 
-PUSHER = "Pusher"
-PUSHED = (("Trainer", "model"), ("TfliteExporter", "tflite_model"))
+PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
 
 @dataclasses.dataclass(frozen=True)
-class Request:
-    """What to run.
+class RunOptions:
+    """Options of one run.
 
     Attributes:
         run_id: Name of the run.
-        from_node: Run this node and those behind it.
-        to_node: Run no node that this one does not need.
-        enable_cache: Whether unchanged nodes are answered from ML Metadata.
+        from_node: Run this node and those downstream of it.
+        to_node: Run only this node and those upstream of it.
+        enable_cache: Whether to reuse the outputs of unchanged nodes.
         interrupted: Earlier runs that were killed.
-        base_run_id: The run that ``from_node`` goes on from.
+        base_run_id: The run that ``from_node`` starts from.
         started: ``time.monotonic()`` at the start of the command.
-        rows: Rows of the table; 0 if they were not counted.
     """
 
     run_id: str
@@ -53,76 +51,86 @@ class Request:
     interrupted: Sequence[str]
     base_run_id: str | None
     started: float
-    rows: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Result:
-    """How a run ended.
+class FinishedRun:
+    """A run whose nodes have ended.
 
     Attributes:
-        summary: What ``summary.json`` holds.
-        anomalies: What the anomaly gate stopped on.
-        exception: What made a node fail.
+        summary: The contents of ``summary.json``.
+        failure: The error of the node that failed, if one did.
     """
 
     summary: Summary
-    anomalies: tuple[Anomaly, ...] = ()
-    exception: Exception | None = None
+    failure: NodeFailedError | None = None
+
+    @property
+    def anomalies(self) -> Sequence[Anomaly]:
+        """The anomalies that made the anomaly gate stop the run."""
+        return _anomalies(self.failure)
 
 
-def run(config: Config, schema: schema_pb2.Schema, request: Request, listener: Listener) -> Result:
-    """Runs the pipeline and reads what it found.
+def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener) -> FinishedRun:
+    """Runs the pipeline, records the run in ML Metadata and summarizes it.
 
-    A failing node ends the run and is told in the result, not raised.
+    A node that fails ends the run. Its error is returned, not raised.
 
     Raises:
-        ConfigError: ``from_node`` or ``to_node`` cannot be had.
+        ConfigError: The pipeline has no such ``from_node`` or ``to_node``, or no earlier run to start from.
     """
     logging.set_verbosity(logging.INFO)
-    pipeline = create_pipeline(config, text_format.MessageToString(schema), request.enable_cache, request.rows)
+    config = inputs.config
+    pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), options.enable_cache, inputs.rows)
 
     def may_cache(node_id: str, executions: Mapping[str, int]) -> bool:
-        if node_id != PUSHER or "Trainer" not in executions:
-            return True
-        with runner.store() as handle:
-            made = [output_id(handle.store, executions[node], key) for node, key in PUSHED if node in executions]
-            return is_served(handle.store, Folders(Path(config.serving_dir), Path(config.tflite_dir)), made)
+        return node_id != PUSHER or TRAINER not in executions or _is_push_current(runner, config, executions)
 
     prepare_store(config)
-    runner = LocalRunner(pipeline, request.run_id, listener, may_cache)
-    with runner.store() as handle:
-        close_interrupted(handle.store, request.interrupted, Path(config.artifacts_dir))
-        base_nodes = executions_of(handle.store, request.base_run_id) if request.base_run_id else ()
-    _begin(runner, config, request)
+    runner = NodeRunner(pipeline, options.run_id, listener, may_cache)
+    with runner.metadata() as connection:
+        close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
+        base_nodes = executions_of(connection.store, options.base_run_id) if options.base_run_id else ()
+    _record_start(runner, config, options)
     try:
-        result = _finished(runner, config, request, listener, base_nodes)
+        failure = _run_nodes(runner, options, listener, base_nodes)
+        summary = _summarize(runner, config, options, failure)
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        _end(runner, request, Ending(status, time.monotonic() - request.started, error=str(error) or None))
+        _record_end(runner, options, Ending(status, time.monotonic() - options.started, error=str(error) or None))
         raise
-    _end(runner, request, _ending(result.summary))
-    return result
+    version = summary.pushed.version if summary.pushed else None
+    _record_end(runner, options, Ending(summary.status, summary.seconds, version, summary.metrics, summary.error))
+    return FinishedRun(summary, failure)
 
 
-def _finished(
-    runner: LocalRunner, config: Config, request: Request, listener: Listener, base_nodes: Collection[str]
-) -> Result:
-    """Runs the nodes, and reads what they found."""
-    failure = None
+def _is_push_current(runner: NodeRunner, config: Config, executions: Mapping[str, int]) -> bool:
+    folders = PushFolders(Path(config.serving_dir), Path(config.tflite_dir))
+    with runner.metadata() as connection:
+        store = connection.store
+        artifacts = [output_id(store, executions[node], key) for node, key in PUSHED_OUTPUTS if node in executions]
+        return is_push_current(store, folders, artifacts)
+
+
+def _run_nodes(
+    runner: NodeRunner, options: RunOptions, listener: Listener, base_nodes: Collection[str]
+) -> NodeFailedError | None:
+    """Runs the nodes; returns the error of the one that failed."""
     try:
-        with progress.listening(listener.node_said), job_servers():
-            runner.run(request.from_node, request.to_node, request.base_run_id, base_nodes)
+        with progress.listening(listener.node_progress), job_servers():
+            runner.run(options.from_node, options.to_node, options.base_run_id, base_nodes)
     except NodeFailedError as error:
-        failure = error
-    with runner.store() as handle:
-        outcome = read_outcome(handle.store, config, executions_of(handle.store, request.run_id))
-    cause = failure.__cause__ if failure else None
-    anomalies = cause.anomalies if isinstance(cause, DataAnomaliesError) else ()
-    summary = Summary(
-        run_id=request.run_id,
+        return error
+    return None
+
+
+def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> Summary:
+    with runner.metadata() as connection:
+        outcome = read_outcome(connection.store, config, executions_of(connection.store, options.run_id))
+    return Summary(
+        run_id=options.run_id,
         problem=config.name,
-        status=_status(outcome, failure, anomalies),
+        status=_status(outcome, failure),
         nodes=[dataclasses.replace(node, seconds=round(node.seconds, 3)) for node in runner.nodes],
         rows=outcome.rows,
         metrics=outcome.metrics,
@@ -133,27 +141,27 @@ def _finished(
         pushed=outcome.pushed,
         tflite=outcome.tflite,
         error=_error(outcome, failure),
-        seconds=round(time.monotonic() - request.started, 3),
+        seconds=round(time.monotonic() - options.started, 3),
     )
-    return Result(summary, anomalies, failure)
 
 
-def _begin(runner: LocalRunner, config: Config, request: Request) -> None:
-    """Has ML Metadata say what the run is started from."""
-    so_far = datetime.timedelta(seconds=time.monotonic() - request.started)
-    started = datetime.datetime.now(datetime.UTC) - so_far
-    with runner.store() as handle:
-        recording.begin(handle.store, config.pipeline_name, request.run_id, started, origin(dataclasses.asdict(config)))
+def _record_start(runner: NodeRunner, config: Config, options: RunOptions) -> None:
+    """Records in ML Metadata when and from which settings the run started."""
+    elapsed = datetime.timedelta(seconds=time.monotonic() - options.started)
+    started = datetime.datetime.now(datetime.UTC) - elapsed
+    settings = origin(dataclasses.asdict(config))
+    with runner.metadata() as connection:
+        recording.begin(connection.store, config.pipeline_name, options.run_id, started, settings)
 
 
-def _end(runner: LocalRunner, request: Request, ending: Ending) -> None:
-    with runner.store() as handle:
-        recording.end(handle.store, request.run_id, ending)
+def _record_end(runner: NodeRunner, options: RunOptions, ending: Ending) -> None:
+    with runner.metadata() as connection:
+        recording.end(connection.store, options.run_id, ending)
 
 
-def _ending(summary: Summary) -> Ending:
-    version = summary.pushed.version if summary.pushed else None
-    return Ending(summary.status, summary.seconds, version, summary.metrics, summary.error)
+def _anomalies(failure: NodeFailedError | None) -> Sequence[Anomaly]:
+    cause = failure.__cause__ if failure else None
+    return cause.anomalies if isinstance(cause, DataAnomaliesError) else ()
 
 
 def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:
@@ -164,9 +172,9 @@ def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:
     return f"TfliteExporter: {outcome.tflite_refused}" if outcome.tflite_refused else None
 
 
-def _status(outcome: Outcome, failure: NodeFailedError | None, anomalies: Sequence[Anomaly]) -> Status:
+def _status(outcome: Outcome, failure: NodeFailedError | None) -> Status:
     if failure:
-        return "anomalies" if anomalies else "failed"
+        return "anomalies" if _anomalies(failure) else "failed"
     if outcome.blessed is False or outcome.skew or outcome.tflite_refused:
         return "not_blessed"
     return "pushed" if outcome.pushed else "partial"

@@ -1,7 +1,5 @@
-"""Checks of the settings against the curated schema and the code that they name."""
+"""Checks the settings against the curated schema."""
 
-import ast
-import importlib.util
 import keyword
 import re
 from collections.abc import Iterator
@@ -11,7 +9,6 @@ from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from models.features import Kind
-from models.settings import DEFAULT_NETWORK
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 
@@ -31,11 +28,11 @@ def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
     """Reads the curated schema.
 
     Args:
-        config: Names the file.
+        config: Settings that name the schema file.
         settings: The YAML file, for errors.
 
     Raises:
-        ConfigError: The file is missing, or is no schema.
+        ConfigError: The file is missing or is not a schema.
     """
     path = config.data.schema
     try:
@@ -49,7 +46,7 @@ def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
 
 
 def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Checks that each column the settings name is in the schema, with a type that suits its use.
+    """Checks that the schema has every column named in the settings, with a type that suits its use.
 
     Args:
         config: The settings.
@@ -57,79 +54,35 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
         settings: The YAML file, for errors.
 
     Raises:
-        ConfigError: One line for the first that is not.
+        ConfigError: One line for the first column that fails.
     """
     types = {feature.name: feature.type for feature in schema.feature}
     for key, column in _named_columns(config):
         if column not in types:
-            what = f"column of {Path(config.data.schema).name}"
-            raise ConfigError(unknown_name(f"{settings}: {key}", what, column, types))
+            kind = f"column of {Path(config.data.schema).name}"
+            raise ConfigError(unknown_name(f"{settings}: {key}", kind, column, types))
     _check_names(config, settings)
     for feature in schema.feature:
         if feature.HasField("shape"):
             raise ConfigError(
-                f"{settings}: data.schema: feature '{feature.name}' has a shape; expected none, since a column may "
-                "miss a value: take 'shape { … }' out of it"
+                f"{settings}: data.schema: feature '{feature.name}' has a shape; expected none, since any column may "
+                "have missing values: remove 'shape { … }' from the feature"
             )
-    for kind, column in config.features:
-        _check_type(f"{settings}: features.{kind}.{column}", kind, types[column])
+    for feature_kind, column in config.features:
+        _check_type(f"{settings}: features.{feature_kind}.{column}", feature_kind, types[column])
     _check_label(config, schema, settings)
     _check_classes(config, schema, settings)
-    for index, threshold in enumerate(config.evaluation.thresholds):
-        for column, value in threshold.slice.items():
-            key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
-            domain = _string_domain(schema, column)
-            if domain and str(value) not in domain:
-                raise ConfigError(unknown_name(key, "value", str(value), domain))
-            limits = next(feature.int_domain for feature in schema.feature if feature.name == column)
-            if limits.max and isinstance(value, int) and not limits.min <= value <= limits.max:
-                raise ConfigError(f"{key}: found {value}; the schema allows {limits.min} to {limits.max}")
-
-
-def check_network(config: Config, settings: Path) -> None:
-    """Checks that the network's function is there, without importing it.
-
-    Raises:
-        ConfigError: There is no such module, or it defines no such function.
-    """
-    module, _, name = config.network.function.rpartition(".")
-    key = f"{settings}: network.function"
-    try:
-        spec = importlib.util.find_spec(module) if module else None
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        raise ConfigError(
-            f"{key}: found no module '{module}'; expected package.module.function, such as {DEFAULT_NETWORK}"
-        )
-    try:
-        tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{key}: {spec.origin}: {error}; expected Python") from error
-    names = list(_defined_names(tree))
-    if name not in names:
-        raise ConfigError(unknown_name(key, f"function of {module}", name, names))
-
-
-def _defined_names(module: ast.Module) -> Iterator[str]:
-    for node in module.body:
-        match node:
-            case ast.FunctionDef(name=name):
-                yield name
-            case ast.ImportFrom(names=names):
-                yield from (alias.asname or alias.name for alias in names)
-            case ast.Assign(targets=targets):
-                yield from (target.id for target in targets if isinstance(target, ast.Name))
+    _check_slices(config, schema, settings)
 
 
 def _check_names(config: Config, settings: Path) -> None:
-    """A feature's column becomes the name of an input of TensorFlow's."""
+    """Each feature column becomes the name of a TensorFlow input."""
     for column in config.features.columns:
         if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column):
             raise ConfigError(
-                f"{settings}: features: found the column '{column}'; expected letters from a to z, digits and "
-                "underscores, a letter first and no word of Python's own, so that TensorFlow can name an input by it: "
-                "rename it in the header and in the schema"
+                f"{settings}: features: found the column '{column}'; expected ASCII letters, digits and underscores, "
+                "starting with a letter, and not a Python keyword, since it names a TensorFlow input: rename it in the "
+                "header and in the schema"
             )
     folded: dict[str, str] = {}
     for column in config.features.columns:
@@ -137,7 +90,7 @@ def _check_names(config: Config, settings: Path) -> None:
         if other != column:
             raise ConfigError(
                 f"{settings}: features: found the columns '{other}' and '{column}'; expected names that differ in more "
-                "than capitals, since TensorFlow's inputs do not: rename one in the header and in the schema"
+                "than case, since TensorFlow's input names ignore case: rename one in the header and in the schema"
             )
 
 
@@ -161,7 +114,7 @@ def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType")
 
 
 def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """A missing answer would be learnt as one: the schema has to stop it, and to give the column a fitting type."""
+    """Requires a fitting type and no missing values, since a missing label would be learned as a value."""
     label = config.label
     numeric = bool(label.above) or config.task == "regression"
     allowed = (INT, FLOAT) if numeric else (INT, BYTES) if label.classes else (INT,)
@@ -174,17 +127,18 @@ def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
             raise ConfigError(f"{settings}: {key}: the schema has type {found} for '{column}'; expected {names}")
         if feature.presence.min_fraction < 1:
             raise ConfigError(
-                f"{settings}: {key}: the schema lets '{column}' be missing; expected presence {{ min_fraction: 1.0 }} "
-                "there, since a missing answer cannot be learnt from"
+                f"{settings}: {key}: the schema allows missing values in '{column}'; expected presence "
+                "{ min_fraction: 1.0 }, since a row without a label cannot be learned from"
             )
         if feature.type == FLOAT and not feature.float_domain.disallow_nan:
             raise ConfigError(
-                f"{settings}: {key}: the schema lets '{column}' be NaN; expected float_domain {{ disallow_nan: true }}"
+                f"{settings}: {key}: the schema allows NaN in '{column}'; expected float_domain "
+                "{ disallow_nan: true }"
             )
 
 
 def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """A label read as it stands needs a domain, so that the gate stops a value that is no class."""
+    """A label that is used as is needs a domain, so that the anomaly gate stops values that are not classes."""
     label = config.label
     if label.above or config.task == "regression":
         return
@@ -195,11 +149,24 @@ def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) ->
     if feature.HasField("int_domain") and domain.max - domain.min < len(classes):
         values = [str(value) for value in range(domain.min, domain.max + 1)]
     if not values or not set(values) <= set(classes):
-        found = f"only limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
+        found = f"limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
         raise ConfigError(
-            f"{settings}: label.column: the schema {found}; expected a domain of the label's classes "
-            f"{', '.join(classes)} or fewer, so that the anomaly gate stops any other value"
+            f"{settings}: label.column: the schema {found}; expected a domain with the label's classes "
+            f"{', '.join(classes)}, or some of them, so that the anomaly gate stops any other value"
         )
+
+
+def _check_slices(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """A threshold on a slice that the schema forbids would never have any rows."""
+    for index, threshold in enumerate(config.evaluation.thresholds):
+        for column, value in threshold.slice.items():
+            key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
+            domain = _string_domain(schema, column)
+            if domain and str(value) not in domain:
+                raise ConfigError(unknown_name(key, "value", str(value), domain))
+            limits = next(feature.int_domain for feature in schema.feature if feature.name == column)
+            if limits.max and isinstance(value, int) and not limits.min <= value <= limits.max:
+                raise ConfigError(f"{key}: found {value}; the schema allows {limits.min} to {limits.max}")
 
 
 def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:

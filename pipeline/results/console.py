@@ -44,7 +44,7 @@ class RunConsole:
         """Shows the node as running."""
         self._show(node_id)
 
-    def node_said(self, source: str, line: str) -> None:
+    def node_progress(self, source: str, line: str) -> None:
         """Shows how far a node is, and prints what each of several processes says."""
         if source:
             self._console.print(f"    [dim]{escape(source)}[/] {escape(line)}")

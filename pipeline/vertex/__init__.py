@@ -1,1 +1,1 @@
-"""The pipeline on Vertex AI: compiled, checked here, and submitted."""
+"""Vertex AI: compile the pipeline, check it on this machine, submit it, and roll the endpoint back."""

@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline here: each task by the entry point that Vertex AI calls, in the order of what it needs."""
+"""Runs the tasks of a compiled pipeline on this machine, with the entry point that Vertex AI calls."""
 
 import contextlib
 import dataclasses
@@ -13,32 +13,32 @@ from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT
 from common.project import ROOT
 from pipeline.config.loading import GLOB_CHARACTERS, REMOTE
-from pipeline.nodes import Listener, Node
+from pipeline.nodes import ANOMALY_GATE, PUSHER, Listener, Node
 from pipeline.results.run_folder import locked
-from pipeline.vertex.artifacts import Artifact, Artifacts, new_name
-from pipeline.vertex.condition import holds
-from pipeline.vertex.spec import Spec, SpecError, Task, read_spec, read_text
-from pipeline.vertex.tasks import Place, TaskFailedError, run_task
+from pipeline.vertex.artifact_store import Artifact, ArtifactStore, new_name
+from pipeline.vertex.condition import evaluate_condition
+from pipeline.vertex.spec import PipelineSpec, SpecError, Task, read_spec, read_text
+from pipeline.vertex.tasks import TaskEnvironment, TaskFailedError, run_task
 
 BUCKETS, SCHEME = "buckets", "gs://"
 INPUT_BASE = "input_base"
-AT_ONCE = 2  # tasks that do not need each other
-PUSHER, GATE, ANOMALIES = "Pusher", "AnomalyGate", "DataAnomaliesError"
+MAX_PARALLEL_TASKS = 2
+ANOMALIES_ERROR = "DataAnomaliesError"
 BIGQUERY = "custom_components.bigquery_example_gen."
 
 Outputs = dict[str, list[Artifact]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Checked:
-    """How a check ended.
+class CheckSummary:
+    """Result of a check.
 
     Attributes:
         status: ``pushed``, ``not_blessed``, ``anomalies`` or ``failed``.
-        nodes: How each task went.
+        nodes: State and duration of each task.
         pushed: Folder of the pushed version.
-        error: One line of what went wrong.
-        logs: Folder of a log a task.
+        error: The first error, in one line.
+        logs: Folder with one log per task.
         seconds: Wall time.
     """
 
@@ -50,62 +50,63 @@ class Checked:
     seconds: float
 
     def to_json(self) -> str:
-        """It as JSON."""
+        """Returns the summary as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=2)
 
 
-def check(file: Path, output: Path, listener: Listener, data: Path | None = None) -> Checked:
+def check(file: Path, output: Path, listener: Listener, data: Path | None = None) -> CheckSummary:
     """Runs all tasks of a compiled pipeline.
 
-    What is in buckets is in folders here: ``gs://bucket/x`` is ``<output>/buckets/bucket/x``. Resolvers find what
-    earlier checks into the same folder made, as Vertex AI looks among the runs of the same pipeline. What tasks ask of
-    Vertex AI a server here answers, and the jobs that they start there are processes here. Nothing is answered from a
-    cache, and a failed task is not tried again.
+    Folders take the place of buckets: ``gs://bucket/x`` is ``<output>/buckets/bucket/x``. Resolvers find the artifacts
+    of earlier checks with the same output folder, as on Vertex AI they find those of earlier runs. A local stand-in
+    answers requests to Vertex AI, and custom jobs run as local processes. Nothing is cached, and failed tasks are not
+    retried.
 
     Args:
-        file: What ``vertex_runner.py compile`` wrote.
-        output: Folder for all that is made.
-        listener: Told of each task.
-        data: A folder that stands for the table that the file names.
+        file: A file that ``vertex_runner.py compile`` wrote.
+        output: Folder for everything that the tasks write.
+        listener: Called for each task.
+        data: A local folder to use instead of the table named in the file.
 
     Raises:
-        SpecError: The file cannot be used, its table is not here, or the output cannot be written.
-        ConfigError: Another check, or a run, uses the output.
+        SpecError: The file cannot be used, its table is not on this machine, or the output is not writable.
+        ConfigError: Another check or run is using the output.
     """
     start = time.monotonic()
-    spec = _here(read_text(file), output, data)
-    _check_data(spec)
+    spec = _with_local_folders(read_text(file), output, data)
+    _check_table(spec)
     run_id = f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S.%f}"
     logs = output / "logs" / run_id
     jobs = LocalJobs(logs)
-    with _held(output, logs) as artifacts, StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
+    with _opened_store(output, logs) as store, StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
         jobs.environment = {ENDPOINT: stand_in.endpoint}
-        run = _Run(spec, Place(spec.name, Path(spec.root) / run_id, logs, jobs.environment), artifacts, listener)
-        run.all()
+        environment = TaskEnvironment(spec.name, Path(spec.root) / run_id, logs, jobs.environment)
+        run = _Run(spec, environment, store, listener)
+        run.run_all()
     seconds = round(time.monotonic() - start, 3)
-    return Checked(run.status, run.nodes, run.pushed, run.error, str(logs), seconds)
+    return CheckSummary(run.status, run.nodes, run.pushed, run.error, str(logs), seconds)
 
 
 @contextlib.contextmanager
-def _held(output: Path, logs: Path) -> Iterator[Artifacts]:
-    """Holds the output against other checks, with a folder for the logs; yields what earlier ones made there."""
+def _opened_store(output: Path, logs: Path) -> Iterator[ArtifactStore]:
+    """Locks the output, creates the folder for the logs, and yields the artifacts of earlier checks."""
     with contextlib.ExitStack() as stack:
         try:
             logs.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(output))
             logs.mkdir()
-            artifacts = Artifacts(output)
+            store = ArtifactStore(output)
         except OSError as error:
-            raise SpecError(f"--output: cannot write in {output} ({error.strerror}); expected a folder") from error
-        yield artifacts
+            raise SpecError(f"--output: cannot write to {output} ({error.strerror}); expected a folder") from error
+        yield store
 
 
-def _here(text: str, output: Path, data: Path | None) -> Spec:
-    """A compiled pipeline with folders of this machine in place of buckets."""
+def _with_local_folders(text: str, output: Path, data: Path | None) -> PipelineSpec:
+    """Parses a compiled pipeline with local folders in place of buckets."""
     for option, folder in (("--output", output), ("--data", data)):
         _check_folder(option, folder)
     buckets = str((output / BUCKETS).resolve()) + "/"
-    if json.dumps(buckets, ensure_ascii=False) != f'"{buckets}"':  # it goes into JSON within JSON
+    if json.dumps(buckets, ensure_ascii=False) != f'"{buckets}"':  # the path goes into JSON inside JSON
         raise SpecError(f"--output: found {output}; expected a path without quotes and backslashes")
     spec = read_spec(text.replace(SCHEME, buckets))
     if data:
@@ -116,30 +117,33 @@ def _here(text: str, output: Path, data: Path | None) -> Spec:
 
 
 def _check_folder(option: str, folder: Path | None) -> None:
-    """Refuses a folder that tasks would look for elsewhere."""
-    if folder and f"{REMOTE[0]}/" in str(folder):  # of gs://bucket a path has but one slash
+    """Refuses a folder that tasks would misread as a bucket or a pattern."""
+    if folder and f"{REMOTE[0]}/" in str(folder):  # a Path keeps one slash of gs://bucket
         raise SpecError(f"{option}: found {folder}; expected a folder on this machine")
     if folder and (found := sorted(set(str(folder.resolve())) & set(GLOB_CHARACTERS))):
         raise SpecError(f"{option}: found {''.join(found)} in {folder.resolve()}; expected none of {GLOB_CHARACTERS}")
 
 
-def _check_data(spec: Spec) -> None:
+def _check_table(spec: PipelineSpec) -> None:
+    """Refuses a table that the tasks would not find."""
     for task in spec.tasks:
         base = task.parameters.get(INPUT_BASE)
-        if base is not None and not (ROOT / str(base)).is_dir():  # where tasks run
-            raise SpecError(f"{task.name}: found no folder {base}; put the table there, or name its folder with --data")
+        if base is not None and not (ROOT / str(base)).is_dir():  # tasks run in the project's folder
+            raise SpecError(f"{task.name}: found no folder {base}; put the table there, or pass its folder with --data")
         if any(each.startswith(BIGQUERY) for each in task.executor.get("container", {}).get("args", ())):
             raise SpecError(
-                f"{task.name}: reads BigQuery, which is not here; compile with --data, for a table in files"
+                f"{task.name}: reads BigQuery, which a check cannot do; compile with --data to read files instead"
             )
 
 
 class _Run:
-    """One run of all tasks; those that do not need each other run at once."""
+    """One run of all tasks. Independent tasks run in parallel."""
 
-    def __init__(self, spec: Spec, place: Place, artifacts: Artifacts, listener: Listener) -> None:
-        self._spec, self._place, self._artifacts, self._listener = spec, place, artifacts, listener
-        self._given: dict[str, Outputs] = {}
+    def __init__(
+        self, spec: PipelineSpec, environment: TaskEnvironment, store: ArtifactStore, listener: Listener
+    ) -> None:
+        self._spec, self._environment, self._store, self._listener = spec, environment, store, listener
+        self._outputs: dict[str, Outputs] = {}
         self._starts: dict[str, float] = {}
         self.nodes: list[Node] = []
         self.error: str | None = None
@@ -147,7 +151,7 @@ class _Run:
     @property
     def status(self) -> str:
         failed = [node.id for node in self.nodes if node.state == "failed"]
-        if failed == [GATE] and ANOMALIES in (self.error or ""):
+        if failed == [ANOMALY_GATE] and ANOMALIES_ERROR in (self.error or ""):
             return "anomalies"
         if failed or self.error:
             return "failed"
@@ -155,26 +159,21 @@ class _Run:
 
     @property
     def pushed(self) -> str | None:
-        for artifact in self._given.get(PUSHER, {}).get("pushed_model", ()):
+        for artifact in self._outputs.get(PUSHER, {}).get("pushed_model", ()):
             if artifact.metadata.get("pushed"):
                 return str(artifact.metadata["pushed_destination"])
         return None
 
-    def all(self) -> None:
-        """Runs them, to the end of the last or until this process is interrupted."""
-        self._run_all()
-        if PUSHER not in {node.id for node in self.nodes}:
-            self.error = self.error or f"found no task {PUSHER}; expected one, which pushes what was blessed"
-
-    def _run_all(self) -> None:
+    def run_all(self) -> None:
+        """Runs the tasks until the last one has ended or this process is interrupted."""
         waiting = list(self._spec.tasks)
         running: dict[futures.Future[Outputs | None], Task] = {}
-        with futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        with futures.ThreadPoolExecutor(MAX_PARALLEL_TASKS) as pool:
             try:
                 while waiting or running:
-                    for task in [task for task in waiting if self._is_ended(task.upstream)]:
+                    for task in [task for task in waiting if self._have_ended(task.upstream)]:
                         waiting.remove(task)
-                        if task.upstream <= self._given.keys():
+                        if task.upstream <= self._outputs.keys():
                             running[pool.submit(self._run, task)] = task
                         else:
                             self._finish(Node(task.name, "skipped"))
@@ -183,27 +182,29 @@ class _Run:
                         self._collect(each, running.pop(each))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                self._place.end()
+                self._environment.kill()
                 raise
+        if PUSHER not in {node.id for node in self.nodes}:
+            self.error = self.error or f"found no task {PUSHER}; expected one that pushes a blessed model"
 
-    def _is_ended(self, names: set[str]) -> bool:
+    def _have_ended(self, names: set[str]) -> bool:
         return names <= {node.id for node in self.nodes}
 
     def _collect(self, future: "futures.Future[Outputs | None]", task: Task) -> None:
         seconds = time.monotonic() - self._starts[task.name]
         try:
-            given = future.result()
-        except Exception as error:  # whatever it is, it is how the task ended
-            told = str(error) if isinstance(error, TaskFailedError | ValueError) else f"{type(error).__name__}: {error}"
-            self.error = self.error or f"{task.name}: {told}"
+            outputs = future.result()
+        except Exception as error:  # any error fails the task, not the check
+            is_expected = isinstance(error, TaskFailedError | ValueError)
+            self.error = self.error or f"{task.name}: {'' if is_expected else f'{type(error).__name__}: '}{error}"
             self._finish(Node(task.name, "failed", seconds))
             return
-        if given is None:
+        if outputs is None:
             self._finish(Node(task.name, "skipped"))
             return
-        self._given[task.name] = given
+        self._outputs[task.name] = outputs
         if "resolver" not in task.executor:
-            self._artifacts.add([artifact for each in given.values() for artifact in each])
+            self._store.add([artifact for each in outputs.values() for artifact in each])
         self._finish(Node(task.name, "ran", seconds))
 
     def _finish(self, node: Node) -> None:
@@ -211,24 +212,26 @@ class _Run:
         self._listener.node_finished(node)
 
     def _run(self, task: Task) -> Outputs | None:
-        """What a task gave; ``None`` if its condition does not hold."""
+        """Returns the outputs of a task, or ``None`` if its condition is false."""
         self._starts[task.name] = time.monotonic()
-        inputs = {key: self._given[producer].get(output, []) for key, (producer, output) in task.producers.items()}
-        shown = {"artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()}}
-        if task.condition and not holds(task.condition, shown):
+        inputs = {key: self._outputs[producer].get(output, []) for key, (producer, output) in task.producers.items()}
+        artifacts = {
+            key: {"artifacts": [artifact.runtime_artifact for artifact in each]} for key, each in inputs.items()
+        }
+        if task.condition and not evaluate_condition(task.condition, {"artifacts": artifacts}):
             return None
         self._listener.node_started(task.name)
         if "resolver" in task.executor:
-            return self._resolved(task, inputs)
+            return self._resolve(task, inputs)
         if "importer" in task.executor:
-            return self._imported(task)
-        return run_task(task, inputs, self._place)
+            return self._import(task)
+        return run_task(task, inputs, self._environment)
 
-    def _resolved(self, task: Task, inputs: Mapping[str, list[Artifact]]) -> Outputs:
+    def _resolve(self, task: Task, inputs: Mapping[str, list[Artifact]]) -> Outputs:
         queries = task.executor["resolver"]["outputArtifactQueries"]
-        return {key: self._artifacts.latest(query["filter"], self._spec.name, inputs) for key, query in queries.items()}
+        return {key: self._store.latest(query["filter"], self._spec.name, inputs) for key, query in queries.items()}
 
-    def _imported(self, task: Task) -> Outputs:
+    def _import(self, task: Task) -> Outputs:
         importer = task.executor["importer"]
         [key] = task.outputs
         artifact = Artifact(

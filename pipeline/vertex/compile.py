@@ -1,4 +1,4 @@
-"""Compiles the pipeline to the JSON that Vertex AI runs; needs no network."""
+"""Compiles the pipeline to the JSON that Vertex AI runs, without network access."""
 
 import contextlib
 import json
@@ -6,38 +6,48 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 
 from pipeline.config.errors import ConfigError
 from pipeline.config.settings import Config
+from pipeline.nodes import ANOMALY_GATE, TRAINER, TUNER
 from pipeline.pipeline import create_pipeline
-from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
+from pipeline.preflight.preflight import CheckedInputs
 from pipeline.vertex.machines import check_accelerators, resources
+from pipeline.vertex_jobs import custom_job
 
 PipelineJob: TypeAlias = dict[str, Any]
-NOT_RETRIED = ("AnomalyGate",)  # the same data has the same anomalies
-FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 60, 600
+NOT_RETRIED = (ANOMALY_GATE,)  # the same data has the same anomalies
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 60, 600
 
 
-def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bool = True) -> PipelineJob:
-    """The pipeline as a ``PipelineJob`` in plain JSON, of pipeline spec 2.1.
+def compile_pipeline(inputs: CheckedInputs, enable_cache: bool = True) -> PipelineJob:
+    """Compiles the pipeline to a ``PipelineJob`` in plain JSON, with pipeline spec 2.1.
 
-    TFX compiles the DAG; what it has no place for is added: machines, retries, labels and the encryption key.
+    TFX compiles the DAG. Machines, retries, labels and the encryption key are added, since TFX has no settings for
+    them.
 
     Args:
-        config: Settings for Vertex AI.
-        schema: The curated schema.
-        enable_cache: Whether Vertex AI answers a step whose inputs did not change from an earlier run.
+        inputs: Settings for Vertex AI, and the schema.
+        enable_cache: Whether Vertex AI reuses the outputs of unchanged steps.
 
     Raises:
-        ConfigError: A machine type does not tell its size, or Vertex AI does not know an accelerator.
+        ConfigError: The name of a machine type does not give its size, or an accelerator is unknown.
     """
+    config = inputs.config
     check_accelerators(config.vertex)
-    pipeline = create_pipeline(config, text_format.MessageToString(schema), enable_cache)
+    pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), enable_cache)
     settings = KubeflowV2DagRunnerConfig(default_image=config.vertex.image, use_pipeline_spec_2_1=True)
     job: PipelineJob = KubeflowV2DagRunner(config=settings).run(pipeline, write_out=False)
-    spec = job["pipelineSpec"]
+    _add_step_settings(job["pipelineSpec"], config)
+    job["labels"] = {**job.get("labels", {}), **config.vertex.labels}
+    if config.vertex.encryption_key:
+        job["encryptionSpec"] = {"kmsKeyName": config.vertex.encryption_key}
+    return job
+
+
+def _add_step_settings(spec: dict[str, Any], config: Config) -> None:
+    """Adds retries and machines to the steps of a pipeline spec."""
     for name, task in spec["root"]["dag"]["tasks"].items():
         executor = spec["deploymentSpec"]["executors"][
             spec["components"][task["componentRef"]["name"]]["executorLabel"]
@@ -47,22 +57,18 @@ def compile_pipeline(config: Config, schema: schema_pb2.Schema, enable_cache: bo
         if config.vertex.retries and name not in NOT_RETRIED:
             task["retryPolicy"] = _retry_policy(config.vertex.retries)
         machine = config.vertex.machines.get(name)
-        if machine and not (name in (TRAINER, TUNER) and custom_job(config, name)):  # else they are its job's
+        if machine and not (name in (TRAINER, TUNER) and custom_job(config, name)):  # the job has the machine
             try:
                 executor["container"]["resources"] = resources(machine)
             except ValueError as error:
                 raise ConfigError(f"vertex.machines.{name}.type: {error}") from error
-    job["labels"] = {**job.get("labels", {}), **config.vertex.labels}
-    if config.vertex.encryption_key:
-        job["encryptionSpec"] = {"kmsKeyName": config.vertex.encryption_key}
-    return job
 
 
 def write_job(job: PipelineJob, path: Path) -> None:
-    """Writes a compiled pipeline, whole or not at all.
+    """Writes a compiled pipeline atomically.
 
     Raises:
-        ConfigError: It cannot be written.
+        ConfigError: The file cannot be written.
     """
     if not path.name:
         raise ConfigError(f"--out: found '{path}'; expected a file, such as pipeline.json")
@@ -72,7 +78,7 @@ def write_job(job: PipelineJob, path: Path) -> None:
         staged.replace(path)
     except OSError as error:
         raise ConfigError(
-            f"--out: cannot write {path} ({error.strerror}); expected a file in a folder that is there"
+            f"--out: cannot write {path} ({error.strerror}); expected a file in an existing folder"
         ) from error
     finally:
         with contextlib.suppress(OSError):
@@ -82,7 +88,7 @@ def write_job(job: PipelineJob, path: Path) -> None:
 def _retry_policy(retries: int) -> dict[str, object]:
     return {
         "maxRetryCount": retries,
-        "backoffDuration": f"{FIRST_WAIT_SECONDS}s",
+        "backoffDuration": f"{MIN_BACKOFF_SECONDS}s",
         "backoffFactor": 2.0,
-        "backoffMaxDuration": f"{LONGEST_WAIT_SECONDS}s",
+        "backoffMaxDuration": f"{MAX_BACKOFF_SECONDS}s",
     }

@@ -1,4 +1,4 @@
-"""Evaluates the conditions of a compiled pipeline: as much of CEL as TFX writes."""
+"""Evaluates the conditions of a compiled pipeline: the subset of CEL that TFX writes."""
 
 import ast
 import operator
@@ -17,35 +17,35 @@ _VALUES = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Load)
 _KNOWN = (*_VALUES, ast.UnaryOp, ast.Not, ast.BoolOp, ast.boolop, ast.Compare, *_OPERATORS)
 
 
-def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Whether a condition holds.
+def evaluate_condition(condition: str, inputs: Mapping[str, Any]) -> bool:
+    """Returns whether a condition is true.
 
     Args:
         condition: Such as ``inputs.artifacts['blessing'].artifacts[0].metadata['blessed'] == 1.0``.
         inputs: The task's inputs, as in the JSON of an ``ExecutorInput``.
 
     Raises:
-        ValueError: It is none that TFX writes, or speaks of what is not there.
+        ValueError: TFX does not write such a condition, or it refers to a missing input.
     """
     try:
-        value = _value(parsed(condition), {"inputs": inputs})
+        value = _value(parse_condition(condition), {"inputs": inputs})
     except (KeyError, IndexError, TypeError) as error:
         raise ValueError(f"found the condition {condition!r}, which cannot be evaluated: {error!r}") from error
     if not isinstance(value, bool):
-        raise ValueError(f"found the condition {condition!r}, which is {value!r}; expected true or false")
+        raise ValueError(f"found the condition {condition!r}, which evaluates to {value!r}; expected true or false")
     return value
 
 
-def parsed(condition: str) -> ast.expr:
-    """A condition as Python's syntax tree, whose every part is known, though what it speaks of may not be there.
+def parse_condition(condition: str) -> ast.expr:
+    """Parses a condition into a Python syntax tree of known nodes. The inputs it refers to are not checked.
 
     Raises:
-        ValueError: It is none that TFX writes.
+        ValueError: TFX does not write such a condition.
     """
     text = _NOT.sub(" not ", condition.replace("&&", " and ").replace("||", " or "))
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, MemoryError, RecursionError) as error:  # the latter two of what is nested too deep
+    except (SyntaxError, MemoryError, RecursionError) as error:  # the last two for deep nesting
         raise ValueError(f"found the condition {condition!r}, which cannot be read: {error}") from error
     for node in ast.walk(tree):
         if not isinstance(node, _KNOWN):

@@ -1,4 +1,4 @@
-"""Reads a compiled pipeline."""
+"""Reads compiled pipelines."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from pipeline.config.errors import UserError
-from pipeline.vertex.condition import parsed
+from pipeline.vertex.condition import parse_condition
 
 Json: TypeAlias = dict[str, Any]
 EXPECTED = "expected a file that vertex_runner.py compile wrote"
@@ -19,7 +19,7 @@ HOOK = "preCacheCheck"
 
 
 class SpecError(UserError):
-    """A compiled pipeline that cannot be used."""
+    """A compiled pipeline, or an option of the check, that cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Task:
     """One task of a compiled pipeline.
 
     Attributes:
-        name: Its name.
-        spec: Its ``PipelineTaskSpec``.
-        component: Its ``ComponentSpec``.
-        executor: Its ``ExecutorSpec``: ``container``, ``resolver`` or ``importer``.
+        name: Name of the task.
+        spec: The ``PipelineTaskSpec``.
+        component: The ``ComponentSpec``.
+        executor: The ``ExecutorSpec``: ``container``, ``resolver`` or ``importer``.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Task:
 
     @property
     def producers(self) -> dict[str, tuple[str, str]]:
-        """By input, the task and the output that it takes its artifact from."""
+        """The task and the output that each input comes from, by input key."""
         found = {}
         for key, given in self.spec.get("inputs", {}).get("artifacts", {}).items():
             source = given["taskOutputArtifact"]
@@ -49,42 +49,42 @@ class Task:
 
     @property
     def upstream(self) -> set[str]:
-        """The tasks that have to end before it."""
+        """The tasks that have to finish first."""
         return {*self.spec.get("dependentTasks", ()), *(task for task, _ in self.producers.values())}
 
     @property
     def outputs(self) -> dict[str, Json]:
-        """By output, its artifact's spec."""
+        """The spec of each output artifact, by output key."""
         found: dict[str, Json] = self.component.get("outputDefinitions", {}).get("artifacts", {})
         return found
 
     @property
     def condition(self) -> str:
-        """What has to hold for it to run; empty if it always does."""
+        """The condition under which the task runs; empty if it always runs."""
         found: str = self.spec.get("triggerPolicy", {}).get("condition", "")
         return found
 
     @property
     def commands(self) -> list[Json]:
-        """Of a container: its hook, if it has one, and itself."""
+        """The commands of a container task: the hook, if there is one, and the container's own."""
         container = self.executor["container"]
         return [each for each in (container.get("lifecycle", {}).get(HOOK), container) if each]
 
     @property
     def parameters(self) -> Json:
-        """Its parameters' values."""
+        """Parameter values."""
         given = self.spec.get("inputs", {}).get("parameters", {})
         return {key: value["runtimeValue"]["constant"] for key, value in given.items()}
 
 
 @dataclasses.dataclass(frozen=True)
-class Spec:
+class PipelineSpec:
     """A compiled pipeline.
 
     Attributes:
-        name: The pipeline's.
-        root: Below which artifacts are written.
-        tasks: In an order in which each comes behind all that it needs.
+        name: Name of the pipeline.
+        root: Root folder of the artifacts.
+        tasks: The tasks in topological order.
     """
 
     name: str
@@ -93,10 +93,10 @@ class Spec:
 
 
 def read_text(path: Path) -> str:
-    """A compiled pipeline's text, once it is known to be one.
+    """Reads the text of a compiled pipeline, and checks that it is one.
 
     Raises:
-        SpecError: There is no such file, or it is no compiled pipeline.
+        SpecError: The file cannot be read, or is not a compiled pipeline.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -117,11 +117,11 @@ def read_text(path: Path) -> str:
     return text
 
 
-def read_spec(text: str) -> Spec:
-    """Reads the tasks of a compiled pipeline.
+def read_spec(text: str) -> PipelineSpec:
+    """Parses the tasks of a compiled pipeline.
 
     Raises:
-        SpecError: A task is not whole, or needs itself.
+        SpecError: A task is incomplete, or depends on itself.
     """
     job = json.loads(text)
     spec = job["pipelineSpec"]
@@ -133,10 +133,10 @@ def read_spec(text: str) -> Spec:
         name = spec["pipelineInfo"]["name"]
         ordered = _ordered(tasks)
     except KeyError as error:
-        raise SpecError(f"the compiled pipeline speaks of {error}, which is not there; {EXPECTED}") from error
-    except (AttributeError, TypeError) as error:  # of null, say, which protocol buffers take for what is left out
-        raise SpecError(f"the compiled pipeline has a part that is none ({error}); {EXPECTED}") from error
-    return Spec(name, root, ordered)
+        raise SpecError(f"the compiled pipeline lacks {error}; {EXPECTED}") from error
+    except (AttributeError, TypeError) as error:  # such as null, which protocol buffers accept as unset
+        raise SpecError(f"the compiled pipeline has an invalid part ({error}); {EXPECTED}") from error
+    return PipelineSpec(name, root, ordered)
 
 
 def _task(name: str, task: Json, spec: Json) -> Task:
@@ -145,18 +145,18 @@ def _task(name: str, task: Json, spec: Json) -> Task:
 
 
 def _check(task: Task) -> None:
-    """Looks at all of a task that running it reads, so that none fails for it hours later.
+    """Checks everything in a task that running it needs, so that it does not fail hours later.
 
     Raises:
-        SpecError: It is of a kind, or has a condition, that is not known.
-        KeyError: Something is missing.
+        SpecError: The executor or the condition is of an unknown kind.
+        KeyError: A part is missing.
     """
-    assert task.parameters is not None  # all of them constants: a KeyError tells of others
+    assert task.parameters is not None  # all constants, or else a KeyError
     for output in task.outputs.values():
         assert output["artifactType"]["instanceSchema"]
     if task.condition:
         try:
-            parsed(task.condition)
+            parse_condition(task.condition)
         except ValueError as error:
             raise SpecError(f"{task.name}: {error}") from error
     match [kind for kind in KINDS if kind in task.executor]:
@@ -173,8 +173,8 @@ def _check(task: Task) -> None:
             if len(task.outputs) != 1:
                 raise SpecError(f"{task.name}: found an importer of {len(task.outputs)} artifacts; expected one")
         case _:
-            found = ", ".join(task.executor) or "nothing"
-            raise SpecError(f"{task.name}: found {found} as what it runs; expected one of {', '.join(KINDS)}")
+            found = ", ".join(task.executor) or "{}"
+            raise SpecError(f"{task.name}: found the executor {found}; expected one of {', '.join(KINDS)}")
 
 
 def _ordered(tasks: Mapping[str, Task]) -> list[Task]:
@@ -186,7 +186,7 @@ def _ordered(tasks: Mapping[str, Task]) -> list[Task]:
         if missing:
             raise KeyError(min(missing))
         if not ready:
-            raise SpecError(f"the tasks {', '.join(sorted(waiting))} need each other; {EXPECTED}")
+            raise SpecError(f"the tasks {', '.join(sorted(waiting))} depend on each other; {EXPECTED}")
         for name in ready:
             ordered.append(tasks[name])
             del waiting[name]

@@ -1,4 +1,4 @@
-"""Runs one task of a compiled pipeline here, by the command that Vertex AI would run."""
+"""Runs one task of a compiled pipeline on this machine, with the command that Vertex AI would run."""
 
 import contextlib
 import dataclasses
@@ -17,7 +17,7 @@ from cloud.logs import last_error
 from common.project import ROOT
 from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
 from pipeline.config.settings import Beam
-from pipeline.vertex.artifacts import Artifact, new_name
+from pipeline.vertex.artifact_store import Artifact, new_name
 from pipeline.vertex.spec import Json, Task
 
 INVOCATION = "{{$}}"
@@ -28,97 +28,99 @@ OUTPUT_FILE = "executor_output.json"
 
 
 class TaskFailedError(RuntimeError):
-    """A task failed; the message is one line."""
+    """A task failed. The message is one line."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-    """Where the tasks of one check run.
+class TaskEnvironment:
+    """Folders, variables and running processes that the tasks of one check share.
 
     Attributes:
-        pipeline: The pipeline's name.
-        root: Below which they write their artifacts.
-        logs: Folder of a log a task.
-        environment: Variables that they find beside this process' own.
-        running: Those of them that run.
-        ended: Set once no more of them may.
+        pipeline: Name of the pipeline.
+        root: Root folder of the artifacts.
+        logs: Folder with one log per task.
+        variables: Environment variables, in addition to those of this process.
+        running: Processes of the tasks that are running.
+        killed: Set once no more tasks may run.
     """
 
     pipeline: str
     root: Path
     logs: Path
-    environment: Mapping[str, str]
+    variables: Mapping[str, str]
     running: set["subprocess.Popen[bytes]"] = dataclasses.field(default_factory=set)
-    ended: threading.Event = dataclasses.field(default_factory=threading.Event)
+    killed: threading.Event = dataclasses.field(default_factory=threading.Event)
 
-    def end(self) -> None:
-        """Ends the tasks that run, with the processes that they started, and those that another thread yet starts."""
-        self.ended.set()
+    def kill(self) -> None:
+        """Kills the running tasks with their child processes, and any task that another thread is about to start."""
+        self.killed.set()
         for process in list(self.running):
             _kill(process)
 
 
-def run_task(task: Task, inputs: Mapping[str, list[Artifact]], place: Place) -> dict[str, list[Artifact]]:
+def run_task(
+    task: Task, inputs: Mapping[str, list[Artifact]], environment: TaskEnvironment
+) -> dict[str, list[Artifact]]:
     """Runs a container's hook, if it has one, and its command.
 
-    The folders of its outputs are not made: in a bucket there are none.
+    Output folders are not created, since buckets have no folders.
 
     Args:
         task: The task.
-        inputs: Its artifacts by input.
-        place: Where it runs.
+        inputs: Its artifacts by input key.
+        environment: Where it runs.
 
     Returns:
-        What it gave, by output.
+        Its artifacts by output key.
 
     Raises:
-        TaskFailedError: It ended with an error.
+        TaskFailedError: The task failed.
     """
-    folder = place.root / task.name
+    folder = environment.root / task.name
     outputs = {
         key: Artifact(
             name=new_name(),
             uri=str(folder / key),
             schema=spec["artifactType"]["instanceSchema"],
             metadata=dict(spec.get("metadata", {})),
-            pipeline=place.pipeline,
+            pipeline=environment.pipeline,
         )
         for key, spec in task.outputs.items()
     }
     parameters, output_file = task.parameters, folder / OUTPUT_FILE
     for command in task.commands:
         invocation = _invocation(parameters, inputs, outputs, output_file)
-        _run(task.name, _line(command, invocation), place)
-        outputs, parameters = _after(outputs, parameters, output_file)
+        _run(task.name, _command_line(command, invocation), environment)
+        outputs, parameters = _with_executor_output(outputs, parameters, output_file)
     return {key: [artifact] for key, artifact in outputs.items()}
 
 
 def _invocation(
     parameters: Json, inputs: Mapping[str, list[Artifact]], outputs: Mapping[str, Artifact], output_file: Path
 ) -> str:
-    """The ``ExecutorInput`` as JSON."""
+    """Returns the ``ExecutorInput`` as JSON."""
+    input_artifacts = {
+        key: {"artifacts": [each.runtime_artifact for each in artifacts]} for key, artifacts in inputs.items()
+    }
     return json.dumps(
         {
-            "inputs": {
-                "parameterValues": parameters,
-                "artifacts": {key: {"artifacts": [each.runtime for each in given]} for key, given in inputs.items()},
-            },
+            "inputs": {"parameterValues": parameters, "artifacts": input_artifacts},
             "outputs": {
-                "artifacts": {key: {"artifacts": [each.runtime]} for key, each in outputs.items()},
+                "artifacts": {key: {"artifacts": [each.runtime_artifact]} for key, each in outputs.items()},
                 "outputFile": str(output_file),
             },
         }
     )
 
 
-def _line(command: Json, invocation: str) -> list[str]:
-    """What is run: Vertex AI's command, with this interpreter, and with Beam here where it asks for Dataflow."""
+def _command_line(command: Json, invocation: str) -> list[str]:
+    """Returns Vertex AI's command, with this Python interpreter, and with a local Beam runner instead of Dataflow."""
     program, *rest = command["command"]
     arguments = [invocation if each == INVOCATION else each for each in command.get("args", ())]
     unknown = [each for each in arguments if each != invocation and PLACEHOLDER.search(each)]
     if unknown:
         raise TaskFailedError(
-            f"found the placeholder {PLACEHOLDER.findall(unknown[0])[0]}; expected {INVOCATION} alone"
+            f"found the placeholder {PLACEHOLDER.findall(unknown[0])[0]}; expected no other than {INVOCATION}"
         )
     if DATAFLOW in arguments:
         arguments = _without_dataflow(arguments)
@@ -133,25 +135,25 @@ def _without_dataflow(arguments: Sequence[str]) -> list[str]:
     return [*kept, *local_args(Beam()), BATCH_BY_SIZE]
 
 
-def _run(name: str, line: Sequence[str], place: Place) -> None:
-    log = place.logs / f"{name}.log"
+def _run(name: str, command: Sequence[str], environment: TaskEnvironment) -> None:
+    log = environment.logs / f"{name}.log"
     with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(  # noqa: S603 - the compiled pipeline's own command
-            line,
+            command,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **place.environment},
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment.variables},
             start_new_session=True,
         )
-        place.running.add(process)
-        if place.ended.is_set():  # it may have begun behind the look of Place.end
+        environment.running.add(process)
+        if environment.killed.is_set():  # it may have started after kill() listed the running processes
             _kill(process)
         code = process.wait()
-        place.running.discard(process)
+        environment.running.discard(process)
     if code:
-        raise TaskFailedError(f"{last_error(log) or f'ended with exit code {code}'}; the log: {log}")
+        raise TaskFailedError(f"{last_error(log) or f'failed with exit code {code}'}; full log: {log}")
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
@@ -159,21 +161,26 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _after(outputs: Mapping[str, Artifact], parameters: Json, output_file: Path) -> tuple[dict[str, Artifact], Json]:
-    """Outputs and parameters with what a command says of them in its ``ExecutorOutput``.
+def _with_executor_output(
+    outputs: Mapping[str, Artifact], parameters: Json, output_file: Path
+) -> tuple[dict[str, Artifact], Json]:
+    """Updates outputs and parameters with the ``ExecutorOutput`` that a command wrote, if it wrote one.
 
     Raises:
-        TaskFailedError: It wrote something else.
+        TaskFailedError: The file is not a valid ``ExecutorOutput``.
     """
     if not output_file.exists():
         return dict(outputs), parameters
-    found = dict(outputs)
+    updated = dict(outputs)
     try:
-        said = json.loads(output_file.read_text(encoding="utf-8"))
-        for key, given in said.get("artifacts", {}).items():
-            [artifact] = given["artifacts"]
+        executor_output = json.loads(output_file.read_text(encoding="utf-8"))
+        for key, listed in executor_output.get("artifacts", {}).items():
+            [artifact] = listed["artifacts"]
             metadata = {**outputs[key].metadata, **artifact.get("metadata", {})}
-            found[key] = dataclasses.replace(outputs[key], uri=artifact.get("uri", outputs[key].uri), metadata=metadata)
-        return found, {**parameters, **said.get("parameterValues", {})}
+            uri = artifact.get("uri", outputs[key].uri)
+            updated[key] = dataclasses.replace(outputs[key], uri=uri, metadata=metadata)
+        return updated, {**parameters, **executor_output.get("parameterValues", {})}
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise TaskFailedError(f"{output_file}: found no ExecutorOutput of its artifacts ({error!r})") from error
+        raise TaskFailedError(
+            f"{output_file}: expected an ExecutorOutput of the task's artifacts ({error!r})"
+        ) from error

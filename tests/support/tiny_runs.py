@@ -42,7 +42,7 @@ from lineage.records import Ending
 from lineage.store.connection import connect, open_store
 from lineage.store.settings import store_of
 from models.job import HYPERPARAMETERS_FILE
-from pipeline.local.runner import LocalRunner, NodeFailedError
+from pipeline.local.node_runner import NodeFailedError, NodeRunner
 from pipeline.nodes import Node
 
 # No "from __future__ import annotations" here: TFX reads the annotations as they stand.
@@ -136,7 +136,7 @@ class Quiet:
     """A listener that says nothing."""
 
     def node_started(self, node_id: str) -> None: ...
-    def node_said(self, source: str, line: str) -> None: ...
+    def node_progress(self, source: str, line: str) -> None: ...
     def node_finished(self, node: Node) -> None: ...
 
 
@@ -188,15 +188,15 @@ class TinyRuns:
             metadata_connection_config=sqlite_metadata_connection_config(str(path)),
             enable_cache=cache,
         )
-        runner = LocalRunner(pipeline, name, Quiet())
+        runner = NodeRunner(pipeline, name, Quiet())
         if recorded:
             settings = {"training": {"steps": steps, "warm_start": warm_start}, "metadata": {"password": "hidden"}}
             command = ["python", "local_runner.py", *([] if cache else ["--no-cache"])]
-            with runner.store() as handle:
+            with runner.metadata() as handle:
                 recording.begin(handle.store, problem, name, now(), origin(settings, command))
         failed = None
         try:
-            with runner.store() as handle:
+            with runner.metadata() as handle:
                 base_nodes = executions_of(handle.store, base) if base else ()
             runner.run(from_node, None, base, base_nodes)
         except NodeFailedError as error:
@@ -204,7 +204,7 @@ class TinyRuns:
         if recorded:
             version = max((each.name for each in self.output.glob(f"serving/{problem}/*")), default=None)
             metrics = {} if failed else {"auc": steps / 1000}
-            with runner.store() as handle:
+            with runner.metadata() as handle:
                 ending = Ending("failed" if failed else "pushed", 1.5, None if failed else version, metrics, failed)
                 recording.end(handle.store, name, ending)
         self.names.append(name)

@@ -15,7 +15,7 @@ from custom_components.arrow_example_gen.executor import table_files
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
-from pipeline.local.runner import LocalRunner
+from pipeline.local.node_runner import NodeRunner
 from pipeline.nodes import Node
 
 
@@ -134,7 +134,7 @@ class Silent:
 
     def node_started(self, node_id: str) -> None: ...
 
-    def node_said(self, source: str, line: str) -> None: ...
+    def node_progress(self, source: str, line: str) -> None: ...
 
     def node_finished(self, node: Node) -> None: ...
 
@@ -150,9 +150,9 @@ def run(table: Path, output: Path, pattern: str, span: int | None = None) -> tup
         metadata_connection_config=sqlite_metadata_connection_config(str(output / "metadata.db")),
         beam_pipeline_args=[RUNNER],
     )
-    runner = LocalRunner(pipeline, str(uuid.uuid4()), Silent())
+    runner = NodeRunner(pipeline, str(uuid.uuid4()), Silent())
     runner.run()
-    with runner.store() as handle:
+    with runner.metadata() as handle:
         events = handle.store.get_events_by_execution_ids([runner.executions["ExampleGen"]])
         outputs = [each.artifact_id for each in events if each.type == metadata_store_pb2.Event.OUTPUT]
         [artifact] = handle.store.get_artifacts_by_id(outputs)

@@ -40,6 +40,7 @@ from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.config.settings import SPLITS, Config
 from pipeline.nodes import BEAM_NODES
 from pipeline.pipeline import create_pipeline
+from pipeline.preflight.preflight import CheckedInputs
 from pipeline.preflight.table import check_table
 from pipeline.vertex.compile import compile_pipeline
 
@@ -210,7 +211,7 @@ def test_a_query_is_read_on_dataflow_by_an_export(monkeypatch: pytest.MonkeyPatc
 
 def test_a_query_compiles_to_a_step_of_vertex() -> None:
     schema = text_format.Parse(SCHEMA, schema_pb2.Schema())
-    spec = compile_pipeline(by_query(), schema)["pipelineSpec"]
+    spec = compile_pipeline(CheckedInputs(by_query(), schema))["pipelineSpec"]
     task = spec["root"]["dag"]["tasks"]["ExampleGen"]
     assert QUERY in task["inputs"]["parameters"]["input_config"]["runtimeValue"]["constant"]
     container = spec["deploymentSpec"]["executors"]["ExampleGen_executor"]["container"]

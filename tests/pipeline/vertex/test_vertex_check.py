@@ -9,7 +9,7 @@ from compiled import BLESSING, SCHEMA, Compiled, container
 from conftest import ROOT
 
 from pipeline.nodes import Node
-from pipeline.vertex.check import Checked, check
+from pipeline.vertex.check import CheckSummary, check
 from pipeline.vertex.spec import SpecError, read_spec
 
 PUSHES = container("answer(pushed=1, pushed_destination=inputs['model'][0]['uri'])")
@@ -25,18 +25,18 @@ class Heard:
     def node_started(self, node_id: str) -> None:
         self.started.append(node_id)
 
-    def node_said(self, source: str, line: str) -> None:
+    def node_progress(self, source: str, line: str) -> None:
         raise AssertionError(line)
 
     def node_finished(self, node: Node) -> None:
         pass
 
 
-def checked(compiled: Compiled, folder: Path, data: Path | None = None) -> Checked:
+def checked(compiled: Compiled, folder: Path, data: Path | None = None) -> CheckSummary:
     return check(compiled.write(folder / "toy.json"), folder / "out", Heard(), data)
 
 
-def states(result: Checked) -> dict[str, str]:
+def states(result: CheckSummary) -> dict[str, str]:
     return {node.id: node.state for node in result.nodes}
 
 
@@ -88,7 +88,7 @@ def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Pa
     assert states(result) == {"Trainer": "ran", "Aside": "ran", "Judge": "failed", "Pusher": "skipped"}
     assert result.status == "failed"
     assert result.error is not None
-    assert result.error.startswith("Judge: ValueError: found 3 rows; expected 4; the log: ")
+    assert result.error.startswith("Judge: ValueError: found 3 rows; expected 4; full log: ")
     assert "Traceback" in (Path(result.logs) / "Judge.log").read_text()
 
 
@@ -96,7 +96,7 @@ def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Pa
     ("line", "status", "said"),
     [
         ("class DataAnomaliesError(ValueError): pass\nraise DataAnomaliesError('fare')", "anomalies", "fare"),
-        ("sys.exit(3)", "failed", "ended with exit code 3"),
+        ("sys.exit(3)", "failed", "failed with exit code 3"),
     ],
 )
 def test_gate_that_found_anomalies_is_told_from_one_that_failed(
@@ -108,14 +108,14 @@ def test_gate_that_found_anomalies_is_told_from_one_that_failed(
     assert result.status == status
     assert result.error is not None
     assert said in result.error
-    assert result.error.endswith(f"; the log: {result.logs}/AnomalyGate.log")
+    assert result.error.endswith(f"; full log: {result.logs}/AnomalyGate.log")
 
 
 def test_file_with_a_parameter_that_is_no_constant_is_refused(tmp_path: Path) -> None:
     compiled = Compiled()
     compiled.add("Gen", container("answer()"), parameters={"span": 1})
     compiled.tasks["Gen"]["inputs"]["parameters"]["span"] = {"componentInputParameter": "span"}
-    with pytest.raises(SpecError, match="speaks of 'runtimeValue', which is not there"):
+    with pytest.raises(SpecError, match="lacks 'runtimeValue'"):
         checked(compiled, tmp_path)
 
 
@@ -171,7 +171,9 @@ def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
     line = "assert told['inputs']['parameterValues']['input_base'] == told['inputs']['parameterValues']['expected']"
     parameters = {"input_base": "gs://bucket/table", "expected": str(tmp_path)}
     compiled.add("ExampleGen", container(f"{line}; answer()"), parameters=parameters)
-    with pytest.raises(SpecError, match=r"found no folder .*/buckets/bucket/table; put the table there, or .* --data"):
+    with pytest.raises(
+        SpecError, match=r"found no folder .*/buckets/bucket/table; put the table there, or pass .* --data"
+    ):
         checked(compiled, tmp_path)
     assert states(checked(compiled, tmp_path, data=tmp_path)) == {"ExampleGen": "ran"}
 
@@ -207,10 +209,10 @@ def test_tasks_that_need_each_other_are_refused() -> None:
     compiled = Compiled()
     compiled.add("A", container(""), after=("B",))
     compiled.add("B", container(""), after=("A",))
-    with pytest.raises(SpecError, match="the tasks A, B need each other"):
+    with pytest.raises(SpecError, match="the tasks A, B depend on each other"):
         read_spec(json.dumps(compiled.job))
     compiled.add("A", container(""), after=("C",))
-    with pytest.raises(SpecError, match="speaks of 'C', which is not there"):
+    with pytest.raises(SpecError, match="lacks 'C'"):
         read_spec(json.dumps(compiled.job))
 
 
@@ -248,5 +250,5 @@ def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     compiled = Compiled()
     compiled.add("One", container("pass"))
     (tmp_path / "out").touch()
-    with pytest.raises(SpecError, match=r"^--output: cannot write in .*out .Not a directory.; expected a folder"):
+    with pytest.raises(SpecError, match=r"^--output: cannot write to .*out .Not a directory.; expected a folder"):
         checked(compiled, tmp_path)

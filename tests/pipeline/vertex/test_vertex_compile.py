@@ -11,6 +11,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from pipeline.config.cloud import Machine
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_vertex_config
+from pipeline.preflight.preflight import CheckedInputs
 from pipeline.preflight.schema import load_schema
 from pipeline.vertex.compile import compile_pipeline, write_job
 from pipeline.vertex.machines import cpus_and_memory, resources
@@ -27,7 +28,7 @@ PLACE = {
 
 def compiled(**overrides: str) -> dict[str, Any]:
     config = load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **PLACE)
-    return compile_pipeline(config, load_schema(config, TAXI))
+    return compile_pipeline(CheckedInputs(config, load_schema(config, TAXI)))
 
 
 def task(job: dict[str, Any], name: str) -> dict[str, Any]:

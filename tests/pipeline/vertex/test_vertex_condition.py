@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.vertex.condition import holds
+from pipeline.vertex.condition import evaluate_condition
 
 BLESSED = "inputs.artifacts['blessing'].artifacts[0].metadata['blessed']"
 
@@ -25,7 +25,7 @@ def inputs(**metadata: Any) -> dict[str, Any]:
     ],
 )
 def test_what_tfx_writes_is_evaluated(condition: str, expected: bool) -> None:
-    assert holds(condition, inputs(blessed=1)) is expected
+    assert evaluate_condition(condition, inputs(blessed=1)) is expected
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_what_tfx_writes_is_evaluated(condition: str, expected: bool) -> None:
 )
 def test_what_cannot_be_evaluated_is_refused(condition: str) -> None:
     with pytest.raises(ValueError, match="found the condition"):
-        holds(condition, inputs(blessed=1))
+        evaluate_condition(condition, inputs(blessed=1))

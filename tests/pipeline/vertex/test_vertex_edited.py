@@ -13,7 +13,7 @@ from pipeline.config.errors import ConfigError
 from pipeline.results.run_folder import locked
 from pipeline.vertex.check import check
 from pipeline.vertex.spec import SpecError, read_spec
-from pipeline.vertex.tasks import Place, TaskFailedError, run_task
+from pipeline.vertex.tasks import TaskEnvironment, TaskFailedError, run_task
 
 Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the components
 
@@ -21,18 +21,21 @@ Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the 
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (lambda t, e, c: t.pop("Judge"), "speaks of 'Judge', which is not there"),
-        (lambda t, e, c: e.update(Judge_executor={"customJob": {}}), "^Judge: found customJob as what it runs; expec"),
-        (lambda t, e, c: e.update(Judge_executor={}), "^Judge: found nothing as what it runs; expected one of contain"),
-        (lambda t, e, c: e["Judge_executor"]["container"].pop("command"), "speaks of 'command', which is not there"),
+        (lambda t, e, c: t.pop("Judge"), "lacks 'Judge'"),
+        (
+            lambda t, e, c: e.update(Judge_executor={"customJob": {}}),
+            "^Judge: found the executor customJob; expected one of",
+        ),
+        (lambda t, e, c: e.update(Judge_executor={}), "^Judge: found the executor {}; expected one of contain"),
+        (lambda t, e, c: e["Judge_executor"]["container"].pop("command"), "lacks 'command'"),
         (
             lambda t, e, c: e["Judge_executor"]["container"].update(command=[]),
             "^Judge: found a container with no comma",
         ),
-        (lambda t, e, c: e.update(Judge_executor={"resolver": {}}), "speaks of 'outputArtifactQueries', which is not"),
-        (lambda t, e, c: e.update(Judge_executor={"importer": {}}), "speaks of 'artifactUri', which is not there"),
-        (lambda t, e, c: t["Judge"].update(inputs=None), "has a part that is none"),
-        (lambda t, e, c: c["Judge"].update(outputDefinitions={"artifacts": {"x": {}}}), "speaks of 'artifactType'"),
+        (lambda t, e, c: e.update(Judge_executor={"resolver": {}}), "lacks 'outputArtifactQueries'"),
+        (lambda t, e, c: e.update(Judge_executor={"importer": {}}), "lacks 'artifactUri'"),
+        (lambda t, e, c: t["Judge"].update(inputs=None), "has an invalid part"),
+        (lambda t, e, c: c["Judge"].update(outputDefinitions={"artifacts": {"x": {}}}), "lacks 'artifactType'"),
         (
             lambda t, e, c: t["Pusher"]["triggerPolicy"].update(condition="inputs.x >= 1.0"),
             "^Pusher: found the condition 'inputs.x >= 1.0', with GtE; expected what TFX writes",
@@ -57,7 +60,7 @@ def test_file_without_a_pusher_is_no_model_that_was_not_blessed(tmp_path: Path) 
     result = checked(compiled, tmp_path)
     assert states(result) == {"Trainer": "ran", "Judge": "ran"}
     assert result.status == "failed"
-    assert result.error == "found no task Pusher; expected one, which pushes what was blessed"
+    assert result.error == "found no task Pusher; expected one that pushes a blessed model"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +78,7 @@ def test_task_that_answers_nonsense_fails_in_a_line(line: str, tmp_path: Path) -
     assert states(result) == {"Trainer": "ran", "Judge": "failed", "Pusher": "skipped"}
     assert result.error is not None
     assert result.error.startswith("Judge: ")
-    assert "executor_output.json: found no ExecutorOutput of its artifacts" in result.error
+    assert "executor_output.json: expected an ExecutorOutput of the task's artifacts" in result.error
 
 
 @pytest.mark.parametrize(("program", "argument"), [("nonesuch", "{{$}}"), ("python", "x" * 200_000)])
@@ -109,7 +112,7 @@ def test_output_of_spaces_and_umlauts_is_taken(tmp_path: Path) -> None:
         ("gs://bucket/x", None, "^--output: found gs:/bucket/x; expected a folder on this machine"),
         ('a"b', None, "^--output: found .*; expected a path without quotes and backslashes"),
         ("out", "a*", r"^--data: found \* in .*a\*; expected none of"),
-        ("out", "file", "found no folder .*file; put the table there, or name its folder with --data"),
+        ("out", "file", "found no folder .*file; put the table there, or pass its folder with --data"),
     ],
 )
 def test_folder_that_tasks_would_look_for_elsewhere_is_refused(
@@ -137,7 +140,7 @@ def test_bucket_called_bigquery_is_no_query(tmp_path: Path) -> None:
     compiled.add("ExampleGen", executor)
     assert states(checked(compiled, tmp_path)) == {"ExampleGen": "ran"}
     executor["container"]["args"] += ["custom_components.bigquery_example_gen.executor.Executor"]
-    with pytest.raises(SpecError, match="ExampleGen: reads BigQuery, which is not here"):
+    with pytest.raises(SpecError, match="ExampleGen: reads BigQuery, which a check cannot do"):
         checked(compiled, tmp_path)
 
 
@@ -145,7 +148,7 @@ def test_task_that_begins_when_all_are_ended_does_not_go_on(tmp_path: Path) -> N
     compiled = Compiled()
     compiled.add("Late", container("import time; time.sleep(60); answer()"), outputs={"model": SCHEMA})
     [task] = read_spec(json.dumps(compiled.job)).tasks
-    place = Place("toy", tmp_path, tmp_path, {})
-    place.end()
-    with pytest.raises(TaskFailedError, match="ended with exit code -9"):
-        run_task(task, {}, place)
+    environment = TaskEnvironment("toy", tmp_path, tmp_path, {})
+    environment.kill()
+    with pytest.raises(TaskFailedError, match="failed with exit code -9"):
+        run_task(task, {}, environment)

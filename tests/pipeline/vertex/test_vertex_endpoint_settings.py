@@ -9,7 +9,8 @@ from common.project import ROOT
 from pipeline.config.cloud import Endpoint, Vertex
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_vertex_config
-from pipeline.vertex.endpoint import roll_back, serving
+from pipeline.vertex.rollback import roll_back
+from pipeline.vertex_serving import serving_settings
 
 PLACE: dict[str, Any] = {
     "project": "my-project",
@@ -24,7 +25,7 @@ def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
     config = load_vertex_config(ROOT / "configs/taxi.yaml", settings, **PLACE)
     here = connect("my-project", "europe-west4")
     for version in ("100", "200"):
-        deploy(here, serving(config), version, f"gs://bucket/{version}")
+        deploy(here, serving_settings(config), version, f"gs://bucket/{version}")
     rolled_back = roll_back(config.vertex)
     assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
     [endpoint] = stand_in.resources("endpoints")

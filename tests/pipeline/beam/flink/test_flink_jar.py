@@ -88,7 +88,8 @@ def test_two_runs_at_once_both_have_it(maven: Callable[[str], None], tmp_path: P
     """Each waits for the other's Maven to have begun."""
     both = f"touch {tmp_path}/began.$$; while [ $(ls {tmp_path} | grep -c began) -lt 2 ]; do sleep 0.05; done"
     maven(f"{both}; {GOOD} $folder/flink-1.jar")
-    code = f"from pathlib import Path; from pipeline.flink import jar; jar.CACHE = Path('{tmp_path}/cache'); jar.jar()"
+    imports = "from pathlib import Path; from pipeline.beam.flink import jar"
+    code = f"{imports}; jar.CACHE = Path('{tmp_path}/cache'); jar.jar()"
     runs = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(2)]
     assert [run.wait(60) for run in runs] == [0, 0]
     assert [path.suffix for path in (tmp_path / "cache/flink").iterdir()] == [".jar"]

@@ -93,7 +93,7 @@ def test_it_ends_with_the_process_that_started_it(server: list[str], tmp_path: P
     code = f"""
 import os, signal, time
 from pathlib import Path
-from pipeline.flink import process
+from pipeline.beam.flink import process
 process.GRACE_SECONDS = {GRACE_SECONDS}
 started = process.Process("A server", {server})
 while not Path("{tmp_path}/said").exists():

@@ -15,8 +15,9 @@ from models.settings import ModelConfig
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.config.settings import Config
+from pipeline.nodes import TRAINER, TUNER
 from pipeline.pipeline import create_pipeline
-from pipeline.vertex.custom_jobs import TRAINER, TUNER, custom_job
+from pipeline.vertex_jobs import custom_job
 
 IMAGE = "europe-docker.pkg.dev/one-project/images/steps:1"
 PLACE = {"project": "one-project", "region": "europe-west4", "bucket": "gs://one-bucket", "image": IMAGE}

@@ -1,4 +1,4 @@
-"""TFX's way to ML Metadata, with what PostgreSQL needs, for one thread at a time."""
+"""TFX's ML Metadata client, adapted to PostgreSQL and used by one thread at a time."""
 
 import contextlib
 import threading
@@ -10,41 +10,41 @@ from tfx.orchestration import metadata
 from lineage.store.connection import signed_in
 from lineage.store.postgresql import mend
 
-# SQLite refuses who writes while another one does.
-_ONE_AT_A_TIME = threading.RLock()
+# SQLite rejects a write while another one is in progress.
+_LOCK = threading.RLock()
 
 
-class StoreHandle(metadata.Metadata):
-    """A store that nodes read and write."""
+class LocalMetadata(metadata.Metadata):
+    """The store that the nodes of a local run read and write."""
 
     def __init__(self, connection: metadata_store_pb2.ConnectionConfig) -> None:
-        """Takes which store it is.
+        """Prepares a connection.
 
         Args:
-            connection: Without the password, which is added here.
+            connection: The store, without a password. The password is added here.
         """
         super().__init__(signed_in(connection))
 
-    def __enter__(self) -> "StoreHandle":
+    def __enter__(self) -> "LocalMetadata":
         """Opens the store.
 
         Raises:
-            UnavailableError: It is gone, after some tries.
+            UnavailableError: The store is unavailable, after several tries.
         """
         with contextlib.ExitStack() as opened:
-            opened.enter_context(_ONE_AT_A_TIME)
+            opened.enter_context(_LOCK)
             try:
                 super().__enter__()
-            except RuntimeError as error:  # so that it can be told from a node's own
+            except RuntimeError as error:  # a node may raise RuntimeError too
                 raise errors.UnavailableError(str(error)) from error
             if self._connection_config.HasField("postgresql"):
                 mend(self.store)
-            opened.pop_all()  # __exit__ lets the next one in
+            opened.pop_all()  # __exit__ releases the lock
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Closes the store, for whoever waits for it."""
+        """Closes the store and lets the next thread in."""
         try:
             super().__exit__(*error)
         finally:
-            _ONE_AT_A_TIME.release()
+            _LOCK.release()

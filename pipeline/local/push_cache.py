@@ -1,4 +1,4 @@
-"""Is the model of a run what a server and the devices find?"""
+"""Checks whether a cached Pusher would still be right."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -13,23 +13,23 @@ from custom_components.pusher.executor import PUSHED_TFLITE
 Event = metadata_store_pb2.Event
 
 
-class Folders(NamedTuple):
-    """Where versions are pushed: for the server, and for devices."""
+class PushFolders(NamedTuple):
+    """Folders that versions are pushed to: the server's and the devices'."""
 
     serving: Path
     tflite: Path
 
 
-def is_served(store: metadata_store.MetadataStore, folders: Folders, made: Collection[int]) -> bool:
-    """Whether the newest version in each folder is the last push, is whole, and was made from these artifacts.
+def is_push_current(store: metadata_store.MetadataStore, folders: PushFolders, artifacts: Collection[int]) -> bool:
+    """Returns whether the newest version in each folder is complete, is the last push and was made from the artifacts.
 
-    A Pusher that is answered from the cache pushes nothing: that is right only if this holds. It does not after
-    another model was pushed meanwhile, or the same one for devices in another form, or a folder was emptied.
+    A cached Pusher pushes nothing, which is only right if this holds. It does not hold if another model was pushed in
+    the meantime, if the same model was pushed with another TFLite model, or if a folder was emptied.
 
     Args:
         store: ML Metadata.
         folders: Where versions are pushed.
-        made: Ids of the artifacts that are to be pushed: the model, and the TFLite model if there is one.
+        artifacts: Ids of the artifacts to push: the model, and the TFLite model if there is one.
     """
     pushes = [
         artifact
@@ -40,17 +40,17 @@ def is_served(store: metadata_store.MetadataStore, folders: Folders, made: Colle
         return True
     last = max(pushes, key=lambda artifact: int(artifact.custom_properties["pushed_version"].string_value))
     version = last.custom_properties["pushed_version"].string_value
-    if _newest(folders.serving) != version:
+    if _newest_version(folders.serving) != version:
         return False
-    for_devices = last.custom_properties[PUSHED_TFLITE].string_value
-    if for_devices and not (_newest(folders.tflite) == version and is_whole(folders.tflite / version)):
+    has_tflite = last.custom_properties[PUSHED_TFLITE].string_value
+    if has_tflite and not (_newest_version(folders.tflite) == version and is_whole(folders.tflite / version)):
         return False
     executions = {
         each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT
     }
     inputs = store.get_events_by_execution_ids(list(executions))
-    return set(made) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}
+    return set(artifacts) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}
 
 
-def _newest(folder: Path) -> str | None:
+def _newest_version(folder: Path) -> str | None:
     return max((path.name for path in folder.glob("*") if path.name.isdigit()), key=int, default=None)

@@ -1,4 +1,4 @@
-"""The artifacts of checked pipelines, and the queries that resolvers ask of them."""
+"""Artifacts of checked pipelines, and the queries of their resolvers."""
 
 import dataclasses
 import json
@@ -19,14 +19,14 @@ _CLAUSE = re.compile(r'(schema_title|state|name|metadata\.(\w+)\.(?:number|strin
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """What a task gave.
+    """An output of a task.
 
     Attributes:
-        name: Its resource name.
-        uri: Where it is.
-        schema: Its type, as YAML with a ``title``.
-        metadata: Its properties.
-        pipeline: The pipeline that it was made in.
+        name: Resource name.
+        uri: Location.
+        schema: Type, as YAML with a ``title``.
+        metadata: Properties.
+        pipeline: The pipeline that made it.
     """
 
     name: str
@@ -36,8 +36,8 @@ class Artifact:
     pipeline: str
 
     @property
-    def runtime(self) -> Json:
-        """It as the JSON of a ``RuntimeArtifact``."""
+    def runtime_artifact(self) -> Json:
+        """The artifact as the JSON of a ``RuntimeArtifact``."""
         return {
             "name": self.name,
             "uri": self.uri,
@@ -47,53 +47,53 @@ class Artifact:
 
 
 def new_name() -> str:
-    """A resource name that no other artifact has."""
+    """Returns a unique resource name for an artifact."""
     return f"projects/local/locations/local/metadataStores/default/artifacts/{uuid.uuid4().int % 10**19}"
 
 
-class Artifacts:
-    """All artifacts of the pipelines that were checked into one folder; they outlive the check."""
+class ArtifactStore:
+    """All artifacts of the pipelines that were checked with one output folder, kept in a file."""
 
     def __init__(self, folder: Path) -> None:
-        """Opens them.
+        """Opens the store.
 
         Args:
-            folder: Where they are kept; it is made if there is none.
+            folder: Folder of the store; it is created if it does not exist.
 
         Raises:
-            SpecError: The file there cannot be read.
+            SpecError: The file cannot be read.
         """
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / FILE
         try:
             lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-            self._found = [Artifact(**json.loads(line)) for line in lines]
+            self._artifacts = [Artifact(**json.loads(line)) for line in lines]
         except (ValueError, TypeError) as error:
-            raise SpecError(f"{self._path}: {error}; expected what earlier checks wrote: remove it") from error
+            raise SpecError(f"{self._path}: {error}; expected the file of an earlier check: remove it") from error
 
     def add(self, artifacts: list[Artifact]) -> None:
-        """Keeps artifacts, in the order in which they were made."""
-        self._found += artifacts
+        """Adds artifacts, in the order in which they were made."""
+        self._artifacts += artifacts
         with self._path.open("a", encoding="utf-8") as file:
             file.writelines(json.dumps(dataclasses.asdict(each)) + "\n" for each in artifacts)
 
     def latest(self, query: str, pipeline: str, inputs: Mapping[str, list[Artifact]]) -> list[Artifact]:
-        """The newest artifact of a pipeline that a resolver's query asks for, or none.
+        """Returns the newest artifact that matches a resolver's query, or an empty list.
 
         Args:
             query: Clauses joined by ``AND``, such as ``schema_title="tfx.Model" AND state=LIVE``.
-            pipeline: The pipeline; Vertex AI looks no further.
-            inputs: The resolver's own, of whose metadata the query may speak.
+            pipeline: Only artifacts of this pipeline match, as on Vertex AI.
+            inputs: The resolver's inputs; the query may refer to their metadata.
 
         Raises:
-            SpecError: The query has a clause that is not known.
+            SpecError: The query has an unknown clause.
         """
         try:
             filled = _INPUT.sub(lambda found: str(inputs[found[1]][0].metadata[found[2]]), query)
-        except (IndexError, KeyError):  # nothing was found that it could ask for
+        except (IndexError, KeyError):  # the query refers to an input that was not found
             return []
         clauses = list(_clauses(filled))
-        matching = [each for each in self._found if each.pipeline == pipeline and _matches(each, clauses)]
+        matching = [each for each in self._artifacts if each.pipeline == pipeline and _matches(each, clauses)]
         return matching[-1:]
 
 
@@ -106,10 +106,10 @@ def _clauses(query: str) -> Iterator[tuple[str, str]]:
 
 
 def _matches(artifact: Artifact, clauses: list[tuple[str, str]]) -> bool:
-    return all(_has(artifact, key, value) for key, value in clauses)
+    return all(_has_value(artifact, key, value) for key, value in clauses)
 
 
-def _has(artifact: Artifact, key: str, value: str) -> bool:
+def _has_value(artifact: Artifact, key: str, value: str) -> bool:
     if key == "state":
         return value == "LIVE"
     if key == "name":

@@ -1,4 +1,4 @@
-"""The jobs that Trainer and Tuner start on Vertex AI where more than a step's own container works."""
+"""Custom jobs that Trainer and Tuner start on Vertex AI when one container is not enough."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
@@ -10,16 +10,16 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from models.distributed.task import REDUCTION
 from pipeline.config.cloud import Machine
 from pipeline.config.settings import Config
+from pipeline.nodes import TRAINER, TUNER
 
 Json: TypeAlias = dict[str, Any]
 _Node = TypeVar("_Node", bound=BaseComponent)
-TRAINER, TUNER = "Trainer", "Tuner"
-TPU, COORDINATED = "tpu", "parameter_server"
-TPU_NAME = {"TPU_NAME": "local"}  # the machine's own; see models.distributed.strategy
+TPU, PARAMETER_SERVER = "tpu", "parameter_server"
+TPU_NAME = {"TPU_NAME": "local"}  # the TPU of the same machine; see models.distributed.strategy
 
 
 def custom_job(config: Config, node: str) -> Json | None:
-    """The job that a step starts, as JSON of aiplatform's ``CustomJob``, but for the command, which it knows itself.
+    """Returns the job that a step starts, as the JSON of aiplatform's ``CustomJob`` without the command.
 
     Vertex AI numbers the worker pools: the chief, its workers, then parameter servers or reduction servers.
 
@@ -28,7 +28,7 @@ def custom_job(config: Config, node: str) -> Json | None:
         node: ``Trainer`` or ``Tuner``.
 
     Returns:
-        The job; ``None`` where the step itself does the work.
+        The job, or ``None`` if the step does the work in its own container.
     """
     if config.orchestrator == "local":
         return None
@@ -37,8 +37,8 @@ def custom_job(config: Config, node: str) -> Json | None:
         return None
     vertex = config.vertex
     spec: Json = {"workerPoolSpecs": pools}
-    if len(pools) > 1 and not _is_coordinated(config, node):
-        # Workers that take each step together cannot take in a new one; training goes on from its last checkpoint.
+    if len(pools) > 1 and not _can_replace_workers(config, node):
+        # Synchronous workers cannot take in a restarted one, so the job restarts from the last checkpoint.
         spec["scheduling"] = {"restartJobOnWorkerRestart": True}
     if vertex.service_account:
         spec["serviceAccount"] = vertex.service_account
@@ -52,34 +52,34 @@ def custom_job(config: Config, node: str) -> Json | None:
     return job
 
 
-def step_settings(config: Config, node: str) -> dict[str, object]:
-    """What the executors of :mod:`custom_components.vertex_jobs` are told; empty where TFX's own do the work.
+def job_settings(config: Config, node: str) -> dict[str, object]:
+    """Returns the settings of the executors in :mod:`custom_components.vertex_jobs`.
 
     Args:
         config: All settings.
         node: ``Trainer`` or ``Tuner``.
 
     Returns:
-        Keys for ``custom_config``.
+        Keys for ``custom_config``, or an empty mapping if TFX's own executor does the work.
     """
     vertex, job = config.vertex, custom_job(config, node)
-    asks = node == TUNER and config.orchestrator == "vertex" and config.tuning.algorithm == "vizier"
-    if not job and not asks:
+    uses_vizier = node == TUNER and config.orchestrator == "vertex" and config.tuning.algorithm == "vizier"
+    if not job and not uses_vizier:
         return {}
     return {"vertex": {"project": vertex.project, "region": vertex.region, "image": vertex.image, "job": job}}
 
 
-def with_executor(node: _Node, settings: Mapping[str, object]) -> _Node:
-    """The node, with the executor that reads the settings of :func:`step_settings`, if there are any."""
+def with_job_executor(node: _Node, settings: Mapping[str, object]) -> _Node:
+    """Gives the node the executor that reads :func:`job_settings`, if there are any; returns the node."""
     if settings:
-        from custom_components.vertex_jobs import executor  # noqa: PLC0415 - seconds, which runs here do not pay
+        from custom_components.vertex_jobs import executor  # noqa: PLC0415 - takes seconds; local runs do not need it
 
         node.executor_spec = ExecutorClassSpec(executor.VertexTuner if isinstance(node, Tuner) else executor.JobTrainer)
     return node
 
 
 def machine_spec(machine: Machine) -> Json:
-    """The machine as JSON of aiplatform's ``MachineSpec``."""
+    """Returns the machine as the JSON of aiplatform's ``MachineSpec``."""
     spec: Json = {"machineType": machine.type}
     if machine.accelerator:
         spec |= {"acceleratorType": machine.accelerator, "acceleratorCount": machine.accelerators}
@@ -92,19 +92,19 @@ def _training_pools(config: Config) -> list[Json]:
     training, vertex = config.training, config.vertex
     if training.strategy == TPU:
         return [_pool(config, TRAINER, 1, TPU_NAME)]
-    if training.strategy == COORDINATED:
+    if training.strategy == PARAMETER_SERVER:
         servers = _containers(config, vertex.parameter_servers, training.parameter_servers)
         return [_pool(config, TRAINER, 1), _pool(config, TRAINER, training.workers), servers]
     if training.workers == 1:
         return []
     if not vertex.reduction_servers:
         return [_pool(config, TRAINER, 1), _pool(config, TRAINER, training.workers - 1)]
-    reducing = vertex.reduction_servers
-    environment = {REDUCTION: str(reducing.count)}
+    reduction = vertex.reduction_servers
+    environment = {REDUCTION: str(reduction.count)}
     reducers = {
-        "machineSpec": {"machineType": reducing.machine},
-        "replicaCount": reducing.count,
-        "containerSpec": {"imageUri": reducing.image},
+        "machineSpec": {"machineType": reduction.machine},
+        "replicaCount": reduction.count,
+        "containerSpec": {"imageUri": reduction.image},
     }
     workers = training.workers - 1
     return [_pool(config, TRAINER, 1, environment), _pool(config, TRAINER, workers, environment), reducers]
@@ -118,9 +118,9 @@ def _tuning_pools(config: Config) -> list[Json]:
     return [_pool(config, TUNER, 1), _pool(config, TUNER, config.tuning.workers - 1)]
 
 
-def _is_coordinated(config: Config, node: str) -> bool:
-    """Whether a lost worker may come back while the others work."""
-    return node == TUNER or config.training.strategy == COORDINATED
+def _can_replace_workers(config: Config, node: str) -> bool:
+    """Returns whether a lost worker can come back while the others keep working."""
+    return node == TUNER or config.training.strategy == PARAMETER_SERVER
 
 
 def _pool(config: Config, node: str, count: int, environment: dict[str, str] | None = None) -> Json:

@@ -12,8 +12,8 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Model, String
 
-from pipeline.local.runner import LocalRunner, NodeFailedError
-from pipeline.nodes import BESIDE, Node
+from pipeline.local.node_runner import NodeFailedError, NodeRunner
+from pipeline.nodes import BACKGROUND_NODES, Node
 
 # No "from __future__ import annotations" here: TFX reads the annotations as they stand.
 
@@ -64,7 +64,7 @@ class Told:
     def node_started(self, node_id: str) -> None:
         self.lines.append(f"{node_id} starts")
 
-    def node_said(self, source: str, line: str) -> None: ...
+    def node_progress(self, source: str, line: str) -> None: ...
 
     def node_finished(self, node: Node) -> None:
         self.lines.append(f"{node.id} {node.state}")
@@ -74,7 +74,7 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
     mark = str(folder / "mark")
     trained = Train()
     model = trained.outputs["model"]
-    [beside] = BESIDE
+    [beside] = BACKGROUND_NODES
     waiting = Wait(model=model, mark=mark, fails=failing == beside).with_id(beside)
     evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
     nodes: list[BaseNode] = [trained, waiting, evaluator]
@@ -90,12 +90,12 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
 def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
     """What a listener was told, and how the run failed."""
     told = Told()
-    runner = LocalRunner(tiny(folder, failing), "run", told)
+    runner = NodeRunner(tiny(folder, failing), "run", told)
     try:
         runner.run()
     except NodeFailedError as error:
         return told.lines, f"{error.node_id}: {error}"
-    assert list(runner.executions) == ["Train", "Evaluate", *BESIDE, "Push"]
+    assert list(runner.executions) == ["Train", "Evaluate", *BACKGROUND_NODES, "Push"]
     return told.lines, ""
 
 
@@ -124,8 +124,8 @@ def test_a_failure_lets_the_other_one_finish_and_leaves_out_the_rest(
 
 
 def test_what_never_ran_beside_finds_the_last_runs_artifacts(tmp_path: Path) -> None:
-    LocalRunner(tiny(tmp_path), "first", Told()).run(to_node="Train")
+    NodeRunner(tiny(tmp_path), "first", Told()).run(to_node="Train")
     told = Told()
-    LocalRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
+    NodeRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
     states = [line for line in told.lines if not line.endswith("starts")]
     assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]

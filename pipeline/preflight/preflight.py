@@ -1,0 +1,50 @@
+"""All checks that both runners make before they import TFX."""
+
+import dataclasses
+from pathlib import Path
+
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from pipeline.config.settings import Config
+from pipeline.preflight.flink import check_flink
+from pipeline.preflight.network import check_network
+from pipeline.preflight.schema import check_against_schema, load_schema
+from pipeline.preflight.table import check_table
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedInputs:
+    """Inputs of a run that passed all checks.
+
+    Attributes:
+        config: All settings.
+        schema: The curated schema.
+        rows: Rows of the table; 0 if they were not counted.
+    """
+
+    config: Config
+    schema: schema_pb2.Schema
+    rows: int = 0
+
+
+def preflight(config: Config, settings: Path) -> CheckedInputs:
+    """Checks the schema and the network, and for local runs also the table and the Flink cluster.
+
+    Vertex AI reads the table and runs Beam elsewhere, so neither is checked for it.
+
+    Args:
+        config: Settings that passed their own checks.
+        settings: The YAML file that they come from, for errors.
+
+    Raises:
+        ConfigError: A setting does not fit the schema, the code or the cluster.
+        DataError: The table cannot be used.
+    """
+    schema = load_schema(config, settings)
+    check_against_schema(config, schema, settings)
+    check_network(config, settings)
+    if config.orchestrator == "vertex":
+        return CheckedInputs(config, schema)
+    rows = check_table(config)
+    check_flink(config.beam)
+    return CheckedInputs(config, schema, rows)
