@@ -177,7 +177,7 @@ def test_the_client_gets_the_same_over_both_protocols(server: Server, output: Pa
         answers.append([json.loads(each)["predictions"][0] for each in shown.splitlines()])
     newest = max(output.glob("tflite/taxi/*"), key=lambda path: int(path.name))  # the server's newest too
     on_device = [load(newest / "model.tflite").predict(row)[0] for row in rows]
-    assert answers[0] == pytest.approx(answers[1], abs=1e-7)
+    assert answers[0] == pytest.approx(answers[1], rel=1e-6, abs=1e-6)
     assert answers[0] == pytest.approx(on_device, abs=1e-5)
 
 

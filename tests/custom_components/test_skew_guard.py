@@ -14,6 +14,7 @@ import tensorflow as tf
 import tf_keras as keras
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from predictions import assert_same_predictions
 from random_rows import random_rows
 from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
 
@@ -88,8 +89,7 @@ def test_no_random_row_is_served_otherwise_than_trained(candidate: Candidate, da
     replay.compare(examples)
     signatures = replay.model.signatures
     by_column = signatures["serve_raw"](**raw_columns(examples, SPEC, candidate.problem))
-    for name, answer in signatures["serving_default"](examples=tf.constant(examples)).items():
-        np.testing.assert_array_equal(answer.numpy(), by_column[name].numpy())
+    assert_same_predictions(by_column, signatures["serving_default"](examples=tf.constant(examples)))
 
 
 @pytest.fixture
