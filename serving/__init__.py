@@ -1,1 +1,1 @@
-"""Serves what was pushed; knows saved models and nothing of TFX."""
+"""A server for TensorFlow SavedModels with TensorFlow Serving's API. It does not depend on TFX."""

@@ -1,4 +1,4 @@
-"""``python -m serving``: TensorFlow Serving's API from ``tensorflow_model_server``'s flags."""
+"""Entry point of the model server: ``python -m serving``, with the flags of ``tensorflow_model_server``."""
 
 import os
 import signal
@@ -7,17 +7,17 @@ import threading
 
 from serving.flags import parse
 
-WRONG = 255
+EXIT_FAILURE = 255  # as tensorflow_model_server exits
 
 
 def main(arguments: list[str]) -> int:
-    """Serves until SIGTERM or SIGINT, and returns the exit code."""
+    """Runs the server until SIGTERM or SIGINT, and returns the exit code."""
     try:
         flags = parse(arguments)
     except ValueError as error:
-        return _refuse(str(error))
+        return _fail(str(error))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf  # noqa: PLC0415 - after the flags, which are answered at once
+    import tensorflow as tf  # noqa: PLC0415 - slow to import, so errors in the flags come first
     from absl import logging  # noqa: PLC0415
 
     from serving.errors import ServingError  # noqa: PLC0415
@@ -34,33 +34,33 @@ def main(arguments: list[str]) -> int:
     try:
         server = ModelServer(flags)
     except ServingError as error:
-        return _refuse(error.message)
+        return _fail(error.message)
 
     def start() -> None:
         try:
             server.start()
-        except Exception as error:  # whatever it is, a server that does not serve has to end
+        except Exception as error:  # ends the process
             failures.append(error)
             stopped.set()
 
-    # In a thread of its own, since it may wait for a first version as long as there is none.
+    # In a thread, because it may wait for the first version indefinitely.
     threading.Thread(target=start, daemon=True).start()
     stopped.wait()
-    failed = list(failures)
+    start_failures = list(failures)
     try:
         server.stop()
-    except Exception:  # whatever it is, the process ends
-        logging.exception("The server did not end in good order.")
-    return _refuse(str(failed[0])) if failed else 0
+    except Exception:  # the process ends in any case
+        logging.exception("The server failed to shut down cleanly.")
+    return _fail(str(start_failures[0])) if start_failures else 0
 
 
-def _refuse(line: str) -> int:
+def _fail(line: str) -> int:
     print(f"error: {line}", file=sys.stderr)
-    return WRONG
+    return EXIT_FAILURE
 
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # TensorFlow's threads need no orderly end, and a call that hangs must not stop this one
+    os._exit(code)  # without waiting for running calls or TensorFlow's threads

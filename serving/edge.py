@@ -1,6 +1,6 @@
-"""Answers one raw row with a TFLite model, with numpy and LiteRT alone: the example to copy to a phone or a board.
+"""Runs a TFLite model of the pipeline on one raw row. Needs only numpy and LiteRT, so you can copy it to a device.
 
-Copy ``manifest.json`` with the model: its SHA-256 is what tells a damaged copy from a whole one.
+Copy ``manifest.json`` along with the model. Its SHA-256 reveals a damaged copy.
 
 python -m serving.edge MODEL --json '{"fare": 12.5, "payment_type": "Cash"}'
 """
@@ -21,10 +21,10 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 MANIFEST_FILE = "manifest.json"
-METADATA = "onegraph"  # the model's own entry among TFLite's metadata
+METADATA = "onegraph"  # name of our entry in the model's metadata
 PREDICTIONS = "predictions"
-LARGEST = float(np.finfo(np.float32).max)
-NO_BYTE = -1  # behind a text's last byte
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+NO_BYTE = -1  # padding after the last byte of a string
 EXPECTED = "expected the model.tflite that the pipeline pushed"
 MISSING: dict[str, Any] = {"float32": math.nan, "int64": -(2**63), "string": b""}
 
@@ -32,20 +32,20 @@ Array = np.ndarray[Any, Any]
 
 
 class EdgeModel:
-    """A TFLite model of the pipeline, loaded for one row at a time and without a delegate.
+    """A TFLite model of the pipeline, for one row at a time and without a delegate.
 
     Attributes:
-        metadata: What the model says of itself: ``features``, ``task``, ``classes``, ``version`` and where it is from.
+        metadata: The model's metadata: ``features``, ``task``, ``classes``, ``version`` and its origin.
     """
 
     def __init__(self, content: bytes) -> None:
         """Loads a model.
 
         Args:
-            content: The bytes of ``model.tflite``.
+            content: The content of ``model.tflite``.
 
         Raises:
-            ValueError: They are no TFLite model of this pipeline.
+            ValueError: The content is not a TFLite model of this pipeline.
         """
         self.metadata = read_metadata(content)
         self._features = {feature["name"]: feature for feature in self.metadata["features"]}
@@ -65,25 +65,26 @@ class EdgeModel:
         """Predicts for one raw row.
 
         Args:
-            row: Values by feature; an absent feature, or ``None``, is a missing value.
+            row: Values by feature. An absent feature or ``None`` is a missing value.
 
         Returns:
-            float32 [1] (the probability of the second class, or the value) or [C] (class probabilities).
+            float32 [1] for binary classification (the probability of the second class) and regression, or [C] (the
+            probability of each class).
 
         Raises:
-            ValueError: An unknown feature, or a value of another type than the feature's.
+            ValueError: A feature is unknown, or a value has the wrong type.
         """
         return self.run(self.encode(row))
 
     def encode(self, row: Mapping[str, Any]) -> dict[str, Array]:
-        """The model's input tensors for one raw row; see :meth:`predict`."""
+        """Returns the model's input tensors for one raw row; see :meth:`predict`."""
         for name in row:
             if name not in self._features:
                 raise ValueError(_unknown(name, list(self._features)))
         return {name: encode(row.get(name), feature) for name, feature in self._features.items()}
 
     def run(self, tensors: Mapping[str, Array]) -> Array:
-        """Predicts from input tensors; see :meth:`predict` for what it returns.
+        """Predicts from the model's input tensors; see :meth:`predict` for the result.
 
         Raises:
             ValueError: The model is damaged.
@@ -97,8 +98,8 @@ class EdgeModel:
         predictions: Array = self._interpreter.get_tensor(self._output)[0]
         return predictions
 
-    def answer(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The prediction for one raw row, with its class and the score of each class if the task has classes."""
+    def predict_with_scores(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Predicts for one raw row, and adds the class and the score of each class for classification."""
         predictions = [float(value) for value in self.predict(row)]
         classes = self.metadata["classes"]
         if not classes:
@@ -112,11 +113,11 @@ class EdgeModel:
 
 
 def load(path: Path) -> EdgeModel:
-    """Loads a pushed ``model.tflite``, and holds it against the manifest beside it, if there is one.
+    """Loads a pushed ``model.tflite``, and checks it against ``manifest.json`` in the same folder, if there is one.
 
     Raises:
-        OSError: It cannot be read.
-        ValueError: It is no TFLite model of this pipeline, or not the one that was pushed.
+        OSError: The file cannot be read.
+        ValueError: It is not a TFLite model of this pipeline, or it differs from the one that was pushed.
     """
     content = path.read_bytes()
     manifest = path.with_name(MANIFEST_FILE)
@@ -124,30 +125,28 @@ def load(path: Path) -> EdgeModel:
         try:
             expected = json.loads(manifest.read_text())["sha256"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{manifest}: it cannot be read; expected the one that was pushed: copy it again"
-            ) from error
+            raise ValueError(f"{manifest}: cannot be read; copy the pushed manifest again") from error
         found = hashlib.sha256(content).hexdigest()
         if found != expected:
             raise ValueError(
-                f"{path}: found SHA-256 {found}; expected {expected}, as {manifest.name} says: copy it again"
+                f"{path}: found SHA-256 {found}; expected {expected} from {manifest.name}; copy the model again"
             )
     return EdgeModel(content)
 
 
 def encode(value: Any, feature: Mapping[str, Any]) -> Array:
-    """One value as the model's input tensor.
+    """Encodes a value as an input tensor of the model.
 
     Args:
         value: A number, a string, bytes (UTF-8), or ``None`` for a missing value.
-        feature: ``name``, ``dtype`` (``float32``, ``int64`` or ``string``) and ``bytes``: how many bytes a string may
-            have that is given as its bytes, or 0.
+        feature: The feature's metadata: ``name``, ``dtype`` (``float32``, ``int64`` or ``string``) and ``bytes``, which
+            is the maximum length of a string that the model takes as bytes, or 0.
 
     Returns:
-        [1, 1], or int32 [1, bytes].
+        The tensor: [1, 1], or int32 [1, bytes].
 
     Raises:
-        ValueError: A value of another type, or a string that is too long.
+        ValueError: The value has the wrong type, or the string is too long.
     """
     dtype, size = feature["dtype"], feature["bytes"]
     value = MISSING[dtype] if value is None else value
@@ -158,7 +157,7 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
     try:
         text = value.encode() if isinstance(value, str) else value
     except UnicodeEncodeError:
-        raise ValueError(f"feature '{feature['name']}': found half a character in {value!r}; expected UTF-8") from None
+        raise ValueError(f"feature '{feature['name']}': found a lone surrogate in {value!r}; expected UTF-8") from None
     if not size:
         return np.array([[text]], object)
     if len(text) > size:
@@ -169,70 +168,71 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
 
 
 def read_metadata(content: bytes) -> dict[str, Any]:
-    """What a model says of itself.
+    """Reads the metadata of a model.
 
     Raises:
-        ValueError: The bytes are no TFLite model of this pipeline.
+        ValueError: The content is not a TFLite model of this pipeline.
     """
     if content[4:8] != b"TFL3":
-        raise ValueError(f"this is no TFLite model; {EXPECTED}")
+        raise ValueError(f"not a TFLite model; {EXPECTED}")
     try:
         model = schema.Model.GetRootAs(content, 0)
         for index in range(model.MetadataLength()):
             entry = model.Metadata(index)
             if entry.Name() == METADATA.encode():
-                found: dict[str, Any] = json.loads(bytes(model.Buffers(entry.Buffer()).DataAsNumpy()))
-                return found
+                metadata: dict[str, Any] = json.loads(bytes(model.Buffers(entry.Buffer()).DataAsNumpy()))
+                return metadata
     except (struct.error, TypeError, ValueError) as error:
-        raise ValueError(f"the TFLite model is cut off or damaged; {EXPECTED}") from error
-    raise ValueError(f"the TFLite model does not name its features; {EXPECTED}")
+        raise ValueError(f"the TFLite model is truncated or damaged; {EXPECTED}") from error
+    raise ValueError(f"the TFLite model has no metadata about its features; {EXPECTED}")
 
 
 def _number(value: Any, feature: Mapping[str, Any]) -> float | int:
-    whole = feature["dtype"] == "int64"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise ValueError(f"feature '{feature['name']}': found {value!r}; expected a {'whole ' if whole else ''}number")
-    if whole and not -(2**63) <= value < 2**63:
-        raise ValueError(f"feature '{feature['name']}': found {value}; expected a number of 64 bits")
-    # What is beyond a float32 is infinite, as it is to the pipeline.
-    if not whole and abs(value) > LARGEST:
+    is_integer = feature["dtype"] == "int64"
+    if isinstance(value, bool) or not isinstance(value, int if is_integer else int | float):
+        expected = "an integer" if is_integer else "a number"
+        raise ValueError(f"feature '{feature['name']}': found {value!r}; expected {expected}")
+    if is_integer and not -(2**63) <= value < 2**63:
+        raise ValueError(f"feature '{feature['name']}': found {value}; expected a 64-bit integer")
+    # Values too large for a float32 become infinite, as in the pipeline.
+    if not is_integer and abs(value) > MAX_FLOAT32:
         return math.inf if value > 0 else -math.inf
     return value
 
 
 def _unknown(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, 1)
-    return f"unknown feature {name!r}; expected some of {', '.join(known)}" + (
+    return f"unknown feature {name!r}; expected one of {', '.join(known)}" + (
         f"; did you mean '{near[0]}'?" if near else ""
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Prints the answer as JSON; exits with 2 and one line for a model or a row that cannot be read."""
-    parser = argparse.ArgumentParser(prog="python -m serving.edge", description="Answers one raw row on the device.")
-    parser.add_argument("model", type=Path, help="model.tflite")
-    parser.add_argument("--json", required=True, help="the row: values by feature, absent ones missing")
+    """Prints the prediction as JSON. Exits with code 2 and a one-line error if the model or the row is invalid."""
+    parser = argparse.ArgumentParser(prog="python -m serving.edge", description="Runs a TFLite model on one raw row.")
+    parser.add_argument("model", type=Path, help="path of model.tflite")
+    parser.add_argument("--json", required=True, help="the row as a JSON object of values by feature")
     options = parser.parse_args(arguments)
     try:
-        answer = load(options.model).answer(_row(options.json))
+        prediction = load(options.model).predict_with_scores(_parse_row(options.json))
     except OSError as error:
-        sys.exit(_refuse(f"{options.model}: {error.strerror}; expected a model.tflite"))
+        sys.exit(_fail(f"{options.model}: {error.strerror}; expected a model.tflite"))
     except ValueError as error:
-        sys.exit(_refuse(str(error)))
-    print(json.dumps(answer, ensure_ascii=False))
+        sys.exit(_fail(str(error)))
+    print(json.dumps(prediction, ensure_ascii=False))
 
 
-def _row(text: str) -> dict[str, Any]:
+def _parse_row(text: str) -> dict[str, Any]:
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"--json: {error}; expected an object of values by feature") from error
+        raise ValueError(f"--json: {error}; expected a JSON object of values by feature") from error
     if not isinstance(row, dict):
-        raise ValueError(f"--json: found {type(row).__name__}; expected an object of values by feature")
+        raise ValueError(f"--json: found {type(row).__name__}; expected a JSON object of values by feature")
     return row
 
 
-def _refuse(line: str) -> int:
+def _fail(line: str) -> int:
     print(f"error: {line}", file=sys.stderr)
     return 2
 

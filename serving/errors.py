@@ -1,20 +1,20 @@
-"""Errors as TensorFlow Serving's clients see them: a canonical code and one text."""
+"""Errors with a gRPC status code and the message that the client receives."""
 
 import grpc
 import tensorflow as tf
 
 Code = grpc.StatusCode
 CODES = {code.value[0]: code for code in Code}
-LONGEST, CUT_OFF = 1024, "...TRUNCATED"
-STACK = "\n\nErrors may have originated"  # what TensorFlow's Python side appends
+MAX_DETAILS, TRUNCATED = 1024, "...TRUNCATED"
+STACK = "\n\nErrors may have originated"  # appended by TensorFlow's Python API
 
 
 class ServingError(Exception):
     """A request that cannot be answered, or a model that cannot be loaded.
 
     Attributes:
-        code: The canonical code.
-        message: What the client is told.
+        code: The gRPC status code.
+        message: The message for the client.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -23,16 +23,16 @@ class ServingError(Exception):
         self.message = message
 
     @property
-    def cut(self) -> str:
-        """The message as gRPC carries it: 1,024 characters at most."""
-        return self.message if len(self.message) <= LONGEST else self.message[:LONGEST] + CUT_OFF
+    def details(self) -> str:
+        """The message as sent over gRPC, truncated to 1,024 characters."""
+        return self.message if len(self.message) <= MAX_DETAILS else self.message[:MAX_DETAILS] + TRUNCATED
 
 
-def invalid(message: str) -> ServingError:
-    """The client's own mistake."""
+def invalid_argument(message: str) -> ServingError:
+    """Returns an error for a mistake of the client."""
     return ServingError(Code.INVALID_ARGUMENT, message)
 
 
 def from_tensorflow(error: tf.errors.OpError) -> ServingError:
-    """What TensorFlow raised while it loaded or ran a model."""
+    """Converts an error that TensorFlow raised while loading or running a model."""
     return ServingError(CODES.get(error.error_code, Code.UNKNOWN), str(error.message).partition(STACK)[0].strip())

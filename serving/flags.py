@@ -1,4 +1,4 @@
-"""The flags of ``tensorflow_model_server``: ``--name=value``, a bare ``--name`` for a bool, and no other form."""
+"""The command-line flags of ``tensorflow_model_server``, in the form ``--name=value`` or, for booleans, ``--name``."""
 
 import dataclasses
 import re
@@ -11,41 +11,40 @@ BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """What the server is told; names and defaults are ``tensorflow_model_server``'s.
+    """Server options with the names and defaults of ``tensorflow_model_server``, plus three of our own.
 
     Attributes:
-        port: gRPC; 0 is off.
-        rest_api_port: REST; 0 is off.
-        address: Where both listen; not a flag of the original, which listens everywhere.
-        rest_api_timeout_in_ms: After which a REST request is answered with 504.
-        rest_api_enable_cors_support: Whether browsers of other origins may ask.
-        rest_api_max_body_bytes: Largest REST body, unpacked; not a flag of the original, which knows no bound.
-        grpc_socket_path: A Unix socket for gRPC beside the port.
-        grpc_channel_arguments: Comma-separated ``key=value`` for gRPC.
-        grpc_max_threads: Requests that are answered at once, over gRPC and again over REST.
-        enable_grpc_healthcheck_service: Whether gRPC's health service answers.
-        model_name: Name of the one model.
-        model_base_path: Its folder of numbered versions.
-        model_config_file: Several models, as a ``ModelServerConfig``.
-        model_config_file_poll_wait_seconds: How often that file is read anew; 0 is never.
-        file_system_poll_wait_seconds: How often folders are looked into; 0 is once.
-        max_num_load_retries: How often a version that cannot be loaded is tried again.
-        load_retry_interval_micros: How long to wait before that, in microseconds.
-        allow_version_labels_for_unavailable_models: Whether labels may be given to versions not yet loaded.
-        enable_model_warmup: Whether a version's warm-up requests are replayed before it serves.
-        num_request_iterations_for_warmup: How often each.
-        enable_batching: Whether concurrent requests are merged.
-        batching_parameters_file: How, as ``BatchingParameters``.
-        gather_python_threads: Whether with batching Python's threads share one CPU; not a flag of the original, which
-            has none.
-        enable_per_model_batching_parameters: Whether a version's own ``batching_params.pbtxt`` goes before that.
-        enable_signature_method_name_check: Whether Predict, Classify and Regress ask for their own signatures.
-        tensorflow_session_parallelism: Threads of each of the two pools below; 0 leaves it to TensorFlow.
-        tensorflow_intra_op_parallelism: Threads that share an operation; 1 suits small models and many clients.
-        tensorflow_inter_op_parallelism: Threads that run operations side by side.
-        monitoring_config_file: Metrics, as a ``MonitoringConfig``.
-        ssl_config_file: Not supported here.
-        version: Print the version and end.
+        port: gRPC port; 0 turns gRPC off.
+        rest_api_port: REST port; 0 turns REST off.
+        address: Address that both ports listen on. Our own flag: ``tensorflow_model_server`` listens on all interfaces.
+        rest_api_timeout_in_ms: Time after which a REST request fails with status 504, in milliseconds.
+        rest_api_enable_cors_support: Whether to send CORS headers.
+        rest_api_max_body_bytes: Maximum size of a decompressed REST body, in bytes. Our own flag.
+        grpc_socket_path: Path of a Unix socket to serve gRPC on, in addition to the port.
+        grpc_channel_arguments: gRPC channel arguments, as comma-separated ``key=value`` pairs.
+        grpc_max_threads: Maximum number of concurrent requests, for gRPC and REST each.
+        enable_grpc_healthcheck_service: Whether to offer gRPC's health-checking service.
+        model_name: Name of the model, if there is only one.
+        model_base_path: Folder with the model's numbered versions.
+        model_config_file: Text file with a ``ModelServerConfig``, to serve several models.
+        model_config_file_poll_wait_seconds: Interval for reading that file again; 0 means never.
+        file_system_poll_wait_seconds: Interval for finding new versions; 0 means once.
+        max_num_load_retries: How many times to retry loading a version.
+        load_retry_interval_micros: Delay before each retry, in microseconds.
+        allow_version_labels_for_unavailable_models: Whether labels may be assigned to versions not yet loaded.
+        enable_model_warmup: Whether to replay a version's warm-up requests before it becomes available.
+        num_request_iterations_for_warmup: How many times to replay each warm-up request.
+        enable_batching: Whether to merge concurrent requests into batches.
+        batching_parameters_file: Text file with ``BatchingParameters``.
+        gather_python_threads: Whether Python's threads share one CPU while batching is on. Our own flag.
+        enable_per_model_batching_parameters: Whether to use ``batching_params.pbtxt`` of a version instead.
+        enable_signature_method_name_check: Whether Predict, Classify and Regress check the signature's method name.
+        tensorflow_session_parallelism: Default size of the two thread pools below; 0 lets TensorFlow choose.
+        tensorflow_intra_op_parallelism: Threads per operation; 1 suits small models with many clients.
+        tensorflow_inter_op_parallelism: Threads that run independent operations.
+        monitoring_config_file: Text file with a ``MonitoringConfig``, for metrics.
+        ssl_config_file: Not supported.
+        version: Print the version and exit.
     """
 
     port: int = 8500
@@ -82,8 +81,8 @@ class Flags:
 
 
 _TYPES = get_type_hints(Flags)
-PORTS, PARALLEL = (0, 65_535), (0, 4096)
-# Smallest and largest of the numbers; those that are not named here may be 0 to 10^15.
+PORTS, THREADS = (0, 65_535), (0, 4096)
+# Minimum and maximum by flag. Integer flags not listed here range from 0 to 10^15.
 BOUNDS = {
     "port": PORTS,
     "rest_api_port": PORTS,
@@ -94,17 +93,17 @@ BOUNDS = {
     "file_system_poll_wait_seconds": (0, 10**6),
     "max_num_load_retries": (0, 10**6),
     "num_request_iterations_for_warmup": (1, 10**6),
-    "tensorflow_session_parallelism": PARALLEL,
-    "tensorflow_intra_op_parallelism": PARALLEL,
-    "tensorflow_inter_op_parallelism": PARALLEL,
+    "tensorflow_session_parallelism": THREADS,
+    "tensorflow_intra_op_parallelism": THREADS,
+    "tensorflow_inter_op_parallelism": THREADS,
 }
 
 
 def parse(arguments: Sequence[str]) -> Flags:
-    """Reads the flags; an unknown one is told on stderr and skipped, as by the original.
+    """Parses the flags. Unknown ones are reported on stderr and ignored, as ``tensorflow_model_server`` does.
 
     Raises:
-        ValueError: A value that is not of the flag's type, or out of its bounds.
+        ValueError: A value has the wrong type or is out of range.
     """
     values: dict[str, object] = {}
     for argument in arguments:
@@ -122,8 +121,8 @@ def _value(name: str, text: str) -> object:
             raise ValueError(f"--{name}: found '{text}'; expected true or false")
         return BOOLEANS[text]
     if _TYPES[name] is int:
-        smallest, largest = BOUNDS.get(name, (0, 10**15))
-        if not re.fullmatch(r"-?[0-9]{1,20}", text, re.ASCII) or not smallest <= int(text) <= largest:
-            raise ValueError(f"--{name}: found '{text[:40]}'; expected a whole number from {smallest} to {largest}")
+        minimum, maximum = BOUNDS.get(name, (0, 10**15))
+        if not re.fullmatch(r"-?[0-9]{1,20}", text, re.ASCII) or not minimum <= int(text) <= maximum:
+            raise ValueError(f"--{name}: found '{text[:40]}'; expected an integer from {minimum} to {maximum}")
         return int(text)
     return text

@@ -1,4 +1,4 @@
-"""The model server: models, both protocols, and the threads that look for what changed."""
+"""The model server: assembles the model manager, the request handler and the two protocols."""
 
 import gc
 import socket
@@ -13,118 +13,115 @@ from tensorflow.core.protobuf import config_pb2
 
 from serving.errors import ServingError
 from serving.flags import Flags
-from serving.inference.metrics import Metrics
-from serving.inference.service import Core, Settings
+from serving.inference.metrics import Metrics, metrics_path
+from serving.inference.request_handler import HandlerSettings, RequestHandler
 from serving.inference.warmup import WARMUP_FILE, warm_up
-from serving.models import cpu_affinity as affinity
-from serving.models.configuration import (
-    batching_of,
-    metrics_path,
-    model_configs,
-    read_models,
-    version_batching,
-)
-from serving.models.manager import Manager
+from serving.models.batching_config import batching_from_flags, version_batching
+from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
+from serving.models.manager import ModelManager
+from serving.models.model_config import model_configs, read_model_configs
 from serving.models.servable import Servable
 from serving.models.versions import Retries
 from serving.protocols.grpc_server import GrpcServer
 from serving.protocols.http_server import RestServer
-from serving.protocols.listening import check_free
 from serving.protocols.rest import RestApi
+from serving.protocols.sockets import check_port
 
-GARBAGE_OBJECTS = 50_000  # before Python looks for cycles; a request of a thousand lists makes none
+GC_THRESHOLD = 50_000  # allocated objects per garbage collection; a request with a thousand lists triggers none
 
 
 class ModelServer:
-    """Serves models as the flags say.
+    """A model server.
 
     Attributes:
-        core: What answers.
+        handler: Handles the requests of both protocols.
     """
 
     def __init__(self, flags: Flags) -> None:
-        """Reads what the flags name; nothing is loaded yet.
+        """Reads the configuration files. Models are not loaded before :meth:`start`.
 
         Raises:
-            ServingError: A file cannot be read, or is wrong.
+            ServingError: A file cannot be read or is invalid, or a flag is not supported.
         """
         if flags.ssl_config_file:
             raise ServingError(
-                grpc.StatusCode.UNIMPLEMENTED, "--ssl_config_file is not supported; end TLS before the server"
+                grpc.StatusCode.UNIMPLEMENTED,
+                "--ssl_config_file is not supported; terminate TLS in front of the server",
             )
         self._flags = flags
         self._configs = model_configs(flags)
-        self._batching = batching_of(flags)
-        common = flags.tensorflow_session_parallelism
-        self._session = config_pb2.ConfigProto(
-            intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or common,
-            inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or common,
+        self._batching = batching_from_flags(flags)
+        threads = flags.tensorflow_session_parallelism
+        self._session_config = config_pb2.ConfigProto(
+            intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or threads,
+            inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or threads,
         )
         self._metrics = Metrics()
         retries = Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
-        manager = Manager(self._load, retries)
-        self.core = Core(
-            manager,
+        self.handler = RequestHandler(
+            ModelManager(self._load, retries),
             self._metrics,
-            Settings(flags.enable_signature_method_name_check, flags.allow_version_labels_for_unavailable_models),
+            HandlerSettings(
+                flags.enable_signature_method_name_check, flags.allow_version_labels_for_unavailable_models
+            ),
         )
-        self._rest = RestServer(RestApi(self.core, metrics_path(flags)), flags) if flags.rest_api_port else None
+        self._rest = RestServer(RestApi(self.handler, metrics_path(flags)), flags) if flags.rest_api_port else None
         self._grpc: GrpcServer | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Loads the models, and opens the ports once each has a version that answers.
+        """Loads the models, and opens the ports once each model has an available version.
 
         Raises:
-            ServingError: A port is taken, or a model has versions, and none can be loaded.
-            OSError: The REST port was taken meanwhile.
-            RuntimeError: The gRPC port was taken meanwhile.
+            ServingError: A port is in use, or none of a model's versions can be loaded.
+            OSError: The REST port was taken while the models were loaded.
+            RuntimeError: The gRPC port was taken while the models were loaded.
         """
         self._check_ports()
         gc.collect()
-        gc.freeze()  # else what TensorFlow's modules hold, millions of objects, is looked through again and again
-        gc.set_threshold(GARBAGE_OBJECTS, *gc.get_threshold()[1:])
-        manager = self.core.manager
-        self.core.configure(self._configs)
-        self._every(self._flags.file_system_poll_wait_seconds, manager.poll)
+        gc.freeze()  # otherwise each full collection traverses the millions of objects of TensorFlow's modules
+        gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
+        manager = self.handler.manager
+        self.handler.configure(self._configs)
+        self._repeat(self._flags.file_system_poll_wait_seconds, manager.poll)
         names = [config.name for config in self._configs]
         if not manager.wait_available(names):
             text = f"none of the versions of {', '.join(names)} can be loaded: {manager.failures(names)}"
             raise ServingError(grpc.StatusCode.UNKNOWN, text)
         if self._batching and self._flags.gather_python_threads:
-            affinity.started_on_one_cpu(self._open)
+            run_on_one_cpu(self._open)
         else:
             self._open()
         if self._flags.model_config_file:
-            self._every(self._flags.model_config_file_poll_wait_seconds, self._read_models_anew)
+            self._repeat(self._flags.model_config_file_poll_wait_seconds, self._reload_model_configs)
 
     def stop(self) -> None:
-        """Takes no new connection, answers the requests on those there are until they end, and ends."""
+        """Accepts no more connections, handles the requests on open connections until these end, and stops."""
         self._stopped.set()
-        self.core.manager.close()  # who waits for a model waits no more
+        self.handler.manager.close()  # ends waiting for models
         try:
             if self._grpc:
-                self._grpc.refuse_new()
+                self._grpc.stop_accepting()
             if self._rest:
                 self._rest.stop()
             if self._grpc:
                 self._grpc.stop()
         finally:
-            self.core.close()
+            self.handler.close()
 
     def _check_ports(self) -> None:
         for flag in ("port", "rest_api_port"):
             number = getattr(self._flags, flag)
             try:
-                check_free(self._flags.address, number)
-            except socket.gaierror:  # an address in a form that gRPC alone knows
+                check_port(self._flags.address, number)
+            except socket.gaierror:  # a form of address that only gRPC understands
                 continue
             except OSError as error:
-                text = f"--{flag}={number}: {error.strerror} on {self._flags.address}; expected a port that is free"
+                text = f"--{flag}={number}: {error.strerror} on {self._flags.address}; expected a free port"
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, text) from error
 
     def _open(self) -> None:
-        self._grpc = GrpcServer(self.core, self._flags)
+        self._grpc = GrpcServer(self.handler, self._flags)
         self._grpc.start()
         if self._flags.port:
             logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)
@@ -134,35 +131,34 @@ class ModelServer:
             self._rest.start()
             logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
 
-    def _every(self, seconds: int, work: Callable[[], None]) -> None:
-        def repeat() -> None:
+    def _repeat(self, seconds: int, function: Callable[[], None]) -> None:
+        def run() -> None:
             while not self._stopped.wait(seconds):
                 try:
-                    work()
-                except Exception:  # whatever it is, the next look may do better
-                    logging.exception("Looking for changes failed.")
+                    function()
+                except Exception:  # the next poll may succeed
+                    logging.exception("Polling for changes failed.")
 
         if seconds > 0:
-            threading.Thread(target=repeat, name="poll", daemon=True).start()
+            threading.Thread(target=run, name="poll", daemon=True).start()
 
-    def _read_models_anew(self) -> None:
+    def _reload_model_configs(self) -> None:
         try:
-            configs = read_models(Path(self._flags.model_config_file))
-            self.core.configure(configs)
+            self.handler.configure(read_model_configs(Path(self._flags.model_config_file)))
         except ServingError as error:
-            logging.error("%s; what was served before is served on.", error.message)
+            logging.error("%s; the previous configuration stays in use.", error.message)
 
     def _load(self, name: str, version: int, path: Path) -> Servable:
-        with affinity.spread():
-            return self._loaded(name, version, path)
+        with all_cpus():
+            return self._load_servable(name, version, path)
 
-    def _loaded(self, name: str, version: int, path: Path) -> Servable:
+    def _load_servable(self, name: str, version: int, path: Path) -> Servable:
         status = "fail"
         try:
             batching = self._batching
             if batching and self._flags.enable_per_model_batching_parameters:
                 batching = version_batching(path, batching)
-            servable = Servable(name, version, path, batching, self._waited, self._session)
+            servable = Servable(name, version, path, batching, self._observe_queuing, self._session_config)
             status = "success"
         finally:
             self._metrics.load_attempts.add((str(path), status))
@@ -181,5 +177,5 @@ class ModelServer:
         finally:
             self._metrics.warmup_latency.observe((str(servable.path), status), time.perf_counter() - start)
 
-    def _waited(self, seconds: float) -> None:
+    def _observe_queuing(self, seconds: float) -> None:
         self._metrics.queuing_latency.observe(("",), seconds)

@@ -1,1 +1,1 @@
-"""A command-line client for both protocols: ``python -m serving.client``."""
+"""A client for gRPC and REST, for Python and the command line."""

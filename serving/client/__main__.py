@@ -1,4 +1,4 @@
-"""``python -m serving.client``; see its ``--help``."""
+"""Entry point of the client: ``python -m serving.client``."""
 
 from serving.client.cli import cli
 

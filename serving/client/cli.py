@@ -1,4 +1,4 @@
-"""A small client of TensorFlow Serving's API, over gRPC or REST.
+"""A small client for TensorFlow Serving's API, over gRPC or REST, and its command line.
 
 python -m serving.client predict --model taxi --rows file.jsonl
 """
@@ -12,8 +12,8 @@ from typing import Any, Self
 import click
 from tensorflow_serving.apis import model_pb2
 
-from serving.client.transports import Grpc, Rest, Transport, json_text
-from serving.errors import ServingError, invalid
+from serving.client.transports import Grpc, Rest, Transport, to_json
+from serving.errors import ServingError, invalid_argument
 from serving.rest_json.predict import BYTES_SUFFIX
 from serving.rest_json.values import from_base64
 
@@ -24,14 +24,14 @@ INT64 = (-(2**63), 2**63 - 1)
 
 
 class Client:
-    """Asks a model server; ``with`` ends the connection.
+    """A client of a model server. Use it in a ``with`` statement to close the connection.
 
     Example:
         ``Client.grpc("localhost:8500").predict("taxi", [{"fare": 12.5}])``
     """
 
     def __init__(self, transport: Transport) -> None:
-        """Takes what speaks the protocol; see :meth:`grpc` and :meth:`rest`."""
+        """Creates a client on top of a transport; see also :meth:`grpc` and :meth:`rest`."""
         self._transport = transport
 
     def __enter__(self) -> Self:
@@ -41,18 +41,18 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         self._transport.close()
 
     @classmethod
-    def grpc(cls, address: str, seconds: float = 30.0) -> "Client":
-        """A client over gRPC; each request may take as many seconds."""
-        return cls(Grpc(address, seconds))
+    def grpc(cls, address: str, timeout_seconds: float = 30.0) -> "Client":
+        """Creates a gRPC client, with a timeout per request."""
+        return cls(Grpc(address, timeout_seconds))
 
     @classmethod
-    def rest(cls, address: str, seconds: float = 30.0) -> "Client":
-        """A client over REST; each request may take as many seconds."""
-        return cls(Rest(address, seconds))
+    def rest(cls, address: str, timeout_seconds: float = 30.0) -> "Client":
+        """Creates a REST client, with a timeout per request."""
+        return cls(Rest(address, timeout_seconds))
 
     def predict(
         self,
@@ -65,17 +65,17 @@ class Client:
         """Predicts for raw rows.
 
         Args:
-            model: The model.
-            rows: Values by feature; an absent feature, or ``None``, is a missing value.
-            version: Another version than the newest.
-            label: A label that stands for a version.
-            signature: One that takes a column a feature.
+            model: Name of the model.
+            rows: For each row, the values by feature. An absent feature or ``None`` is a missing value.
+            version: The version to use instead of the newest one.
+            label: The label of the version to use.
+            signature: A signature with one input per feature.
 
         Returns:
-            For each row the outputs by name; strings are text, or bytes if the name ends in ``_bytes``.
+            For each row, the outputs by name. Strings are ``str``, or ``bytes`` if the name ends with ``_bytes``.
 
         Raises:
-            ServingError: The rows do not fit the model, or the server refuses them.
+            ServingError: The rows do not fit the model, or the server returns an error.
         """
         if not rows:
             return []
@@ -84,12 +84,12 @@ class Client:
             spec.version.value = version
         if label is not None:
             spec.version_label = label
-        found = self._transport.signature(spec, signature)
-        outputs = self._transport.run(spec, found, _columns(rows, found.dtypes))
-        return [{name: _plain(name, outputs[name][place]) for name in found.outputs} for place in range(len(rows))]
+        resolved = self._transport.signature(spec, signature)
+        outputs = self._transport.run(spec, resolved, _columns(rows, resolved.dtypes))
+        return [{name: _decode(name, outputs[name][index]) for name in resolved.outputs} for index in range(len(rows))]
 
     def status(self, model: str) -> dict[int, str]:
-        """State by version of a model.
+        """Returns the state of each version of a model.
 
         Raises:
             ServingError: There is no such model.
@@ -98,40 +98,41 @@ class Client:
 
 
 def _columns(rows: Sequence[Row], dtypes: Mapping[str, str]) -> dict[str, list[Any]]:
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         for name in row:
             if name not in dtypes:
-                raise invalid(f"row {place}: unknown feature {name!r}; expected some of {', '.join(sorted(dtypes))}")
+                known = ", ".join(sorted(dtypes))
+                raise invalid_argument(f"row {index}: unknown feature {name!r}; expected one of {known}")
     columns = {}
     for name, dtype in dtypes.items():
         if dtype not in MISSING:
-            raise invalid(f"feature '{name}': found the dtype {dtype}; expected one of {', '.join(MISSING)}")
+            raise invalid_argument(f"feature '{name}': found the dtype {dtype}; expected one of {', '.join(MISSING)}")
         columns[name] = [
-            _value(row.get(name), dtype, f"row {place}, feature '{name}'") for place, row in enumerate(rows)
+            _encode(row.get(name), dtype, f"row {index}, feature '{name}'") for index, row in enumerate(rows)
         ]
     return columns
 
 
-def _value(value: Any, dtype: str, where: str) -> Any:
+def _encode(value: Any, dtype: str, location: str) -> Any:
     if value is None:
         return MISSING[dtype]
     try:
         if dtype == "DT_STRING" and isinstance(value, str | bytes):
-            return value.encode().decode() if isinstance(value, str) else value  # half a character cannot be sent
+            return value.encode().decode() if isinstance(value, str) else value  # raises for a lone surrogate
         if dtype == "DT_FLOAT" and isinstance(value, Real) and not isinstance(value, bool):
             return float(value)
         if dtype == "DT_INT64" and isinstance(value, Integral) and not isinstance(value, bool):
-            whole = int(value)
-            if INT64[0] <= whole <= INT64[1]:
-                return whole
+            integer = int(value)
+            if INT64[0] <= integer <= INT64[1]:
+                return integer
     except (OverflowError, UnicodeEncodeError):
         pass
-    raise invalid(f"{where}: found {value!r}; expected a value of {dtype}")
+    raise invalid_argument(f"{location}: found {value!r}; expected a value of {dtype}")
 
 
-def _plain(name: str, value: Any) -> Any:
+def _decode(name: str, value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(name, each) for each in value]
+        return [_decode(name, each) for each in value]
     if isinstance(value, dict):
         value = from_base64(value)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) and not name.endswith(BYTES_SUFFIX) else value
@@ -139,23 +140,25 @@ def _plain(name: str, value: Any) -> Any:
 
 @click.group()
 def cli() -> None:
-    """Asks a model server."""
+    """Sends requests to a model server."""
 
 
 @cli.command()
-@click.option("--model", required=True)
-@click.option("--rows", type=click.File(encoding="utf-8"), required=True, help="a JSON object a line; - is stdin")
-@click.option("--address", default=None, help="localhost:8500, or localhost:8501 with --protocol rest")
+@click.option("--model", required=True, help="Name of the model.")
+@click.option(
+    "--rows", type=click.File(encoding="utf-8"), required=True, help="File with one JSON object per line; - for stdin."
+)
+@click.option("--address", default=None, help="HOST:PORT  [default: localhost:8500, or localhost:8501 for REST]")
 @click.option("--protocol", type=click.Choice(["grpc", "rest"]), default="grpc", show_default=True)
-@click.option("--version", type=int, default=None, help="another version than the newest")
-@click.option("--label", default=None, help="a label that stands for a version")
+@click.option("--version", type=int, default=None, help="Version to use instead of the newest one.")
+@click.option("--label", default=None, help="Label of the version to use.")
 def predict(model: str, rows: Any, address: str | None, protocol: str, version: int | None, label: str | None) -> None:
-    """Prints the outputs for each row, as a JSON object a line."""
-    make = Client.rest if protocol == "rest" else Client.grpc
+    """Predicts for raw rows, and prints the outputs of each row as one JSON object per line."""
+    connect = Client.rest if protocol == "rest" else Client.grpc
     try:
-        with make(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:
-            for answer in client.predict(model, list(_parsed(rows)), version, label):
-                click.echo(json_text(answer))
+        with connect(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:
+            for outputs in client.predict(model, list(_parse(rows)), version, label):
+                click.echo(to_json(outputs))
     except ServingError as error:
         click.echo(f"error: {error.message}", err=True)
         sys.exit(1)
@@ -164,7 +167,7 @@ def predict(model: str, rows: Any, address: str | None, protocol: str, version: 
         sys.exit(2)
 
 
-def _parsed(lines: Any) -> Any:
+def _parse(lines: Any) -> Any:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:

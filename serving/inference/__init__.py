@@ -1,1 +1,1 @@
-"""What a request does, whatever the protocol: find the version, run the model, count, log."""
+"""Handles requests independently of the protocol: runs the model, counts and logs."""

@@ -1,22 +1,29 @@
-"""TensorFlow Serving's metrics, in Prometheus' text format and under TensorFlow Serving's own names.
+"""Metrics with TensorFlow Serving's names, in Prometheus' text format.
 
-The names keep their colons, which the usual client library would turn into something a dashboard does not look for.
+The names start with a colon. Prometheus' Python client would replace it, and dashboards for TensorFlow Serving would
+not find the metrics.
 """
 
 import bisect
 import re
 import threading
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
+from serving.errors import invalid_argument
+from serving.flags import Flags
+from serving.text_protos import MonitoringConfig, read_text_proto
+
 Labels: TypeAlias = tuple[str, ...]
+DEFAULT_PATH = "/monitoring/prometheus/metrics"
 PREFIX = ":tensorflow:serving:"
 BOUNDS = tuple(10 * 1.8**power for power in range(33))  # microseconds
 QUEUE_BOUNDS = tuple(100 * 1.2**power for power in range(52))
 
 
 class Counter:
-    """A number that grows, by labels."""
+    """A counter with labels."""
 
     def __init__(self, name: str, labels: Sequence[str]) -> None:
         self.name, self.labels = name, tuple(labels)
@@ -24,28 +31,28 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, labels: Labels, amount: int = 1) -> None:
-        """Counts."""
+        """Adds to the counter."""
         with self._lock:
             self._values[labels] = self._values.get(labels, 0) + amount
 
     def lines(self) -> list[str]:
-        """In Prometheus' format."""
+        """Returns the counter in Prometheus' text format."""
         with self._lock:
             values = sorted(self._values.items())
         return [
             f"# TYPE {self.name} counter",
-            *(f"{self.name}{_braces(self.labels, key)} {value}" for key, value in values),
+            *(f"{self.name}{_label_text(self.labels, key)} {value}" for key, value in values),
         ]
 
     @property
     def total(self) -> int:
-        """Over all labels."""
+        """The sum over all labels."""
         with self._lock:
             return sum(self._values.values())
 
 
 class Histogram:
-    """Durations in microseconds, by labels."""
+    """A histogram of durations in microseconds, with labels."""
 
     def __init__(self, name: str, labels: Sequence[str], bounds: Sequence[float] = BOUNDS) -> None:
         self.name, self.labels, self.bounds = name, tuple(labels), tuple(bounds)
@@ -54,7 +61,7 @@ class Histogram:
         self._lock = threading.Lock()
 
     def observe(self, labels: Labels, seconds: float) -> None:
-        """Counts one duration."""
+        """Adds a duration."""
         microseconds = seconds * 1e6
         with self._lock:
             counts = self._counts.setdefault(labels, [0] * (len(self.bounds) + 1))
@@ -62,32 +69,32 @@ class Histogram:
             self._sums[labels] = self._sums.get(labels, 0.0) + microseconds
 
     def lines(self) -> list[str]:
-        """In Prometheus' format."""
+        """Returns the histogram in Prometheus' text format."""
         with self._lock:
-            known = sorted((labels, list(counts), self._sums[labels]) for labels, counts in self._counts.items())
-        found = [f"# TYPE {self.name} histogram"]
-        for labels, counts, total in known:
-            reached = 0
+            series = sorted((labels, list(counts), self._sums[labels]) for labels, counts in self._counts.items())
+        lines = [f"# TYPE {self.name} histogram"]
+        for labels, counts, total in series:
+            cumulative = 0
             for bound, count in zip([*(f"{bound:g}" for bound in self.bounds), "+Inf"], counts, strict=True):
-                reached += count
-                found.append(f"{self.name}_bucket{_braces((*self.labels, 'le'), (*labels, bound))} {reached}")
-            found.append(f"{self.name}_sum{_braces(self.labels, labels)} {total:.0f}")
-            found.append(f"{self.name}_count{_braces(self.labels, labels)} {reached}")
-        return found
+                cumulative += count
+                lines.append(f"{self.name}_bucket{_label_text((*self.labels, 'le'), (*labels, bound))} {cumulative}")
+            lines.append(f"{self.name}_sum{_label_text(self.labels, labels)} {total:.0f}")
+            lines.append(f"{self.name}_count{_label_text(self.labels, labels)} {cumulative}")
+        return lines
 
 
 class Metrics:
-    """All that the server counts.
+    """All metrics of the server.
 
     Attributes:
-        requests: By model and status.
-        request_latency: By model, API and entry point (``GRPC`` or ``REST``).
-        runtime_latency: Of the model alone; by model, API and runtime.
-        examples: By model.
-        warmup_latency: By the version's folder and status.
-        queuing_latency: How long requests waited to be merged; by thread pool, a name that stays empty.
-        load_attempts: By the version's folder, and ``success`` or ``fail``.
-        logged: Requests that the request log took, or lost; by model and which of the two.
+        requests: Requests, by model and status.
+        request_latency: Duration of requests, by model, API and entry point (``GRPC`` or ``REST``).
+        runtime_latency: Duration of running the model, by model, API and runtime.
+        examples: Examples in requests, by model.
+        warmup_latency: Duration of warming up, by folder of the version and status.
+        queuing_latency: Time that requests spent in the batching queue, by thread pool (always an empty name).
+        load_attempts: Attempts to load a version, by its folder and status (``success`` or ``fail``).
+        logged: Requests sampled for the request log, by model and status (``written`` or ``lost``).
     """
 
     def __init__(self) -> None:
@@ -105,21 +112,37 @@ class Metrics:
         self._histograms = (self.request_latency, self.runtime_latency, self.warmup_latency, self.queuing_latency)
 
     def text(self) -> str:
-        """The page that Prometheus reads."""
+        """Returns all metrics in Prometheus' text format."""
         lines = [line for metric in (*self._counters, *self._histograms) for line in metric.lines()]
         return "\n".join(lines) + "\n"
 
     def values(self, names: Iterable[str]) -> dict[str, int]:
-        """What counters have counted, over all labels; 0 for a metric that is not a counter, or unknown.
+        """Returns the totals of counters by name, and 0 for names of other or unknown metrics.
 
         Args:
-            names: As on Prometheus' page, or with the slashes of TensorFlow's registry.
+            names: Names as in Prometheus' format, or with slashes as in TensorFlow's monitoring registry.
         """
         totals = {counter.name: counter.total for counter in self._counters}
         return {name: totals.get(re.sub(r"\W", ":", name), 0) for name in names}
 
 
-def _braces(names: Sequence[str], values: Sequence[str]) -> str:
+def metrics_path(flags: Flags) -> str | None:
+    """Returns the path of the metrics on the REST port, or ``None`` if they are off.
+
+    Raises:
+        ServingError: The monitoring config file cannot be read, or its path does not start with a slash.
+    """
+    if not flags.monitoring_config_file:
+        return None
+    file = Path(flags.monitoring_config_file)
+    config = read_text_proto(file, MonitoringConfig()).prometheus_config
+    path = str(config.path or DEFAULT_PATH)
+    if not path.startswith("/"):
+        raise invalid_argument(f"{file}: found the path '{path}'; expected one that starts with /")
+    return path if config.enable else None
+
+
+def _label_text(names: Sequence[str], values: Sequence[str]) -> str:
     pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
     return f"{{{pairs}}}"
 

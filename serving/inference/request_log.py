@@ -1,7 +1,8 @@
-"""Logs a sample of the requests and their answers, for monitoring to read later.
+"""Logs a sample of requests and responses to files, for monitoring.
 
-A model's ``logging_config`` asks for it: ``log_collector_config.type`` is ``tfrecord`` or ``jsonl``,
-``filename_prefix`` says where, ``sampling_config.sampling_rate`` how many. The stock server has no collector at all.
+The ``logging_config`` of a model turns this on: ``log_collector_config.type`` is ``tfrecord`` or ``jsonl``,
+``log_collector_config.filename_prefix`` is the path, and ``sampling_config.sampling_rate`` is the fraction of requests
+to log. ``tensorflow_model_server`` itself comes without any log collector.
 """
 
 import contextlib
@@ -26,141 +27,147 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import logging_config_pb2
 
-from serving.errors import invalid
+from serving.errors import invalid_argument
 
 PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
 TYPES = ("tfrecord", "jsonl")
-MOST_WAITING, MOST_WAITING_BYTES = 10_000, 64 << 20  # of records; beyond, they are lost
-MOST_BYTES = 64 << 20
+MAX_QUEUED, MAX_QUEUED_BYTES = 10_000, 64 << 20  # records beyond either limit are dropped
+MAX_FILE_BYTES = 64 << 20
 FLUSH_SECONDS = 0.5
 CLOSE_SECONDS = 10.0
 
 
 def predict_record(request: predict_pb2.PredictRequest, response: predict_pb2.PredictResponse) -> PredictionLog:
-    """What is logged of Predict."""
+    """Returns the log record of a Predict request."""
     return PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request, response=response))
 
 
 def classify_record(
     request: classification_pb2.ClassificationRequest, response: classification_pb2.ClassificationResponse
 ) -> PredictionLog:
-    """What is logged of Classify."""
+    """Returns the log record of a Classify request."""
     return PredictionLog(classify_log=prediction_log_pb2.ClassifyLog(request=request, response=response))
 
 
 def regress_record(
     request: regression_pb2.RegressionRequest, response: regression_pb2.RegressionResponse
 ) -> PredictionLog:
-    """What is logged of Regress."""
+    """Returns the log record of a Regress request."""
     return PredictionLog(regress_log=prediction_log_pb2.RegressLog(request=request, response=response))
 
 
 def multi_inference_record(
     request: inference_pb2.MultiInferenceRequest, response: inference_pb2.MultiInferenceResponse
 ) -> PredictionLog:
-    """What is logged of MultiInference."""
+    """Returns the log record of a MultiInference request."""
     return PredictionLog(multi_inference_log=prediction_log_pb2.MultiInferenceLog(request=request, response=response))
 
 
 class RequestLog:
-    """Writes in a thread of its own, so that no request waits for a disk; what finds the queue full is lost."""
+    """The log of one model. A thread writes the files, so that requests never wait for the disk.
+
+    Records are dropped if the queue is full.
+    """
 
     def __init__(
         self,
         model: str,
         config: logging_config_pb2.LoggingConfig,
         count: Callable[[str], None],
-        most_bytes: int = MOST_BYTES,
+        max_file_bytes: int = MAX_FILE_BYTES,
     ) -> None:
         """Opens the log.
 
         Args:
-            model: The model.
+            model: Name of the model.
             config: Its ``logging_config``.
-            count: Told ``written`` or ``lost`` of each request.
-            most_bytes: After which a new file is begun.
+            count: Called with ``written`` or ``lost`` for each sampled request.
+            max_file_bytes: Size at which a new file is started.
 
         Raises:
-            ServingError: The configuration makes no sense, or the folder cannot be written to.
+            ServingError: The configuration is invalid, or the folder cannot be created.
         """
         collector = config.log_collector_config
         if collector.type not in TYPES:
-            raise invalid(f"model {model}: found log_collector_config.type '{collector.type}'; expected one of {TYPES}")
+            raise invalid_argument(
+                f"model {model}: found log_collector_config.type '{collector.type}'; expected one of {TYPES}"
+            )
         if not collector.filename_prefix.startswith("/"):
-            raise invalid(
+            raise invalid_argument(
                 f"model {model}: found filename_prefix '{collector.filename_prefix}'; expected an absolute path"
             )
         rate = config.sampling_config.sampling_rate
         if not 0 <= rate <= 1:
-            raise invalid(f"model {model}: found sampling_rate {rate:g}; expected 0 to 1")
+            raise invalid_argument(f"model {model}: found sampling_rate {rate:g}; expected 0 to 1")
         self._prefix = Path(collector.filename_prefix)
         try:
             self._prefix.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise invalid(f"model {model}: {error}") from error
+            raise invalid_argument(f"model {model}: {error}") from error
         self._type = collector.type
         self._rate = rate
         self._config = config
         self._count = count
-        self._most_bytes = most_bytes
-        self._waiting: queue.Queue[tuple[PredictionLog, int] | None] = queue.Queue(MOST_WAITING)
-        self._waiting_bytes = 0
-        self._ending = threading.Event()
+        self._max_file_bytes = max_file_bytes
+        self._queue: queue.Queue[tuple[PredictionLog, int] | None] = queue.Queue(MAX_QUEUED)
+        self._queued_bytes = 0
+        self._closing = threading.Event()
         self._lock = threading.Lock()
         self._name = f"log {model}"
-        self._thread: threading.Thread | None = None  # none while there is nothing to write
+        self._thread: threading.Thread | None = None  # started by the first record
 
     def offer(self, make: Callable[[], PredictionLog]) -> None:
-        """Takes a request with the probability of the sampling rate; only then is the record made.
+        """Logs a request with the probability of the sampling rate. An error never fails the request.
 
-        Whatever goes wrong, the request is answered all the same.
+        Args:
+            make: Creates the record. Called only if the request is sampled.
         """
-        if random.random() >= self._rate:  # noqa: S311 - a sample, no secret
+        if random.random() >= self._rate:  # noqa: S311 - not used for security
             return
         try:
             record = make()
             record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
-            self._take(record, record.ByteSize())
+            self._enqueue(record, record.ByteSize())
         except queue.Full:
             self._count("lost")
         except Exception:
             logging.exception("A request cannot be logged.")
             self._count("lost")
 
-    def _take(self, record: PredictionLog, size: int) -> None:
+    def _enqueue(self, record: PredictionLog, size: int) -> None:
         with self._lock:
-            if self._waiting_bytes + size > MOST_WAITING_BYTES:
+            if self._queued_bytes + size > MAX_QUEUED_BYTES:
                 raise queue.Full
-            if self._thread is None:  # before the record waits: without a thread nobody would come for it
-                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            if self._thread is None:  # first, because a record in the queue without a thread would never be written
+                thread = threading.Thread(target=self._write_all, name=self._name, daemon=True)
                 thread.start()
                 self._thread = thread
-            self._waiting.put_nowait((record, size))
-            self._waiting_bytes += size
+            self._queue.put_nowait((record, size))
+            self._queued_bytes += size
 
     def close(self) -> None:
-        """Writes what waits, and ends; what a request under way still offers goes to a file of its own."""
+        """Writes the queued records and stops. Records offered later, by running requests, go to a new file."""
         with self._lock:
-            self._ending.set()
+            self._closing.set()
             thread = self._thread
         with contextlib.suppress(queue.Full):
-            self._waiting.put_nowait(None)  # so that nobody waits for the next record
+            self._queue.put_nowait(None)  # wakes the thread
         if thread:
             thread.join(CLOSE_SECONDS)
 
     def _is_done(self) -> bool:
         with self._lock:
-            done = self._ending.is_set() and self._waiting.empty()
+            done = self._closing.is_set() and self._queue.empty()
             if done:
                 self._thread = None
             return done
 
-    def _work(self) -> None:
+    def _write_all(self) -> None:
         writer: _File | None = None
         while not self._is_done():
             try:
                 writer = self._write_next(writer)
-            except Exception:  # a disk that is full today may not be tomorrow
+            except Exception:  # such as a full disk, which may be free again for the next record
                 logging.exception("A request cannot be logged.")
                 self._count("lost")
                 writer = None
@@ -169,26 +176,26 @@ class RequestLog:
 
     def _write_next(self, writer: "_File | None") -> "_File | None":
         try:
-            taken = self._waiting.get(timeout=FLUSH_SECONDS)
+            entry = self._queue.get(timeout=FLUSH_SECONDS)
         except queue.Empty:
             if writer:
                 writer.flush()
             return writer
-        if taken is None:
+        if entry is None:
             return writer
-        record, size = taken
+        record, size = entry
         with self._lock:
-            self._waiting_bytes -= size
-        if writer is None or writer.size >= self._most_bytes:
+            self._queued_bytes -= size
+        if writer is None or writer.size >= self._max_file_bytes:
             if writer:
                 writer.close()
-            writer = _File(self._path(), self._type)
+            writer = _File(self._new_path(), self._type)
         writer.write(record)
         self._count("written")
         return writer
 
-    def _path(self) -> Path:
-        """A name that is not there yet: two logs may share a prefix, and a second."""
+    def _new_path(self) -> Path:
+        """Creates an empty file with an unused name, since two logs may share a prefix."""
         stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
         for number in itertools.count(1):
             path = self._prefix.with_name(f"{self._prefix.name}-{stamp}-{number:04d}.{self._type}")

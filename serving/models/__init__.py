@@ -1,1 +1,1 @@
-"""The models that are loaded: which versions there are, loading, unloading, batching."""
+"""Models and their versions: configuration, loading and unloading, batching."""

@@ -1,8 +1,9 @@
-"""Which CPUs threads run on: Python's on one of them, where TensorFlow's do the work.
+"""Places Python's threads on one CPU while TensorFlow's threads use all of them.
 
-Of Python's threads one runs at a time, whatever the number of CPUs. When they are spread, each hand-over from one to
-the next wakes another CPU and finds its caches cold; on one CPU it is a mere switch. With batching the model runs in
-threads of TensorFlow's own, which keep all CPUs. Without, it runs in the caller's thread, and these are left alone.
+Because of the global interpreter lock, only one Python thread runs at a time. Spread over several CPUs, each hand-over
+of the lock wakes another CPU with cold caches. On one CPU it is a plain context switch. With batching, the model runs
+in TensorFlow's own threads, which keep all CPUs. Without batching, it runs in the thread of the caller, so nothing is
+moved.
 """
 
 import contextlib
@@ -15,19 +16,19 @@ from typing import Any
 from absl import logging
 
 
-def started_on_one_cpu(work: Callable[[], Any]) -> None:
-    """Does something in a thread that has one CPU, which the threads that it starts inherit.
+def run_on_one_cpu(function: Callable[[], Any]) -> None:
+    """Runs a function in a thread that is bound to one CPU. The threads it starts inherit this.
 
     Raises:
-        Exception: Whatever the work raises.
+        Exception: Whatever the function raises.
     """
     failures: list[Exception] = []
 
     def run() -> None:
-        # Several servers on a machine are not to choose the same.
-        _move({random.choice(sorted(_all()))})  # noqa: S311
+        # At random, so that several servers on a machine do not all choose the same CPU.
+        _set_affinity({random.choice(sorted(_all_cpus()))})  # noqa: S311
         try:
-            work()
+            function()
         except Exception as error:
             failures.append(error)
 
@@ -39,26 +40,26 @@ def started_on_one_cpu(work: Callable[[], Any]) -> None:
 
 
 @contextlib.contextmanager
-def spread() -> Iterator[None]:
-    """Gives the calling thread all CPUs for a while, and with it the threads that TensorFlow starts meanwhile."""
+def all_cpus() -> Iterator[None]:
+    """Allows the calling thread, and any thread started inside the block, to run on all CPUs."""
     before = os.sched_getaffinity(0)
-    if before == _all():
+    if before == _all_cpus():
         yield
         return
-    _move(_all())
+    _set_affinity(_all_cpus())
     try:
         yield
     finally:
-        _move(before)
+        _set_affinity(before)
 
 
-def _all() -> set[int]:
-    """Those of the main thread, which stays where it is."""
+def _all_cpus() -> set[int]:
+    """Returns the CPUs of the main thread, whose affinity is never changed."""
     return os.sched_getaffinity(os.getpid())
 
 
-def _move(cpus: set[int]) -> None:
+def _set_affinity(cpus: set[int]) -> None:
     try:
         os.sched_setaffinity(0, cpus)
-    except OSError as error:  # forbidden, or the CPUs have just been changed: slower, and no reason to fail
-        logging.warning("A thread cannot be put on the CPUs %s: %s", sorted(cpus), error)
+    except OSError as error:  # not permitted, or the CPUs have changed: slower, but not a failure
+        logging.warning("A thread cannot be bound to the CPUs %s: %s", sorted(cpus), error)

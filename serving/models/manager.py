@@ -1,4 +1,4 @@
-"""Which versions are loaded: looks into the folders, loads before it unloads, and hands versions to requests."""
+"""Finds, loads and unloads versions, and hands them out to requests."""
 
 import contextlib
 import dataclasses
@@ -10,46 +10,46 @@ from pathlib import Path
 from absl import logging
 from tensorflow_serving.apis import model_pb2
 
-from serving.errors import Code, ServingError, invalid
-from serving.models.configuration import ModelConfig, versions_in, wanted_versions
+from serving.errors import Code, ServingError, invalid_argument
+from serving.models.model_config import ModelConfig
 from serving.models.servable import Servable
-from serving.models.versions import Model, Retries, State, Version, check_labels
+from serving.models.versions import Model, Retries, State, Version, check_labels, find_versions, wanted_versions
 
-LOADERS = 2
+MAX_CONCURRENT_LOADS = 2
 NEW_LINE = "\n"
 
 
-class Manager:
-    """Loads and unloads versions as the folders and the configuration ask, without a gap for requests."""
+class ModelManager:
+    """Keeps the wanted versions loaded. A version is unloaded only after another one is available."""
 
     def __init__(self, load: Callable[[str, int, Path], Servable], retries: Retries) -> None:
-        """Makes a manager of no models.
+        """Creates a manager without models.
 
         Args:
-            load: Loads and warms up a version; raises :class:`serving.errors.ServingError`.
-            retries: What to do when it cannot.
+            load: Loads and warms up a version. Raises :class:`serving.errors.ServingError`.
+            retries: How to retry a load that failed.
         """
         self._load = load
         self._retries = retries
         self._models: dict[str, Model] = {}
         self._changed = threading.Condition()
-        self._looking = threading.Lock()  # so that no list of files is older than the configuration it is held against
-        self._loading = threading.Semaphore(LOADERS)
+        self._polling = threading.Lock()  # so that a directory listing is never older than the configuration
+        self._loads = threading.Semaphore(MAX_CONCURRENT_LOADS)
         self._closed = threading.Event()
 
-    def configure(self, configs: Sequence[ModelConfig], early_labels: bool = False) -> None:
-        """Replaces all models, and begins to load what is new.
+    def configure(self, configs: Sequence[ModelConfig], allow_unavailable_labels: bool = False) -> None:
+        """Replaces all models and starts to load new versions.
 
         Args:
-            configs: The new list, checked.
-            early_labels: Whether a label may be given to a version that is not loaded yet.
+            configs: The new models, validated.
+            allow_unavailable_labels: Whether labels may refer to versions that are not loaded yet.
 
         Raises:
-            ServingError: A label is given to a version that does not answer; then nothing is changed.
+            ServingError: A label refers to a version that is not available. Nothing is changed in this case.
         """
-        with self._looking, self._changed:
+        with self._polling, self._changed:
             for config in configs:
-                check_labels(self._models.get(config.name), config, early_labels)
+                check_labels(self._models.get(config.name), config, allow_unavailable_labels)
             for config in configs:
                 model = self._models.setdefault(config.name, Model(config))
                 model.config, model.removed = config, False
@@ -58,45 +58,48 @@ class Manager:
         self.poll()
 
     def poll(self) -> None:
-        """Looks into the folders, and loads and unloads accordingly; returns at once."""
-        with self._looking:
+        """Searches the folders for versions, and starts to load and unload accordingly. Does not wait."""
+        with self._polling:
             for name, model in list(self._models.items()):
                 try:
-                    found = {} if model.removed else versions_in(Path(model.config.base_path))
-                    model.trouble = ""
-                except OSError as error:  # what is loaded stays
-                    if str(error) != model.trouble:
-                        logging.error("%s: one cannot look for versions: %s", name, error)
-                    model.trouble = str(error)
+                    found = {} if model.removed else find_versions(Path(model.config.base_path))
+                    model.poll_error = ""
+                except OSError as error:  # loaded versions stay loaded
+                    if str(error) != model.poll_error:
+                        logging.error("%s: cannot search for versions: %s", name, error)
+                    model.poll_error = str(error)
                     continue
                 with self._changed:
-                    self._aspire(name, model, found)
+                    self._update(name, model, found)
         self.wake()
 
-    def wait_available(self, names: Sequence[str], going_on: Callable[[], bool] = lambda: True) -> bool:
-        """Waits until each model has a version that answers or can have none, and returns whether all have one.
+    def wait_available(self, names: Sequence[str], is_active: Callable[[], bool] = lambda: True) -> bool:
+        """Waits until each model has an available version or cannot have one.
 
         Args:
             names: The models.
-            going_on: Whether someone still waits for the answer; asked anew after :meth:`wake`.
+            is_active: Whether the caller still needs the result. Called again after :meth:`wake`.
+
+        Returns:
+            Whether all models have an available version.
         """
 
         def settled() -> bool:
             models = [self._models[name] for name in names]
-            given_up = self._closed.is_set() or not going_on()
-            return given_up or all(each.available or each.removed or each.failed for each in models)
+            abandoned = self._closed.is_set() or not is_active()
+            return abandoned or all(each.available or each.removed or each.failed for each in models)
 
         with self._changed:
             self._changed.wait_for(settled)
             return all(self._models[name].available for name in names)
 
     def wake(self) -> None:
-        """Lets those who wait look again."""
+        """Wakes the threads in :meth:`wait_available`, so that they check their conditions again."""
         with self._changed:
             self._changed.notify_all()
 
     def failures(self, names: Sequence[str]) -> str:
-        """Why models have no version that answers, for a person to read."""
+        """Describes why models have no available version."""
         with self._changed:
             unavailable = {name: self._models[name] for name in names if not self._models[name].available}
             reasons = [
@@ -109,10 +112,10 @@ class Manager:
 
     @contextlib.contextmanager
     def servable(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
-        """The version that a request asks for, kept loaded while the request runs.
+        """Yields the version that a request asks for, and keeps it loaded until the block ends.
 
         Raises:
-            ServingError: There is none.
+            ServingError: There is no such version.
         """
         with self._changed:
             version = self._find(spec)
@@ -127,7 +130,7 @@ class Manager:
                     self._changed.notify_all()
 
     def statuses(self, spec: model_pb2.ModelSpec) -> dict[int, Version]:
-        """The versions of a model, the newest first; only the one asked for if a version is, all of them for a label.
+        """Returns copies of a model's versions, newest first. A version in ``spec`` selects one, a label is ignored.
 
         Raises:
             ServingError: There is no such model or version.
@@ -135,27 +138,27 @@ class Manager:
         with self._changed:
             model = self._models.get(spec.name)
             versions = dict(sorted(model.versions.items(), reverse=True)) if model else {}
-            asked = "any versions"
+            requested = "any versions"
             if spec.WhichOneof("version_choice") == "version":
-                asked = f"version {spec.version.value}"
+                requested = f"version {spec.version.value}"
                 versions = {number: each for number, each in versions.items() if number == spec.version.value}
             if not versions:
-                raise ServingError(Code.NOT_FOUND, f"Could not find {asked} of model {spec.name}")
+                raise ServingError(Code.NOT_FOUND, f"Could not find {requested} of model {spec.name}")
             return {number: dataclasses.replace(each) for number, each in versions.items()}
 
     def configs(self) -> dict[str, ModelConfig]:
-        """What is served, by name."""
+        """Returns the configured models by name."""
         with self._changed:
             return {name: model.config for name, model in self._models.items() if not model.removed}
 
-    def serves(self, name: str) -> bool:
-        """Whether a model of that name is served, be it loaded or not."""
+    def is_configured(self, name: str) -> bool:
+        """Returns whether a model is configured, loaded or not."""
         with self._changed:
             model = self._models.get(name)
             return model is not None and not model.removed
 
     def close(self) -> None:
-        """Loads and unloads no more; what is loaded ends with the process."""
+        """Stops loading and unloading. Loaded versions stay in memory until the process ends."""
         self._closed.set()
         self.wake()
 
@@ -166,7 +169,7 @@ class Manager:
         if choice == "version_label":
             labels = model.config.version_labels if model and not model.removed else {}
             if spec.version_label not in labels:
-                raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+                raise invalid_argument(f"Unrecognized servable version label: {spec.version_label}")
             number = labels[spec.version_label]
         elif choice == "version":
             number = spec.version.value
@@ -175,73 +178,73 @@ class Manager:
             return model.versions[available[0]]
         if model and number in available:
             return model.versions[number]
-        asked = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
-        raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {asked}")
+        requested = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+        raise ServingError(Code.NOT_FOUND, f"Servable not found for request: {requested}")
 
-    def _aspire(self, name: str, model: Model, found: Mapping[int, Path]) -> None:
+    def _update(self, name: str, model: Model, found: Mapping[int, Path]) -> None:
         model.wanted = wanted_versions(model.config, list(found)) if not model.removed else []
         for number in model.wanted:
             version = model.versions.get(number)
-            # One that was taken away and came back is a new one.
+            # A version that was removed and has come back is loaded again.
             if version is None or (version.state == State.END and version.error is None):
-                self._begin(name, number, found[number])
+                self._start_loading(name, number, found[number])
             elif version.state == State.UNLOADING:
-                version.path = found[number]  # from where it is loaded again, see _end
+                version.path = found[number]  # _end loads it again from here
         for number, version in model.versions.items():
             if number not in model.wanted and version.state == State.END:
-                version.error = None  # so that it is tried again when it is wanted again
-        self._retire(name, model)
+                version.error = None  # so that it is loaded again once it is wanted again
+        self._unload_unwanted(name, model)
 
-    def _retire(self, name: str, model: Model) -> None:
-        """Unloads what is not wanted, but not before something wanted answers."""
+    def _unload_unwanted(self, name: str, model: Model) -> None:
+        """Starts to unload versions that are not wanted, provided that a wanted one is available."""
         ready = any(number in model.wanted for number in model.available)
         for number in model.available:
             if number not in model.wanted and (ready or not model.wanted):
                 model.versions[number].state = State.UNLOADING
-                self._start(self._take_down, name, number, model.versions[number])
+                self._start_thread(self._unload_version, name, number, model.versions[number])
 
-    def _begin(self, name: str, number: int, path: Path) -> None:
+    def _start_loading(self, name: str, number: int, path: Path) -> None:
         version = self._models[name].versions[number] = Version(path)
-        self._start(self._bring_up, name, number, version)
+        self._start_thread(self._load_version, name, number, version)
 
     @staticmethod
-    def _start(work: Callable[[str, int, Version], None], name: str, number: int, version: Version) -> None:
-        threading.Thread(target=work, args=(name, number, version), name=f"{name}/{number}", daemon=True).start()
+    def _start_thread(target: Callable[[str, int, Version], None], name: str, number: int, version: Version) -> None:
+        threading.Thread(target=target, args=(name, number, version), name=f"{name}/{number}", daemon=True).start()
 
-    def _bring_up(self, name: str, number: int, version: Version) -> None:
-        self._set(version, State.LOADING)
-        for attempt in range(self._retries.most + 1):
+    def _load_version(self, name: str, number: int, version: Version) -> None:
+        self._set_state(version, State.LOADING)
+        for attempt in range(self._retries.max_retries + 1):
             if self._closed.is_set() or not self._is_wanted(name, number):
-                version.error = None  # nobody asks any more; who asks again gets a new try
+                version.error = None  # no longer wanted; it is loaded again once it is wanted again
                 break
             try:
-                with self._loading:
+                with self._loads:
                     servable = self._load(name, number, version.path)
             except ServingError as error:
-                logging.error("%s/%d cannot be loaded (try %d): %s", name, number, attempt + 1, error)
+                logging.error("%s/%d failed to load (attempt %d): %s", name, number, attempt + 1, error)
                 version.error = error
                 self._wait_for_retry(name, number, attempt)
                 continue
-            except Exception as error:  # whatever it is, the other versions go on
-                logging.exception("%s/%d cannot be loaded.", name, number)
+            except Exception as error:  # must not affect the other versions
+                logging.exception("%s/%d failed to load.", name, number)
                 version.error = ServingError(Code.INTERNAL, str(error))
                 break
             version.servable, version.error = servable, None
-            logging.info("%s/%d answers.", name, number)
-            self._set(version, State.AVAILABLE)
+            logging.info("%s/%d is available.", name, number)
+            self._set_state(version, State.AVAILABLE)
             with self._changed:
-                self._retire(name, self._models[name])
+                self._unload_unwanted(name, self._models[name])
             return
         self._end(name, number, version)
 
     def _wait_for_retry(self, name: str, number: int, attempt: int) -> None:
-        if attempt < self._retries.most:
+        if attempt < self._retries.max_retries:
             end = time.monotonic() + self._retries.seconds
             while time.monotonic() < end and self._is_wanted(name, number):
                 if self._closed.wait(min(0.2, max(0.0, end - time.monotonic()))):
                     return
 
-    def _take_down(self, name: str, number: int, version: Version) -> None:
+    def _unload_version(self, name: str, number: int, version: Version) -> None:
         with self._changed:
             self._changed.wait_for(lambda: version.users == 0)
             servable, version.servable = version.servable, None
@@ -251,17 +254,17 @@ class Manager:
         self._end(name, number, version)
 
     def _end(self, name: str, number: int, version: Version) -> None:
-        """Ends a version, and begins anew if it is wanted again: no look into the folder may follow."""
+        """Ends a version, and loads it again if it has become wanted again, since no poll may follow."""
         with self._changed:
-            self._set(version, State.END)
+            self._set_state(version, State.END)
             if version.error is None and not self._closed.is_set() and self._is_wanted(name, number):
-                self._begin(name, number, version.path)
+                self._start_loading(name, number, version.path)
 
     def _is_wanted(self, name: str, number: int) -> bool:
         with self._changed:
             return number in self._models[name].wanted
 
-    def _set(self, version: Version, state: int) -> None:
+    def _set_state(self, version: Version, state: int) -> None:
         with self._changed:
             version.state = state
             self._changed.notify_all()

@@ -1,23 +1,23 @@
-"""Brings requests whose rows have other sizes into one batch: they travel as ragged rows and are padded in there."""
+"""Merges requests whose rows differ in size: they enter the batch as ragged rows and are padded inside it."""
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
 
-def packed(inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """A request's inputs in a form whose rows can be put under those of another request.
+def pack(inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Converts a request's inputs into tensors that can be concatenated with those of other requests.
 
     Args:
         inputs: The signature's inputs, [N, ...].
 
     Returns:
-        An input itself, or three tensors for one whose rows have no fixed size: its rows, [N] variant; their sizes,
-        [N, dimensions] int64; its first value, [N], with which rows are padded. A request without a value is padded
-        with zeros or empty strings.
+        Inputs with a fixed row size, unchanged, and three tensors for each other input: its rows, variant [N]; their
+        sizes, int64 [N, dimensions]; and the padding value, [N]. The padding value is the first value of the request,
+        or zero or an empty string if the request has no values.
 
     Raises:
-        ValueError: The number of an input's dimensions is not known.
+        ValueError: The rank of an input is unknown.
     """
     parts: list[tf.Tensor] = []
     for tensor in inputs:
@@ -33,12 +33,12 @@ def packed(inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     return parts
 
 
-def unpacked(parts: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-    """The inputs of a whole batch, padded to the largest size in each dimension; the reverse of :func:`packed`.
+def unpack(parts: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Converts the concatenated tensors of :func:`pack` back into inputs, padded to the largest row of the batch.
 
     Args:
-        parts: What :func:`packed` made of the requests, one under the other.
-        inputs: The signature's inputs, for their types.
+        parts: The concatenated tensors.
+        inputs: The signature's inputs, for their dtypes and shapes.
     """
     left = iter(parts)
     return [
@@ -49,7 +49,7 @@ def unpacked(parts: Sequence[tf.Tensor], inputs: Sequence[tf.Tensor]) -> list[tf
 
 def _varies(tensor: tf.Tensor) -> bool:
     if tensor.shape.rank is None:
-        raise ValueError(f"{tensor.name} has no known number of dimensions, and cannot be padded")
+        raise ValueError(f"{tensor.name} has an unknown rank and cannot be padded")
     return None in tensor.shape[1:].as_list()
 
 

@@ -1,15 +1,18 @@
-"""What the manager knows of models and their versions, and which labels it may give them."""
+"""Versions of a model: which exist, which are wanted, their state, and the labels they may have."""
 
 import dataclasses
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.errors import Code, ServingError
-from serving.models.configuration import ModelConfig
+from serving.models.model_config import ModelConfig
 from serving.models.servable import Servable
 
 State = get_model_status_pb2.ModelVersionStatus
+_VERSION = re.compile("[0-9]{1,30}")
 
 
 @dataclasses.dataclass
@@ -19,9 +22,9 @@ class Version:
     Attributes:
         path: Its folder.
         state: ``START``, ``LOADING``, ``AVAILABLE``, ``UNLOADING`` or ``END``.
-        error: Why it could not be loaded.
-        servable: The loaded version, while it is ``AVAILABLE`` or ``UNLOADING``.
-        users: Requests under way.
+        error: Why it could not be loaded, or ``None``.
+        servable: The loaded version, while the state is ``AVAILABLE`` or ``UNLOADING``.
+        users: Number of running requests.
     """
 
     path: Path
@@ -33,57 +36,87 @@ class Version:
 
 @dataclasses.dataclass
 class Model:
-    """A model: what was asked for, and what there is of it.
+    """A model, its configuration and its versions.
 
     Attributes:
-        config: What was asked for.
-        versions: What is known of each version.
-        wanted: The versions that are to answer, the newest first.
-        removed: Whether it is not to be served any more.
-        trouble: Why one could not look for versions the last time.
+        config: The current configuration.
+        versions: All known versions by number, including those that have ended.
+        wanted: Versions that the version policy selects, newest first.
+        removed: Whether the model is no longer configured.
+        poll_error: Why the last search for versions failed, or an empty string.
     """
 
     config: ModelConfig
     versions: dict[int, Version] = dataclasses.field(default_factory=dict)
     wanted: list[int] = dataclasses.field(default_factory=list)
     removed: bool = False
-    trouble: str = ""
+    poll_error: str = ""
 
     @property
     def available(self) -> list[int]:
-        """Versions that answer, the newest first."""
+        """Available versions, newest first."""
         return sorted((number for number, each in self.versions.items() if each.state == State.AVAILABLE), reverse=True)
 
     @property
     def failed(self) -> bool:
-        """Whether there are versions, and none of them can be loaded."""
+        """Whether all wanted versions failed to load."""
         return bool(self.wanted) and all(self.versions[number].state == State.END for number in self.wanted)
 
 
 @dataclasses.dataclass(frozen=True)
 class Retries:
-    """How often a version that cannot be loaded is tried again, and after how many seconds."""
+    """How many times to retry loading a version, and the delay before each retry in seconds."""
 
-    most: int
+    max_retries: int
     seconds: float
 
 
-def check_labels(known: Model | None, config: ModelConfig, early: bool) -> None:
-    """Checks that labels stand for versions that answer.
-
-    Args:
-        known: The model as it is served; ``None`` if it is not.
-        config: What is asked for.
-        early: Whether a label that is not in use may stand for a version that is not loaded yet.
+def find_versions(folder: Path) -> dict[int, Path]:
+    """Returns the sub-folders whose names are 64-bit integers, by number.
 
     Raises:
-        ServingError: One does not.
+        OSError: The folder cannot be listed. A missing folder is an error too, unlike an empty one.
     """
-    available = known.available if known else []
-    labels = known.config.version_labels if known and not known.removed else {}
+    entries = [entry for entry in folder.iterdir() if _VERSION.fullmatch(entry.name)]
+    return {int(entry.name): entry for entry in entries if int(entry.name) < 1 << 63 and entry.is_dir()}
+
+
+def wanted_versions(config: ModelConfig, found: Sequence[int]) -> list[int]:
+    """Selects versions by the model's version policy, newest first.
+
+    >>> wanted_versions(ModelConfig(), [3, 12, 7])
+    [12]
+    >>> policy = {"specific": {"versions": [3, 7, 99]}}
+    >>> wanted_versions(ModelConfig(model_version_policy=policy), [3, 12, 7])
+    [7, 3]
+    """
+    policy = config.model_version_policy
+    newest = sorted(found, reverse=True)
+    match policy.WhichOneof("policy_choice"):
+        case "all":
+            return newest
+        case "specific":
+            return [version for version in newest if version in set(policy.specific.versions)]
+        case _:
+            return newest[: policy.latest.num_versions or 1]
+
+
+def check_labels(model: Model | None, config: ModelConfig, allow_unavailable: bool) -> None:
+    """Checks that the labels of a new configuration refer to available versions.
+
+    Args:
+        model: The model with its current configuration, or ``None`` if it is new.
+        config: The new configuration.
+        allow_unavailable: Whether a label that is not in use may refer to a version that is not loaded yet.
+
+    Raises:
+        ServingError: A label refers to a version that is not available.
+    """
+    available = model.available if model else []
+    labels = model.config.version_labels if model and not model.removed else {}
     for label, number in config.version_labels.items():
         moves = labels.get(label, number) != number
-        if number in available or (early and not moves):
+        if number in available or (allow_unavailable and not moves):
             continue
         raise ServingError(
             Code.FAILED_PRECONDITION,

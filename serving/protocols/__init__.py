@@ -1,1 +1,1 @@
-"""gRPC and REST: from the wire to calls of ``serving.inference.methods``, and back."""
+"""gRPC and REST servers in front of :class:`serving.inference.request_handler.RequestHandler`."""

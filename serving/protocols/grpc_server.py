@@ -1,4 +1,4 @@
-"""PredictionService, ModelService and gRPC's health service."""
+"""The gRPC server, with PredictionService, ModelService and the health-checking service."""
 
 import contextlib
 import time
@@ -13,81 +13,81 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from serving.errors import Code, ServingError
 from serving.flags import Flags
-from serving.inference.service import Core
-from serving.inference.tensor_protos import MESSAGE_BYTES
-from serving.protocols.listening import refuse_new, sockets_of
+from serving.inference.request_handler import RequestHandler
+from serving.protocols.sockets import drop_new_connections, duplicate_sockets
+from serving.tensor_protos import MAX_MESSAGE_BYTES
 
-ENTRY = "GRPC"
+ENTRYPOINT = "GRPC"
 CONNECTION_SECONDS = 5
 DRAIN_SECONDS = 30.0
-MOST_CALLS = 1024  # that wait or are answered; beyond, they are refused
+MAX_CALLS = 1024  # running and queued; calls beyond that are rejected
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Answers with what the core gives, or aborts with its error."""
+    """TensorFlow Serving's PredictionService."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Runs a signature over tensors."""
-        return _answer(context, lambda: self._core.predict(request, ENTRY))
+        """Runs a signature on tensors."""
+        return _respond(context, lambda: self._handler.predict(request, ENTRYPOINT))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Classifies examples."""
-        return _answer(context, lambda: self._core.classify(request, ENTRY))
+        return _respond(context, lambda: self._handler.classify(request, ENTRYPOINT))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Gives a number for each example."""
-        return _answer(context, lambda: self._core.regress(request, ENTRY))
+        """Predicts a number per example."""
+        return _respond(context, lambda: self._handler.regress(request, ENTRYPOINT))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Several signatures over the same examples."""
-        return _answer(context, lambda: self._core.multi_inference(request, ENTRY))
+        """Runs several signatures on the same examples."""
+        return _respond(context, lambda: self._handler.multi_inference(request, ENTRYPOINT))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """The signatures of a version."""
-        return _answer(context, lambda: self._core.metadata(request))
+        """Returns the signatures of a version."""
+        return _respond(context, lambda: self._handler.metadata(request))
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
-    """Tells what is loaded, and replaces what is served."""
+    """TensorFlow Serving's ModelService."""
 
-    def __init__(self, core: Core) -> None:
-        self._core = core
+    def __init__(self, handler: RequestHandler) -> None:
+        self._handler = handler
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """The versions of a model and how each one is."""
-        return _answer(context, lambda: self._core.status(request))
+        """Returns the versions of a model and their states."""
+        return _respond(context, lambda: self._handler.status(request))
 
     def HandleReloadConfigRequest(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Replaces all models."""
-        context.add_callback(self._core.manager.wake)  # a client that went waits for no model
-        return _answer(context, lambda: self._core.reload(request, context.is_active))
+        context.add_callback(self._handler.manager.wake)  # ends the wait if the client disconnects
+        return _respond(context, lambda: self._handler.reload(request, context.is_active))
 
 
 class GrpcServer:
-    """A gRPC server with all services."""
+    """The gRPC server with all services."""
 
-    def __init__(self, core: Core, flags: Flags) -> None:
-        """Binds it; nothing is answered yet.
+    def __init__(self, handler: RequestHandler, flags: Flags) -> None:
+        """Binds the port and the Unix socket. Requests are not handled before :meth:`start`.
 
         Raises:
-            RuntimeError: The port or the socket is taken.
+            RuntimeError: The port or the socket is in use.
         """
         self._port = flags.port
         options: list[tuple[str, Any]] = [
-            *_channel_arguments(flags.grpc_channel_arguments),  # of two values gRPC takes the first
-            ("grpc.max_receive_message_length", MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MESSAGE_BYTES),
+            *_channel_arguments(flags.grpc_channel_arguments),  # gRPC uses the first value of an option
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
             ("grpc.so_reuseport", 0),
-            # gRPC has no other way to ask clients for a new connection, and a server that stops has to.
+            # When the server stops, this is the only way to make clients reconnect without losing a request.
             ("grpc.max_connection_age_ms", 1000 * CONNECTION_SECONDS),
         ]
-        workers = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
-        self._server = grpc.server(workers, options=options, maximum_concurrent_rpcs=MOST_CALLS)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(core), self._server)
+        threads = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
+        self._server = grpc.server(threads, options=options, maximum_concurrent_rpcs=MAX_CALLS)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(handler), self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(handler), self._server)
         if flags.enable_grpc_healthcheck_service:
             server_health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(server_health, self._server)
@@ -99,42 +99,42 @@ class GrpcServer:
             self._server.add_insecure_port(f"{flags.address}:{flags.port}")
 
     def start(self) -> None:
-        """Answers."""
+        """Starts to handle requests."""
         self._server.start()
 
-    def refuse_new(self) -> None:
-        """Lets no new connection in; those there are go on."""
-        for listening in sockets_of(self._port, listening=True):
-            with listening, contextlib.suppress(OSError):  # without a filter it is gRPC's own stop that refuses
-                refuse_new(listening)
+    def stop_accepting(self) -> None:
+        """Accepts no more connections. Open connections stay open."""
+        for listening in duplicate_sockets(self._port, listening=True):
+            with listening, contextlib.suppress(OSError):  # without a filter, gRPC's own stop refuses connections
+                drop_new_connections(listening)
 
     def stop(self) -> None:
-        """Waits until the connections have come of age, and ends; gRPC's own stop cancels what is just arriving."""
-        end = time.monotonic() + 1.2 * CONNECTION_SECONDS  # gRPC adds a tenth at most
-        while time.monotonic() < end and self._connected():
+        """Waits until the connections reach their maximum age, then stops. gRPC's stop cancels arriving requests."""
+        end = time.monotonic() + 1.2 * CONNECTION_SECONDS  # gRPC adds up to 10% to the age
+        while time.monotonic() < end and self._has_connections():
             time.sleep(0.05)
         self._server.stop(DRAIN_SECONDS).wait()
 
-    def _connected(self) -> bool:
-        found = sockets_of(self._port, listening=False)
-        for connection in found:
+    def _has_connections(self) -> bool:
+        connections = duplicate_sockets(self._port, listening=False)
+        for connection in connections:
             connection.close()
-        return bool(found)
+        return bool(connections)
 
 
-def _answer(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
-    left = context.time_remaining()
-    if left is not None and left <= 0:
-        context.abort(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was looked at")
+def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
+    remaining = context.time_remaining()
+    if remaining is not None and remaining <= 0:
+        context.abort(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was handled")
     if not context.is_active():
-        context.abort(Code.CANCELLED, "the client went before the request was looked at")
+        context.abort(Code.CANCELLED, "the client disconnected before the request was handled")
     try:
         return run()
     except ServingError as error:
-        context.abort(error.code, error.cut)
-    except Exception:  # a defect of ours must not end the server
+        context.abort(error.code, error.details)
+    except Exception:  # a bug must not end the server
         logging.exception("A request failed.")
-        context.abort(Code.INTERNAL, "internal error; the server's log tells more")
+        context.abort(Code.INTERNAL, "internal error; see the server's log")
 
 
 def _channel_arguments(text: str) -> list[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""Serves the REST API over HTTP, in an event loop of its own thread."""
+"""The HTTP server of the REST API, which runs an event loop in a separate thread."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ from aiohttp import http_exceptions, web
 
 from serving.errors import Code
 from serving.flags import Flags
-from serving.protocols.listening import refuse_new
-from serving.protocols.rest import HTTP, JSON, Reply, RestApi
-from serving.protocols.thread_pool import Workers
+from serving.protocols.rest import HTTP_STATUS, JSON, Response, RestApi
+from serving.protocols.sockets import drop_new_connections
+from serving.protocols.thread_pool import ThreadPool
 from serving.rest_json.values import error_body
 
 ORIGIN = "Origin"
@@ -24,51 +24,52 @@ CORS = {
 }
 TOO_LARGE = 413
 BACKLOG = 1024
-MOST_BYTES = 1 << 30  # of all bodies that are held at once
+MAX_TOTAL_BYTES = 1 << 30  # of all request bodies in memory
 DRAIN_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
-ACCEPT_SECONDS = 0.1  # in which the loop accepts what waits
-LAST_SECONDS = 5.0  # in which a connection that is kept open may ask once more
+ACCEPT_SECONDS = 0.1  # time to accept the connections in the backlog
+LAST_REQUEST_SECONDS = 5.0  # time for a kept-alive connection to send a last request
 
 
 class RestServer:
-    """An HTTP server around a :class:`serving.protocols.rest.RestApi`."""
+    """An HTTP server for a :class:`serving.protocols.rest.RestApi`."""
 
     def __init__(self, api: RestApi, flags: Flags) -> None:
-        """Makes the server; nothing listens yet."""
+        """Creates the server. It does not listen before :meth:`start`."""
         self._api = api
         self._flags = flags
-        self._seconds = flags.rest_api_timeout_in_ms / 1000
-        self._held = 0
+        self._timeout_seconds = flags.rest_api_timeout_in_ms / 1000
+        self._total_bytes = 0
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest", daemon=True)
         self._listening = self._closing = False
 
     def start(self) -> None:
-        """Listens.
+        """Opens the port and starts to handle requests.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is in use.
         """
         self._socket = socket.create_server((self._flags.address, self._flags.rest_api_port), backlog=BACKLOG)
         self._socket.setblocking(False)
         self._thread.start()
-        self._workers = Workers(self._loop, self._flags.grpc_max_threads, "rest")
+        self._pool = ThreadPool(self._loop, self._flags.grpc_max_threads, "rest")
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
         self._listening = True
 
     def stop(self) -> None:
-        """Takes no new connection, answers what is under way, and closes."""
+        """Accepts no more connections, finishes the running requests and closes the port."""
         if not self._listening:
             return
         self._closing = True
-        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(2 * DRAIN_SECONDS + LAST_SECONDS + 5)
+        timeout = 2 * DRAIN_SECONDS + LAST_REQUEST_SECONDS + 5
+        asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(timeout)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
-        self._workers.stop()
+        self._pool.stop()
 
     async def _listen(self) -> None:
-        # Below aiohttp's routes, which a server that has one handler does not need and pays for on each request.
+        # Uses aiohttp's low-level server, because a single handler does not need the overhead of its router.
         self._server = _Server(self._handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=DRAIN_SECONDS)
         await self._runner.setup()
@@ -76,72 +77,71 @@ class RestServer:
         await self._site.start()
 
     async def _drain(self) -> None:
-        """Answers the connections that are there, those that wait to be accepted too, once more each."""
-        with contextlib.suppress(OSError):  # without a filter a client may be reset in the moment of the close
-            refuse_new(self._socket)
+        """Accepts the connections in the backlog, and lets each connection send one more request."""
+        with contextlib.suppress(OSError):  # without a filter, closing the socket may reset a client
+            drop_new_connections(self._socket)
         await asyncio.sleep(ACCEPT_SECONDS)
         await self._site.stop()
-        end = self._loop.time() + LAST_SECONDS
+        end = self._loop.time() + LAST_REQUEST_SECONDS
         while self._server.connections and self._loop.time() < end:
             await asyncio.sleep(0.01)
         await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
-        reply = await self._reply(request)
+        found = await self._respond(request)
         headers = CORS if self._flags.rest_api_enable_cors_support and ORIGIN in request.headers else {}
-        response = web.Response(body=reply.body, status=reply.status, content_type=reply.content_type, headers=headers)
+        response = web.Response(body=found.body, status=found.status, content_type=found.content_type, headers=headers)
         if self._closing:
             response.force_close()
         return response
 
-    async def _reply(self, request: web.BaseRequest) -> Reply:
+    async def _respond(self, request: web.BaseRequest) -> Response:
         if request.method == "OPTIONS" and self._flags.rest_api_enable_cors_support and ORIGIN in request.headers:
-            return Reply(200, b"")
+            return Response(200, b"")
         parts: list[bytes] = []
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._timeout_seconds):
                 await self._read(request, parts)
                 size, body = sum(map(len, parts)), parts[0] if len(parts) == 1 else b"".join(parts)
                 parts.clear()
                 method, path = request.method, request.rel_url.raw_path
-                # A call that has begun cannot be ended: it goes on with its body, and its answer is thrown away.
-                answer = self._workers.submit(
-                    lambda: self._api.answer(method, path, body), lambda: self._give_back(size)
+                # A running call cannot be cancelled. After a timeout it keeps its body, and its result is discarded.
+                response: Response = await self._pool.submit(
+                    lambda: self._api.handle(method, path, body), lambda: self._release(size)
                 )
-                reply: Reply = await answer
-                return reply
-        except _RefusedError as error:
-            return error.reply
+                return response
+        except _BodyRejectedError as error:
+            return error.response
         except (web.RequestPayloadError, http_exceptions.BadHttpMessage) as error:
-            return Reply(HTTP[Code.INVALID_ARGUMENT], error_body(f"Request body cannot be read: {error}"))
+            return Response(HTTP_STATUS[Code.INVALID_ARGUMENT], error_body(f"Request body cannot be read: {error}"))
         except TimeoutError:
-            return Reply(HTTP[Code.DEADLINE_EXCEEDED], error_body("Timed out"))
+            return Response(HTTP_STATUS[Code.DEADLINE_EXCEEDED], error_body("Timed out"))
         finally:
-            self._give_back(sum(map(len, parts)))
+            self._release(sum(map(len, parts)))
 
-    def _give_back(self, size: int) -> None:
-        self._held -= size
+    def _release(self, size: int) -> None:
+        self._total_bytes -= size
 
     async def _read(self, request: web.BaseRequest, parts: list[bytes]) -> None:
-        """Reads a body, unpacked, as long as it and all others together are within their bounds."""
+        """Reads a body and decompresses it, unless it or the sum of all bodies is too large."""
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        most, size = self._flags.rest_api_max_body_bytes, 0
+        max_bytes, size = self._flags.rest_api_max_body_bytes, 0
         while part := await request.content.readany():
             parts.append(part)
             size += len(part)
-            self._held += len(part)
-            if size > most:
-                raise _RefusedError(TOO_LARGE, f"Request body is larger than {most} bytes (--rest_api_max_body_bytes)")
-            if self._held > MOST_BYTES:
-                raise _RefusedError(
-                    HTTP[Code.RESOURCE_EXHAUSTED], f"Bodies of more than {MOST_BYTES} bytes wait; try again"
-                )
+            self._total_bytes += len(part)
+            if size > max_bytes:
+                text = f"Request body is larger than {max_bytes} bytes (--rest_api_max_body_bytes)"
+                raise _BodyRejectedError(TOO_LARGE, text)
+            if self._total_bytes > MAX_TOTAL_BYTES:
+                text = f"Request bodies in memory exceed {MAX_TOTAL_BYTES} bytes; try again later"
+                raise _BodyRejectedError(HTTP_STATUS[Code.RESOURCE_EXHAUSTED], text)
 
 
 class _Server(web.Server):
-    """aiohttp's, whose connections tell what is no HTTP in TensorFlow Serving's form."""
+    """aiohttp's server, with error responses in TensorFlow Serving's format for malformed HTTP."""
 
     def __call__(self) -> web.RequestHandler:
         return _Handler(self, loop=self._loop, **self._kwargs)
@@ -150,16 +150,16 @@ class _Server(web.Server):
 class _Handler(web.RequestHandler):
     __slots__ = ()
 
-    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for it
-        """Keeps a connection whose client sends no more until its last whole request is answered."""
-        is_asked = self._request_count > 0 and (not self._waiter or self._waiter.done())
-        self.close()  # after that answer
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a bool
+        """Keeps a half-closed connection open until its last complete request is answered."""
+        has_request = self._request_count > 0 and (not self._waiter or self._waiter.done())
+        self.close()  # takes effect after the response
         try:
             if self._parser:
                 self._parser.feed_eof()
-        except http_exceptions.HttpProcessingError:  # the request is cut
+        except http_exceptions.HttpProcessingError:  # the request is incomplete
             return False
-        return is_asked
+        return has_request
 
     def handle_error(
         self,
@@ -168,19 +168,19 @@ class _Handler(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answers with JSON, and logs a line: clients are not to fill the log with traces."""
-        logging.warning("Refused %s: %r", request.remote, exc)
+        """Responds with JSON and logs one line. Clients must not be able to fill the log with stack traces."""
+        logging.warning("Malformed HTTP from %s: %r", request.remote, exc)
         if request.writer.output_size > 0:
-            raise ConnectionError("an answer has been begun")
+            raise ConnectionError("part of a response has been sent already")
         text = str(message or exc).partition("\n")[0]
         response = web.Response(status=status, body=error_body(f"Malformed HTTP: {text}"), content_type=JSON)
         response.force_close()
         return response
 
 
-class _RefusedError(Exception):
-    """A body that is not read to its end."""
+class _BodyRejectedError(Exception):
+    """A body that is too large to be read completely."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.reply = Reply(status, error_body(message))
+        self.response = Response(status, error_body(message))

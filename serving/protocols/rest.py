@@ -1,4 +1,4 @@
-"""TensorFlow Serving's REST API: what each path answers."""
+"""TensorFlow Serving's REST API: routes a request by method and path, independently of the HTTP server."""
 
 import dataclasses
 import json
@@ -15,21 +15,23 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.errors import Code, ServingError, invalid
-from serving.inference.service import SIGNATURE_DEF, Core
-from serving.rest_json.examples import read_input, write_classes, write_values
-from serving.rest_json.values import SHOWN, SIGNATURE_NAME, error_body, parse_object, to_bytes
+from serving.errors import Code, ServingError, invalid_argument
+from serving.inference.predict import DEFAULT_SIGNATURE
+from serving.inference.request_handler import SIGNATURE_DEF, RequestHandler
+from serving.rest_json.classify_regress import read_input, write_classifications, write_regressions
+from serving.rest_json.predict import read_inputs, write_outputs
+from serving.rest_json.values import MAX_EXCERPT, SIGNATURE_NAME, Json, error_body, parse_object, to_bytes
 
-ENTRY = "REST"
+ENTRYPOINT = "REST"
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
 _VERSION = r"(?:/(?:versions/(?P<version>[0-9]+)|labels/(?P<label>[^/:]+)))?"
 _API = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
-_RUN = re.compile(rf"/v1/models/(?P<model>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
+_INFERENCE = re.compile(rf"/v1/models/(?P<model>[^/:]+){_VERSION}:(?P<method>classify|regress|predict)", re.IGNORECASE)
 _STATUS = re.compile(rf"/v1/models(?:/(?P<model>[^/:]+))?{_VERSION}(?P<metadata>/metadata)?", re.IGNORECASE)
-LARGEST_VERSION = 2**63 - 1
-LONGEST_VERSION = len(str(LARGEST_VERSION))
-HTTP = {
+MAX_VERSION = 2**63 - 1
+MAX_VERSION_DIGITS = len(str(MAX_VERSION))
+HTTP_STATUS = {
     Code.INVALID_ARGUMENT: 400,
     Code.FAILED_PRECONDITION: 400,
     Code.OUT_OF_RANGE: 400,
@@ -47,8 +49,8 @@ HTTP = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Reply:
-    """What a request is answered with."""
+class Response:
+    """An HTTP response."""
 
     status: int
     body: bytes
@@ -56,70 +58,85 @@ class Reply:
 
 
 class RestApi:
-    """Answers requests by path; knows nothing of sockets."""
+    """Handles REST requests."""
 
-    def __init__(self, core: Core, metrics_path: str | None) -> None:
-        """Makes the API.
+    def __init__(self, handler: RequestHandler, metrics_path: str | None) -> None:
+        """Creates the API.
 
         Args:
-            core: What answers.
-            metrics_path: Where metrics are told; ``None`` is nowhere.
+            handler: Handles the requests.
+            metrics_path: Path of the metrics, or ``None`` if they are off.
         """
-        self._core = core
+        self._handler = handler
         self._metrics_path = metrics_path
 
-    def answer(self, method: str, path: str, body: bytes) -> Reply:
-        """Answers one request.
+    def handle(self, method: str, path: str, body: bytes) -> Response:
+        """Handles a request.
 
         Args:
-            method: ``GET``, ``POST`` …
-            path: As it came, percent-encoded and without a query.
-            body: Unpacked.
+            method: The HTTP method.
+            path: The path, percent-encoded and without the query.
+            body: The body, decompressed.
         """
         try:
             if method == "GET" and path == self._metrics_path:
-                return Reply(200, self._core.metrics.text().encode(), TEXT)
+                return Response(200, self._handler.metrics.text().encode(), TEXT)
             if not _API.fullmatch(path):
-                return Reply(404, NOT_FOUND, HTML)
-            return Reply(200, self._answer(method, path, body))
+                return Response(404, NOT_FOUND, HTML)
+            return Response(200, self._route(method, path, body))
         except ServingError as error:
-            return Reply(HTTP.get(error.code, 500), error_body(error.message))
-        except Exception:  # a defect of ours must not end the server
+            return Response(HTTP_STATUS.get(error.code, 500), error_body(error.message))
+        except Exception:  # a bug must not end the server
             logging.exception("%s %s failed.", method, path)
-            return Reply(500, error_body("internal error; the server's log tells more"))
+            return Response(500, error_body("internal error; see the server's log"))
 
-    def _answer(self, method: str, path: str, body: bytes) -> bytes:
-        if method == "POST" and (found := _RUN.fullmatch(path)):
-            return self._run(found["method"].lower(), _spec(found), body)
-        if method == "GET" and (found := _STATUS.fullmatch(path)):
-            if not found["model"]:
-                raise invalid("Missing model name in request.")
-            return self._metadata(_spec(found)) if found["metadata"] else self._status(_spec(found))
-        raise invalid(f"Malformed request: {method} {path}")
+    def _route(self, method: str, path: str, body: bytes) -> bytes:
+        if method == "POST" and (match := _INFERENCE.fullmatch(path)):
+            return self._run(match["method"].lower(), _spec(match), body)
+        if method == "GET" and (match := _STATUS.fullmatch(path)):
+            if not match["model"]:
+                raise invalid_argument("Missing model name in request.")
+            return self._metadata(_spec(match)) if match["metadata"] else self._status(_spec(match))
+        raise invalid_argument(f"Malformed request: {method} {path}")
 
     def _run(self, method: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
         document = parse_object(body)
         if method == "predict":
-            return self._core.predict_json(spec, document)
+            return self._predict(spec, document)
         try:
             spec.signature_name = document.get(SIGNATURE_NAME, "")
-            given = read_input(document)
-        except UnicodeEncodeError as error:  # a message takes bytes of any kind as a value, but not as a name
-            place = max(0, body.find(to_bytes(error.object)))
-            raise invalid(f"JSON Parse error: Invalid encoding in string at offset: {place}") from error
+            examples = read_input(document)
+        except UnicodeEncodeError as error:  # names in a message have to be valid UTF-8, unlike values
+            offset = max(0, body.find(to_bytes(error.object)))
+            raise invalid_argument(f"JSON Parse error: Invalid encoding in string at offset: {offset}") from error
         if method == "classify":
-            classified = classification_pb2.ClassificationRequest(model_spec=spec, input=given)
-            return write_classes(self._core.classify(classified, ENTRY).result)
-        regressed = regression_pb2.RegressionRequest(model_spec=spec, input=given)
-        return write_values(self._core.regress(regressed, ENTRY).result)
+            classification = classification_pb2.ClassificationRequest(model_spec=spec, input=examples)
+            return write_classifications(self._handler.classify(classification, ENTRYPOINT).result)
+        regression = regression_pb2.RegressionRequest(model_spec=spec, input=examples)
+        return write_regressions(self._handler.regress(regression, ENTRYPOINT).result)
+
+    def _predict(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
+        with self._handler.servable(spec, "Predict", ENTRYPOINT) as servable:
+            name = document.get(SIGNATURE_NAME)
+            key = name or DEFAULT_SIGNATURE
+            signature = servable.signatures.get(key)
+            if signature is None:
+                raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
+            if not signature.inputs:
+                raise invalid_argument(f"Failed to get input map for signature: {name or 'DEFAULT'}")
+            try:
+                inputs, response_format = read_inputs(document, signature.inputs)
+            except (ValueError, RecursionError) as error:  # nested deeper than numpy (64 levels) or Python allow
+                raise invalid_argument(f"JSON Value cannot be converted to a tensor: {error}") from error
+            return write_outputs(self._handler.predict_arrays(servable, key, inputs), response_format)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
-        response = self._core.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
-        return _printed(json_format.MessageToDict(response, **_FORMAT))
+        response = self._handler.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
+        return _to_json(json_format.MessageToDict(response, **_FORMAT))
 
     def _metadata(self, spec: model_pb2.ModelSpec) -> bytes:
         request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=spec, metadata_field=[SIGNATURE_DEF])
-        response = self._core.metadata(request)
+        response = self._handler.metadata(request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata[SIGNATURE_DEF].Unpack(signatures)
         model = {
@@ -128,23 +145,23 @@ class RestApi:
             "version": str(response.model_spec.version.value),
         }
         metadata = {SIGNATURE_DEF: json_format.MessageToDict(signatures, **_FORMAT)}
-        return _printed({"model_spec": model, "metadata": metadata})
+        return _to_json({"model_spec": model, "metadata": metadata})
 
 
 _FORMAT = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
 
 
-def _printed(value: object) -> bytes:
+def _to_json(value: object) -> bytes:
     return json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n"
 
 
-def _spec(found: re.Match[str]) -> model_pb2.ModelSpec:
-    spec = model_pb2.ModelSpec(name=unquote(found["model"]))
-    if found["version"]:
-        digits = found["version"].lstrip("0") or "0"
-        if len(digits) > LONGEST_VERSION or int(digits) > LARGEST_VERSION:
-            raise invalid(f"Failed to convert version: {found['version'][:SHOWN]} to numeric.")
+def _spec(match: re.Match[str]) -> model_pb2.ModelSpec:
+    spec = model_pb2.ModelSpec(name=unquote(match["model"]))
+    if match["version"]:
+        digits = match["version"].lstrip("0") or "0"
+        if len(digits) > MAX_VERSION_DIGITS or int(digits) > MAX_VERSION:
+            raise invalid_argument(f"Failed to convert version: {match['version'][:MAX_EXCERPT]} to numeric.")
         spec.version.value = int(digits)
-    if found["label"]:
-        spec.version_label = unquote(found["label"])
+    if match["label"]:
+        spec.version_label = unquote(match["label"])
     return spec

@@ -1,4 +1,4 @@
-"""Threads that work for an event loop."""
+"""A thread pool for an asyncio event loop."""
 
 import asyncio
 import queue
@@ -7,71 +7,70 @@ from collections.abc import Callable
 from typing import Any
 
 Work = Callable[[], Any]
-_Waiting = tuple["asyncio.Future[Any]", Work, Callable[[], None]]
 
 
-class Workers:
-    """Threads that take calls from a loop and give it back what they return.
+class ThreadPool:
+    """Runs functions in threads and returns their results to an event loop.
 
-    As ``loop.run_in_executor`` with a pool, without a second future and a lock for each call: half of what the way
-    through a thread costs, and with small models that is a part of the time of a request.
+    It does the same as ``loop.run_in_executor``, but without a second future and a lock per call. That halves the
+    overhead, which matters with small models.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, most: int, name: str) -> None:
-        """Starts no thread yet: as few as are needed at once find their memory in the CPU's cache.
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_threads: int, name: str) -> None:
+        """Creates a pool. Threads are started on demand, because fewer threads make better use of the CPU's caches.
 
         Args:
-            loop: Whom they work for; only from there may work be submitted.
-            most: How many there may be.
-            name: What they are called.
+            loop: The event loop. :meth:`submit` may be called only from this loop.
+            max_threads: Maximum number of threads.
+            name: Prefix of the threads' names.
         """
         self._loop = loop
-        self._most = most
+        self._max_threads = max_threads
         self._name = name
-        self._waiting: queue.SimpleQueue[tuple[asyncio.Future[Any], Work, Callable[[], None]] | None] = (
+        self._queue: queue.SimpleQueue[tuple[asyncio.Future[Any], Work, Callable[[], None]] | None] = (
             queue.SimpleQueue()
         )
         self._threads = 0
-        self._under_way = 0
+        self._pending = 0
 
-    def submit(self, work: Work, after: Callable[[], None] = lambda: None) -> "asyncio.Future[Any]":
-        """Has a thread do it; one that is cancelled before a thread takes it is not done.
+    def submit(self, work: Work, on_done: Callable[[], None] = lambda: None) -> "asyncio.Future[Any]":
+        """Runs a function in a thread, unless the future is cancelled before a thread is free.
 
         Args:
-            work: What to do. An exception that it raises is the future's.
-            after: Called in the loop once it is done or dropped, be the future cancelled or not.
+            work: The function. An exception that it raises is set on the future.
+            on_done: Called in the loop when the function has returned or was skipped, even if the future is cancelled.
         """
         future = self._loop.create_future()
-        self._waiting.put((future, work, after))
-        self._under_way += 1
-        if self._threads < min(self._under_way, self._most):
+        self._queue.put((future, work, on_done))
+        self._pending += 1
+        if self._threads < min(self._pending, self._max_threads):
             self._threads += 1
             threading.Thread(target=self._run, name=f"{self._name}_{self._threads}", daemon=True).start()
         return future
 
     def stop(self) -> None:
-        """Ends the threads once what waits is done."""
+        """Ends the threads once the queue is empty."""
         for _ in range(self._threads):
-            self._waiting.put(None)
+            self._queue.put(None)
 
     def _run(self) -> None:
-        while taken := self._waiting.get():
-            future, work, after = taken
+        while item := self._queue.get():
+            future, work, on_done = item
             value, failure = None, None
             if not future.cancelled():
                 try:
                     value = work()
-                except Exception as error:  # whoever waits is told
+                except Exception as error:  # set on the future
                     failure = error
-            self._loop.call_soon_threadsafe(self._settle, after, future, value, failure)
-            del taken, future, work, after, value, failure  # else they are kept until there is more to do
+            self._loop.call_soon_threadsafe(self._finish, on_done, future, value, failure)
+            del item, future, work, on_done, value, failure  # otherwise they live until the next item arrives
 
-    def _settle(
-        self, after: Callable[[], None], future: "asyncio.Future[Any]", value: Any, error: Exception | None
+    def _finish(
+        self, on_done: Callable[[], None], future: "asyncio.Future[Any]", value: Any, error: Exception | None
     ) -> None:
-        self._under_way -= 1
-        after()
-        if future.done():  # nobody waits any more
+        self._pending -= 1
+        on_done()
+        if future.done():  # cancelled
             return
         if error:
             future.set_exception(error)

@@ -1,1 +1,1 @@
-"""JSON bodies of the REST API to tensors, and back."""
+"""Converts JSON bodies of the REST API to tensors and back."""

@@ -1,25 +1,25 @@
-"""Predict's requests and replies in JSON: by rows (``instances``) and by columns (``inputs``)."""
+"""JSON requests and responses of Predict, in row format (``instances``) and columnar format (``inputs``)."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from serving.errors import ServingError, invalid
-from serving.models.servable import Array
-from serving.rest_json.formatting import list_texts
-from serving.rest_json.tensors import (
-    Kind,
-    kind_of,
+from serving.errors import ServingError, invalid_argument
+from serving.rest_json.tensor_formatting import row_texts
+from serving.rest_json.tensor_parsing import (
+    DtypeRules,
+    flat_values,
     read_tensor,
     read_well_formed,
+    rules_for,
     shape_of,
     shape_text,
     to_array,
-    values_of,
 )
-from serving.rest_json.values import Json, is_base64, shown, string_text, to_bytes
+from serving.rest_json.values import Json, excerpt, is_base64, string_text, to_bytes
 
 Format = Literal["row", "columnar"]
 INSTANCES, INPUTS, PREDICTIONS, OUTPUTS = "instances", "inputs", "predictions", "outputs"
@@ -27,159 +27,161 @@ BYTES_SUFFIX = "_bytes"
 TensorInfos = Mapping[str, meta_graph_pb2.TensorInfo]
 
 
-def read_inputs(document: dict[str, Json], infos: TensorInfos) -> tuple[dict[str, Array], Format]:
-    """The tensors of a request.
+def read_inputs(document: dict[str, Json], infos: TensorInfos) -> tuple[dict[str, NDArray[Any]], Format]:
+    """Reads the inputs of a request.
 
     Args:
-        document: The request's JSON.
-        infos: The signature's inputs.
+        document: The body of the request.
+        infos: The signature's inputs by name.
+
+    Returns:
+        The inputs by name, and the format of the request, which is also that of the response.
 
     Raises:
-        ServingError: It does not fit the signature.
+        ServingError: The request does not fit the signature.
     """
     if INSTANCES in document and INPUTS in document:
-        raise invalid(
-            f"JSON Value: {shown(document)} Not formatted correctly expecting only one of '{INPUTS}' or '{INSTANCES}' "
-            "keys to exist "
+        raise invalid_argument(
+            f"JSON Value: {excerpt(document)} Not formatted correctly expecting only one of '{INPUTS}' or "
+            f"'{INSTANCES}' keys to exist "
         )
     if INSTANCES in document:
         rows = document[INSTANCES]
         if not isinstance(rows, list):
-            raise invalid(f"JSON Value: {shown(document)} Excepting '{INSTANCES}' to be an list/array")
+            raise invalid_argument(f"JSON Value: {excerpt(document)} Excepting '{INSTANCES}' to be an list/array")
         if not rows:
-            raise invalid(f"JSON Value: {shown(document)} No values in '{INSTANCES}' array")
+            raise invalid_argument(f"JSON Value: {excerpt(document)} No values in '{INSTANCES}' array")
         return _rows(rows, infos), "row"
     if INPUTS in document:
         return _columns(document[INPUTS], infos), "columnar"
-    raise invalid(f"Missing '{INPUTS}' or '{INSTANCES}' key")
+    raise invalid_argument(f"Missing '{INPUTS}' or '{INSTANCES}' key")
 
 
-def write_outputs(outputs: Mapping[str, Array], form: Format) -> bytes:
-    """The reply, in the form of the request.
+def write_outputs(outputs: Mapping[str, NDArray[Any]], response_format: Format) -> bytes:
+    """Writes the body of the response.
 
     Raises:
-        ServingError: The outputs have no rows, or not as many.
+        ServingError: In row format, an output is a scalar, or the outputs differ in their number of rows.
     """
-    texts = _row_texts(outputs) if form == "row" else _column_text(outputs)
-    return to_bytes(texts)
+    return to_bytes(_row_response(outputs) if response_format == "row" else _columnar_response(outputs))
 
 
-def _rows(rows: list[Json], infos: TensorInfos) -> dict[str, Array]:
+def _rows(rows: list[Json], infos: TensorInfos) -> dict[str, NDArray[Any]]:
     named = isinstance(rows[0], dict) and not is_base64(rows[0])
     if not named and len(infos) > 1:
-        raise invalid(
+        raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    kinds = {name: kind_of(info.dtype) for name, info in infos.items()}
-    return _well_formed_rows(rows, kinds, named) or _collected_rows(rows, kinds, named)
+    rules = {name: rules_for(info.dtype) for name, info in infos.items()}
+    return _well_formed_rows(rows, rules, named) or _checked_rows(rows, rules, named)
 
 
-def _well_formed_rows(rows: list[Json], kinds: Mapping[str, Kind], named: bool) -> dict[str, Array] | None:
-    """The tensors of rows that are all alike; ``None`` for others, which take the way that can say what is wrong."""
+def _well_formed_rows(rows: list[Json], rules: Mapping[str, DtypeRules], named: bool) -> dict[str, NDArray[Any]] | None:
+    """Reads rows of the same form, or returns ``None`` if they may be malformed and have to be checked one by one."""
     if not named:
-        columns = dict.fromkeys(kinds, rows)
-    elif all(type(row) is dict and row.keys() == kinds.keys() for row in rows):
-        columns = {name: [row[name] for row in rows] for name in kinds}
+        columns = dict.fromkeys(rules, rows)
+    elif all(type(row) is dict and row.keys() == rules.keys() for row in rows):
+        columns = {name: [row[name] for row in rows] for name in rules}
     else:
         return None
-    found = {}
-    for name, kind in kinds.items():
-        array = read_well_formed(columns[name], kind)
+    inputs = {}
+    for name, dtype_rules in rules.items():
+        array = read_well_formed(columns[name], dtype_rules)
         if array is None:
             return None
-        found[name] = array
-    return found
+        inputs[name] = array
+    return inputs
 
 
-def _collected_rows(rows: list[Json], kinds: Mapping[str, Kind], named: bool) -> dict[str, Array]:
-    collectors = {name: _Collector(kind) for name, kind in kinds.items()}
-    for place, row in enumerate(rows):
+def _checked_rows(rows: list[Json], rules: Mapping[str, DtypeRules], named: bool) -> dict[str, NDArray[Any]]:
+    collectors = {name: _Collector(each) for name, each in rules.items()}
+    for index, row in enumerate(rows):
         is_object = isinstance(row, dict) and not is_base64(row)
         if named and not is_object:
-            raise invalid(f"Expecting object but got list at item {place} of input list")
+            raise invalid_argument(f"Expecting object but got list at item {index} of input list")
         if is_object and not named:
-            raise invalid(f"Expecting value/list but got object at item {place} of input list")
+            raise invalid_argument(f"Expecting value/list but got object at item {index} of input list")
         if named:
-            _add_object(row, place, collectors)
+            _add_object(row, index, collectors)
         else:
             try:
                 next(iter(collectors.values())).add(row)
             except ServingError as error:
-                raise _in_row(error, f"element: {place}") from error
+                raise _row_error(error, f"element: {index}") from error
     return {name: collector.array() for name, collector in collectors.items()}
 
 
-def _add_object(row: dict[str, Json], place: int, collectors: Mapping[str, "_Collector"]) -> None:
+def _add_object(row: dict[str, Json], index: int, collectors: Mapping[str, "_Collector"]) -> None:
     for name, value in row.items():
         try:
             if name not in collectors:
-                raise invalid(f"JSON object: does not have named input: {name}")
+                raise invalid_argument(f"JSON object: does not have named input: {name}")
             collectors[name].add(value)
         except ServingError as error:
-            raise _in_row(error, f"element: {place} key: {name}") from error
+            raise _row_error(error, f"element: {index} key: {name}") from error
     if row.keys() != collectors.keys():
-        raise invalid(
-            f"Failed to process element: {place} of 'instances' list. JSON object: {shown(row)} keys must be equal to: "
-            f"{','.join(sorted(collectors))}"
+        raise invalid_argument(
+            f"Failed to process element: {index} of 'instances' list. JSON object: {excerpt(row)} keys must be equal "
+            f"to: {','.join(sorted(collectors))}"
         )
 
 
-def _in_row(error: ServingError, where: str) -> ServingError:
-    text = f"Failed to process {where} of 'instances' list. Error: {error.code.name}: {error.message}"
+def _row_error(error: ServingError, element: str) -> ServingError:
+    text = f"Failed to process {element} of 'instances' list. Error: {error.code.name}: {error.message}"
     return ServingError(error.code, text)
 
 
-def _columns(value: Json, infos: TensorInfos) -> dict[str, Array]:
+def _columns(value: Json, infos: TensorInfos) -> dict[str, NDArray[Any]]:
     if not isinstance(value, dict) or is_base64(value):
         if len(infos) > 1:
-            raise invalid(
+            raise invalid_argument(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
                 "tensorinfo_map"
             )
         [(name, info)] = infos.items()
-        return {name: read_tensor(value, kind_of(info.dtype))}
+        return {name: read_tensor(value, rules_for(info.dtype))}
     for name in infos:
         if name not in value:
-            raise invalid(f"Missing named input: {name} in 'inputs' object.")
-    return {name: read_tensor(value[name], kind_of(info.dtype)) for name, info in infos.items()}
+            raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
+    return {name: read_tensor(value[name], rules_for(info.dtype)) for name, info in infos.items()}
 
 
 class _Collector:
-    """Gathers the values of one input, a row at a time; all rows have the first one's shape."""
+    """Collects the values of one input row by row. All rows must have the shape of the first one."""
 
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
+    def __init__(self, rules: DtypeRules) -> None:
+        self._rules = rules
         self._shape: list[int] | None = None
         self._size = 0
-        self._count = 0
-        self._found: list[Any] = []
+        self._rows = 0
+        self._values: list[Any] = []
 
     def add(self, value: Json) -> None:
         shape = shape_of(value)
-        values = values_of(value, self._kind, shape)
+        values = flat_values(value, self._rules, shape)
         if self._shape is None:
             self._shape, self._size = shape, len(values)
         if len(values) != self._size:
-            raise invalid(f"Expecting tensor size: {self._size} but got: {len(values)}")
+            raise invalid_argument(f"Expecting tensor size: {self._size} but got: {len(values)}")
         if shape != self._shape:
-            raise invalid(f"Expecting shape {shape_text(self._shape)} but got: {shape_text(shape)}")
-        self._found += values
-        self._count += 1
+            raise invalid_argument(f"Expecting shape {shape_text(self._shape)} but got: {shape_text(shape)}")
+        self._values += values
+        self._rows += 1
 
-    def array(self) -> Array:
-        return to_array(self._found, self._kind).reshape([self._count, *(self._shape or [])])
+    def array(self) -> NDArray[Any]:
+        return to_array(self._values, self._rules).reshape([self._rows, *(self._shape or [])])
 
 
-def _row_texts(outputs: Mapping[str, Array]) -> str:
+def _row_response(outputs: Mapping[str, NDArray[Any]]) -> str:
     count: int | None = None
     for name, array in sorted(outputs.items()):
         if array.ndim == 0:
-            raise invalid(f"Tensor name: {name} has no shape information ")
+            raise invalid_argument(f"Tensor name: {name} has no shape information ")
         if count is not None and len(array) != count:
-            raise invalid(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {count}")
+            raise invalid_argument(f"Tensor name: {name} has inconsistent batch size: {len(array)} expecting: {count}")
         count = len(array)
-    columns = _texts(outputs)
+    columns = _column_texts(outputs)
     if len(columns) == 1:
         [rows] = columns.values()
     else:
@@ -191,10 +193,9 @@ def _row_texts(outputs: Mapping[str, Array]) -> str:
     return f'{{\n    "{PREDICTIONS}": [{", ".join(rows)}\n    ]\n}}'
 
 
-def _column_text(outputs: Mapping[str, Array]) -> str:
-    texts = {
-        name: text for name, [text] in _texts({name: array[np.newaxis] for name, array in outputs.items()}).items()
-    }
+def _columnar_response(outputs: Mapping[str, NDArray[Any]]) -> str:
+    single_rows = {name: array[np.newaxis] for name, array in outputs.items()}
+    texts = {name: text for name, [text] in _column_texts(single_rows).items()}
     if len(texts) == 1:
         [text] = texts.values()
     else:
@@ -202,5 +203,5 @@ def _column_text(outputs: Mapping[str, Array]) -> str:
     return f'{{\n    "{OUTPUTS}": {text}\n}}'
 
 
-def _texts(outputs: Mapping[str, Array]) -> dict[str, list[str]]:
-    return list_texts(dict(sorted(outputs.items())), [name for name in outputs if name.endswith(BYTES_SUFFIX)])
+def _column_texts(outputs: Mapping[str, NDArray[Any]]) -> dict[str, list[str]]:
+    return row_texts(dict(sorted(outputs.items())), [name for name in outputs if name.endswith(BYTES_SUFFIX)])

@@ -1,4 +1,4 @@
-"""JSON as TensorFlow Serving reads it: NaN and Infinity as bare tokens, bytes as base64 objects."""
+"""JSON as TensorFlow Serving reads and writes it: with NaN and Infinity as tokens, and bytes as base64 objects."""
 
 import base64
 import binascii
@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 from pydantic_core import from_json
 
-from serving.errors import invalid
+from serving.errors import invalid_argument
 
 Json: TypeAlias = Any
 BASE64 = "b64"
 SIGNATURE_NAME = "signature_name"
-SHOWN = 1000  # characters of a value in an error
+MAX_EXCERPT = 1000  # characters of a value in an error message
 _DECODER = json.JSONDecoder()
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _BLANK, _BYTE_ORDER_MARK = " \t\r\n", "\ufeff"
@@ -27,88 +27,102 @@ _TYPES: dict[type, str] = {
 
 
 def parse_object(body: bytes) -> dict[str, Json]:
-    """The JSON object that a body begins with; what follows it is ignored.
+    """Parses the JSON object at the start of a body. Anything after it is ignored.
+
+    >>> parse_object(b'{"instances": [1.0, NaN]} and more')
+    {'instances': [1.0, nan]}
 
     Raises:
-        ServingError: There is none.
+        ServingError: The body does not start with a JSON object, or its signature name is not a string.
     """
     if not body:
-        raise invalid("JSON Parse error: The document is empty")
-    value = _parsed(body)
+        raise invalid_argument("JSON Parse error: The document is empty")
+    value = _parse(body)
     if not isinstance(value, dict):
-        raise invalid(f"JSON Value: {shown(value)} Is not object")
+        raise invalid_argument(f"JSON Value: {excerpt(value)} Is not object")
     if not isinstance(value.get(SIGNATURE_NAME, ""), str):
-        raise invalid(
-            f"JSON Value: {shown(value)} not formatted correctly. 'signature_name' key must be a string value."
+        raise invalid_argument(
+            f"JSON Value: {excerpt(value)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return value
 
 
 def type_name(value: Json) -> str:
-    """``Null``, ``True``, ``False``, ``Number``, ``String``, ``Array`` or ``Object``."""
+    """Returns ``Null``, ``True``, ``False``, ``Number``, ``String``, ``Array`` or ``Object``.
+
+    >>> [type_name(value) for value in (None, True, 1.5, "a", [1], {})]
+    ['Null', 'True', 'Number', 'String', 'Array', 'Object']
+    """
     return str(value) if isinstance(value, bool) else _TYPES[type(value)]
 
 
-def shown(value: Json) -> str:
-    """A value in an error, cut to what a person reads."""
+def excerpt(value: Json) -> str:
+    """Returns a value as JSON for an error message, truncated to 1,000 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= SHOWN else text[:SHOWN] + "..."
+    return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + "..."
 
 
 def is_base64(value: Json) -> bool:
-    """Whether a value is ``{"b64": "…"}`` and nothing else."""
+    """Returns whether a value is an object with the single key ``b64`` and a string value."""
     return isinstance(value, dict) and list(value) == [BASE64] and isinstance(value[BASE64], str)
 
 
 def from_base64(value: Json) -> bytes:
-    """The bytes of such a value.
+    r"""Decodes a base64 object.
+
+    >>> from_base64({"b64": "/wA="})
+    b'\xff\x00'
 
     Raises:
-        ServingError: They are no base64.
+        ServingError: The value is not a valid base64 object.
     """
     if not is_base64(value):
-        raise invalid(f"JSON Value: {shown(value)} not formatted correctly for base64 data")
+        raise invalid_argument(f"JSON Value: {excerpt(value)} not formatted correctly for base64 data")
     text = "".join(value[BASE64].split()).rstrip("=")
     try:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise invalid("Unable to base64 decode") from error
+        raise invalid_argument("Unable to base64 decode") from error
 
 
 def to_bytes(text: str) -> bytes:
-    """A JSON string's bytes as they came, UTF-8 or not."""
+    """Returns the original bytes of a string in the body, even if they are not valid UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def error_body(message: str) -> bytes:
-    """``{"error": "…"}``."""
+    r"""Returns the body of an error response.
+
+    >>> error_body('found "x"')
+    b'{"error": "found \\"x\\""}'
+    """
     return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def string_text(value: bytes | str) -> str:
-    """A string as JSON."""
+    """Returns a string as JSON."""
     return _ENCODER.encode(value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value)
 
 
-def _parsed(body: bytes) -> Json:
-    """Nearly all bodies are JSON to the letter but for NaN, for which there is a parser nearly twice as fast."""
+def _parse(body: bytes) -> Json:
+    """Parses a body with a fast, strict parser first, which is sufficient for nearly all of them."""
     try:
         return from_json(body, cache_strings="keys")
     except ValueError:
-        return _leniently_parsed(body)
+        return _parse_leniently(body)
 
 
-def _leniently_parsed(body: bytes) -> Json:
+def _parse_leniently(body: bytes) -> Json:
     try:
         text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
         start = len(text) - len(text.lstrip(_BLANK))
         value, _ = _DECODER.raw_decode(text, start)
         if "\\u" in text:
-            to_bytes(json.dumps(value, ensure_ascii=False))  # half a character cannot be written
+            to_bytes(json.dumps(value, ensure_ascii=False))  # raises for a lone surrogate
     except json.JSONDecodeError as error:
-        raise invalid(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
     except RecursionError as error:
-        raise invalid("JSON Parse error: Nested too deeply at offset: 0") from error
-    except ValueError as error:  # a number of thousands of digits, or half a character
-        raise invalid(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
+        raise invalid_argument("JSON Parse error: Nested too deeply at offset: 0") from error
+    except ValueError as error:  # a number with thousands of digits, or a lone surrogate
+        raise invalid_argument(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
     return value

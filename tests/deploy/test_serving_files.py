@@ -31,7 +31,9 @@ from serving_files import (
 )
 
 from serving.flags import Flags, parse
-from serving.models.configuration import metrics_path, read_batching, read_models
+from serving.inference.metrics import metrics_path
+from serving.models.batching_config import read_batching
+from serving.models.model_config import read_model_configs
 
 PLACES = ("container", "compose", "kubernetes")
 # The oldest release with gRPC probes enabled by default, and the newest one with a schema.
@@ -180,7 +182,7 @@ def test_only_the_config_maps_of_polled_files_keep_a_fixed_name() -> None:
 
 @pytest.mark.parametrize("name", [MODELS_CONFIG, "models-canary.config"])
 def test_models_are_mounted_at_the_path_that_is_read(name: str) -> None:
-    [model] = read_models(CONFIG / name)
+    [model] = read_model_configs(CONFIG / name)
     assert model.name == "taxi"
     mounts = {each["name"]: each["mountPath"] for each in container()["volumeMounts"]}
     assert model.base_path == f"{mounts['models']}/{model.name}"
@@ -197,7 +199,7 @@ def test_models_are_mounted_at_the_path_that_is_read(name: str) -> None:
 
 
 def test_the_canarys_labels_name_loaded_versions() -> None:
-    [model] = read_models(CONFIG / canary_container()["env"][0]["value"])
+    [model] = read_model_configs(CONFIG / canary_container()["env"][0]["value"])
     assert set(model.version_labels) == {"stable", "canary"}
     assert set(model.version_labels.values()) <= set(model.model_version_policy.specific.versions)
     assert canary_container()["readinessProbe"]["httpGet"]["path"] == "/v1/models/taxi/labels/stable/metadata"

@@ -13,7 +13,7 @@ from server_process import Server
 from serving_files import CONFIG, canary_container, container, flags_of, health_command, pod
 from tiny_models import write_model
 
-from serving.models.configuration import read_batching
+from serving.models.batching_config import read_batching
 
 pytestmark = pytest.mark.slow
 STABLE, CANARY, NEWER = 1760000000, 1760003600, 1760007200

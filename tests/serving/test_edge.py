@@ -52,7 +52,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_row_is_answered_with_its_class_and_scores(pushed: Path) -> None:
-    answer = load(pushed).answer({"fare": 2.0, "hour": 3})
+    answer = load(pushed).predict_with_scores({"fare": 2.0, "hour": 3})
     high = 1 / (1 + np.exp(-2.0))
     assert answer["class"] == "yes"
     assert answer["predictions"] == pytest.approx([high])
@@ -60,7 +60,7 @@ def test_a_row_is_answered_with_its_class_and_scores(pushed: Path) -> None:
 
 
 def test_a_regression_is_answered_with_its_value(tmp_path: Path) -> None:
-    answer = load(device_model(tmp_path, task="regression", classes=[])).answer({"fare": 0.0, "hour": 3})
+    answer = load(device_model(tmp_path, task="regression", classes=[])).predict_with_scores({"fare": 0.0, "hour": 3})
     assert answer == {"predictions": pytest.approx([0.5])}
 
 
@@ -87,12 +87,12 @@ def test_the_file_alone_with_numpy_and_litert_is_enough(pushed: Path, tmp_path: 
     [
         ('{"fare": "x"}', "feature 'fare': found 'x'; expected a number"),
         ('{"fare": true}', "feature 'fare': found True; expected a number"),
-        ('{"hour": 1.5}', "feature 'hour': found 1.5; expected a whole number"),
-        ('{"hour": 9223372036854775808}', "feature 'hour': found 9223372036854775808; expected a number of 64 bits"),
-        ('{"far": 1}', "unknown feature 'far'; expected some of fare, hour; did you mean 'fare'?"),
+        ('{"hour": 1.5}', "feature 'hour': found 1.5; expected an integer"),
+        ('{"hour": 9223372036854775808}', "feature 'hour': found 9223372036854775808; expected a 64-bit integer"),
+        ('{"far": 1}', "unknown feature 'far'; expected one of fare, hour; did you mean 'fare'?"),
         (r'{"company": "\ud800"}', "unknown feature 'company'"),
         (r'{"a\nb": 1}', r"unknown feature 'a\nb'"),
-        ("[1]", "--json: found list; expected an object of values by feature"),
+        ("[1]", "--json: found list; expected a JSON object of values by feature"),
         ("{", "--json: Expecting property name enclosed in double quotes"),
     ],
 )
@@ -108,10 +108,10 @@ def test_a_model_that_cannot_be_read_is_refused_in_one_line(pushed: Path, tmp_pa
     content = pushed.read_bytes()
     bare = converted(tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32)), "the function")
     cases: dict[str, tuple[bytes, str]] = {
-        "text": (b"no model at all", "this is no TFLite model"),
-        "half": (content[: len(content) // 3], "cut off or damaged"),
+        "text": (b"no model at all", "not a TFLite model"),
+        "half": (content[: len(content) // 3], "truncated or damaged"),
         "short": (content[:-64], "LiteRT cannot load the model"),
-        "bare": (bare, "does not name its features"),
+        "bare": (bare, "has no metadata about its features"),
     }
     for name, (wrong, said) in cases.items():
         (tmp_path / name).write_bytes(wrong)
@@ -125,7 +125,7 @@ def test_a_model_that_cannot_be_read_is_refused_in_one_line(pushed: Path, tmp_pa
 def test_a_file_that_is_not_the_pushed_one_is_refused(tmp_path: Path) -> None:
     model = device_model(tmp_path)
     model.write_bytes(model.read_bytes() + b" ")
-    with pytest.raises(ValueError, match=r"found SHA-256 .*; expected .*, as manifest\.json says: copy it again"):
+    with pytest.raises(ValueError, match=r"found SHA-256 .*; expected .* from manifest\.json; copy the model again"):
         load(model)
 
 
@@ -157,7 +157,7 @@ def test_a_text_is_given_as_its_bytes(value: Any, expected: bytes) -> None:
 
 
 def test_half_a_character_is_refused_by_the_features_name() -> None:
-    with pytest.raises(ValueError, match="feature 'company': found half a character"):
+    with pytest.raises(ValueError, match="feature 'company': found a lone surrogate"):
         encode("\ud800", TEXT)
 
 
@@ -181,7 +181,7 @@ def test_a_manifest_that_cannot_be_read_is_named(tmp_path: Path, manifest: str) 
     finished = command(str(model), "--json", "{}")
     assert finished.returncode == 2
     [line] = finished.stderr.splitlines()
-    assert line.startswith(f"error: {tmp_path / 'manifest.json'}: it cannot be read")
+    assert line.startswith(f"error: {tmp_path / 'manifest.json'}: cannot be read")
 
 
 def test_a_text_longer_than_the_model_can_hash_is_refused() -> None:

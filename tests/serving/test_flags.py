@@ -21,13 +21,13 @@ def test_what_is_no_flag_is_told_and_skipped(argument: str, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("argument", "said"),
     [
-        ("--port=x", "--port: found 'x'; expected a whole number"),
-        ("--port=", "--port: found ''; expected a whole number"),
-        ("--port=99999", "--port: found '99999'; expected a whole number from 0 to 65535"),
+        ("--port=x", "--port: found 'x'; expected an integer"),
+        ("--port=", "--port: found ''; expected an integer"),
+        ("--port=99999", "--port: found '99999'; expected an integer from 0 to 65535"),
         ("--port=19_801", "--port: found '19_801'"),
-        ("--max_num_load_retries=-1", "expected a whole number from 0"),
-        ("--tensorflow_intra_op_parallelism=99999999999", "expected a whole number from 0 to 4096"),
-        ("--file_system_poll_wait_seconds=99999999999999999999", "expected a whole number from 0"),
+        ("--max_num_load_retries=-1", "expected an integer from 0"),
+        ("--tensorflow_intra_op_parallelism=99999999999", "expected an integer from 0 to 4096"),
+        ("--file_system_poll_wait_seconds=99999999999999999999", "expected an integer from 0"),
         ("--enable_batching=maybe", "--enable_batching: found 'maybe'; expected true or false"),
     ],
 )

@@ -145,7 +145,7 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path, 
         server = ModelServer(Flags(address="127.0.0.1", model_base_path=str(tmp_path), **ports))
         with pytest.raises(ServingError, match=f"--{flag}={taken}: Address already in use on 127.0.0.1; expected"):
             server.start()
-    assert not server.core.manager.configs()
+    assert not server.handler.manager.configs()
 
 
 @pytest.mark.parametrize(
@@ -173,5 +173,5 @@ def test_each_code_has_its_status(code: grpc.StatusCode, status: int) -> None:
     def fails(_request: Any) -> None:
         raise ServingError(code, "said")
 
-    reply = RestApi(SimpleNamespace(status=fails), None).answer("GET", "/v1/models/tiny", b"")  # type: ignore[arg-type]
+    reply = RestApi(SimpleNamespace(status=fails), None).handle("GET", "/v1/models/tiny", b"")  # type: ignore[arg-type]
     assert (reply.status, json.loads(reply.body), reply.content_type) == (status, {"error": "said"}, "application/json")

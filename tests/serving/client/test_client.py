@@ -76,7 +76,7 @@ def test_status_is_told(client: Client) -> None:
 @pytest.mark.parametrize(
     ("model", "row", "signature", "said"),
     [
-        ("tiny", {"y": 1}, "two", "row 0: unknown feature 'y'; expected some of s, x"),
+        ("tiny", {"y": 1}, "two", "row 0: unknown feature 'y'; expected one of s, x"),
         ("tiny", {"x": 1}, "no_such", "the model has no signature 'no_such'; expected one of"),
         ("tiny", {"x": "a"}, "two", "row 0, feature 'x': found 'a'; expected a value of DT_FLOAT"),
         ("tiny", {"x": True}, "two", "row 0, feature 'x': found True; expected a value of DT_FLOAT"),
@@ -124,7 +124,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     with pytest.raises(ServingError, match=f"127.0.0.1:{port}"):
         Client.rest(f"127.0.0.1:{port}").status("tiny")
     with pytest.raises(ServingError):
-        Client.grpc(f"127.0.0.1:{port}", seconds=2).status("tiny")
+        Client.grpc(f"127.0.0.1:{port}", timeout_seconds=2).status("tiny")
 
 
 @pytest.mark.parametrize(

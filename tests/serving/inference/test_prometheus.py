@@ -1,4 +1,10 @@
-from serving.inference.metrics import BOUNDS, QUEUE_BOUNDS, Metrics
+from pathlib import Path
+
+import pytest
+
+from serving.errors import ServingError
+from serving.flags import Flags
+from serving.inference.metrics import BOUNDS, DEFAULT_PATH, QUEUE_BOUNDS, Metrics, metrics_path
 
 
 def test_counters_are_whole_numbers_however_large() -> None:
@@ -34,3 +40,23 @@ def test_values_are_found_by_either_name_over_all_labels() -> None:
         metrics.requests.add((model, "OK"))
     names = ["/tensorflow/serving/request_count", ":tensorflow:serving:request_count", "/no/such"]
     assert metrics.values(names) == dict(zip(names, (3, 3, 0), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        ("prometheus_config { enable: true }", DEFAULT_PATH),
+        ("prometheus_config { enable: true path: '/metrics' }", "/metrics"),
+        ("prometheus_config { path: '/metrics' }", None),
+        ("", None),
+    ],
+)
+def test_metrics_are_told_where_the_file_says(tmp_path: Path, content: str, path: str | None) -> None:
+    (tmp_path / "monitoring").write_text(content)
+    assert metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring"))) == path
+
+
+def test_metrics_are_not_told_where_nobody_can_ask(tmp_path: Path) -> None:
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: 'metrics' }")
+    with pytest.raises(ServingError, match="monitoring: found the path 'metrics'; expected one that starts with /"):
+        metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring")))

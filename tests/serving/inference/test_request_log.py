@@ -16,10 +16,10 @@ from tensorflow_serving.config import logging_config_pb2
 from serving.errors import ServingError
 from serving.inference import request_log
 from serving.inference.metrics import Metrics
+from serving.inference.request_handler import HandlerSettings, RequestHandler
 from serving.inference.request_log import RequestLog
-from serving.inference.service import Core, Settings
-from serving.models.configuration import ModelConfig
-from serving.models.manager import Manager
+from serving.models.manager import ModelManager
+from serving.models.model_config import ModelConfig
 from serving.models.servable import Servable
 from serving.models.versions import Retries
 
@@ -43,7 +43,7 @@ def values(folder: Path) -> list[float]:
 
 def test_records_are_written_to_files_of_a_bounded_size(tmp_path: Path) -> None:
     counted: list[str] = []
-    log = RequestLog("tiny", config(tmp_path / "requests"), counted.append, most_bytes=200)
+    log = RequestLog("tiny", config(tmp_path / "requests"), counted.append, max_file_bytes=200)
     for value in range(20):
         log.offer(lambda value=value: record(value))  # type: ignore[misc]
     log.close()
@@ -105,8 +105,8 @@ def test_what_waits_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Monk
         assert go_on.wait(10)
         return tmp_path / "requests-1.tfrecord"
 
-    monkeypatch.setattr(RequestLog, "_path", hold)
-    monkeypatch.setattr(request_log, "MOST_WAITING_BYTES", 3 * record(1.0).ByteSize() + 100)
+    monkeypatch.setattr(RequestLog, "_new_path", hold)
+    monkeypatch.setattr(request_log, "MAX_QUEUED_BYTES", 3 * record(1.0).ByteSize() + 100)
     counted: list[str] = []
     log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
     log.offer(lambda: record(0.0))
@@ -212,64 +212,66 @@ class Held(Servable):
 
 
 @pytest.fixture
-def core(tiny: Path, tmp_path: Path) -> Iterator[Core]:
+def handler(tiny: Path, tmp_path: Path) -> Iterator[RequestHandler]:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
     Held.begun.clear()
     Held.go_on.set()
-    core = Core(Manager(Held, Retries(0, 0)), Metrics(), Settings())
-    yield core
-    core.close()
+    handler = RequestHandler(ModelManager(Held, Retries(0, 0)), Metrics(), HandlerSettings())
+    yield handler
+    handler.close()
 
 
-def test_a_change_that_is_refused_leaves_the_log_as_it_was(core: Core, tmp_path: Path) -> None:
+def test_a_change_that_is_refused_leaves_the_log_as_it_was(handler: RequestHandler, tmp_path: Path) -> None:
     base = tmp_path / "base"
-    core.configure(models(base, tmp_path / "old"))
-    assert core.manager.wait_available(["tiny"])
-    core.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
+    handler.configure(models(base, tmp_path / "old"))
+    assert handler.manager.wait_available(["tiny"])
+    handler.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
     wrong = models(base, tmp_path / "new")
     wrong[0].version_labels["stable"] = 9
     for _ in range(3):
         with pytest.raises(ServingError, match="not currently available"):
-            core.configure(wrong)
+            handler.configure(wrong)
     assert log_threads() == 1
-    core.predict(predict_request("tiny", np.array([2], np.float32)), "GRPC")
-    core.close()
+    handler.predict(predict_request("tiny", np.array([2], np.float32)), "GRPC")
+    handler.close()
     assert values(tmp_path) == [1.0, 2.0]
     assert not list(tmp_path.glob("new*"))
 
 
 @pytest.mark.parametrize("change", ["swapped", "taken away"])
-def test_a_request_under_way_is_logged_whatever_becomes_of_its_log(core: Core, tmp_path: Path, change: str) -> None:
+def test_a_request_under_way_is_logged_whatever_becomes_of_its_log(
+    handler: RequestHandler, tmp_path: Path, change: str
+) -> None:
     base = tmp_path / "base"
-    core.configure(models(base, tmp_path / "old"))
-    assert core.manager.wait_available(["tiny"])
+    handler.configure(models(base, tmp_path / "old"))
+    assert handler.manager.wait_available(["tiny"])
     Held.go_on.clear()
     request = predict_request("tiny", np.array([1], np.float32))
-    under_way = threading.Thread(target=core.predict, args=(request, "GRPC"))
+    under_way = threading.Thread(target=handler.predict, args=(request, "GRPC"))
     under_way.start()
     assert Held.begun.wait(10)
-    core.configure(models(base, tmp_path / "new") if change == "swapped" else [])
+    handler.configure(models(base, tmp_path / "new") if change == "swapped" else [])
     Held.go_on.set()
     under_way.join()
-    core.close()
+    handler.close()
     assert values(tmp_path) == [1.0]
     assert log_threads() == 0
 
 
 def test_changes_at_the_same_time_leave_a_log_that_is_open(
-    core: Core, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    handler: RequestHandler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base, configure = tmp_path / "base", core.manager.configure
-    core.configure(models(base, tmp_path / "old"))
+    base, configure = tmp_path / "base", handler.manager.configure
+    handler.configure(models(base, tmp_path / "old"))
 
     def slow(*arguments: Any) -> None:
         time.sleep(0.2)  # so that the changes would meet
         configure(*arguments)
 
-    monkeypatch.setattr(core.manager, "configure", slow)
+    monkeypatch.setattr(handler.manager, "configure", slow)
     threads = [
-        threading.Thread(target=core.configure, args=(models(base, tmp_path / name),)) for name in ("new", "old")
+        threading.Thread(target=handler.configure, args=(models(base, tmp_path / name),)) for name in ("new", "old")
     ]
     for thread in threads:
         thread.start()
@@ -277,18 +279,18 @@ def test_changes_at_the_same_time_leave_a_log_that_is_open(
     for thread in threads:
         thread.join()
     for value in (1.0, 2.0):
-        core._logs["tiny"].offer(lambda value=value: record(value))  # type: ignore[misc]
+        handler._logs["tiny"].offer(lambda value=value: record(value))  # type: ignore[misc]
         time.sleep(0.1)
     assert log_threads() == 1, "a log that was closed writes each record to a file of its own"
-    core.close()
+    handler.close()
     assert values(tmp_path) == [1.0, 2.0]
     assert log_threads() == 0
 
 
-def test_a_log_that_is_turned_off_writes_no_more(core: Core, tmp_path: Path) -> None:
-    core.configure(models(tmp_path / "base", tmp_path / "old"))
-    assert core.manager.wait_available(["tiny"])
-    core.configure(models(tmp_path / "base", None))
-    core.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
-    core.close()
+def test_a_log_that_is_turned_off_writes_no_more(handler: RequestHandler, tmp_path: Path) -> None:
+    handler.configure(models(tmp_path / "base", tmp_path / "old"))
+    assert handler.manager.wait_available(["tiny"])
+    handler.configure(models(tmp_path / "base", None))
+    handler.predict(predict_request("tiny", np.array([1], np.float32)), "GRPC")
+    handler.close()
     assert values(tmp_path) == []

@@ -14,8 +14,8 @@ from server_process import Client, predict_request
 
 from serving.errors import ServingError
 from serving.models.batching import Batching
-from serving.models.configuration import version_batching
-from serving.models.servable import MOST_CALLABLES, Servable
+from serving.models.batching_config import version_batching
+from serving.models.servable import MAX_CALLABLES, Servable
 
 MERGED = Batching(max_batch_size=8, batch_timeout_micros=200_000, num_batch_threads=1, allowed_batch_sizes=(8,))
 
@@ -231,12 +231,12 @@ def test_the_time_in_the_queue_is_told(counting: Path) -> None:
 
 def test_output_filters_without_end_do_not_grow_the_version(counting: Path) -> None:
     servable = Servable("counting", 1, counting)
-    assert MOST_CALLABLES >= 64
-    servable._callables.update({("serving_default", (str(number),)): None for number in range(MOST_CALLABLES)})  # type: ignore[misc]
+    assert MAX_CALLABLES >= 64
+    servable._callables.update({("serving_default", (str(number),)): None for number in range(MAX_CALLABLES)})  # type: ignore[misc]
     for outputs in (["y"], ["rows"], ["rows", "y"]) * 2:
         found = servable.run("serving_default", {"x": np.ones(1, np.float32)}, outputs)
         assert sorted(found) == sorted(outputs)
-    assert len(servable._callables) == MOST_CALLABLES
+    assert len(servable._callables) == MAX_CALLABLES
 
 
 def test_a_version_may_bring_parameters_of_its_own(

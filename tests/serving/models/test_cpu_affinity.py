@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from serving.models.cpu_affinity import spread, started_on_one_cpu
+from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
 
 ALL = os.sched_getaffinity(os.getpid())
 
@@ -18,11 +18,11 @@ def test_threads_that_are_started_share_one_cpu_and_may_have_all_for_a_while() -
 
     def look() -> None:
         found["before"] = os.sched_getaffinity(0)
-        with spread():
+        with all_cpus():
             found["spread"] = os.sched_getaffinity(0)
         found["after"] = os.sched_getaffinity(0)
 
-    started_on_one_cpu(work)
+    run_on_one_cpu(work)
     assert len(found["before"]) == 1
     assert found["spread"] == ALL
     assert found["after"] == found["before"]
@@ -31,7 +31,7 @@ def test_threads_that_are_started_share_one_cpu_and_may_have_all_for_a_while() -
 
 def test_what_goes_wrong_is_told() -> None:
     with pytest.raises(ZeroDivisionError):
-        started_on_one_cpu(lambda: 1 / 0)
+        run_on_one_cpu(lambda: 1 / 0)
 
 
 def test_cpus_that_cannot_be_had_are_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,5 +40,5 @@ def test_cpus_that_cannot_be_had_are_no_failure(monkeypatch: pytest.MonkeyPatch)
 
     done: list[int] = []
     monkeypatch.setattr(os, "sched_setaffinity", forbidden)
-    started_on_one_cpu(lambda: done.append(1))
+    run_on_one_cpu(lambda: done.append(1))
     assert done == [1]

@@ -9,10 +9,10 @@ import pytest
 from tensorflow_serving.apis import model_pb2
 
 from serving.errors import Code, ServingError
-from serving.models.configuration import ModelConfig
-from serving.models.manager import Manager
+from serving.models.manager import ModelManager
+from serving.models.model_config import ModelConfig
 from serving.models.servable import Servable
-from serving.models.versions import Model, Retries, State, Version, check_labels
+from serving.models.versions import Retries, State
 
 TINY = model_pb2.ModelSpec(name="tiny")
 
@@ -24,15 +24,15 @@ class Loaded:
         """Frees nothing."""
 
 
-def manager_of(load: Callable[[], object], retries: int = 0, seconds: float = 0.0) -> Manager:
+def manager_of(load: Callable[[], object], retries: int = 0, seconds: float = 0.0) -> ModelManager:
     def loaded(_name: str, _version: int, _path: Path) -> Servable:
         load()
         return Loaded()  # type: ignore[return-value]
 
-    return Manager(loaded, Retries(retries, seconds))
+    return ModelManager(loaded, Retries(retries, seconds))
 
 
-def state(manager: Manager, number: int = 1) -> int:
+def state(manager: ModelManager, number: int = 1) -> int:
     return manager.statuses(TINY)[number].state
 
 
@@ -138,34 +138,3 @@ def test_who_waits_for_a_model_without_a_version_may_give_up(config: ModelConfig
     waiting.join(10)
     assert found == [False]
     assert manager.failures(["tiny"]) == "tiny: no version was found"
-
-
-@pytest.mark.parametrize(
-    ("in_use", "asked", "early", "allowed"),
-    [
-        ({}, {"stable": 1}, False, True),
-        ({}, {"stable": 2}, False, False),
-        ({}, {"stable": 2}, True, True),
-        ({"stable": 1}, {"stable": 2}, True, False),  # a label in use must not move to what does not answer
-        ({"stable": 2}, {"stable": 2}, True, True),
-        ({"stable": 2}, {"stable": 2}, False, False),
-        ({"stable": 1}, {"stable": 1, "canary": 2}, True, True),
-        ({"stable": 1}, {"stable": 1, "canary": 2}, False, False),
-    ],
-)
-def test_labels_are_given_to_versions_that_answer(
-    in_use: dict[str, int], asked: dict[str, int], early: bool, allowed: bool
-) -> None:
-    known = Model(ModelConfig(name="tiny", version_labels=in_use), {1: Version(Path("/"), State.AVAILABLE)})
-    config = ModelConfig(name="tiny", version_labels=asked)
-    if allowed:
-        check_labels(known, config, early)
-    else:
-        with pytest.raises(ServingError, match="not currently available for inference") as caught:
-            check_labels(known, config, early)
-        assert caught.value.code == Code.FAILED_PRECONDITION
-
-
-def test_the_labels_of_a_model_that_was_taken_away_are_free_again() -> None:
-    known = Model(ModelConfig(name="tiny", version_labels={"stable": 1}), removed=True)
-    check_labels(known, ModelConfig(name="tiny", version_labels={"stable": 2}), early=True)

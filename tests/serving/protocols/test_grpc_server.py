@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from serving.inference.service import Core
+from serving.inference.request_handler import RequestHandler
 from serving.protocols.grpc_server import PredictionService
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -309,10 +309,10 @@ def test_a_call_whose_deadline_passes_in_the_queue_is_never_run(
 @pytest.mark.parametrize("left", [0.0, -1.0])
 def test_a_call_that_comes_too_late_is_not_handed_on(left: float) -> None:
     """Where gRPC has not yet noticed itself."""
-    context, core = mock.Mock(spec=grpc.ServicerContext), mock.Mock(spec=Core)
+    context, handler = mock.Mock(spec=grpc.ServicerContext), mock.Mock(spec=RequestHandler)
     context.time_remaining.return_value = left
     context.abort.side_effect = RuntimeError
     with pytest.raises(RuntimeError):
-        PredictionService(core).Predict(predict_pb2.PredictRequest(), context)
+        PredictionService(handler).Predict(predict_pb2.PredictRequest(), context)
     assert context.abort.call_args.args[0] == grpc.StatusCode.DEADLINE_EXCEEDED
-    core.predict.assert_not_called()
+    handler.predict.assert_not_called()

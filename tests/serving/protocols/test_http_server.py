@@ -10,7 +10,7 @@ from server_process import free_port
 from serving.flags import Flags
 from serving.protocols import http_server as rest_server
 from serving.protocols.http_server import RestServer
-from serving.protocols.rest import Reply
+from serving.protocols.rest import Response
 
 PORT = free_port()
 
@@ -18,13 +18,13 @@ PORT = free_port()
 class Echo:
     """Answers with the length of the body."""
 
-    def answer(self, method: str, path: str, body: bytes) -> Reply:
-        return Reply(200, json.dumps(len(body)).encode())
+    def handle(self, method: str, path: str, body: bytes) -> Response:
+        return Response(200, json.dumps(len(body)).encode())
 
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(rest_server, "MOST_BYTES", 1000)
+    monkeypatch.setattr(rest_server, "MAX_TOTAL_BYTES", 1000)
     number = free_port()
     made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
     made.start()
@@ -62,7 +62,7 @@ def test_bodies_that_are_held_are_bounded_together_and_given_back(port: int) -> 
         deadline = time.monotonic() + 10
         while (answer := post(port, b"x" * 200))[0] == 200 and time.monotonic() < deadline:
             time.sleep(0.01)  # until the first body has been read
-        assert answer == (429, {"error": "Bodies of more than 1000 bytes wait; try again"})
+        assert answer == (429, {"error": "Request bodies in memory exceed 1000 bytes; try again later"})
         assert post(port, b"x" * 50) == (200, 50)
         slow.sendall(b"x")
         assert slow.recv(100).startswith(b"HTTP/1.1 200")

@@ -122,7 +122,7 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
         ("POST", PREDICT, '{"instances": [' + "9" * 5000 + "]}", 400, "JSON Parse error"),
         ("POST", PREDICT, r'{"instances": ["\ud800"]}', 400, "JSON Parse error"),
         ("POST", PREDICT, r'{"signature_name": "\ud800", "instances": [1]}', 400, "JSON Parse error"),
-        ("POST", PREDICT, '{"instances": ' + "[" * 80 + "1" + "]" * 80 + "}", 400, "cannot be made a tensor"),
+        ("POST", PREDICT, '{"instances": ' + "[" * 80 + "1" + "]" * 80 + "}", 400, "cannot be converted to a tensor"),
         (
             "POST",
             PREDICT,

@@ -5,12 +5,12 @@ import weakref
 
 import pytest
 
-from serving.protocols.thread_pool import Workers
+from serving.protocols.thread_pool import ThreadPool
 
 
 def test_calls_run_in_threads_and_come_back_to_the_loop() -> None:
     async def ask() -> list[tuple[int, bool]]:
-        workers = Workers(asyncio.get_running_loop(), 4, "test")
+        workers = ThreadPool(asyncio.get_running_loop(), 4, "test")
         main = threading.get_ident()
 
         def work(each: int) -> tuple[int, bool]:
@@ -25,7 +25,7 @@ def test_calls_run_in_threads_and_come_back_to_the_loop() -> None:
 
 def test_an_error_reaches_who_waits_and_the_thread_goes_on() -> None:
     async def ask() -> int:
-        workers = Workers(asyncio.get_running_loop(), 1, "test")
+        workers = ThreadPool(asyncio.get_running_loop(), 1, "test")
         with pytest.raises(RuntimeError, match="no luck"):
             await workers.submit(_fail)
         answer: int = await workers.submit(lambda: 7)
@@ -39,7 +39,7 @@ def test_what_nobody_waits_for_any_more_is_not_begun() -> None:
     begun: list[int] = []
 
     async def ask() -> None:
-        workers, gate = Workers(asyncio.get_running_loop(), 1, "test"), threading.Event()
+        workers, gate = ThreadPool(asyncio.get_running_loop(), 1, "test"), threading.Event()
         first = workers.submit(gate.wait)
         second = workers.submit(lambda: begun.append(2))
         third = workers.submit(lambda: begun.append(3))
@@ -57,9 +57,9 @@ def test_a_thread_that_waits_keeps_nothing_of_its_last_call() -> None:
         pass
 
     async def ask() -> weakref.ref[Large]:
-        workers, large, done = Workers(asyncio.get_running_loop(), 1, "test"), Large(), []
+        workers, large, done = ThreadPool(asyncio.get_running_loop(), 1, "test"), Large(), []
         kept = weakref.ref(large)
-        await workers.submit(functools.partial(id, large), after=lambda: done.append(1))
+        await workers.submit(functools.partial(id, large), on_done=lambda: done.append(1))
         del large
         assert done == [1]
         for _ in range(100):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import Code, ServingError
-from serving.rest_json.formatting import decimals
 from serving.rest_json.predict import Format, read_inputs, write_outputs
+from serving.rest_json.tensor_formatting import float_texts
 from serving.rest_json.values import parse_object
 
 
@@ -171,12 +171,12 @@ def test_outputs_without_rows_are_refused(outputs: dict[str, Any], said: str) ->
     ],
 )
 def test_floats_are_short_and_never_whole_numbers(value: float, text: str) -> None:
-    assert decimals(np.array([value], np.float32)) == [text]
+    assert float_texts(np.array([value], np.float32)) == [text]
 
 
 @given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_float32_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
-    [text] = decimals(np.array([value], np.float32))
+    [text] = float_texts(np.array([value], np.float32))
     assert float(np.float32(float(text))) == value
     short = f"{value:g}"
     assert float(text) == float(short if np.float32(float(short)) == value else f"{value:.9g}")
@@ -184,6 +184,6 @@ def test_a_float32_comes_back_from_its_text_and_is_short_if_it_may_be(value: flo
 
 @given(value=st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 10).map(lambda x: round(x, 5))))
 def test_a_float64_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
-    [text] = decimals(np.array([value]))
+    [text] = float_texts(np.array([value]))
     assert float(text) == value
     assert text.removesuffix(".0") == (f"{value:g}" if float(f"{value:g}") == value else f"{value:.17g}")

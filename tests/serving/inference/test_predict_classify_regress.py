@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, inference_pb2, input_pb2, predict_pb2, regression_pb2
 
 from serving.errors import Code, ServingError
-from serving.inference import methods as inference
+from serving.inference import classify_regress, predict
 from serving.models.servable import Servable
 
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
@@ -64,34 +64,34 @@ def given(count: int) -> input_pb2.Input:
 def classify(odd: Servable, key: str, count: int = 2, check: bool = False) -> Any:
     request = classification_pb2.ClassificationRequest(input=given(count))
     request.model_spec.name, request.model_spec.signature_name = "odd", key
-    return inference.classify(odd, request, check).result
+    return classify_regress.classify(odd, request, check).result
 
 
 def regress(odd: Servable, key: str, count: int = 2, check: bool = False) -> Any:
     request = regression_pb2.RegressionRequest(input=given(count))
     request.model_spec.name, request.model_spec.signature_name = "odd", key
-    return inference.regress(odd, request, check).result
+    return classify_regress.regress(odd, request, check).result
 
 
 def test_an_input_that_is_left_out_has_its_default(odd: Servable) -> None:
     request = predict_request("odd", np.array([1, 2], np.float32), signature_name="default")
-    assert list(inference.predict(odd, request).outputs["y"].float_val) == [3.0, 6.0]
+    assert list(predict.predict(odd, request).outputs["y"].float_val) == [3.0, 6.0]
     request.inputs["k"].CopyFrom(tf.make_tensor_proto([5.0], tf.float32))
-    assert list(inference.predict(odd, request).outputs["y"].float_val) == [5.0, 10.0]
+    assert list(predict.predict(odd, request).outputs["y"].float_val) == [5.0, 10.0]
     del request.inputs["x"]
     with pytest.raises(ServingError, match=r"Missing but required: \{x\}"):
-        inference.predict(odd, request)
+        predict.predict(odd, request)
 
 
 def test_a_signature_without_inputs_answers(odd: Servable) -> None:
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = "odd", "none"
-    assert list(inference.predict(odd, request).outputs["y"].float_val) == [1.0, 2.0]
+    assert list(predict.predict(odd, request).outputs["y"].float_val) == [1.0, 2.0]
 
 
 def test_a_shape_is_the_models_matter_and_not_the_signatures(odd: Servable) -> None:
     request = predict_request("odd", np.array([[1, 2], [3, 4]], np.float32), signature_name="plain")
-    output = inference.predict(odd, request).outputs["y"]
+    output = predict.predict(odd, request).outputs["y"]
     assert [each.size for each in output.tensor_shape.dim] == [2, 2]
     assert list(output.float_val) == [2, 4, 6, 8]
 
@@ -139,14 +139,14 @@ def test_methods_are_looked_at_only_if_told(odd: Servable) -> None:
         with pytest.raises(ServingError, match="signature method_name to be"):
             ask(odd, key, check=True)
     request = predict_request("odd", np.array([1], np.float32), signature_name="plain")
-    assert inference.predict(odd, request)
+    assert predict.predict(odd, request)
     with pytest.raises(ServingError, match="Was: of/no/method"):
-        inference.predict(odd, request, check_method=True)
+        predict.predict(odd, request, check_method=True)
     for key in ("default", "none"):
         request.model_spec.signature_name = key
         if key == "none":
             request.inputs.clear()
-        assert inference.predict(odd, request, check_method=True)
+        assert predict.predict(odd, request, check_method=True)
 
 
 def test_the_tasks_of_a_multi_inference_keep_their_order_and_the_default_is_a_signature_too(odd: Servable) -> None:
@@ -154,9 +154,9 @@ def test_the_tasks_of_a_multi_inference_keep_their_order_and_the_default_is_a_si
     for key, method in (("column", REGRESS), ("scores", CLASSIFY)):
         task = request.tasks.add(method_name=method)
         task.model_spec.name, task.model_spec.signature_name = "odd", key
-    results = inference.multi_inference(odd, request).results
+    results = classify_regress.multi_inference(odd, request).results
     assert [each.model_spec.signature_name for each in results] == ["column", "scores"]
     assert [each.WhichOneof("result") for each in results] == ["regression_result", "classification_result"]
     request.tasks[1].model_spec.ClearField("signature_name")
     with pytest.raises(ServingError, match="No signature was found with the name: serving_default"):
-        inference.multi_inference(odd, request)
+        classify_regress.multi_inference(odd, request)

@@ -1,4 +1,4 @@
-"""Classify's and Regress' requests and replies in JSON."""
+"""JSON requests and responses of Classify and Regress."""
 
 from typing import Any
 
@@ -6,42 +6,42 @@ import numpy as np
 from tensorflow.core.example import example_pb2, feature_pb2
 from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
-from serving.errors import invalid
-from serving.rest_json.formatting import decimals
-from serving.rest_json.values import Json, from_base64, is_base64, shown, string_text, to_bytes, type_name
+from serving.errors import invalid_argument
+from serving.rest_json.tensor_formatting import float_texts
+from serving.rest_json.values import Json, excerpt, from_base64, is_base64, string_text, to_bytes, type_name
 
 CONTEXT, EXAMPLES, RESULTS = "context", "examples", "results"
 KINDS = {"bytes_list": "bytes", "float_list": "float", "int64_list": "int64"}
 
 
 def read_input(document: dict[str, Json]) -> input_pb2.Input:
-    """The examples of a request.
+    """Reads the examples of a request.
 
     Raises:
-        ServingError: There are none, or a value has no place in an Example.
+        ServingError: There are no examples, or a value cannot be stored in a tf.Example.
     """
-    given = input_pb2.Input()
-    target: Any = given.example_list
+    request_input = input_pb2.Input()
+    target: Any = request_input.example_list
     if CONTEXT in document:
-        target = given.example_list_with_context
+        target = request_input.example_list_with_context
         target.context.CopyFrom(_example(document[CONTEXT]))
     if EXAMPLES not in document:
-        raise invalid(
-            f"JSON Value: {shown(document)} When method is classify, key '{EXAMPLES}' is expected and was not found"
+        raise invalid_argument(
+            f"JSON Value: {excerpt(document)} When method is classify, key '{EXAMPLES}' is expected and was not found"
         )
     examples = document[EXAMPLES]
     if not isinstance(examples, list):
-        raise invalid(f"JSON Value: {shown(document)} Expecting '{EXAMPLES}' value to be an list/array")
+        raise invalid_argument(f"JSON Value: {excerpt(document)} Expecting '{EXAMPLES}' value to be an list/array")
     if not examples:
-        raise invalid(f"JSON Value: {shown(document)} '{EXAMPLES}' value is an empty array")
+        raise invalid_argument(f"JSON Value: {excerpt(document)} '{EXAMPLES}' value is an empty array")
     target.examples.extend(_example(each) for each in examples)
-    return given
+    return request_input
 
 
-def write_classes(result: classification_pb2.ClassificationResult) -> bytes:
-    """The reply of Classify: a list of ``[label, score]`` for each example."""
+def write_classifications(result: classification_pb2.ClassificationResult) -> bytes:
+    """Writes the response of Classify: a list of ``[label, score]`` pairs per example."""
     scores = iter(
-        decimals(np.array([each.score for row in result.classifications for each in row.classes], np.float32))
+        float_texts(np.array([each.score for row in result.classifications for each in row.classes], np.float32))
     )
     rows = [
         f"[{', '.join(f'[{string_text(each.label)}, {next(scores)}]' for each in row.classes)}]"
@@ -50,15 +50,15 @@ def write_classes(result: classification_pb2.ClassificationResult) -> bytes:
     return to_bytes(f'{{\n    "{RESULTS}": [{", ".join(rows)}\n    ]\n}}')
 
 
-def write_values(result: regression_pb2.RegressionResult) -> bytes:
-    """The reply of Regress: a number for each example."""
-    texts = ", ".join(decimals(np.array([each.value for each in result.regressions], np.float32)))
+def write_regressions(result: regression_pb2.RegressionResult) -> bytes:
+    """Writes the response of Regress: one number per example."""
+    texts = ", ".join(float_texts(np.array([each.value for each in result.regressions], np.float32)))
     return to_bytes(f'{{\n    "{RESULTS}": [{texts}]\n}}')
 
 
 def _example(value: Json) -> example_pb2.Example:
     if not isinstance(value, dict):
-        raise invalid(f"Example must be JSON object but got JSON {type_name(value)}")
+        raise invalid_argument(f"Example must be JSON object but got JSON {type_name(value)}")
     example = example_pb2.Example()
     for name, content in value.items():
         feature = example.features.feature[name]
@@ -74,18 +74,18 @@ def _add(value: Json, name: str, feature: feature_pb2.Feature) -> None:
         _values(feature, "float_list", name).append(value)
     elif isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise invalid(f"Feature: {name} has uint64 element. Only int64 is supported.")
+            raise invalid_argument(f"Feature: {name} has uint64 element. Only int64 is supported.")
         _values(feature, "int64_list", name).append(value)
     elif isinstance(value, str):
         _values(feature, "bytes_list", name).append(to_bytes(value))
     elif is_base64(value):
         _values(feature, "bytes_list", name).append(from_base64(value))
     else:
-        raise invalid(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
+        raise invalid_argument(f"Feature: {name} has element with unexpected JSON type: {type_name(value)}")
 
 
 def _values(feature: feature_pb2.Feature, kind: str, name: str) -> Any:
-    known = feature.WhichOneof("kind")
-    if known not in (None, kind):
-        raise invalid(f"Unexpected element type in feature: {name} expecting type: {KINDS[known]}")
+    current = feature.WhichOneof("kind")
+    if current not in (None, kind):
+        raise invalid_argument(f"Unexpected element type in feature: {name} expecting type: {KINDS[current]}")
     return getattr(feature, kind).value

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import ServingError
-from serving.rest_json.tensors import kind_of, read_tensor, read_well_formed, shape_of, to_array, values_of
+from serving.rest_json.tensor_parsing import flat_values, read_tensor, read_well_formed, rules_for, shape_of, to_array
 
 NUMBERS = (
     st.integers(-(2**70), 2**70)
@@ -28,11 +28,11 @@ DTYPES = [tf.float32, tf.float64, tf.float16, tf.int64, tf.int32, tf.uint8, tf.u
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
 @given(value=VALUES)
 def test_what_is_read_at_once_is_what_is_read_value_by_value(dtype: tf.DType, value: Any) -> None:
-    kind = kind_of(dtype.as_datatype_enum)
+    kind = rules_for(dtype.as_datatype_enum)
     fast = read_well_formed(value, kind)
     try:
         shape = shape_of(value)
-        slow = to_array(values_of(value, kind, shape), kind).reshape(shape)
+        slow = to_array(flat_values(value, kind, shape), kind).reshape(shape)
     except (ServingError, ValueError):
         assert fast is None
         return
@@ -43,6 +43,6 @@ def test_what_is_read_at_once_is_what_is_read_value_by_value(dtype: tf.DType, va
 
 @pytest.mark.parametrize("whole", [10**308, 17 * 10**307, -17 * 10**307])
 def test_a_whole_number_is_infinite_only_beyond_the_largest_float(whole: int) -> None:
-    double, single = (kind_of(dtype.as_datatype_enum) for dtype in (tf.float64, tf.float32))
+    double, single = (rules_for(dtype.as_datatype_enum) for dtype in (tf.float64, tf.float32))
     assert read_tensor([whole, 10**309, -(10**400)], double).tolist() == [float(whole), np.inf, -np.inf]
     assert read_tensor(whole, single) == np.copysign(np.inf, float(whole))

@@ -6,7 +6,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import classification_pb2, regression_pb2
 
 from serving.errors import ServingError
-from serving.rest_json.examples import read_input, write_classes, write_values
+from serving.rest_json.classify_regress import read_input, write_classifications, write_regressions
 
 
 def features(value: Any) -> dict[str, Any]:
@@ -67,8 +67,8 @@ def test_results_are_pairs_and_numbers() -> None:
     row = classes.classifications.add()
     row.classes.add(label='"a"', score=3.0)
     row.classes.add(label="b", score=float("nan"))
-    assert b'[["\\"a\\"", 3.0], ["b", NaN]]' in write_classes(classes)
-    assert list(json.loads(write_classes(classes))) == ["results"]
+    assert b'[["\\"a\\"", 3.0], ["b", NaN]]' in write_classifications(classes)
+    assert list(json.loads(write_classifications(classes))) == ["results"]
     values = regression_pb2.RegressionResult(regressions=[{"value": 9e6}, {"value": 0.5}])
-    assert json.loads(write_values(values)) == {"results": [9e6, 0.5]}
-    assert b"[9e+06, 0.5]" in write_values(values)
+    assert json.loads(write_regressions(values)) == {"results": [9e6, 0.5]}
+    assert b"[9e+06, 0.5]" in write_regressions(values)

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from serving.protocols.listening import refuse_new
+from serving.protocols.sockets import drop_new_connections
 
 
 def test_who_waits_is_accepted_and_nobody_else_comes_in() -> None:
@@ -10,7 +10,7 @@ def test_who_waits_is_accepted_and_nobody_else_comes_in() -> None:
         listening.settimeout(5)
         address = listening.getsockname()
         with socket.create_connection(address, 5) as early:
-            refuse_new(listening)
+            drop_new_connections(listening)
             early.sendall(b"a")
             with pytest.raises(TimeoutError):
                 socket.create_connection(address, 0.2)

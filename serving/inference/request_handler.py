@@ -1,0 +1,307 @@
+"""Handles the requests of all protocols: finds the version, runs the model, counts and logs."""
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_pb2,
+    predict_pb2,
+    regression_pb2,
+)
+
+from serving.errors import Code, ServingError, invalid_argument
+from serving.inference.classify_regress import classify, multi_inference, regress
+from serving.inference.metrics import Metrics
+from serving.inference.predict import CountExamples, batch_size, predict, to_messages
+from serving.inference.request_log import (
+    PredictionLog,
+    RequestLog,
+    classify_record,
+    multi_inference_record,
+    predict_record,
+    regress_record,
+)
+from serving.models.manager import ModelManager
+from serving.models.model_config import ModelConfig, validated
+from serving.models.servable import Servable
+
+SIGNATURE_DEF = "signature_def"
+UNKNOWN_MODEL = "unknown"
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class HandlerSettings:
+    """Options for handling requests.
+
+    Attributes:
+        check_method: Whether Predict, Classify and Regress check the signature's method name.
+        allow_unavailable_labels: Whether labels may refer to versions that are not loaded yet.
+    """
+
+    check_method: bool = False
+    allow_unavailable_labels: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class _Api:
+    """An inference API: its name in the metrics, how to run a request, and how to log it."""
+
+    name: str
+    run: Callable[[Servable, Any, bool, CountExamples], Any]
+    record: Callable[[Any, Any], PredictionLog]
+
+
+_PREDICT = _Api("Predict", predict, predict_record)
+_CLASSIFY = _Api("Classify", classify, classify_record)
+_REGRESS = _Api("Regress", regress, regress_record)
+_MULTI_INFERENCE = _Api("MultiInference", multi_inference, multi_inference_record)
+
+
+class RequestHandler:
+    """Handles requests for the loaded models.
+
+    Attributes:
+        manager: The models.
+        metrics: The metrics of all requests.
+    """
+
+    def __init__(self, manager: ModelManager, metrics: Metrics, settings: HandlerSettings) -> None:
+        self.manager = manager
+        self.metrics = metrics
+        self._settings = settings
+        self._logs: dict[str, RequestLog] = {}
+        self._configuring = threading.Lock()
+
+    def configure(self, configs: Sequence[ModelConfig]) -> list[str]:
+        """Replaces all models and their request logs.
+
+        Returns:
+            The names of the new models.
+
+        Raises:
+            ServingError: A label or a log configuration is invalid. Nothing is changed in this case.
+        """
+        with self._configuring:  # the config file may be read again during a reload request
+            before = self.manager.configs()
+            logs = {}
+            for config in configs:
+                log, previous = self._logs.get(config.name), before.get(config.name)
+                if log and previous and previous.logging_config == config.logging_config:
+                    logs[config.name] = log
+                elif config.HasField("logging_config"):
+                    logs[config.name] = self._open_log(config)
+            self.manager.configure(configs, self._settings.allow_unavailable_labels)
+            names = [config.name for config in configs]
+            ended = [log for name, log in self._logs.items() if logs.get(name) is not log]
+            # The log of a removed model is kept for requests that are still running.
+            self._logs = {name: log for name, log in self._logs.items() if name not in names} | logs
+            for log in ended:
+                log.close()
+            return [name for name in names if name not in before]
+
+    def close(self) -> None:
+        """Stops the model manager and closes the request logs."""
+        self.manager.close()
+        for log in self._logs.values():
+            log.close()
+
+    @contextmanager
+    def servable(self, spec: model_pb2.ModelSpec, api: str, entrypoint: str) -> Iterator[Servable]:
+        """Yields the version for a request, and adds the request to the metrics when the block ends.
+
+        Args:
+            spec: The model, and optionally the version or label.
+            api: ``Predict``, ``Classify``, ``Regress`` or ``MultiInference``.
+            entrypoint: ``GRPC`` or ``REST``.
+
+        Raises:
+            ServingError: There is no such version.
+        """
+        start = time.perf_counter()
+        status, name = "OK", UNKNOWN_MODEL  # arbitrary names from clients must not become labels of metrics
+        try:
+            _check_spec(spec)
+            with self.manager.servable(spec) as servable:
+                name = servable.name
+                yield servable
+        except ServingError as error:
+            status = error.code.name
+            if self.manager.is_configured(spec.name):
+                name = spec.name
+            raise
+        except Exception:  # a bug in the server
+            status = Code.INTERNAL.name
+            raise
+        finally:
+            self.metrics.requests.add((name, status))
+            self.metrics.request_latency.observe((name, api, entrypoint), time.perf_counter() - start)
+
+    def predict(self, request: predict_pb2.PredictRequest, entrypoint: str) -> predict_pb2.PredictResponse:
+        """Handles Predict.
+
+        Args:
+            request: The request.
+            entrypoint: ``GRPC`` or ``REST``, for the metrics.
+
+        Raises:
+            ServingError: The request cannot be answered.
+        """
+        return self._handle(_PREDICT, request.model_spec, request, entrypoint)
+
+    def predict_arrays(
+        self, servable: Servable, key: str, inputs: Mapping[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """Handles a Predict request whose inputs are arrays already.
+
+        Args:
+            servable: The version, from :meth:`servable`.
+            key: Key of the signature.
+            inputs: All inputs by name.
+
+        Returns:
+            All outputs by name.
+
+        Raises:
+            ServingError: TensorFlow rejects the inputs or fails.
+        """
+        names = sorted(servable.signatures[key].outputs)
+        self.metrics.examples.add((servable.name,), batch_size(inputs))
+        outputs = self._timed(_PREDICT.name, servable, lambda: servable.run(key, inputs, names))
+        self._log(servable, lambda: predict_record(*to_messages(servable, key, inputs, outputs)))
+        return outputs
+
+    def classify(
+        self, request: classification_pb2.ClassificationRequest, entrypoint: str
+    ) -> classification_pb2.ClassificationResponse:
+        """Handles Classify; see :meth:`predict`."""
+        return self._handle(_CLASSIFY, request.model_spec, request, entrypoint)
+
+    def regress(self, request: regression_pb2.RegressionRequest, entrypoint: str) -> regression_pb2.RegressionResponse:
+        """Handles Regress; see :meth:`predict`."""
+        return self._handle(_REGRESS, request.model_spec, request, entrypoint)
+
+    def multi_inference(
+        self, request: inference_pb2.MultiInferenceRequest, entrypoint: str
+    ) -> inference_pb2.MultiInferenceResponse:
+        """Handles MultiInference; see :meth:`predict`."""
+        if not request.tasks:
+            raise invalid_argument("Inference request must have at least one task.")
+        return self._handle(_MULTI_INFERENCE, request.tasks[0].model_spec, request, entrypoint)
+
+    def metadata(
+        self, request: get_model_metadata_pb2.GetModelMetadataRequest
+    ) -> get_model_metadata_pb2.GetModelMetadataResponse:
+        """Handles GetModelMetadata.
+
+        Raises:
+            ServingError: A metadata field is not ``signature_def``, or there is no such version.
+        """
+        if not request.metadata_field:
+            raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != SIGNATURE_DEF:
+                raise invalid_argument(f"Metadata field {field} is not supported")
+        _check_spec(request.model_spec)
+        with self.manager.servable(request.model_spec) as servable:
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            response.model_spec.name = servable.name
+            response.model_spec.version.value = servable.version
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for key, signature in servable.signatures.items():
+                signatures.signature_def[key].CopyFrom(signature)
+            response.metadata[SIGNATURE_DEF].Pack(signatures)
+            return response
+
+    def status(
+        self, request: get_model_status_pb2.GetModelStatusRequest
+    ) -> get_model_status_pb2.GetModelStatusResponse:
+        """Handles GetModelStatus. The response lists all versions of a model, including those that have ended.
+
+        Raises:
+            ServingError: There is no such model or version.
+        """
+        if not request.HasField("model_spec"):
+            raise invalid_argument("Missing ModelSpec")
+        response = get_model_status_pb2.GetModelStatusResponse()
+        for number, version in self.manager.statuses(request.model_spec).items():
+            entry = response.model_version_status.add(version=number, state=version.state)
+            entry.status.SetInParent()
+            if version.error:
+                entry.status.error_code = version.error.code.value[0]
+                entry.status.error_message = version.error.message
+        return response
+
+    def reload(
+        self, request: model_management_pb2.ReloadConfigRequest, is_active: Callable[[], bool]
+    ) -> model_management_pb2.ReloadConfigResponse:
+        """Handles HandleReloadConfigRequest. Returns once each new model has an available version.
+
+        The response contains the increase of each metric that the request names, summed over all labels.
+        ``tensorflow_model_server`` reports only the first label.
+
+        Args:
+            request: The new models.
+            is_active: Whether the client still waits. The models are replaced in any case.
+
+        Raises:
+            ServingError: The configuration is invalid, a new model has no version that can be loaded, or the client
+                has disconnected.
+        """
+        if request.config.WhichOneof("config") != "model_config_list":
+            raise invalid_argument(
+                "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+                "supported"
+            )
+        before = self.metrics.values(request.metric_names)
+        new = self.configure(validated(list(request.config.model_config_list.config)))
+        if not self.manager.wait_available(new, is_active):
+            code = Code.UNKNOWN if is_active() else Code.CANCELLED
+            raise ServingError(code, f"Some models did not become available: {self.manager.failures(new)}")
+        response = model_management_pb2.ReloadConfigResponse()
+        response.status.SetInParent()
+        for name, value in self.metrics.values(before).items():
+            response.metric.add(name=name, int64_value_increase=value - before[name])
+        return response
+
+    def _handle(self, api: _Api, spec: model_pb2.ModelSpec, request: Any, entrypoint: str) -> Any:
+        """Runs a request given as a message, counts it and logs it."""
+        with self.servable(spec, api.name, entrypoint) as servable:
+            check_method, labels = self._settings.check_method, (servable.name,)
+            response = self._timed(
+                api.name,
+                servable,
+                lambda: api.run(servable, request, check_method, lambda rows: self.metrics.examples.add(labels, rows)),
+            )
+            self._log(servable, lambda: api.record(request, response))
+            return response
+
+    def _open_log(self, config: ModelConfig) -> RequestLog:
+        name = config.name
+        return RequestLog(name, config.logging_config, lambda status: self.metrics.logged.add((name, status)))
+
+    def _log(self, servable: Servable, make: Callable[[], PredictionLog]) -> None:
+        log = self._logs.get(servable.name)
+        if log:
+            log.offer(make)
+
+    def _timed(self, api: str, servable: Servable, run: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        result = run()
+        self.metrics.runtime_latency.observe((servable.name, api, "TF1"), time.perf_counter() - start)
+        return result
+
+
+def _check_spec(spec: model_pb2.ModelSpec) -> None:
+    if not spec.name:
+        raise invalid_argument("ModelSpec has no name specified." if spec.ByteSize() else "Missing ModelSpec")
