@@ -133,7 +133,7 @@ def _run_nodes(
 ) -> "FinishedRun":
     """Runs the nodes, and writes the summary and the report."""
     from common.deferred_imports import deferring
-    from lineage.store.connection import explained
+    from lineage.store.connection import one_line_errors
     from pipeline.results.report_page import write_report
     from pipeline.results.run_folder import last_complete_run
 
@@ -150,7 +150,7 @@ def _run_nodes(
         base_run_id=last_complete_run(output),
         started=STARTED,
     )
-    with explained(inputs.config.store):
+    with one_line_errors(inputs.config.store):
         finished = run_pipeline(inputs, run_options, console)
     summary = finished.summary
     folder.write_summary(summary)

@@ -1,1 +1,1 @@
-"""Where a model came from: the read side of ML Metadata, and what a run records of itself there."""
+"""Lineage of models: the questions to ML Metadata, and what each run and each push records there."""

@@ -1,4 +1,4 @@
-"""``python -m lineage``; see its ``--help``."""
+"""Entry point of ``python -m lineage``."""
 
 from lineage.commands.cli import main
 

@@ -1,5 +1,8 @@
-"""What a command of lineage refuses."""
+"""The error that the lineage commands report."""
 
 
 class LineageError(ValueError):
-    """A store, run, version or artifact cannot be had; the message says what was found and what is there."""
+    """A store, run, version or artifact was not found or could not be read.
+
+    The message is one line that says what was found, what was expected, and how to fix it.
+    """

@@ -1,4 +1,4 @@
-"""What ML Metadata holds, as plain records."""
+"""Records of what ML Metadata holds: artifacts, executions, events, graphs of these, and runs."""
 
 import dataclasses
 import datetime
@@ -12,14 +12,14 @@ Direction = Literal["input", "output", "reference", "found"]
 
 @dataclasses.dataclass(frozen=True)
 class Artifact:
-    """A folder that a node made, and what ML Metadata knows of it.
+    """An output of a node, stored in a folder.
 
     Attributes:
-        id: In ML Metadata.
-        type: Its type, such as ``Examples`` or ``Model``.
+        id: Id in ML Metadata.
+        type: Type name, such as ``Examples`` or ``Model``.
         uri: The folder.
-        created: When its node had finished it.
-        properties: Those of the type and the custom ones.
+        created: When the artifact was registered, in UTC.
+        properties: Properties of the type and custom properties, by name.
     """
 
     id: int
@@ -31,18 +31,18 @@ class Artifact:
 
 @dataclasses.dataclass(frozen=True)
 class Execution:
-    """One time that a node ran, or was answered from the cache.
+    """One execution of a node, cached ones included.
 
     Attributes:
-        id: In ML Metadata.
-        node: The node, such as ``Trainer``.
-        pipeline: The pipeline that the node is of.
-        run_id: The run that it happened in; runs that took it over by ``--from`` are not told.
-        type: The component's class.
-        state: ``running`` is also what a killed run leaves behind, until the next one closes it.
-        started: When it began.
-        finished: When its state last changed.
-        properties: The node's settings.
+        id: Id in ML Metadata.
+        node: Id of the node, such as ``Trainer``.
+        pipeline: Name of the pipeline.
+        run_id: The run that started it. Later runs that reuse it through ``--from`` are not listed.
+        type: Class of the component.
+        state: The state. A killed run leaves ``running`` until the next run closes it.
+        started: When it started, in UTC.
+        finished: When its state last changed, in UTC.
+        properties: The node's settings, by name.
     """
 
     id: int
@@ -62,16 +62,16 @@ class Execution:
 
 
 @dataclasses.dataclass(frozen=True)
-class Link:
-    """An event: an artifact went into an execution, or came out of it.
+class Event:
+    """An artifact that was an input or an output of an execution.
 
     Attributes:
         execution_id: The execution.
         artifact_id: The artifact.
-        direction: ``input`` and ``output``; ``reference`` for an input that a judge compares with, such as the
-            Evaluator's baseline, of which nothing is made; ``found`` for what a resolver chose.
+        direction: ``input`` or ``output``. ``reference`` is an input that is only compared with, such as the
+            Evaluator's baseline. ``found`` is what a resolver selected.
         key: Name of the component's input or output.
-        index: Place in the list under that key.
+        index: Position in the list under that key.
     """
 
     execution_id: int
@@ -80,76 +80,103 @@ class Link:
     key: str
     index: int = 0
 
+    @property
+    def order(self) -> tuple[int, str, str, int]:
+        """Sort key: by execution, direction, key and position."""
+        return (self.execution_id, self.direction, self.key, self.index)
+
 
 @dataclasses.dataclass(frozen=True)
-class Lineage:
+class LineageGraph:
     """A part of ML Metadata's graph.
 
     Attributes:
-        artifacts: By id.
-        executions: By id.
-        links: Each once, in the order of executions.
+        artifacts: Artifacts by id.
+        executions: Executions by id.
+        events: Events without duplicates, in the order of executions.
     """
 
     artifacts: Mapping[int, Artifact]
     executions: Mapping[int, Execution]
-    links: tuple[Link, ...]
+    events: tuple[Event, ...]
 
     def producer(self, artifact_id: int) -> Execution | None:
-        """The execution that made an artifact; cached executions, which give it out again, are not."""
-        ids = [link.execution_id for link in self._by_artifact.get(artifact_id, ()) if link.direction == "output"]
-        return self.executions[min(ids)] if ids else None
+        """Returns the execution that made an artifact, rather than a cached one that returned it again."""
+        event = self._first_output(artifact_id)
+        return self.executions[event.execution_id] if event else None
 
     def name(self, artifact_id: int) -> str:
-        """``<node>.<key>:<id>`` of an artifact, by the execution that made it; its type and id if that is not here."""
-        links = [link for link in self._by_artifact.get(artifact_id, ()) if link.direction == "output"]
-        if not links:
+        """Returns ``<node>.<key>:<id>``, or ``<type>:<id>`` if the producer is not in this graph."""
+        event = self._first_output(artifact_id)
+        if event is None:
             return f"{self.artifacts[artifact_id].type}:{artifact_id}"
-        made = min(links, key=lambda link: link.execution_id)
-        return f"{self.executions[made.execution_id].node}.{made.key}:{artifact_id}"
+        return f"{self.executions[event.execution_id].node}.{event.key}:{artifact_id}"
 
-    def linked(self, execution_id: int, direction: Direction, key: str | None = None) -> list[Artifact]:
-        """Artifacts of an execution in one direction, in order; with ``key`` those of this name alone."""
-        links = [
-            link
-            for link in self._by_execution.get(execution_id, ())
-            if link.direction == direction and key in (None, link.key)
+    def artifacts_of(self, execution_id: int, direction: Direction, key: str | None = None) -> list[Artifact]:
+        """Returns the artifacts of an execution in one direction, in order.
+
+        Args:
+            execution_id: The execution.
+            direction: The direction of the events.
+            key: Name of an input or output; all of them by default.
+        """
+        events = [
+            event
+            for event in self._by_execution.get(execution_id, ())
+            if event.direction == direction and key in (None, event.key)
         ]
-        links.sort(key=lambda link: (link.key, link.index))
-        return [self.artifacts[link.artifact_id] for link in links if link.artifact_id in self.artifacts]
+        events.sort(key=lambda event: (event.key, event.index))
+        return [self.artifacts[event.artifact_id] for event in events if event.artifact_id in self.artifacts]
 
-    def of_type(self, kind: str) -> list[Artifact]:
-        """Artifacts of a type, oldest first."""
-        return sorted((each for each in self.artifacts.values() if each.type == kind), key=lambda each: each.id)
+    def inputs_of(self, execution_id: int) -> dict[str, list[Artifact]]:
+        """Returns the artifacts of an execution by input, with those that it compared with or selected."""
+        found: dict[str, list[Artifact]] = {}
+        for event in self._by_execution.get(execution_id, ()):
+            if event.direction != "output":
+                found.setdefault(event.key, []).append(self.artifacts[event.artifact_id])
+        return found
 
-    def of_node(self, node: str) -> list[Execution]:
-        """Executions of a node, oldest first."""
-        return sorted((each for each in self.executions.values() if each.node == node), key=lambda each: each.id)
+    def of_type(self, type_name: str) -> list[Artifact]:
+        """Returns the artifacts of a type, oldest first."""
+        return sorted((each for each in self.artifacts.values() if each.type == type_name), key=lambda each: each.id)
+
+    def union(self, *others: "LineageGraph") -> "LineageGraph":
+        """Returns this graph and others as one."""
+        graphs = (self, *others)
+        artifacts = {key: artifact for graph in graphs for key, artifact in graph.artifacts.items()}
+        executions = {key: execution for graph in graphs for key, execution in graph.executions.items()}
+        events = dict.fromkeys(event for graph in graphs for event in graph.events)
+        ordered = tuple(sorted(events, key=lambda event: event.order))
+        return LineageGraph(artifacts, dict(sorted(executions.items())), ordered)
+
+    def _first_output(self, artifact_id: int) -> Event | None:
+        events = [event for event in self._by_artifact.get(artifact_id, ()) if event.direction == "output"]
+        return min(events, key=lambda event: event.execution_id) if events else None
 
     @functools.cached_property
-    def _by_artifact(self) -> dict[int, list[Link]]:
-        return _grouped((link.artifact_id, link) for link in self.links)
+    def _by_artifact(self) -> dict[int, list[Event]]:
+        return _grouped((event.artifact_id, event) for event in self.events)
 
     @functools.cached_property
-    def _by_execution(self) -> dict[int, list[Link]]:
-        return _grouped((link.execution_id, link) for link in self.links)
+    def _by_execution(self) -> dict[int, list[Event]]:
+        return _grouped((event.execution_id, event) for event in self.events)
 
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a run was started from.
+    """Code, settings and environment that a run started from.
 
     Attributes:
-        commit: Git commit of the checkout; this and ``dirty`` are ``None`` where there is none.
-        dirty: Whether files that Git knows differ from the commit.
-        lock: SHA-256 of ``requirements.lock``; ``None`` where there is none.
+        commit: Git commit of the checkout; ``None`` without Git.
+        dirty: Whether tracked files differ from the commit; ``None`` without Git.
+        lock: SHA-256 of ``requirements.lock``; ``None`` if there is no such file.
         command: The command line.
-        settings: All settings in effect.
-        user: Who started it.
-        host: On which machine.
-        pid: In which process.
-        python: Version of Python.
-        versions: Versions of packages by name.
+        settings: All settings in effect, with passwords removed.
+        user: Name of the user.
+        host: Name of the machine.
+        pid: Id of the process.
+        python: Python version.
+        versions: Package versions by name.
     """
 
     commit: str | None
@@ -165,41 +192,22 @@ class Origin:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ending:
-    """How a run ended.
+class RunRecord:
+    """One run, as recorded in ML Metadata.
 
     Attributes:
-        status: That of ``summary.json``, or ``interrupted``.
-        seconds: Wall time, imports included; ``None`` for a run that was killed.
+        run_id: Name of the run.
+        context_id: Id of its context in ML Metadata.
+        pipeline: Name of the pipeline. ``None``, like ``seconds`` and ``origin``, for a run of an early version of
+            this project.
+        status: The status in ``summary.json``, or ``running``, ``interrupted`` for a killed run, ``unfinished`` for a
+            run on another machine that may be either, or ``unknown``.
+        started: When it started, in UTC.
+        seconds: Wall time; ``None`` while the run is not finished.
         version: The pushed version; ``None`` if nothing was pushed.
-        metrics: The candidate's metrics on the eval split, over all rows.
-        error: Why it failed, in one line.
-    """
-
-    status: str
-    seconds: float | None = None
-    version: str | None = None
-    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    error: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """One run, as its properties tell.
-
-    Attributes:
-        run_id: The run.
-        context_id: Its context in ML Metadata.
-        pipeline: The pipeline; ``None`` for a run of an earlier version of this project, as are ``seconds`` and
-            ``origin``.
-        status: That of ``summary.json``, or ``running``, or ``interrupted`` for a run that was killed, or
-            ``unfinished`` where another machine knows which of the two, or ``unknown``.
-        started: When it began.
-        seconds: Wall time; ``None`` while it runs.
-        version: The pushed version; ``None`` if nothing was pushed.
-        metrics: The candidate's metrics on the eval split, over all rows.
-        error: Why it failed, in one line.
-        origin: What it was started from.
+        metrics: Metrics of the candidate on the eval split, overall slice.
+        error: Why the run failed, in one line.
+        origin: What the run started from.
     """
 
     run_id: str
@@ -214,8 +222,8 @@ class Run:
     origin: Origin | None
 
 
-def _grouped(pairs: Iterable[tuple[int, Link]]) -> dict[int, list[Link]]:
-    groups: dict[int, list[Link]] = {}
-    for key, link in pairs:
-        groups.setdefault(key, []).append(link)
+def _grouped(pairs: Iterable[tuple[int, Event]]) -> dict[int, list[Event]]:
+    groups: dict[int, list[Event]] = {}
+    for key, event in pairs:
+        groups.setdefault(key, []).append(event)
     return groups

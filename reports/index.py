@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from markupsafe import Markup
-from ml_metadata import metadata_store
 
-from lineage.queries.runs import all_runs
-from lineage.records import Run
+from lineage.records import RunRecord
+from lineage.store.reader import MetadataReader
 from reports.drawing import charts
 from reports.page import PAGE, write_page
 from reports.rendering import render, write_whole
@@ -70,28 +69,28 @@ class Index:
         return row.version is not None and row.version in live
 
 
-def write_pages(store: metadata_store.MetadataStore, output: Path, run: str) -> tuple[Path, Path]:
+def write_pages(reader: MetadataReader, output: Path, run: str) -> tuple[Path, Path]:
     """Writes the page of a run, then the one over all runs, which links to it; returns both.
 
     Raises:
         lineage.errors.LineageError: There is no such run.
     """
-    return write_page(store, output, run), write_index(store, output)
+    return write_page(reader, output, run), write_index(reader, output)
 
 
-def write_index(store: metadata_store.MetadataStore, output: Path) -> Path:
+def write_index(reader: MetadataReader, output: Path) -> Path:
     """Writes ``runs/index.html`` and returns it."""
-    index = read_index(store, output)
+    index = read_index(reader, output)
     path = output / "runs" / INDEX
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render("index.html", index=index, charts=draw(index), shown=RUNS_SHOWN))
     return path
 
 
-def read_index(store: metadata_store.MetadataStore, output: Path) -> Index:
+def read_index(reader: MetadataReader, output: Path) -> Index:
     """The runs that have a folder here; a store may serve several output folders."""
     runs = output / "runs"
-    every = [run for run in all_runs(store) if (runs / run.run_id).is_dir()]
+    every = [run for run in reader.runs() if (runs / run.run_id).is_dir()]
     rows = [_row(run, runs / run.run_id) for run in every]
     found = {name for row in rows for name in row.metrics if name != ROWS}
     names = [name for name in dict.fromkeys((*_configured(every), *sorted(found))) if name in found]
@@ -119,7 +118,7 @@ def draw(index: Index) -> list[Markup]:
     return drawn
 
 
-def _configured(runs: Sequence[Run]) -> list[str]:
+def _configured(runs: Sequence[RunRecord]) -> list[str]:
     """The metrics in the order of the newest settings."""
     settings = next((run.origin.settings for run in runs if run.origin), {})
     return list((settings.get("evaluation") or {}).get("metrics") or ())
@@ -130,7 +129,7 @@ def _number(row: Row, metric: str) -> float:
     return value if isinstance(value, int | float) else math.nan
 
 
-def _row(run: Run, folder: Path) -> Row:
+def _row(run: RunRecord, folder: Path) -> Row:
     status, seconds, version, metrics = run.status, run.seconds, run.version, run.metrics
     if status == UNKNOWN and (folder / SUMMARY).exists():  # of an earlier version of this project
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 from markupsafe import Markup
-from ml_metadata import metadata_store
 
+from lineage.store.reader import MetadataReader
 from reports.drawing import charts
 from reports.rendering import render, write_whole
 from reports.sections.anomalies import Anomalies, read_anomalies
@@ -72,13 +72,13 @@ class Page:
     view: View | Missing
 
 
-def write_page(store: metadata_store.MetadataStore, output: Path, run: str) -> Path:
+def write_page(reader: MetadataReader, output: Path, run: str) -> Path:
     """Writes ``runs/<run id>/report.html`` and returns it.
 
     Raises:
         lineage.errors.LineageError: There is no such run.
     """
-    page = read_page(read_source(store, output, run))
+    page = read_page(read_source(reader, output, run))
     path = page.source.folder / PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, render("run.html", page=page, charts=draw(page)))

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_metadata import metadata_store
-
-from lineage.graph.convert import parsed
-from lineage.graph.nodes import NodeRun, nodes_of
-from lineage.queries.runs import find_run
-from lineage.records import Artifact, Execution, Lineage, Run
+from lineage.graph.run_nodes import NodeRun, read_run_nodes
+from lineage.queries.find_run import find_run
+from lineage.records import Artifact, Execution, LineageGraph, RunRecord
+from lineage.store.messages import json_object
+from lineage.store.reader import MetadataReader
 
 SUMMARY = "summary.json"
 DONE = ("ran", "cached")
@@ -33,9 +32,9 @@ class Source:
         folder: ``runs/<run id>``.
     """
 
-    run: Run
+    run: RunRecord
     nodes_run: Mapping[str, NodeRun]
-    lineage: Lineage
+    lineage: LineageGraph
     summary: Mapping[str, Any]
     folder: Path
 
@@ -51,7 +50,7 @@ class Source:
             MissingError: It did not finish in this run.
         """
         execution = self.execution(node)
-        found = self.lineage.linked(execution.id, "output", key) if execution else []
+        found = self.lineage.artifacts_of(execution.id, "output", key) if execution else []
         if not found:
             raise MissingError(f"{node} {self._why(node)}")
         return found[0]
@@ -74,8 +73,8 @@ class Source:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
             properties = self.nodes_run[node].made_by.properties if node in self.nodes_run else {}
-            told = parsed(properties.get("custom_config")).get("problem", properties.get("problem"))
-            if problem := parsed(told):
+            told = json_object(properties.get("custom_config")).get("problem", properties.get("problem"))
+            if problem := json_object(told):
                 return problem
         return {}
 
@@ -106,15 +105,15 @@ class Source:
                 return "did not finish in this run"
 
 
-def read_source(store: metadata_store.MetadataStore, output: Path, name: str) -> Source:
-    """The run of a name, as :func:`lineage.runs.find_run` takes it.
+def read_source(reader: MetadataReader, output: Path, name: str) -> Source:
+    """The run of a name, as :func:`lineage.queries.find_run.find_run` takes it.
 
     Raises:
         lineage.errors.LineageError: There is no such run.
     """
-    run = find_run(store, name)
+    run = find_run(reader, name)
     folder = output / "runs" / run.run_id
     summary = folder / SUMMARY
     text = summary.read_text(encoding="utf-8") if summary.exists() else "{}"
-    nodes, line = nodes_of(store, run)
-    return Source(run, nodes, line, parsed(text), folder)
+    nodes, graph = read_run_nodes(reader, run)
+    return Source(run, nodes, graph, json_object(text), folder)

@@ -6,9 +6,7 @@ from conftest import kill_in, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.graph.contexts import node_id
-from lineage.queries.runs import all_runs
-from lineage.store.connection import connect
+from lineage.store.connection import open_reader
 from serving.edge import load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -36,7 +34,7 @@ def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_pa
     assert completed.code == 0, completed.stderr
     assert completed.summary["status"] == "pushed"
     assert_store_is_whole(tmp_path)
-    runs = all_runs(connect(tmp_path))
+    runs = open_reader(tmp_path).runs()
     assert [run.status for run in runs] == ["pushed", *["interrupted"] * len(KILLED_IN)]
     assert all(run.origin and run.origin.settings["tflite"]["enabled"] for run in runs)
     assert_every_version_loads(tmp_path / "serving/taxi")
@@ -48,9 +46,9 @@ def assert_store_is_whole(output: Path) -> None:
     config = metadata_store_pb2.ConnectionConfig()
     config.sqlite.filename_uri = str(output / "metadata.db")
     store = metadata_store.MetadataStore(config)
-    executions = store.get_executions()
+    reader, executions = open_reader(output), store.get_executions()
     assert metadata_store_pb2.Execution.RUNNING not in [execution.last_known_state for execution in executions]
-    failed = {node_id(store, each.id) for each in executions if each.last_known_state == FAILED}
+    failed = {reader.node_of(each.id) for each in executions if each.last_known_state == FAILED}
     assert failed >= {node for node, _ in KILLED_IN} - TAKES_A_MOMENT
     for artifact in store.get_artifacts():
         if artifact.state == metadata_store_pb2.Artifact.LIVE:

@@ -7,13 +7,13 @@ from conftest import POLICY, ROWS, Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.queries.difference import difference
-from lineage.queries.lookup import find_artifact
-from lineage.queries.runs import find_run
+from lineage.queries.diff import diff
+from lineage.queries.find_artifact import find_artifact
+from lineage.queries.find_run import find_run
 from lineage.queries.trace import trace
 from lineage.queries.why import why
 from lineage.recorded.provenance import read_provenance
-from lineage.store.connection import connect
+from lineage.store.connection import open_reader
 
 pytestmark = pytest.mark.e2e
 
@@ -107,8 +107,8 @@ def test_tuned_hyperparameters_reach_the_trainer(first: Finished, output: Path) 
 
 
 def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, table: Path) -> None:
-    store, summary = connect(output), first.summary
-    recorded = find_run(store, summary["run_id"])
+    reader, summary = open_reader(output), first.summary
+    recorded = find_run(reader, summary["run_id"])
     assert (recorded.pipeline, recorded.status, recorded.version) == ("taxi", "pushed", summary["pushed"]["version"])
     assert recorded.metrics == summary["metrics"]
     assert recorded.seconds == summary["seconds"]
@@ -117,7 +117,7 @@ def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, tab
     assert recorded.origin.settings["training"]["steps"] == 60
     assert recorded.origin.settings["data"]["path"] == str(table)
     version = Path(summary["pushed"]["path"])
-    story = trace(store, find_artifact(store, output, version.name))
+    story = trace(reader, find_artifact(reader, output, version.name))
     assert story.rows == summary["rows"]
     assert story.metrics == summary["metrics"]
     assert story.hyperparameters == summary["hyperparameters"]
@@ -141,10 +141,10 @@ def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: 
     assert set(again.states.values()) == {"cached"}
     assert again.summary["pushed"] == first.summary["pushed"]
     assert again.summary["metrics"] == first.summary["metrics"]
-    store = connect(output)
-    before, after = (find_run(store, each.summary["run_id"]) for each in (first, again))
-    assert difference(store, before, after).changes == []
-    assert why(store, after, "Trainer").same_as == first.summary["run_id"]
+    reader = open_reader(output)
+    before, after = (find_run(reader, each.summary["run_id"]) for each in (first, again))
+    assert diff(reader, before, after).changes == []
+    assert why(reader, after, "Trainer").same_as == first.summary["run_id"]
 
 
 @pytest.mark.slow
@@ -193,12 +193,12 @@ def test_worse_model_is_not_pushed(first: Finished, output: Path, table: Path) -
     assert (missed["metric"], missed["kind"]) == ("auc", "change")
     assert missed["value"] < missed["bound"]
     assert "auc" in worse.stderr
-    store = connect(output)
-    recorded = find_run(store, worse.summary["run_id"])
+    reader = open_reader(output)
+    recorded = find_run(reader, worse.summary["run_id"])
     assert (recorded.status, recorded.version, recorded.metrics) == ("not_blessed", None, worse.summary["metrics"])
-    changed = {each.what: (each.before, each.after) for each in why(store, recorded, "Trainer").changes}
+    changed = {each.what: (each.before, each.after) for each in why(reader, recorded, "Trainer").changes}
     assert changed["network.hyperparameters.learning_rate"] == (0.01, 1e-9)
-    story = trace(store, find_artifact(store, output, "Trainer.model"))
+    story = trace(reader, find_artifact(reader, output, "Trainer.model"))
     assert [(each.judge, each.blessed) for each in story.judgements][-1] == ("Evaluator", False)
     assert [each.version for each in story.baseline] == [worse.summary["baseline"]]
     assert "MISSED" in worse.stderr

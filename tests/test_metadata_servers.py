@@ -1,4 +1,4 @@
-"""Whole runs whose ML Metadata is on a server."""
+"""Complete runs with ML Metadata on a server."""
 
 import json
 import subprocess
@@ -11,13 +11,13 @@ import pytest
 from conftest import ROOT, Finished, arguments, run, wait_for
 from database_servers import PASSWORD, Running, settings
 
-from lineage.store.settings import VARIABLE, Server, store_of
+from lineage.store.location import PASSWORD_VARIABLE, Server, read_location
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 class Runs(NamedTuple):
-    """A run and the same again."""
+    """A run, and the same run again."""
 
     server: Running
     store: Server
@@ -30,7 +30,7 @@ def runs(request: pytest.FixtureRequest, table: Path, tmp_path_factory: pytest.T
     server: Running = request.getfixturevalue(request.param)
     store, output = server.database("whole_runs"), tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(VARIABLE, PASSWORD)
+        environment.setenv(PASSWORD_VARIABLE, PASSWORD)
         finished = [run(output, f"--data={table}", "--json", metadata=settings(store)) for _ in range(2)]
         yield Runs(server, store, output, finished)
 
@@ -47,7 +47,7 @@ def lineage(output: Path, *command: str) -> Any:
     return json.loads(result.stdout)
 
 
-def test_a_run_ends_pushed_and_the_same_again_is_answered_from_the_cache(runs: Runs) -> None:
+def test_a_run_is_pushed_and_the_same_run_again_is_cached(runs: Runs) -> None:
     first, again = runs.finished
     assert (first.code, first.summary["status"]) == (0, "pushed")
     assert set(first.states.values()) == {"ran"}
@@ -58,7 +58,7 @@ def test_a_run_ends_pushed_and_the_same_again_is_answered_from_the_cache(runs: R
 
 
 def test_lineage_finds_the_server_by_the_output_folder(runs: Runs) -> None:
-    assert store_of(runs.output) == runs.store
+    assert read_location(runs.output) == runs.store
     assert not (runs.output / "metadata.db").exists()
     found = lineage(runs.output, "runs")
     assert [each["run_id"] for each in found] == [each.summary["run_id"] for each in reversed(runs.finished)]
@@ -67,7 +67,7 @@ def test_lineage_finds_the_server_by_the_output_folder(runs: Runs) -> None:
     assert str(runs.output / "artifacts/Trainer/model") in traced
 
 
-def test_the_password_is_nowhere_in_what_runs_leave_behind(runs: Runs) -> None:
+def test_runs_leave_the_password_nowhere(runs: Runs) -> None:
     hidden = [PASSWORD, json.dumps(PASSWORD)[1:-1], json.dumps(PASSWORD, ensure_ascii=False)[1:-1]]
     texts = {path: path.read_bytes() for path in runs.output.rglob("*") if path.is_file()}
     assert any(runs.store.database.encode() in text for text in texts.values())
@@ -84,7 +84,7 @@ def test_the_password_is_nowhere_in_what_runs_leave_behind(runs: Runs) -> None:
 def test_two_problems_share_a_database(runs: Runs, table: Path, tmp_path: Path) -> None:
     other = run(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", name="other", metadata=settings(runs.store))
     assert other.code == 0
-    assert other.states["StatisticsGen"] == "ran"  # what the first problem has is not this one's
+    assert other.states["StatisticsGen"] == "ran"  # the cache of the first problem is not used
     again = run(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", name="other", metadata=settings(runs.store))
     assert again.states["StatisticsGen"] == "cached"
     assert {each["pipeline"] for each in lineage(runs.output, "runs")} == {"taxi", "other"}
@@ -93,7 +93,7 @@ def test_two_problems_share_a_database(runs: Runs, table: Path, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("one", "one")], ids=["two problems", "one problem"])
-def test_first_runs_at_once_do_not_disturb_each_other(
+def test_concurrent_first_runs_do_not_conflict(
     server: Running, table: Path, tmp_path: Path, names: tuple[str, str]
 ) -> None:
     store = server.database(f"at_once_{len(set(names))}")
@@ -109,9 +109,7 @@ def test_first_runs_at_once_do_not_disturb_each_other(
     assert len(lineage(tmp_path / "0", "runs")) == 2
 
 
-def test_a_database_that_goes_away_meanwhile_ends_the_run_in_one_line(
-    server: Running, table: Path, tmp_path: Path
-) -> None:
+def test_a_database_that_goes_away_ends_the_run_in_one_line(server: Running, table: Path, tmp_path: Path) -> None:
     store = server.database("leaving_run")
     command = arguments(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", metadata=settings(store))
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
@@ -119,6 +117,6 @@ def test_a_database_that_goes_away_meanwhile_ends_the_run_in_one_line(
         server.sql("DROP DATABASE leaving_run" + (" WITH (FORCE)" if server.kind == "postgresql" else ""))
         shown, errors = process.communicate()
     assert process.returncode == 1
-    assert json.loads(shown)["error"].startswith(f"{store}: there is no database 'leaving_run'; make it")
+    assert json.loads(shown)["error"].startswith(f"{store}: there is no database 'leaving_run'; create it")
     assert errors.count(b"there is no database") == 1
     assert b"Traceback" not in errors

@@ -6,8 +6,9 @@ from conftest import Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.queries.lookup import find_artifact
+from lineage.queries.find_artifact import find_artifact
 from lineage.queries.trace import trace
+from lineage.store.reader import MetadataReader
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -60,7 +61,8 @@ def test_training_that_begins_with_the_blessed_model_says_so_in_ml_metadata(
     ]
     [base] = store.get_artifacts_by_id(read)
     assert base.uri in (output / "runs/latest/log").read_text()
-    story = trace(store, find_artifact(store, output, "Trainer.model"))
+    reader = MetadataReader(store)
+    story = trace(reader, find_artifact(reader, output, "Trainer.model"))
     assert [each.uri for each in story.warm_start] == [base.uri]
 
 

@@ -3,13 +3,13 @@ from pathlib import Path
 import pytest
 from conftest import run
 
-from lineage.queries.changes import Change
-from lineage.queries.difference import difference
+from lineage.queries.diff import diff
+from lineage.queries.find_artifact import find_artifact
+from lineage.queries.find_run import find_run
 from lineage.queries.impact import impact
-from lineage.queries.lookup import find_artifact
-from lineage.queries.runs import find_run
+from lineage.queries.results import Change
 from lineage.queries.why import why
-from lineage.store.connection import connect
+from lineage.store.connection import open_reader
 
 pytestmark = pytest.mark.e2e
 
@@ -24,13 +24,13 @@ def test_better_model_is_pushed_beside_the_one_before(table: Path, tmp_path: Pat
     assert change["value"] == pytest.approx(better.summary["metrics"]["auc"] - weak.summary["metrics"]["auc"], abs=1e-6)
     assert int(better.summary["pushed"]["version"]) > int(weak.summary["pushed"]["version"])
     assert (tmp_path / "serving/taxi" / weak.summary["pushed"]["version"] / "saved_model.pb").is_file()
-    store = connect(tmp_path)
-    before, after = (find_run(store, each.summary["run_id"]) for each in (weak, better))
-    assert difference(store, before, after).changes == [Change("settings", "training.steps", 20, 120)]
-    found = impact(store, find_artifact(store, tmp_path, "ExampleGen.examples"))
+    reader = open_reader(tmp_path)
+    before, after = (find_run(reader, each.summary["run_id"]) for each in (weak, better))
+    assert diff(reader, before, after).changes == [Change("settings", "training.steps", 20, 120)]
+    found = impact(reader, find_artifact(reader, tmp_path, "ExampleGen.examples"))
     assert [each.version for each in found.versions] == [each.summary["pushed"]["version"] for each in (weak, better)]
     weak_model, better_model = found.models
-    found = impact(store, find_artifact(store, tmp_path, weak_model.name))
+    found = impact(reader, find_artifact(reader, tmp_path, weak_model.name))
     assert [each.version for each in found.versions] == [weak.summary["pushed"]["version"]]
     assert found.baseline_of == [better_model]
 
@@ -47,8 +47,8 @@ def test_no_tune_takes_the_settings_hyperparameters(table: Path, tmp_path: Path)
     assert rest.states["Trainer"] == "skipped"
     assert rest.summary["pushed"] is not None
     assert rest.summary["rows"] == shown.summary["rows"]
-    store = connect(tmp_path)
-    reason = why(store, find_run(store, rest.summary["run_id"]), "Trainer")
-    assert reason.because.startswith("taken over by --from")
+    reader = open_reader(tmp_path)
+    reason = why(reader, find_run(reader, rest.summary["run_id"]), "Trainer")
+    assert reason.because.startswith("reused by --from")
     assert reason.same_as == shown.summary["run_id"]
-    assert find_run(store, shown.summary["run_id"]).status == "partial"
+    assert find_run(reader, shown.summary["run_id"]).status == "partial"

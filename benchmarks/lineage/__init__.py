@@ -1,1 +1,1 @@
-"""Lineage queries on a large store compared with a small one."""
+"""Benchmark of the lineage queries: a large store compared with a small one."""

@@ -1,4 +1,4 @@
-"""Fills a store with runs as they look after years: most nodes cached, a schema that all of them use."""
+"""Fills a store as years of runs do: most nodes are cached, and all runs use one schema."""
 
 import datetime
 import itertools
@@ -10,16 +10,15 @@ from typing import NamedTuple
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.graph.contexts import NODE, PIPELINE, RUN
-from lineage.recorded import run_properties as recording
-from lineage.recorded.origin import origin
+from lineage.recorded.origin import collect_origin
 from lineage.recorded.provenance import Provenance, write_provenance
-from lineage.records import Ending
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.store.messages import NODE_CONTEXT, PIPELINE_CONTEXT, RUN_CONTEXT
 
 Event = metadata_store_pb2.Event
 Execution = metadata_store_pb2.Execution
 PROBLEM = "taxi"
-# node: (inputs as (key, node, output), outputs as {key: type}, what changes it)
+# node: (inputs as (key, node, output), outputs as {key: type}, when it runs again)
 DAG: dict[str, tuple[tuple[tuple[str, str, str], ...], dict[str, str], str]] = {
     "CuratedSchema": ((), {"schema": "Schema"}, "never"),
     "ExampleGen": ((), {"examples": "Examples"}, "data"),
@@ -85,18 +84,18 @@ DAG: dict[str, tuple[tuple[tuple[str, str, str], ...], dict[str, str], str]] = {
         "always",
     ),
 }
-# Events of the model that was blessed before.
-COMPARED = {
+# Events of the baseline, the latest blessed model.
+BASELINE_EVENTS = {
     "LatestBlessedModel": ((Event.INTERNAL_OUTPUT, "model"),),
     "Evaluator": ((Event.INPUT, "baseline_model"),),
 }
-RUNS_A_TABLE = 4  # runs on the same data, of which all but the first take what does not train from the cache
+RUNS_PER_TABLE = 4  # runs on the same data; after the first one, only training and what follows runs
 FIRST_VERSION = 1_700_000_000
 SETTINGS = {"problem": {"features": {f"feature {number}": {"scale": "z_score"} for number in range(60)}}}
 
 
-class Executed(NamedTuple):
-    """An execution that is to be written, with the artifacts that it makes and all its events."""
+class NewExecution(NamedTuple):
+    """An execution to write, with the artifacts that it makes and all its events."""
 
     node: str
     execution: metadata_store_pb2.Execution
@@ -105,24 +104,24 @@ class Executed(NamedTuple):
 
 
 def version_of(run: int) -> str:
-    """The version that a run pushed."""
+    """Returns the version that a run pushed."""
     return str(FIRST_VERSION + run)
 
 
-class Filler:
-    """Writes runs into an empty store, with all that TFX's launcher writes, a few calls a run.
+class StoreFiller:
+    """Writes runs to an empty store, as TFX's launcher does, with a few calls per run.
 
     Attributes:
-        executions: How many there are; SQLite numbers them from 1.
-        artifacts: How many there are.
+        executions: Number of executions; SQLite numbers them from 1.
+        artifacts: Number of artifacts.
     """
 
-    def __init__(self, output: Path, artifacts_an_output: int) -> None:
-        """Makes the store.
+    def __init__(self, output: Path, artifacts_per_output: int) -> None:
+        """Creates the store.
 
         Args:
-            output: Its folder.
-            artifacts_an_output: Artifacts in each node's output; TFX has lists.
+            output: The output folder.
+            artifacts_per_output: Number of artifacts in each output of a node; TFX's outputs are lists.
         """
         output.mkdir(parents=True)
         connection = metadata_store_pb2.ConnectionConfig()
@@ -130,44 +129,46 @@ class Filler:
         connection.sqlite.connection_mode = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
         self._store = metadata_store.MetadataStore(connection)
         self._output = output
-        self._places = range(artifacts_an_output)
+        self._indices = range(artifacts_per_output)
         self._types, self._nodes = self._register()
         self._newest: dict[str, dict[str, list[int]]] = {}
         self._baseline: list[int] = []
-        self._origin = origin(SETTINGS, ["python", "local_runner.py", "--no-tune"])
+        self._origin = collect_origin(SETTINGS, ["python", "local_runner.py", "--no-tune"])
         self.executions = self.artifacts = 0
 
     def fill(self, runs: int) -> None:
-        """Adds that many runs."""
+        """Adds runs."""
         for run in range(runs):
             name = f"run-{run:06d}"
             started = datetime.datetime.fromtimestamp(FIRST_VERSION + run, datetime.UTC)
-            recording.begin(self._store, PROBLEM, name, started, self._origin)
+            recorder = RunRecorder(self._store, name)
+            recorder.begin(PROBLEM, started, self._origin)
             contexts = [
-                self._store.get_context_by_type_and_name(*each).id for each in ((PIPELINE, PROBLEM), (RUN, name))
+                self._store.get_context_by_type_and_name(*each).id
+                for each in ((PIPELINE_CONTEXT, PROBLEM), (RUN_CONTEXT, name))
             ]
-            self._put(contexts, [self._execute(node, run, place) for place, node in enumerate(DAG)])
+            self._put(contexts, [self._execute(node, run, position) for position, node in enumerate(DAG)])
             self._baseline = self._newest["Trainer"]["model"][:1]
             self._push(name, version_of(run))
-            recording.end(self._store, name, Ending("pushed", 100.0, version_of(run), {"auc": 0.95, "accuracy": 0.9}))
+            recorder.end("pushed", 100.0, version_of(run), {"auc": 0.95, "accuracy": 0.9})
 
-    def _execute(self, node: str, run: int, place: int) -> Executed:
-        """One execution, what it makes, and its events."""
+    def _execute(self, node: str, run: int, position: int) -> NewExecution:
+        """Returns an execution, its new artifacts, and its events."""
         inputs, outputs, changes = DAG[node]
-        new = changes == "always" or run == 0 or (changes == "data" and run % RUNS_A_TABLE == 0)
-        number = self.executions + 1 + place
+        new = changes == "always" or run == 0 or (changes == "data" and run % RUNS_PER_TABLE == 0)
+        number = self.executions + 1 + position
         made = [
             self._artifact(kind, f"{node}/{key}/{number}", run, index)
             for key, kind in outputs.items()
-            for index in self._places
+            for index in self._indices
         ]
         if new:
             ids = itertools.count(self.artifacts + 1)
-            self._newest[node] = {key: [next(ids) for _ in self._places] for key in outputs}
+            self._newest[node] = {key: [next(ids) for _ in self._indices] for key in outputs}
             self.artifacts += len(made)
         linked = [(Event.INPUT, key, self._newest[producer][output]) for key, producer, output in inputs]
         linked += [(Event.OUTPUT, key, self._newest[node][key]) for key in outputs]
-        linked += [(kind, key, self._baseline) for kind, key in COMPARED.get(node, ())]
+        linked += [(kind, key, self._baseline) for kind, key in BASELINE_EVENTS.get(node, ())]
         events = [
             _event(kind, key, index, artifact_id=artifact, execution_id=number)
             for kind, key, artifacts in linked
@@ -178,9 +179,9 @@ class Filler:
             last_known_state=Execution.COMPLETE if new else Execution.CACHED,
             custom_properties={"custom_config": metadata_store_pb2.Value(string_value=json.dumps(SETTINGS))},
         )
-        return Executed(node, execution, made if new else [], events)
+        return NewExecution(node, execution, made if new else [], events)
 
-    def _put(self, contexts: Sequence[int], executed: Sequence[Executed]) -> None:
+    def _put(self, contexts: Sequence[int], executed: Sequence[NewExecution]) -> None:
         made = [artifact for each in executed for artifact in each.artifacts]
         ids, artifact_ids, _ = self._store.put_lineage_subgraph([each.execution for each in executed], made, [], [])
         assert (ids[0], ids[-1]) == (self.executions + 1, self.executions + len(executed))
@@ -197,7 +198,7 @@ class Filler:
         self._store.put_attributions_and_associations(attributions, associations)
 
     def _push(self, run_id: str, version: str) -> None:
-        """The version's folder, with no model in it."""
+        """Creates the version's folder, without a model."""
         folder = self._output / "serving" / PROBLEM / version
         folder.mkdir(parents=True)
         pushed = f"/artifacts/Pusher/pushed_model/{self.executions}"
@@ -216,16 +217,16 @@ class Filler:
         return artifact
 
     def _register(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Ids of all types, and of the nodes' contexts, by name."""
+        """Registers all types and the nodes' contexts, and returns the ids of both by name."""
         store = self._store
         types, nodes = {}, {}
-        for name in (PIPELINE, RUN, NODE):
+        for name in (PIPELINE_CONTEXT, RUN_CONTEXT, NODE_CONTEXT):
             types[name] = store.put_context_type(metadata_store_pb2.ContextType(name=name))
         for node, (_, outputs, _) in DAG.items():
             types[node] = store.put_execution_type(metadata_store_pb2.ExecutionType(name=node))
             for kind in outputs.values():
                 types[kind] = store.put_artifact_type(metadata_store_pb2.ArtifactType(name=kind))
-            context = metadata_store_pb2.Context(type_id=types[NODE], name=f"{PROBLEM}.{node}")
+            context = metadata_store_pb2.Context(type_id=types[NODE_CONTEXT], name=f"{PROBLEM}.{node}")
             [nodes[node]] = store.put_contexts([context])
         return types, nodes
 

@@ -18,7 +18,7 @@ from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
 from custom_components.skew_guard.executor import HAS_MODEL
 from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE
-from lineage.recorded.provenance import Provenance, of_this_process, write_provenance
+from lineage.recorded.provenance import Provenance, with_code_and_time, write_provenance
 
 TFLITE_MODEL, TFLITE_DIRECTORY = "tflite_model", "tflite_directory"
 PUSHED_TFLITE = "pushed_tflite"
@@ -74,7 +74,7 @@ class Executor(executor.Executor):
         """Where the model came from, as far as a step knows it that sees no ML Metadata."""
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         info = self._context.pipeline_info if self._context else None
-        return of_this_process(
+        return with_code_and_time(
             Provenance(
                 pipeline=info.id if info else None,
                 run_id=self._run_id,

@@ -1,1 +1,1 @@
-"""The command line: ``python -m lineage``."""
+"""The command line ``python -m lineage``: commands, and functions that print results."""

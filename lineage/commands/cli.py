@@ -1,4 +1,4 @@
-"""The command line: thin commands over queries; what is heavy is imported once one is asked."""
+"""Commands of ``python -m lineage``. Imports are deferred so that ``--help`` is fast."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -8,32 +8,32 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-REFUSED = 2
+USAGE_ERROR = 2
 DEFAULT_OUTPUT = "output/taxi"
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 Parameters = ParamSpec("Parameters")
 
-TARGET = """\b
-  a pushed version             1795339345
-  its folder, or a copy of it  output/taxi/serving/taxi/1795339345
-  an artifact's folder         output/taxi/artifacts/Trainer/model/9
-  an artifact's number         13, or Trainer.model:13
-  a node's newest output       Trainer.model"""
+NAME_HELP = """\b
+  a pushed version                  1795339345
+  its folder, or a copy of it       output/taxi/serving/taxi/1795339345
+  the folder of an artifact         output/taxi/artifacts/Trainer/model/9
+  the id of an artifact             13, or Trainer.model:13
+  the newest output of a node       Trainer.model"""
 
 
 @click.group(context_settings=CONTEXT)
 def main() -> None:
-    """Ask ML Metadata where a model came from, and what came of its data."""
+    """Ask ML Metadata where a model came from, and what was made from its data."""
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, value: str) -> Path:
-    if not value:  # as a shell variable that is not set gives
+    if not value:  # such as from a shell variable that is not set
         raise click.BadParameter("found ''; expected the output folder of the runs")
     return Path(value)
 
 
 def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Callable[..., None]:
-    """Gives a command ``--output`` and ``--json``, and has a refusal end in one line and exit code 2."""
+    """Adds ``--output`` and ``--json`` to a command, and reports a ``LineageError`` in one line with exit code 2."""
 
     @click.option(
         "--output",
@@ -45,7 +45,7 @@ def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Call
     )
     @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
     @wraps(command)
-    def asked(output: Path, as_json: bool, *args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+    def wrapper(output: Path, as_json: bool, *args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
         from lineage.errors import LineageError
 
         try:
@@ -53,9 +53,9 @@ def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Call
             command(output, as_json, *args, **kwargs)
         except LineageError as error:
             click.echo(f"error {' '.join(str(error).split())}", err=True)  # names may have line breaks
-            sys.exit(REFUSED)
+            sys.exit(USAGE_ERROR)
 
-    return asked
+    return wrapper
 
 
 def _check_names(values: Iterable[object]) -> None:
@@ -63,85 +63,128 @@ def _check_names(values: Iterable[object]) -> None:
 
     for value in values:
         if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
-            raise LineageError(f"{value!r}: found bytes that are not UTF-8; expected a name as ML Metadata has them")
+            raise LineageError(f"{value!r}: found bytes that are not UTF-8; expected a name in ML Metadata")
 
 
-@main.command()
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Show the newest N.")
+@main.command("runs")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only list the newest N runs.")
 @_query
-def runs(output: Path, as_json: bool, limit: int | None) -> None:
+def list_runs(output: Path, as_json: bool, limit: int | None) -> None:
     """List the runs, newest first."""
-    from lineage.commands import answers
+    from lineage.commands.print_runs import print_runs
+    from lineage.queries.find_run import no_runs
+    from lineage.store.connection import reading
 
-    answers.runs(output, as_json, limit)
+    with reading(output) as reader:
+        found = reader.runs()[:limit]
+    if not found and not as_json:
+        raise no_runs()
+    print_runs(found, as_json)
 
 
-@main.command()
+@main.command("show")
 @click.argument("run")
 @_query
-def show(output: Path, as_json: bool, run: str) -> None:
-    """Show a RUN: what it was started from, its nodes, what it found.
+def show_run(output: Path, as_json: bool, run: str) -> None:
+    """Show a RUN: its origin, its nodes and its metrics.
 
-    RUN is its name, what only its name begins with, or 'latest'.
+    RUN is the name of a run, the start of a name, or 'latest'.
     """
-    from lineage.commands import answers
+    from lineage.commands.print_runs import print_run_details
+    from lineage.queries.find_run import find_run, read_run_details
+    from lineage.store.connection import reading
 
-    answers.show(output, as_json, run)
+    with reading(output) as reader:
+        found = read_run_details(reader, find_run(reader, run))
+    print_run_details(found, as_json)
 
 
-@main.command(epilog=TARGET)
-@click.argument("what")
+@main.command("trace", epilog=NAME_HELP)
+@click.argument("name")
 @_query
-def trace(output: Path, as_json: bool, what: str) -> None:
-    """Tell where something came from: data, schema, settings, code, evaluation, baseline.
+def trace_artifact(output: Path, as_json: bool, name: str) -> None:
+    """Show where NAME came from: data, schema, settings, code, evaluation, baseline.
 
-    WHAT is one of those below. The folder of a pushed version says where it came from without any store, too.
+    NAME is one of those below. The folder of a pushed version has some of this even without a store.
     """
-    from lineage.commands import answers
+    from lineage.commands.print_trace import print_named_trace
+    from lineage.queries.trace import trace_by_name
 
-    answers.trace(output, as_json, what)
+    print_named_trace(trace_by_name(output, name), as_json)
 
 
-@main.command(epilog=TARGET)
-@click.argument("what")
+@main.command("impact", epilog=NAME_HELP)
+@click.argument("name")
 @_query
-def impact(output: Path, as_json: bool, what: str) -> None:
-    """Tell what came from something: models, pushed versions, failures.
+def find_impact(output: Path, as_json: bool, name: str) -> None:
+    """Show what was made from NAME: models, pushed versions, failed executions.
 
-    WHAT is one of those below, such as ExampleGen.examples or CuratedSchema.schema.
+    NAME is one of those below, such as ExampleGen.examples or CuratedSchema.schema.
     """
-    from lineage.commands import answers
+    from lineage.commands.print_trace import print_impact
+    from lineage.queries.find_artifact import find_artifact
+    from lineage.queries.impact import impact
+    from lineage.store.connection import reading
 
-    answers.impact(output, as_json, what)
+    with reading(output) as reader:
+        found = impact(reader, find_artifact(reader, output, name))
+    print_impact(found, as_json)
 
 
-@main.command()
+@main.command("diff")
 @click.argument("before")
 @click.argument("after")
 @_query
-def diff(output: Path, as_json: bool, before: str, after: str) -> None:
-    """Tell what changed between two runs: data, schema, features, settings, code, metrics."""
-    from lineage.commands import answers
+def compare_runs(output: Path, as_json: bool, before: str, after: str) -> None:
+    """Show what changed between two runs: data, schema, features, settings, code, metrics."""
+    from lineage.commands.print_changes import print_diff
+    from lineage.queries.diff import diff
+    from lineage.queries.find_run import find_run
+    from lineage.store.connection import reading
 
-    answers.diff(output, as_json, before, after)
+    with reading(output) as reader:
+        found = diff(reader, find_run(reader, before), find_run(reader, after))
+    print_diff(found, as_json)
 
 
-@main.command()
+@main.command("why")
 @click.argument("node")
-@click.option("--run", metavar="RUN", help="In which run.  [default: the newest that has the node]")
+@click.option("--run", metavar="RUN", help="The run.  [default: the newest run that has the node]")
 @_query
-def why(output: Path, as_json: bool, node: str, run: str | None) -> None:
-    """Tell why a NODE ran in a run, or was answered from the cache."""
-    from lineage.commands import answers
+def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> None:
+    """Explain why a NODE ran or was cached in a run."""
+    from lineage.commands.print_changes import print_reason
+    from lineage.queries.find_artifact import newest_run
+    from lineage.queries.find_run import find_run
+    from lineage.queries.why import why
+    from lineage.store.connection import reading
 
-    answers.why(output, as_json, node, run)
+    with reading(output) as reader:
+        found = why(reader, find_run(reader, run or newest_run(reader, node)), node)
+    print_reason(found, as_json)
 
 
-@main.command()
+@main.command("html")
 @click.argument("run", default="latest")
 @_query
-def html(output: Path, as_json: bool, run: str) -> None:
-    """Write the page of a RUN, the newest by default, and the one over all runs."""
-    from lineage.commands import answers
+def write_html(output: Path, as_json: bool, run: str) -> None:
+    """Write the report page of a RUN, by default the newest, and the index page of all runs."""
+    from lineage.commands.printer import Printer, print_json
+    from lineage.errors import LineageError
+    from lineage.queries.find_run import find_run
+    from lineage.store.connection import captured_stderr, reading
 
-    answers.html(output, as_json, run)
+    with reading(output) as reader:
+        run_id = find_run(reader, run).run_id
+        try:
+            with captured_stderr():  # TensorFlow logs there
+                from reports.index import write_pages
+
+                page, index = write_pages(reader, output, run_id)
+        except OSError as error:
+            raise LineageError(f"{error.filename}: {error.strerror}; expected a folder that can be written") from error
+    pages = {"page": str(page), "index": str(index)}
+    if as_json:
+        print_json(pages)
+    else:
+        Printer().pairs(f"run {run_id}", pages)

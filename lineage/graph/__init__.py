@@ -1,1 +1,1 @@
-"""ML Metadata's executions, artifacts and events as a graph."""
+"""Graphs of executions, artifacts and events."""

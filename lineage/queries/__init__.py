@@ -1,1 +1,1 @@
-"""The questions to ML Metadata, answered as records."""
+"""Questions to ML Metadata: functions from a reader to a record of :mod:`lineage.queries.results`."""

@@ -1,184 +1,233 @@
-"""``trace``: tells where an artifact came from."""
+"""``trace``: everything that an artifact came from."""
 
 import json
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
-from ml_metadata import metadata_store
-
+from artifacts.names import (
+    BLESSED,
+    INPUT_FINGERPRINT,
+    PUSHED_DESTINATION,
+    PUSHED_TFLITE,
+    PUSHED_VERSION,
+    REASON,
+    SPAN,
+    VERSION,
+)
 from lineage import contents
-from lineage.graph import walk as graph
-from lineage.graph.contexts import RUN
-from lineage.queries.runs import to_run
-from lineage.queries.trace_records import Data, Judgement, Made, OtherModel, Story
-from lineage.records import Artifact, Execution, Lineage, Run
+from lineage.errors import LineageError
+from lineage.graph.walker import GraphWalker
+from lineage.queries.find_artifact import find_target, provenance_of, unknown_version
+from lineage.queries.results import Blessing, EarlierModel, NamedArtifact, NamedTrace, Trace, TracedData
+from lineage.records import Artifact, Execution, LineageGraph
+from lineage.store.connection import reading
+from lineage.store.reader import MetadataReader
 
 EXAMPLES, STATISTICS, ANOMALIES, SCHEMA = "Examples", "ExampleStatistics", "ExampleAnomalies", "Schema"
-GRAPH, MODEL, EVALUATION, PUSHED = "TransformGraph", "Model", "ModelEvaluation", "PushedModel"
-DATA_BLESSING, TFLITE = "custom_components.DataBlessing", "custom_components.TfliteModel"
-JUDGEMENTS = (DATA_BLESSING, "InfraBlessing", "ModelBlessing", TFLITE)
-# Of the run that made a model, what its data were held against: the gate lets them pass, and hands nothing on.
-BESIDE = (STATISTICS, ANOMALIES, DATA_BLESSING)
-WARM_START = "base_model"
-DIGEST = re.compile(r"[0-9a-f]{64}")
-OF_TFX = ("tfx_version", "is_external")
+TRANSFORM_GRAPH, MODEL, EVALUATION, PUSHED_MODEL = "TransformGraph", "Model", "ModelEvaluation", "PushedModel"
+DATA_BLESSING, TFLITE_MODEL = "custom_components.DataBlessing", "custom_components.TfliteModel"
+BLESSINGS = (DATA_BLESSING, "InfraBlessing", "ModelBlessing", TFLITE_MODEL)
+# Checks of the data have no output that leads to the model, so those of the run that made the model are added.
+DATA_CHECKS = (STATISTICS, ANOMALIES, DATA_BLESSING)
+WARM_START = "base_model"  # the Trainer's input
+SHA256 = re.compile(r"[0-9a-f]{64}")
+TFX_PROPERTIES = ("tfx_version", "is_external")
 
 
-def trace(store: metadata_store.MetadataStore, artifact: Artifact) -> Story:
-    """Tells everything that an artifact came from."""
-    line = _ancestors(store, artifact)
-    runs = _runs(store, {each.run_id for each in line.executions.values() if each.run_id})
-    model = next((each for each in reversed(line.of_type(MODEL)) if line.producer(each.id)), None)
-    trainer = line.producer(model.id) if model else None
-    evaluations = line.of_type(EVALUATION)
-    statistics = line.of_type(STATISTICS)
-    properties = artifact.properties if artifact.type == PUSHED else {}
-    return Story(
-        artifact=made_in(line, artifact),
-        type=artifact.type,
-        version=properties.get("pushed_version"),
-        pushed_to=properties.get("pushed_destination"),
-        tflite_path=properties.get("pushed_tflite"),
-        data=[_data(line, each) for each in line.of_type(EXAMPLES) if _is_raw(line, each)],
-        rows=contents.rows(statistics[-1]) if statistics else {},
-        statistics=[made_in(line, each) for each in statistics],
-        anomalies=[made_in(line, each) for each in line.of_type(ANOMALIES)],
-        schema=[made_in(line, each) for each in line.of_type(SCHEMA)],
-        transform_graph=[made_in(line, each) for each in line.of_type(GRAPH)],
-        model=[made_in(line, each) for each in line.of_type(MODEL) if line.producer(each.id)],
-        hyperparameters=_hyperparameters(line, trainer),
-        trials=_trials(line, trainer),
-        code=_code(line),
-        evaluation=[made_in(line, each) for each in evaluations],
-        metrics=_metrics(store, line, evaluations[-1], runs) if evaluations else {},
-        judgements=[_judgement(line, each) for kind in JUDGEMENTS for each in line.of_type(kind)],
-        baseline=_others(store, {link.artifact_id for link in line.links if link.direction == "reference"}),
-        warm_start=_others(store, {link.artifact_id for link in line.links if link.key == WARM_START}),
-        tflite=next((_own_properties(each) for each in reversed(line.of_type(TFLITE))), None),
-        runs=sorted(runs.values(), key=lambda run: run.context_id),
-        nodes=[f"{each.node}:{each.id}" for each in line.executions.values()],
-    )
+def trace_by_name(output: Path, name: str) -> NamedTrace:
+    """Traces what the user named. The folder of a pushed version has its provenance even without a store.
+
+    Args:
+        output: The output folder of the runs.
+        name: A name as in :func:`lineage.queries.find_artifact.find_target`.
+
+    Raises:
+        LineageError: Nothing has this name, or the store cannot be read and there is no provenance either.
+    """
+    provenance = provenance_of(name)
+    try:
+        with reading(output) as reader:
+            artifact, provenance = find_target(reader, output, name, provenance)
+            story = trace(reader, artifact) if artifact else None
+    except LineageError as error:
+        if provenance is None:
+            raise
+        return NamedTrace(provenance, str(error), None)
+    return NamedTrace(provenance, None if story else unknown_version(output), story)
 
 
-def made_in(line: Lineage, artifact: Artifact) -> Made:
-    """An artifact's name and the run that made it, as a part of the graph knows them."""
-    maker = line.producer(artifact.id)
-    return Made(artifact.id, line.name(artifact.id), artifact.uri, maker.run_id if maker else None)
+def trace(reader: MetadataReader, artifact: Artifact) -> Trace:
+    """Returns everything that an artifact came from."""
+    return _Tracer(reader, artifact).trace()
 
 
-def pushed_as(store: metadata_store.MetadataStore, model_id: int) -> str | None:
-    """The version that a model was last pushed as."""
-    pushes = [each.properties.get("pushed_version") for each in graph.products(store, model_id) if each.type == PUSHED]
-    return next((version for version in reversed(pushes) if version), None)
+def named(graph: LineageGraph, artifact: Artifact) -> NamedArtifact:
+    """Adds an artifact's name and run, as far as its producer is in the graph."""
+    producer = graph.producer(artifact.id)
+    return NamedArtifact(artifact.id, graph.name(artifact.id), artifact.uri, producer.run_id if producer else None)
 
 
-def _ancestors(store: metadata_store.MetadataStore, artifact: Artifact) -> Lineage:
-    """All ancestors; of a model its judges too, and of what a Transform graph went into the data's statistics."""
-    start = [artifact.id]
-    if artifact.type == MODEL:
-        start += [each.id for each in graph.products(store, artifact.id) if each.type in (*JUDGEMENTS, EVALUATION)]
-    line = graph.upstream(store, start)
-    maker = line.producer(artifact.id)
-    context = store.get_context_by_type_and_name(RUN, maker.run_id) if maker and line.of_type(GRAPH) else None
-    if context is None:
-        return line
-    beside = [each.id for each in graph.of_run(store, context.id).artifacts.values() if each.type in BESIDE]
-    return graph.together(line, graph.upstream(store, beside))
+class _Tracer:
+    """Reads the ancestors of one artifact once, and derives the fields of the trace from them."""
+
+    def __init__(self, reader: MetadataReader, artifact: Artifact) -> None:
+        self._reader = reader
+        self._walker = GraphWalker(reader)
+        self._artifact = artifact
+        self._graph = self._ancestors()
+        self._runs = reader.runs_by_id({each.run_id for each in self._graph.executions.values() if each.run_id})
+
+    def trace(self) -> Trace:
+        graph = self._graph
+        models = [each for each in graph.of_type(MODEL) if graph.producer(each.id)]
+        trainer = graph.producer(models[-1].id) if models else None
+        properties = self._artifact.properties if self._artifact.type == PUSHED_MODEL else {}
+        references = {event.artifact_id for event in graph.events if event.direction == "reference"}
+        warm_starts = {event.artifact_id for event in graph.events if event.key == WARM_START}
+        return Trace(
+            artifact=named(graph, self._artifact),
+            type=self._artifact.type,
+            version=properties.get(PUSHED_VERSION),
+            pushed_to=properties.get(PUSHED_DESTINATION),
+            tflite_path=properties.get(PUSHED_TFLITE),
+            data=self._data(),
+            rows=self._rows(),
+            statistics=self._named(STATISTICS),
+            anomalies=self._named(ANOMALIES),
+            schema=self._named(SCHEMA),
+            transform_graph=self._named(TRANSFORM_GRAPH),
+            model=[named(graph, each) for each in models],
+            hyperparameters=self._hyperparameters(trainer),
+            trials=self._trials(trainer),
+            code=_code_digests(graph),
+            evaluation=self._named(EVALUATION),
+            metrics=self._metrics(),
+            judgements=[self._blessing(each) for type_name in BLESSINGS for each in graph.of_type(type_name)],
+            baseline=self._earlier_models(references),
+            warm_start=self._earlier_models(warm_starts),
+            tflite=self._tflite(),
+            runs=sorted(self._runs.values(), key=lambda run: run.context_id),
+            nodes=[f"{each.node}:{each.id}" for each in graph.executions.values()],
+        )
+
+    def _ancestors(self) -> LineageGraph:
+        """Returns all ancestors, with the blessings of a model and, below a Transform graph, the checks of the data."""
+        walker, artifact = self._walker, self._artifact
+        start = [artifact.id]
+        if artifact.type == MODEL:
+            start += [each.id for each in walker.products(artifact.id) if each.type in (*BLESSINGS, EVALUATION)]
+        graph = walker.upstream(start)
+        producer = graph.producer(artifact.id)
+        run = self._reader.run(producer.run_id) if producer and graph.of_type(TRANSFORM_GRAPH) else None
+        if run is None:
+            return graph
+        checks = [each.id for each in walker.of_run(run).artifacts.values() if each.type in DATA_CHECKS]
+        return graph.union(walker.upstream(checks))
+
+    def _named(self, type_name: str) -> list[NamedArtifact]:
+        return [named(self._graph, each) for each in self._graph.of_type(type_name)]
+
+    def _data(self) -> list[TracedData]:
+        graph, found = self._graph, []
+        for examples in graph.of_type(EXAMPLES):
+            producer = graph.producer(examples.id)
+            if producer is None or not graph.artifacts_of(producer.id, "input"):  # raw, not transformed
+                found.append(_traced_data(named(graph, examples), examples, producer.properties if producer else {}))
+        return found
+
+    def _rows(self) -> Mapping[str, int]:
+        statistics = self._graph.of_type(STATISTICS)
+        return contents.rows(statistics[-1]) if statistics else {}
+
+    def _hyperparameters(self, trainer: Execution | None) -> dict[str, Any]:
+        model_run = self._graph.artifacts_of(trainer.id, "output", "model_run") if trainer else []
+        return contents.hyperparameters(model_run[0]) if model_run else {}
+
+    def _trials(self, trainer: Execution | None) -> list[dict[str, Any]]:
+        best = self._graph.artifacts_of(trainer.id, "input", "hyperparameters") if trainer else []
+        tuner = self._graph.producer(best[0].id) if best else None
+        results = self._graph.artifacts_of(tuner.id, "output", "tuner_results") if tuner else []
+        return contents.trials(results[0]) if results else []
+
+    def _metrics(self) -> Mapping[str, float]:
+        """Returns the metrics of the evaluation, as recorded by the run that made it or by one that reused it."""
+        evaluations = self._graph.of_type(EVALUATION)
+        if not evaluations:
+            return {}
+        producer = self._graph.producer(evaluations[-1].id)
+        run = self._runs.get(producer.run_id) if producer else None
+        if run and run.metrics:
+            return run.metrics
+        events = self._reader.events_of_artifacts([evaluations[-1].id])
+        executions = self._reader.executions(sorted({event.execution_id for event in events}))
+        runs = self._reader.runs_by_id(dict.fromkeys(each.run_id for each in executions if each.run_id))
+        return next((run.metrics for run in runs.values() if run.metrics), {})
+
+    def _blessing(self, artifact: Artifact) -> Blessing:
+        producer = self._graph.producer(artifact.id)
+        return Blessing(
+            **vars(named(self._graph, artifact)),
+            judge=producer.node if producer else artifact.type,
+            blessed=artifact.type == DATA_BLESSING or bool(artifact.properties.get(BLESSED)),
+            reason=artifact.properties.get(REASON) or None,
+        )
+
+    def _earlier_models(self, artifact_ids: Iterable[int]) -> list[EarlierModel]:
+        graph = self._walker.producers(artifact_ids)
+        return [
+            EarlierModel(**vars(named(graph, each)), version=self._pushed_version(each.id))
+            for each in graph.artifacts.values()
+        ]
+
+    def _pushed_version(self, model_id: int) -> str | None:
+        """Returns the version that a model was last pushed as."""
+        pushed = [each for each in self._walker.products(model_id) if each.type == PUSHED_MODEL]
+        versions = [each.properties.get(PUSHED_VERSION) for each in pushed]
+        return next((version for version in reversed(versions) if version), None)
+
+    def _tflite(self) -> dict[str, Any] | None:
+        models = self._graph.of_type(TFLITE_MODEL)
+        if not models:
+            return None
+        return {name: value for name, value in models[-1].properties.items() if name not in TFX_PROPERTIES}
 
 
-def _runs(store: metadata_store.MetadataStore, names: Iterable[str]) -> dict[str, Run]:
-    contexts = [store.get_context_by_type_and_name(RUN, name) for name in names]
-    return {context.name: to_run(context) for context in contexts if context}
-
-
-def _is_raw(line: Lineage, examples: Artifact) -> bool:
-    maker = line.producer(examples.id)
-    return maker is None or not line.linked(maker.id, "input")
-
-
-def _data(line: Lineage, examples: Artifact) -> Data:
-    maker = line.producer(examples.id)
-    settings = maker.properties if maker else {}
-    fingerprint = examples.properties.get("input_fingerprint")
+def _traced_data(artifact: NamedArtifact, examples: Artifact, settings: Mapping[str, Any]) -> TracedData:
+    fingerprint = examples.properties.get(INPUT_FINGERPRINT)
     files = contents.data_files(settings)
-    return Data(
-        **vars(made_in(line, examples)),
+    return TracedData(
+        **vars(artifact),
         source=contents.source(settings),
-        span=_number(examples.properties.get("span")),
-        version=_number(examples.properties.get("version")),
+        span=_integer(examples.properties.get(SPAN)),
+        version=_integer(examples.properties.get(VERSION)),
         fingerprint=fingerprint,
         files=files,
         as_they_were=contents.are_as_they_were(files, fingerprint or ""),
     )
 
 
-def _number(value: Any) -> int | None:
+def _integer(value: Any) -> int | None:
     return None if value is None or value == "" else int(value)
 
 
-def _hyperparameters(line: Lineage, trainer: Execution | None) -> dict[str, Any]:
-    found = line.linked(trainer.id, "output", "model_run") if trainer else []
-    return contents.hyperparameters(found[0]) if found else {}
-
-
-def _trials(line: Lineage, trainer: Execution | None) -> list[dict[str, Any]]:
-    best = line.linked(trainer.id, "input", "hyperparameters") if trainer else []
-    tuner = line.producer(best[0].id) if best else None
-    found = line.linked(tuner.id, "output", "tuner_results") if tuner else []
-    return contents.trials(found[0]) if found else []
-
-
-def _code(line: Lineage) -> dict[str, str]:
-    """The digest of its sources that a node's settings hold, by node; the newest execution's."""
-    found = {}
-    for execution in line.executions.values():
+def _code_digests(graph: LineageGraph) -> dict[str, str]:
+    """Returns the digest of the source code in each node's settings; that of the newest execution counts."""
+    digests = {}
+    for execution in graph.executions.values():
         for name in ("code", "custom_config"):
             value = execution.properties.get(name)
-            digest = _digest(json.loads(value) if isinstance(value, str) and value.startswith("{") else {"code": value})
-            if digest:
-                found[execution.node] = digest
-    return found
+            settings = json.loads(value) if isinstance(value, str) and value.startswith("{") else {"code": value}
+            if digest := _find_digest(settings):
+                digests[execution.node] = digest
+    return digests
 
 
-def _digest(settings: Any) -> str | None:
+def _find_digest(settings: Any) -> str | None:
     if not isinstance(settings, Mapping):
         return None
     code = settings.get("code")
-    if isinstance(code, str) and DIGEST.fullmatch(code):
+    if isinstance(code, str) and SHA256.fullmatch(code):
         return code
-    return next((found for inner in settings.values() if (found := _digest(inner))), None)
-
-
-def _metrics(
-    store: metadata_store.MetadataStore, line: Lineage, evaluation: Artifact, runs: Mapping[str, Run]
-) -> Mapping[str, float]:
-    """An evaluation's metrics, as the run recorded them that made it, or one whose Evaluator gave it out again."""
-    maker = line.producer(evaluation.id)
-    if maker and maker.run_id in runs and runs[maker.run_id].metrics:
-        return runs[maker.run_id].metrics
-    events = store.get_events_by_artifact_ids([evaluation.id])
-    again = graph.of_executions(store, {event.execution_id for event in events}).executions.values()
-    others = _runs(store, {each.run_id for each in again if each.run_id}).values()
-    return next((run.metrics for run in others if run.metrics), {})
-
-
-def _judgement(line: Lineage, artifact: Artifact) -> Judgement:
-    maker = line.producer(artifact.id)
-    return Judgement(
-        **vars(made_in(line, artifact)),
-        judge=maker.node if maker else artifact.type,
-        blessed=artifact.type == DATA_BLESSING or bool(artifact.properties.get("blessed")),
-        reason=artifact.properties.get("reason") or None,
-    )
-
-
-def _others(store: metadata_store.MetadataStore, ids: Iterable[int]) -> list[OtherModel]:
-    line = graph.makers(store, ids)
-    return [
-        OtherModel(**vars(made_in(line, each)), version=pushed_as(store, each.id)) for each in line.artifacts.values()
-    ]
-
-
-def _own_properties(artifact: Artifact) -> dict[str, Any]:
-    return {name: value for name, value in artifact.properties.items() if name not in OF_TFX}
+    return next((digest for inner in settings.values() if (digest := _find_digest(inner))), None)

@@ -1,21 +1,18 @@
-"""``why``: why a node ran, or was answered from the cache."""
+"""``why``: why a node ran or was cached."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from ml_metadata import metadata_store
-
 from lineage.errors import LineageError
-from lineage.graph import walk as graph
-from lineage.graph.by_node import newest
-from lineage.graph.contexts import FINISHED, NODE
-from lineage.graph.nodes import RESOLVER, NodeRun, RunNodes, inputs, node_run, nodes_of
-from lineage.queries.changes import Change, changed_settings, changed_values, merged
-from lineage.records import Artifact, Execution, Lineage, Run
+from lineage.graph.run_nodes import RESOLVER, NodeRun, RunNodes, read_node_run, read_run_nodes
+from lineage.graph.walker import GraphWalker
+from lineage.queries.changes import changed_settings, changed_values, merged
+from lineage.queries.results import Change, Reason
+from lineage.records import Artifact, Execution, LineageGraph, RunRecord
+from lineage.store.reader import MetadataReader
 
-FIRST, GROWTH = 16, 8
 NO_CACHE = "--no-cache"
-NAMES = {
+KIND_NAMES = {
     "data": "the data",
     "schema": "the schema",
     "features": "features",
@@ -25,110 +22,89 @@ NAMES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Reason:
-    """Why a node did what it did in a run.
-
-    Attributes:
-        node: The node.
-        run_id: The run.
-        state: What it did.
-        because: In one line.
-        same_as: The run whose answer was given again; ``None`` if it ran.
-        compared_with: The run of the earlier execution that it was held against; ``None`` if there is none.
-        changes: What differs from that one.
-        back_to: The nodes upstream that the changed inputs go back to, each with its own reason.
-    """
-
-    node: str
-    run_id: str
-    state: str
-    because: str
-    same_as: str | None = None
-    compared_with: str | None = None
-    changes: Sequence[Change] = ()
-    back_to: Sequence["Reason"] = ()
-
-
-def why(store: metadata_store.MetadataStore, run: Run, node: str) -> Reason:
-    """Says why a node ran or was cached in a run.
+def why(reader: MetadataReader, run: RunRecord, node: str) -> Reason:
+    """Explains why a node ran or was cached in a run.
 
     Raises:
         LineageError: The node is not in the run.
     """
-    nodes = nodes_of(store, run)
+    nodes = read_run_nodes(reader, run)
     if node not in nodes.nodes:
         known = ", ".join(nodes.nodes) or "none"
-        raise LineageError(f"'{node}': not in run {run.run_id} (skipped, or no such node); its nodes are {known}")
-    return _Explainer(store, run, nodes).reason(node)
+        raise LineageError(f"'{node}': not in run {run.run_id} (skipped or unknown); its nodes are {known}")
+    return _Explainer(reader, run, nodes).reason(node)
 
 
 class _Explainer:
-    """Goes up through the nodes of one run, each once."""
+    """Explains the nodes of one run, each once."""
 
-    def __init__(self, store: metadata_store.MetadataStore, run: Run, nodes: RunNodes) -> None:
-        self._store = store
+    def __init__(self, reader: MetadataReader, run: RunRecord, nodes: RunNodes) -> None:
+        self._reader = reader
+        self._walker = GraphWalker(reader)
         self._run = run
         self._nodes = nodes
-        self._known: dict[str, Reason] = {}
+        self._reasons: dict[str, Reason] = {}
 
     def reason(self, node: str) -> Reason:
-        if node not in self._known:
-            self._known[node] = self._explain(self._nodes.nodes[node])
-        return self._known[node]
+        if node not in self._reasons:
+            self._reasons[node] = self._explain(self._nodes.nodes[node])
+        return self._reasons[node]
 
-    def _explain(self, found: NodeRun) -> Reason:
-        execution, made_by = found
+    def _explain(self, node_run: NodeRun) -> Reason:
+        execution, made_by = node_run
         reason = Reason(execution.node, self._run.run_id, execution.state, "")
         if execution.type == RESOLVER:
-            return dataclasses.replace(reason, because=f"it looks at each run anew; {self._chosen(execution)}")
+            return dataclasses.replace(reason, because=f"resolvers run every time; {self._selected(execution)}")
         if execution.state == "cached":
-            how = "taken over by --from" if found.taken_over else "inputs, settings and code are the same"
+            how = "reused by --from" if node_run.taken_over else "inputs, settings and code are unchanged"
             return dataclasses.replace(
-                reason, because=f"{how}: its outputs are those of run {made_by.run_id}", same_as=made_by.run_id
+                reason, because=f"{how}; the outputs are those of run {made_by.run_id}", same_as=made_by.run_id
             )
-        earlier = _earlier(self._store, execution)
-        if earlier is None:
-            return dataclasses.replace(reason, because="no earlier execution of it finished")
-        (_, before), part = node_run(self._store, earlier)
-        line = graph.together(self._nodes.line, part)
-        changes = [*self._changed_inputs(line, before, execution), *changed_settings(before, execution)]
+        previous = self._reader.previous_execution(execution.id, finished=True)
+        if previous is None:
+            return dataclasses.replace(reason, because="no earlier execution finished")
+        (_, before), part = read_node_run(self._reader, previous)
+        graph = self._nodes.graph.union(part)
+        changes = [*self._changed_inputs(graph, before, execution), *changed_settings(before, execution)]
         return dataclasses.replace(
             reason,
             because=self._because(changes),
-            compared_with=part.executions[earlier].run_id,
+            compared_with=part.executions[previous].run_id,
             changes=merged(changes),
-            back_to=self._back_to(line, before, execution),
+            back_to=self._back_to(graph, before, execution),
         )
 
     def _because(self, changes: Sequence[Change]) -> str:
         if changes:
-            return ", ".join(dict.fromkeys(f"{NAMES[change.kind]} changed" for change in changes))
+            return ", ".join(dict.fromkeys(f"{KIND_NAMES[change.kind]} changed" for change in changes))
         if self._run.origin and NO_CACHE in self._run.origin.command.split():
-            return f"{NO_CACHE} was given; nothing else changed"
-        return "nothing that is recorded changed: what it had made was gone, or the cache was off"
+            return f"{NO_CACHE} was given, and nothing else changed"
+        return "no recorded change; the earlier outputs were gone, or the cache was off"
 
-    def _changed_inputs(self, line: Lineage, before: Execution, after: Execution) -> list[Change]:
-        old, new = inputs(line, before), inputs(line, after)
-        named = graph.makers(self._store, (each.id for found in (old, new) for each in _together(found)))
+    def _changed_inputs(self, graph: LineageGraph, before: Execution, after: Execution) -> list[Change]:
+        inputs = graph.inputs_of(before.id), graph.inputs_of(after.id)
+        producers = self._walker.producers(artifact.id for each in inputs for artifact in _flatten(each))
         names = [
-            {key: ", ".join(named.name(each.id) for each in artifacts) for key, artifacts in found.items()}
-            for found in (old, new)
+            {key: ", ".join(producers.name(each.id) for each in artifacts) for key, artifacts in each.items()}
+            for each in inputs
         ]
-        return [Change("input", key, was, now, (after.node,)) for key, was, now in changed_values(*names)]
+        return [Change("input", key, old, new, (after.node,)) for key, old, new in changed_values(*names)]
 
-    def _back_to(self, line: Lineage, before: Execution, after: Execution) -> list[Reason]:
-        """Reasons of this run's nodes that gave out or chose what is new, or of those that these followed."""
-        old = {artifact.id for artifact in _together(inputs(line, before))}
-        new = {artifact.id for artifact in _together(inputs(line, after))} - old
+    def _back_to(self, graph: LineageGraph, before: Execution, after: Execution) -> list[Reason]:
+        """Returns the reasons of this run's nodes that made or selected the new inputs, or of nodes upstream.
+
+        A node whose own changes are only inputs is replaced with the nodes that its changes go back to.
+        """
+        old = {artifact.id for artifact in _flatten(graph.inputs_of(before.id))}
+        new = {artifact.id for artifact in _flatten(graph.inputs_of(after.id))} - old
         makers = {
-            link.execution_id
-            for link in self._nodes.line.links
-            if link.artifact_id in new and link.direction in ("output", "found")
+            event.execution_id
+            for event in self._nodes.graph.events
+            if event.artifact_id in new and event.direction in ("output", "found")
         }
         found: dict[str, Reason] = {}
-        for name, each in self._nodes.nodes.items():
-            if each.execution.id not in makers:
+        for name, node_run in self._nodes.nodes.items():
+            if node_run.execution.id not in makers:
                 continue
             reason = self.reason(name)
             own = [change for change in reason.changes if change.kind != "input"]
@@ -137,23 +113,13 @@ class _Explainer:
             found |= {further.node: further for further in reason.back_to}
         return list(found.values())
 
-    def _chosen(self, resolver: Execution) -> str:
-        chosen = self._nodes.line.linked(resolver.id, "found")
-        named = graph.makers(self._store, (each.id for each in chosen))
-        return f"it found {', '.join(map(named.name, (each.id for each in chosen)))}" if chosen else "it found none"
+    def _selected(self, resolver: Execution) -> str:
+        selected = self._nodes.graph.artifacts_of(resolver.id, "found")
+        if not selected:
+            return "this one found nothing"
+        producers = self._walker.producers(each.id for each in selected)
+        return f"this one found {', '.join(producers.name(each.id) for each in selected)}"
 
 
-def _together(found: Mapping[str, Sequence[Artifact]]) -> list[Artifact]:
-    return [artifact for artifacts in found.values() for artifact in artifacts]
-
-
-def _earlier(store: metadata_store.MetadataStore, execution: Execution) -> int | None:
-    """The newest execution of the same node before this one that finished; newer ones are asked for first."""
-    context = store.get_context_by_type_and_name(NODE, f"{execution.pipeline}.{execution.node}")
-    limit = FIRST
-    while True:
-        found = store.get_executions_by_context(context.id, newest(limit))
-        finished = [each.id for each in found if each.id < execution.id and each.last_known_state in FINISHED]
-        if finished or len(found) < limit:
-            return max(finished, default=None)
-        limit *= GROWTH
+def _flatten(inputs: Mapping[str, Sequence[Artifact]]) -> list[Artifact]:
+    return [artifact for artifacts in inputs.values() for artifact in artifacts]

@@ -1,1 +1,1 @@
-"""What a run and a push record of themselves."""
+"""Records that each run and each push leaves about its origin."""

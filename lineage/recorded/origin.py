@@ -1,4 +1,4 @@
-"""What a run is started from: code, settings, command line, machine."""
+"""Collects what a run starts from: code version, settings, command line, user and machine."""
 
 import functools
 import getpass
@@ -20,27 +20,32 @@ from lineage.records import Origin
 
 LOCK = "requirements.lock"
 PACKAGES = ("tfx", "tensorflow", "apache-beam", "ml-metadata")
-GIT_SECONDS = 20.0  # a checkout on a slow network drive
+GIT_TIMEOUT_SECONDS = 20.0  # enough for a checkout on a slow network drive
 HIDDEN = "***"
 SECRET = re.compile(r"passw(or)?d|secret", re.IGNORECASE)
-# The value behind a key such as metadata.password=, and what stands between the name and the host in an address.
+# The value after a key such as metadata.password=, and the password in an address such as mysql://user:password@host.
 SECRET_VALUE = re.compile(r"((?:passw(?:or)?d|secret)\w*['\"]?\s*[=:]\s*)[^\s,}]+", re.IGNORECASE)
 SECRET_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 
 
 class CodeVersion(NamedTuple):
-    """Git's commit of the checkout, and whether files that Git knows differ from it; none where there is no Git."""
+    """Version of the code; all ``None`` without Git.
+
+    Attributes:
+        commit: Git commit of the checkout.
+        dirty: Whether tracked files differ from the commit.
+    """
 
     commit: str | None
     dirty: bool | None
 
 
-def origin(settings: Mapping[str, Any], command: Sequence[str] | None = None) -> Origin:
-    """What the run in this process is started from.
+def collect_origin(settings: Mapping[str, Any], command: Sequence[str] | None = None) -> Origin:
+    """Collects what the run in this process starts from.
 
     Args:
-        settings: All settings in effect; what passwords they hold is left out.
-        command: The command line; this process's by default.
+        settings: All settings in effect. Passwords are removed.
+        command: The command line; by default that of this process.
     """
     code = code_version()
     return Origin(
@@ -59,19 +64,19 @@ def origin(settings: Mapping[str, Any], command: Sequence[str] | None = None) ->
 
 @functools.cache
 def code_version(root: Path = ROOT) -> CodeVersion:
-    """The version of the code in a folder; asked once, so that a push names the commit that its run began with."""
+    """Returns the version of the code in a folder, cached so that a push has the commit that its run started from."""
     found = _git(root, "rev-parse", "--show-toplevel", "HEAD")
     if found is None:
         return CodeVersion(None, None)
     top, commit = found.splitlines()
-    if Path(top).resolve() != root:  # unpacked inside another project's checkout, whose commit says nothing of it
+    if Path(top).resolve() != root:  # unpacked inside another project's checkout
         return CodeVersion(None, None)
     changes = _git(root, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     return CodeVersion(commit, None if changes is None else bool(changes))
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of what decides how a model comes out."""
+    """Returns the versions of the packages that a model depends on."""
     versions = {}
     for name in PACKAGES:
         try:
@@ -82,16 +87,16 @@ def package_versions() -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """What Git prints, stripped; none if it is not there or refuses."""
-    # A hook that starts a run hands on its own repository.
+    """Returns what Git prints, stripped; ``None`` if Git is not installed or fails."""
+    # In a Git hook these variables name the hook's repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
-        result = subprocess.run(  # noqa: S603 - our own arguments
-            ["git", "-C", str(root), *arguments],  # noqa: S607 - wherever the user has it
+        result = subprocess.run(  # noqa: S603 - the arguments are ours
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - found on the PATH
             env=environment,
             capture_output=True,
             text=True,
-            timeout=GIT_SECONDS,
+            timeout=GIT_TIMEOUT_SECONDS,
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
@@ -106,7 +111,7 @@ def _digest(path: Path) -> str | None:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
+    except (KeyError, OSError):  # a user without a name, as in some containers
         return str(os.getuid())
 
 

@@ -1,4 +1,4 @@
-"""The file in each pushed version that says where it came from, read with neither ML Metadata nor TensorFlow."""
+"""``provenance.json``: where a pushed version came from, readable with neither ML Metadata nor TensorFlow."""
 
 import dataclasses
 import datetime
@@ -7,9 +7,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifacts.names import PROVENANCE_FILE
 from lineage.recorded.origin import code_version, package_versions
-
-FILE = "provenance.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,16 +16,16 @@ class Provenance:
     """Where a pushed version came from.
 
     Attributes:
-        pipeline: The pipeline, and with it the problem.
+        pipeline: Name of the pipeline, which is the problem's name.
         run_id: The run that pushed it.
         version: The version.
-        model_id: The Trainer's model in ML Metadata; 0 where the orchestrator has no such number.
-        model_uri: Its folder.
-        pushed_uri: The folder of the push in ML Metadata.
-        commit: Git commit of the code that pushed it; this and ``dirty`` are ``None`` where there is no checkout.
-        dirty: Whether files that Git knows differed from it.
-        versions: Versions of packages by name.
-        pushed: When, in UTC.
+        model_id: Id of the Trainer's model in ML Metadata; 0 if the orchestrator has no such id.
+        model_uri: Folder of the Trainer's model.
+        pushed_uri: Folder of the pushed model's artifact.
+        commit: Git commit of the code that pushed it; ``None`` without Git.
+        dirty: Whether tracked files differed from the commit; ``None`` without Git.
+        versions: Package versions by name.
+        pushed: When it was pushed, in UTC.
     """
 
     pipeline: str | None
@@ -41,8 +40,8 @@ class Provenance:
     pushed: str = ""
 
 
-def of_this_process(provenance: Provenance) -> Provenance:
-    """The same with the code, the packages and the time of this process."""
+def with_code_and_time(provenance: Provenance) -> Provenance:
+    """Adds this process's code version and packages, and the current time."""
     code, now = code_version(), datetime.datetime.now(datetime.UTC)
     return dataclasses.replace(
         provenance,
@@ -57,20 +56,27 @@ def write_provenance(folder: Path, provenance: Provenance) -> None:
     """Writes the file into a version's folder.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    (folder / FILE).write_text(json.dumps(dataclasses.asdict(provenance), indent=2) + "\n")
+    (folder / PROVENANCE_FILE).write_text(json.dumps(dataclasses.asdict(provenance), indent=2) + "\n")
 
 
 def read_provenance(path: Path) -> Provenance | None:
-    """What a version's folder, or a file in it, says of itself; ``None`` if it says nothing.
+    """Reads the provenance of a version.
+
+    Args:
+        path: The version's folder or a file in it.
+
+    Returns:
+        The provenance; ``None`` if the folder has no such file.
 
     Raises:
-        ValueError: The file is there and is none of ours.
+        ValueError: The file cannot be read, or the Pusher did not write it.
     """
-    # Those of variables/ and assets/ lie a folder deeper. What is not there says nothing, whatever lies beside it.
+    # Files in variables/ and assets/ are one folder deeper. A path that does not exist is not a version's file, even
+    # if its folder has a provenance file.
     folders = (path.parent, path.parent.parent) if os.path.isfile(path) else (path,)
-    files = [folder / FILE for folder in folders]
+    files = [folder / PROVENANCE_FILE for folder in folders]
     file = next(filter(os.path.exists, files), None)
     return _read(file) if file else None
 
@@ -79,10 +85,10 @@ def _read(file: Path) -> Provenance:
     try:
         found = Provenance(**json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}; expected a file that can be read") from error
+        raise ValueError(f"{file}: {error.strerror}; expected a readable file") from error
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{file}: {error}; expected what the Pusher writes") from error
+        raise ValueError(f"{file}: {error}; expected the JSON that the Pusher writes") from error
     for name in ("version", "model_uri", "pushed_uri"):
         if not isinstance(value := getattr(found, name), str):
-            raise ValueError(f"{file}: found {name} {value!r}; expected a text, as the Pusher writes")
+            raise ValueError(f"{file}: found {name} {value!r}; expected a string, as the Pusher writes it")
     return found

@@ -1,1 +1,1 @@
-"""The connection to ML Metadata, on SQLite, MySQL or PostgreSQL."""
+"""Access to ML Metadata's store: its location, the connection, and a reader that returns records."""

@@ -1,4 +1,4 @@
-"""A stand-in for the backslashes in ML Metadata's messages."""
+"""Replaces a character in all strings of a message, such as the backslashes that PostgreSQL cannot store."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,40 +6,48 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-BACKSLASH, STAND_IN = "\\", "\uf05c"  # of Unicode's private use area; Cygwin writes it for the same
+BACKSLASH, PLACEHOLDER = "\\", "\uf05c"  # from Unicode's private use area; Cygwin uses the same one
 
 
-def exchange(message: Message, old: str, new: str) -> None:
-    """Replaces a character in all text of a message, in place."""
+def replace_character(message: Message, old: str, new: str) -> None:
+    """Replaces a character in all strings of a message, in place.
+
+    >>> from google.protobuf.struct_pb2 import Struct
+    >>> message = Struct()
+    >>> message.update({"a/b": ["c/d"]})
+    >>> replace_character(message, "/", "|")
+    >>> dict(message.items())["a|b"][0]
+    'c|d'
+    """
     for field, value in message.ListFields():
         if field.message_type and field.message_type.GetOptions().map_entry:
-            _exchange_map(field, value, old, new)
+            _replace_in_map(field, value, old, new)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            for each in value if _is_list(value) else [value]:
-                exchange(each, old, new)
+            for each in value if _is_repeated(value) else [value]:
+                replace_character(each, old, new)
         elif field.type == FieldDescriptor.TYPE_STRING:
-            if _is_list(value):
+            if _is_repeated(value):
                 value[:] = [text.replace(old, new) for text in value]
             else:
                 setattr(message, field.name, value.replace(old, new))
 
 
-def _exchange_map(field: FieldDescriptor, value: Any, old: str, new: str) -> None:
-    """The same for a map, whose keys are text in all of ML Metadata's messages."""
+def _replace_in_map(field: FieldDescriptor, entries: Any, old: str, new: str) -> None:
+    """Does the same in the keys and values of a map. All maps of ML Metadata have string keys."""
     kind = field.message_type.fields_by_name["value"].type
-    for key in list(value):
+    for key in list(entries):
         if kind == FieldDescriptor.TYPE_MESSAGE:
-            exchange(value[key], old, new)
+            replace_character(entries[key], old, new)
         elif kind == FieldDescriptor.TYPE_STRING:
-            value[key] = value[key].replace(old, new)
+            entries[key] = entries[key].replace(old, new)
         if old in key:
             renamed = key.replace(old, new)
             if kind == FieldDescriptor.TYPE_MESSAGE:
-                value[renamed].CopyFrom(value[key])
+                entries[renamed].CopyFrom(entries[key])
             else:
-                value[renamed] = value[key]
-            del value[key]
+                entries[renamed] = entries[key]
+            del entries[key]
 
 
-def _is_list(value: Any) -> bool:
+def _is_repeated(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | Message)

@@ -1,4 +1,4 @@
-"""Opens ML Metadata."""
+"""Opens ML Metadata's store."""
 
 import contextlib
 import os
@@ -13,118 +13,127 @@ from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from lineage.errors import LineageError
+from lineage.store.location import Server, Sqlite, StoreLocation, password, read_location
 from lineage.store.postgresql import PostgresqlStore
-from lineage.store.probe import look
-from lineage.store.settings import Server, Sqlite, Store, password, store_of
+from lineage.store.probe import probe
+from lineage.store.reader import MetadataReader
 
 READONLY = metadata_store_pb2.SqliteMetadataSourceConfig.READONLY
 READWRITE_OPENCREATE = metadata_store_pb2.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
-TRIES = 10
-
-
-def connect(output: Path) -> metadata_store.MetadataStore:
-    """Opens the store of a run's output folder for reading: no file, no table is made.
-
-    Raises:
-        LineageError: One line that says why it cannot be had.
-    """
-    store = store_of(output)
-    look(store)
-    return open_store(store, READONLY)
+ATTEMPTS = 10
 
 
 @contextlib.contextmanager
-def reading(output: Path) -> Iterator[metadata_store.MetadataStore]:
-    """The same for a while, in which all that ML Metadata raises becomes one line, too."""
-    with explained(store_of(output)):
-        yield connect(output)
-
-
-def prepare(store: Store) -> None:
-    """Makes the store's tables if there are none, so that a run finds a store it can write.
+def reading(output: Path) -> Iterator[MetadataReader]:
+    """Opens the store of an output folder, and turns ML Metadata's errors inside the block into one line.
 
     Raises:
-        LineageError: One line that says why it cannot be had.
+        LineageError: The store cannot be opened or read. The message says why, in one line.
     """
-    for rest in reversed(range(TRIES)):
-        look(store, to_write=True)
+    with one_line_errors(read_location(output)):
+        yield open_reader(output)
+
+
+def open_reader(output: Path) -> MetadataReader:
+    """Opens the store of an output folder for reading. It creates neither a file nor tables.
+
+    Raises:
+        LineageError: The store cannot be opened. The message says why, in one line.
+    """
+    location = read_location(output)
+    probe(location)
+    return MetadataReader(open_store(location, READONLY))
+
+
+def create_tables(location: StoreLocation) -> None:
+    """Creates the store's tables if there are none, so that a run can write to it.
+
+    Raises:
+        LineageError: The store cannot be opened. The message says why, in one line.
+    """
+    for remaining in reversed(range(ATTEMPTS)):
+        probe(location, to_write=True)
         try:
-            open_store(store)
+            open_store(location)
             return
         except LineageError:
-            if not rest:
+            if not remaining:
                 raise
-        time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - another run may be making them at this moment
+        time.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - another run may be creating them now
 
 
-def open_store(store: Store, mode: int = READWRITE_OPENCREATE) -> metadata_store.MetadataStore:
-    """Opens a store at which :func:`lineage.store.probe.look` has looked.
+def open_store(location: StoreLocation, mode: int = READWRITE_OPENCREATE) -> metadata_store.MetadataStore:
+    """Opens a store that :func:`lineage.store.probe.probe` has checked.
+
+    Args:
+        location: Where the store is.
+        mode: How an SQLite file is opened.
 
     Raises:
-        LineageError: ML Metadata cannot.
+        LineageError: ML Metadata's client failed.
     """
-    config = signed_in(connection_config(store, mode))
-    with quiet() as noise:
+    config = with_password(connection_config(location, mode))
+    with captured_stderr() as captured:
         try:
             return PostgresqlStore(config) if config.HasField("postgresql") else metadata_store.MetadataStore(config)
         except RuntimeError as error:
-            noise.seek(0)
-            said = " ".join(f"{error} {noise.read().partition('] ')[2]}".split())
-            raise LineageError(f"{store}: ML Metadata's own client failed: {said}") from error
+            captured.seek(0)
+            message = " ".join(f"{error} {captured.read().partition('] ')[2]}".split())
+            raise LineageError(f"{location}: ML Metadata's client failed: {message}") from error
 
 
-def connection_config(store: Store, mode: int = READWRITE_OPENCREATE) -> metadata_store_pb2.ConnectionConfig:
-    """What ML Metadata is told of a store: everything but the password.
+def connection_config(location: StoreLocation, mode: int = READWRITE_OPENCREATE) -> metadata_store_pb2.ConnectionConfig:
+    """Returns ML Metadata's description of a store, without the password.
 
     Args:
-        store: The store.
-        mode: How a file is opened.
+        location: Where the store is.
+        mode: How an SQLite file is opened.
     """
     config = metadata_store_pb2.ConnectionConfig()
-    if isinstance(store, Sqlite):
-        config.sqlite.filename_uri = str(store.path)
+    if isinstance(location, Sqlite):
+        config.sqlite.filename_uri = str(location.path)
         config.sqlite.connection_mode = mode
-    elif store.kind == "mysql":
-        _mysql(config.mysql, store)
+    elif location.kind == "mysql":
+        _set_mysql(config.mysql, location)
     else:
-        _postgresql(config.postgresql, store)
+        _set_postgresql(config.postgresql, location)
     return config
 
 
-def signed_in(config: metadata_store_pb2.ConnectionConfig) -> metadata_store_pb2.ConnectionConfig:
-    """The same with the password, which must go nowhere but to ML Metadata.
+def with_password(config: metadata_store_pb2.ConnectionConfig) -> metadata_store_pb2.ConnectionConfig:
+    """Returns a copy that has the password. Pass it to nothing but ML Metadata.
 
     Raises:
-        LineageError: The environment does not have it.
+        LineageError: The password is not in the environment.
     """
-    signed = metadata_store_pb2.ConnectionConfig()
-    signed.CopyFrom(config)
-    if signed.HasField("mysql"):
-        signed.mysql.password = password()
-    elif signed.HasField("postgresql"):
-        signed.postgresql.password = _quoted(password())
-    return signed
+    copy = metadata_store_pb2.ConnectionConfig()
+    copy.CopyFrom(config)
+    if copy.HasField("mysql"):
+        copy.mysql.password = password()
+    elif copy.HasField("postgresql"):
+        copy.postgresql.password = _quoted(password())
+    return copy
 
 
 @contextlib.contextmanager
-def explained(store: Store) -> Iterator[None]:
-    """Turns what ML Metadata raises while a store is used into one line.
+def one_line_errors(location: StoreLocation) -> Iterator[None]:
+    """Turns ML Metadata's errors inside the block into one line.
 
     Raises:
-        LineageError: In the place of ML Metadata's errors.
+        LineageError: ML Metadata failed.
     """
     try:
         yield
     except errors.AbortedError as error:
-        raise LineageError(f"{store}: another process writes without end; wait until it is done") from error
+        raise LineageError(f"{location}: another process keeps writing; wait until it is done") from error
     except errors.StatusError as error:
-        look(store)  # most often the server is gone, or a file locked, and this says so
-        raise LineageError(f"{store}: ML Metadata failed: {' '.join(str(error).split())}") from error
+        probe(location)  # usually the server is gone or the file is locked, and this says so
+        raise LineageError(f"{location}: ML Metadata failed: {' '.join(str(error).split())}") from error
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[IO[str]]:
-    """Takes what C++ code prints on standard error, where ML Metadata tells of each connection."""
+def captured_stderr() -> Iterator[IO[str]]:
+    """Captures standard error, C++ code included: ML Metadata logs each connection there."""
     kept = os.dup(2)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as file:
         os.dup2(file.fileno(), 2)
@@ -135,24 +144,24 @@ def quiet() -> Iterator[IO[str]]:
             os.close(kept)
 
 
-def _mysql(config: metadata_store_pb2.MySQLDatabaseConfig, server: Server) -> None:
+def _set_mysql(config: metadata_store_pb2.MySQLDatabaseConfig, server: Server) -> None:
     config.host, config.port = server.address, server.port
     config.database, config.user = server.database, server.user
-    config.skip_db_creation = True  # its user need not have the right to
+    config.skip_db_creation = True  # the user may not have the permission
     if server.ca:
-        # It encrypts; its check of certificates fails for good ones, too, so the look at the store does that.
+        # The client encrypts, but its check rejects valid certificates too, so only the probe checks them.
         config.ssl_options.ca = server.ca
     if server.cert:
         config.ssl_options.cert, config.ssl_options.key = server.cert, server.key
 
 
-def _postgresql(config: metadata_store_pb2.PostgreSQLDatabaseConfig, server: Server) -> None:
+def _set_postgresql(config: metadata_store_pb2.PostgreSQLDatabaseConfig, server: Server) -> None:
     config.host, config.port = _quoted(server.address), str(server.port)
     config.dbname, config.user = _quoted(server.database), _quoted(server.user)
     config.skip_db_creation = True
 
 
 def _quoted(value: str) -> str:
-    """A value as libpq's connection strings need it; ML Metadata puts it there as it is."""
+    """Quotes a value for libpq's connection strings, which ML Metadata does not do."""
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

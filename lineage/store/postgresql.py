@@ -1,9 +1,9 @@
-"""Two things that ML Metadata 1.21 does wrong on PostgreSQL, mended on the way there and back.
+"""Works around two bugs of ML Metadata 1.21 on PostgreSQL.
 
-* Text with a backslash is a syntax error: libpq writes it as ``E'…'``, of which ML Metadata cuts the first and the last
-  character to put quotes of its own around. JSON within JSON, which nodes have among their settings, is such text.
-* What is asked for by ids comes back in any order, and an updated row last. TFX pairs answers and questions by their
-  place: a cached node would give out its artifacts under each other's names.
+* A string with a backslash is a syntax error. libpq escapes it as ``E'…'``, and ML Metadata removes the first and the
+  last character to add its own quotes. Nodes have such strings: settings with JSON inside JSON.
+* Rows that are requested by id come back in any order, updated rows last. TFX pairs requests and results by position,
+  so a cached node would return its artifacts under each other's names.
 """
 
 from collections.abc import Sequence
@@ -12,42 +12,42 @@ from typing import Any
 from google.protobuf.message import Message
 from ml_metadata import metadata_store
 
-from lineage.store.backslashes import BACKSLASH, STAND_IN, exchange
+from lineage.store.backslashes import BACKSLASH, PLACEHOLDER, replace_character
 
-ASKED = ("artifact_ids", "execution_ids", "context_ids", "type_ids")
-FOUND = ("artifacts", "executions", "contexts", "artifact_types", "execution_types", "context_types")
+REQUESTED = ("artifact_ids", "execution_ids", "context_ids", "type_ids")
+RETURNED = ("artifacts", "executions", "contexts", "artifact_types", "execution_types", "context_types")
 
 
 class PostgresqlStore(metadata_store.MetadataStore):
-    """A store that answers as one in SQLite does."""
+    """A store on PostgreSQL that behaves like one in SQLite."""
 
     def _call(self, method_name: str, request: Message, response: Message, extra_options: Any = None) -> None:
-        """What all of its methods go through."""
+        """Every method of the store calls this one."""
         if BACKSLASH.encode() in request.SerializeToString():
             sent = type(request)()
             sent.CopyFrom(request)
-            exchange(sent, BACKSLASH, STAND_IN)
+            replace_character(sent, BACKSLASH, PLACEHOLDER)
             request = sent
         super()._call(method_name, request, response, extra_options)
-        if STAND_IN.encode() in response.SerializeToString():
-            exchange(response, STAND_IN, BACKSLASH)
-        _order(request, response)
+        if PLACEHOLDER.encode() in response.SerializeToString():
+            replace_character(response, PLACEHOLDER, BACKSLASH)
+        _sort(request, response)
 
 
-def mend(store: metadata_store.MetadataStore) -> None:
-    """Makes a :class:`PostgresqlStore` of a store that somebody else opened."""
+def patch_store(store: metadata_store.MetadataStore) -> None:
+    """Turns a store that TFX opened into a :class:`PostgresqlStore`."""
     store.__class__ = PostgresqlStore
 
 
-def _order(request: Message, response: Message) -> None:
-    """Puts what was found in the order of the ids that were asked for, or else of its own, unless one was asked for."""
-    known = request.DESCRIPTOR.fields_by_name
-    if "options" in known and request.HasField("options"):
+def _sort(request: Message, response: Message) -> None:
+    """Sorts rows by the requested ids, or by their own, unless the request has its own order."""
+    fields = request.DESCRIPTOR.fields_by_name
+    if "options" in fields and request.HasField("options"):
         return
-    asked: Sequence[int] = next((list(getattr(request, name)) for name in ASKED if name in known), ())
-    places = {each: place for place, each in reversed(list(enumerate(asked)))}
-    for field, found in response.ListFields():
-        if field.name in FOUND and not field.message_type.GetOptions().map_entry:
-            ordered = sorted(found, key=lambda message: (places.get(message.id, 0), message.id))
-            del found[:]
-            found.extend(ordered)
+    ids: Sequence[int] = next((list(getattr(request, name)) for name in REQUESTED if name in fields), ())
+    positions = {each: position for position, each in reversed(list(enumerate(ids)))}
+    for field, rows in response.ListFields():
+        if field.name in RETURNED and not field.message_type.GetOptions().map_entry:
+            ordered = sorted(rows, key=lambda row: (positions.get(row.id, 0), row.id))
+            del rows[:]
+            rows.extend(ordered)

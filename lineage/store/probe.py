@@ -1,7 +1,7 @@
-"""A first look at a store by its database's own client: what is wrong is found within seconds, and without writing.
+"""Checks a store with its database's own client, within seconds and without writing.
 
-ML Metadata's client cannot do that: it makes missing tables, tries again for up to 40 s, and tells a wrong password
-from a server that is down on standard error alone, or (MySQL) not at all.
+ML Metadata's client is not suited for this check. It creates missing tables and retries for up to 40 s. It reports a
+wrong password or a server that is down only on standard error, or (MySQL) not at all.
 """
 
 import contextlib
@@ -12,12 +12,12 @@ from urllib.parse import quote
 
 from lineage.errors import LineageError
 from lineage.store import database_errors
-from lineage.store.settings import Server, Sqlite, Store, password
+from lineage.store.location import Server, Sqlite, StoreLocation, password
 
-SCHEMA = 10  # of ML Metadata 1.21's tables
-SECONDS = 5  # until a server that does not answer, or a file that another process holds, is given up
-Database: TypeAlias = Any  # a connection, as PEP 249 has it
-# They change nothing; a user without the right to is refused all the same.
+SCHEMA = 10  # version of ML Metadata 1.21's tables
+TIMEOUT_SECONDS = 5  # for a server that does not respond, or a file that another process has locked
+Database: TypeAlias = Any  # a connection as in PEP 249
+# These statements change nothing, and fail without the permission to write.
 WRITES = (
     "INSERT INTO MLMDEnv (schema_version) SELECT schema_version FROM MLMDEnv WHERE 1 = 0",
     "UPDATE MLMDEnv SET schema_version = schema_version WHERE 1 = 0",
@@ -29,87 +29,92 @@ TABLES = {
 }
 
 
-def look(store: Store, to_write: bool = False) -> None:
+def probe(location: StoreLocation, to_write: bool = False) -> None:
     """Checks that a store can be opened.
 
     Args:
-        store: The store.
-        to_write: Whether a run is to be kept there; then an empty database will do, and a file need not be there.
+        location: Where the store is.
+        to_write: Whether a run is going to write to the store. If so, an empty database or a missing file is fine.
 
     Raises:
-        LineageError: One line that says why it cannot.
+        LineageError: The store cannot be opened. The message says why, in one line.
     """
-    if isinstance(store, Sqlite) and not store.path.is_file():
-        if to_write and not store.path.exists():
+    if isinstance(location, Sqlite) and not location.path.is_file():
+        if to_write and not location.path.exists():
             return
-        found = "found a folder" if store.path.exists() else "not there"
-        raise LineageError(f"{store}: {found}; expected ML Metadata's file in the output folder of a run (--output)")
-    with _opened(store, to_write) as database:
+        found = "found a folder" if location.path.exists() else "not found"
+        raise LineageError(f"{location}: {found}; expected ML Metadata's file in the output folder of a run (--output)")
+    with _opened(location, to_write) as database:
         cursor = database.cursor()
-        cursor.execute(TABLES[store.kind if isinstance(store, Server) else "sqlite"])
+        cursor.execute(TABLES[location.kind if isinstance(location, Server) else "sqlite"])
         tables = {str(name).lower() for (name,) in cursor.fetchall()}
         if "mlmdenv" in tables:
             cursor.execute("SELECT schema_version FROM MLMDEnv")
-            _check_schema(store, [version for (version,) in cursor.fetchall()], to_write)
-        elif tables and "type" not in tables:  # it is the first that ML Metadata makes, and MLMDEnv the last
+            _check_schema(location, [version for (version,) in cursor.fetchall()], to_write)
+        elif tables and "type" not in tables:  # ML Metadata creates Type first and MLMDEnv last
             raise LineageError(
-                f"{store}: found other tables ({', '.join(sorted(tables)[:3])}) and none of ML Metadata's; expected a "
-                "database of its own"
+                f"{location}: found tables of another program ({', '.join(sorted(tables)[:3])}); expected a database "
+                "that only ML Metadata uses"
             )
         elif not to_write:
-            raise LineageError(f"{store}: found an empty database; expected the runs of a pipeline: start one first")
+            raise LineageError(f"{location}: found an empty database; expected the runs of a pipeline: start one first")
         for statement in WRITES if to_write and "mlmdenv" in tables else ():
             cursor.execute(statement)
 
 
-def _check_schema(store: Store, versions: list[int], to_write: bool) -> None:
-    """Raises unless the tables are those of this ML Metadata, or about to be made."""
+def _check_schema(location: StoreLocation, versions: list[int], to_write: bool) -> None:
+    """Raises unless the tables have this ML Metadata's version, or are about to be created."""
     if not versions and to_write:
         return
     found = versions[0] if versions else 0
     if found > SCHEMA:
         raise LineageError(
-            f"{store}: found schema {found}, of a newer ML Metadata; expected {SCHEMA}, which 1.21 reads: use the "
-            "version of this project that wrote it"
+            f"{location}: found schema {found} of a newer ML Metadata; expected {SCHEMA}, the schema of version 1.21: "
+            "use the version of this project that wrote it"
         )
     if found < SCHEMA:
         raise LineageError(
-            f"{store}: found schema {found}, of an older ML Metadata; expected {SCHEMA}: keep a copy, then open it "
+            f"{location}: found schema {found} of an older ML Metadata; expected {SCHEMA}: make a copy, then open it "
             "once with ml_metadata's MetadataStore(…, enable_upgrade_migration=True)"
         )
 
 
 @contextlib.contextmanager
-def _opened(store: Store, to_write: bool) -> Iterator[Database]:
-    """The database, which is left as it was."""
+def _opened(location: StoreLocation, to_write: bool) -> Iterator[Database]:
+    """Opens the database and rolls back at the end."""
     try:
-        with contextlib.closing(_connect(store, to_write)) as database:
+        with contextlib.closing(_connect(location, to_write)) as database:
             yield database
             database.rollback()
     except LineageError:
         raise
-    except Exception as error:  # three clients, each with errors of its own
-        raise LineageError(f"{store}: {database_errors.why(store, error)}") from error
+    except Exception as error:  # each of the three clients has its own errors
+        raise LineageError(f"{location}: {database_errors.explain(location, error)}") from error
 
 
-def _connect(store: Store, to_write: bool) -> Database:
-    if isinstance(store, Sqlite):
+def _connect(location: StoreLocation, to_write: bool) -> Database:
+    if isinstance(location, Sqlite):
         mode = "rw" if to_write else "ro"
-        return sqlite3.connect(f"file:{quote(str(store.path))}?mode={mode}", uri=True, timeout=SECONDS)
-    names = {"host": store.host, "port": store.port, "database": store.database, "user": store.user}
-    if store.kind == "postgresql":
-        from pg8000 import dbapi  # noqa: PLC0415 - time, which runs with SQLite do not pay
+        return sqlite3.connect(f"file:{quote(str(location.path))}?mode={mode}", uri=True, timeout=TIMEOUT_SECONDS)
+    names = {
+        "host": location.host,
+        "port": location.port,
+        "database": location.database,
+        "user": location.user,
+    }
+    if location.kind == "postgresql":
+        from pg8000 import dbapi  # noqa: PLC0415 - saves time in runs with SQLite
 
-        return dbapi.connect(**names, password=password(), timeout=SECONDS)
-    import pymysql  # noqa: PLC0415 - the same
+        return dbapi.connect(**names, password=password(), timeout=TIMEOUT_SECONDS)
+    import pymysql  # noqa: PLC0415 - likewise
 
-    checked = {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_cert": store.cert or None}
+    verified = {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_cert": location.cert or None}
     return pymysql.connect(
         **names,
-        password=password().encode(),  # it would take text for Latin-1
-        connect_timeout=SECONDS,
-        read_timeout=SECONDS,
-        write_timeout=SECONDS,
-        ssl_key=store.key or None,
-        **({"ssl_ca": store.ca, **checked} if store.ca else {"ssl_disabled": True}),
+        password=password().encode(),  # PyMySQL would encode a str as Latin-1
+        connect_timeout=TIMEOUT_SECONDS,
+        read_timeout=TIMEOUT_SECONDS,
+        write_timeout=TIMEOUT_SECONDS,
+        ssl_key=location.key or None,
+        **({"ssl_ca": location.ca, **verified} if location.ca else {"ssl_disabled": True}),
     )

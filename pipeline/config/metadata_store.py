@@ -6,7 +6,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from lineage.store.settings import Server
+from lineage.store.location import Server
 from models.features import STRICT
 
 PORTS = {"mysql": 3306, "postgresql": 5432}

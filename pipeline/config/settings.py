@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from custom_components.arrow_example_gen.source import Format, Source, format_of
-from lineage.store.settings import SQLITE_FILE, Sqlite, Store
+from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
 from pipeline.config.cloud import Dataflow, Flink, Vertex
@@ -258,6 +258,6 @@ class Config:
         return f"{self.output}/tflite/{self.name}"
 
     @property
-    def store(self) -> Store:
+    def store(self) -> StoreLocation:
         """Where ML Metadata is kept, for runs on this machine."""
         return self.metadata.server or Sqlite(Path(self.output) / SQLITE_FILE)

@@ -7,8 +7,8 @@ from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
-from lineage.store.connection import signed_in
-from lineage.store.postgresql import mend
+from lineage.store.connection import with_password
+from lineage.store.postgresql import patch_store
 
 # SQLite rejects a write while another one is in progress.
 _LOCK = threading.RLock()
@@ -23,7 +23,7 @@ class LocalMetadata(metadata.Metadata):
         Args:
             connection: The store, without a password. The password is added here.
         """
-        super().__init__(signed_in(connection))
+        super().__init__(with_password(connection))
 
     def __enter__(self) -> "LocalMetadata":
         """Opens the store.
@@ -38,7 +38,7 @@ class LocalMetadata(metadata.Metadata):
             except RuntimeError as error:  # a node may raise RuntimeError too
                 raise errors.UnavailableError(str(error)) from error
             if self._connection_config.HasField("postgresql"):
-                mend(self.store)
+                patch_store(self.store)
             opened.pop_all()  # __exit__ releases the lock
         return self
 

@@ -7,12 +7,11 @@ from concurrent import futures
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
-from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher
 from tfx.proto.orchestration import pipeline_pb2
 
-from lineage.graph.contexts import node_context
+from lineage.store.reader import MetadataReader
 from pipeline.local.metadata import LocalMetadata
 from pipeline.nodes import State
 
@@ -93,7 +92,7 @@ class NodeLauncher:
                 return "cached"
             if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
                 raise RuntimeError("its inputs could not be resolved; the log says which")
-            if is_resolver(node) and _repeats_last(connection, execution):
+            if is_resolver(node) and _repeats_last(MetadataReader(connection.store), execution.id):
                 return "cached"
         return "ran"
 
@@ -103,13 +102,12 @@ def is_resolver(node: pipeline_pb2.PipelineNode) -> bool:
     return bool(node.node_info.type.name == RESOLVER_TYPE)
 
 
-def _repeats_last(connection: metadata.Metadata, execution: metadata_store_pb2.Execution) -> bool:
+def _repeats_last(reader: MetadataReader, execution_id: int) -> bool:
     """Returns whether a resolver found the same as last time. It has no executor, so TFX never marks it as cached."""
-    node = node_context(connection.store, execution.id)
-    earlier = [each.id for each in connection.store.get_executions_by_context(node.id) if each.id < execution.id]
-    return bool(earlier) and _output_ids(connection, execution.id) == _output_ids(connection, max(earlier))
+    last = reader.previous_execution(execution_id)
+    return last is not None and _found(reader, execution_id) == _found(reader, last)
 
 
-def _output_ids(connection: metadata.Metadata, execution_id: int) -> set[int]:
-    events = connection.store.get_events_by_execution_ids([execution_id])
-    return {event.artifact_id for event in events if event.type == metadata_store_pb2.Event.INTERNAL_OUTPUT}
+def _found(reader: MetadataReader, execution_id: int) -> set[int]:
+    events = reader.events_of_executions([execution_id])
+    return {event.artifact_id for event in events if event.direction == "found"}

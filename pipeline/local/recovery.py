@@ -8,10 +8,10 @@ from absl import logging
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.graph.contexts import RUN, node_id
-from lineage.recorded import run_properties as recording
-from lineage.recorded.run_properties import STATUS
-from lineage.records import Ending
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.store.messages import RUN_CONTEXT
+from lineage.store.reader import MetadataReader
+from lineage.store.run_records import STATUS
 
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
@@ -27,18 +27,19 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
     Returns:
         Names of the nodes that were interrupted.
     """
+    reader = MetadataReader(store)
     interrupted = []
     for run_id in run_ids:
-        context = store.get_context_by_type_and_name(RUN, run_id)
+        context = store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
         if context is None:
             continue
         if STATUS not in context.custom_properties:
-            recording.end(store, run_id, Ending("interrupted"))
+            RunRecorder(store, run_id).end("interrupted")
         for execution in store.get_executions_by_context(context.id):
             if execution.last_known_state in UNFINISHED:
                 execution.last_known_state = metadata_store_pb2.Execution.FAILED
                 store.put_executions([execution])
-                node = node_id(store, execution.id)
+                node = reader.node_of(execution.id)
                 _remove_outputs(artifacts_dir / node, execution.id)
                 interrupted.append(node)
                 logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)

@@ -11,10 +11,9 @@ from google.protobuf import text_format
 
 from common import progress
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
-from lineage.graph.contexts import executions_of
-from lineage.recorded import run_properties as recording
-from lineage.recorded.origin import origin
-from lineage.records import Ending
+from lineage.recorded.origin import collect_origin
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.store.reader import MetadataReader
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
@@ -90,17 +89,19 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     runner = NodeRunner(pipeline, options.run_id, listener, may_cache)
     with runner.metadata() as connection:
         close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
-        base_nodes = executions_of(connection.store, options.base_run_id) if options.base_run_id else ()
+        reader = MetadataReader(connection.store)
+        base_nodes = reader.finished_executions(options.base_run_id) if options.base_run_id else ()
     _record_start(runner, config, options)
     try:
         failure = _run_nodes(runner, options, listener, base_nodes)
         summary = _summarize(runner, config, options, failure)
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        _record_end(runner, options, Ending(status, time.monotonic() - options.started, error=str(error) or None))
+        with runner.metadata() as connection:
+            recorder = RunRecorder(connection.store, options.run_id)
+            recorder.end(status, time.monotonic() - options.started, error=str(error) or None)
         raise
-    version = summary.pushed.version if summary.pushed else None
-    _record_end(runner, options, Ending(summary.status, summary.seconds, version, summary.metrics, summary.error))
+    _record_end(runner, options, summary)
     return FinishedRun(summary, failure)
 
 
@@ -126,7 +127,8 @@ def _run_nodes(
 
 def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> Summary:
     with runner.metadata() as connection:
-        outcome = read_outcome(connection.store, config, executions_of(connection.store, options.run_id))
+        executions = MetadataReader(connection.store).finished_executions(options.run_id)
+        outcome = read_outcome(connection.store, config, executions)
     return Summary(
         run_id=options.run_id,
         problem=config.name,
@@ -149,14 +151,17 @@ def _record_start(runner: NodeRunner, config: Config, options: RunOptions) -> No
     """Records in ML Metadata when and from which settings the run started."""
     elapsed = datetime.timedelta(seconds=time.monotonic() - options.started)
     started = datetime.datetime.now(datetime.UTC) - elapsed
-    settings = origin(dataclasses.asdict(config))
+    origin = collect_origin(dataclasses.asdict(config))
     with runner.metadata() as connection:
-        recording.begin(connection.store, config.pipeline_name, options.run_id, started, settings)
+        RunRecorder(connection.store, options.run_id).begin(config.pipeline_name, started, origin)
 
 
-def _record_end(runner: NodeRunner, options: RunOptions, ending: Ending) -> None:
+def _record_end(runner: NodeRunner, options: RunOptions, summary: Summary) -> None:
+    """Records in ML Metadata how the run ended."""
+    version = summary.pushed.version if summary.pushed else None
     with runner.metadata() as connection:
-        recording.end(connection.store, options.run_id, ending)
+        recorder = RunRecorder(connection.store, options.run_id)
+        recorder.end(summary.status, summary.seconds, version, summary.metrics, summary.error)
 
 
 def _anomalies(failure: NodeFailedError | None) -> Sequence[Anomaly]:

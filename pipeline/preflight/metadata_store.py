@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from lineage.errors import LineageError
-from lineage.store.probe import look
-from lineage.store.settings import Server, remember
+from lineage.store.location import Server, save_location
+from lineage.store.probe import probe
 from pipeline.config.errors import ConfigError
 from pipeline.config.settings import Config
 
@@ -21,7 +21,7 @@ def check_store(config: Config) -> None:
         if name and not Path(name).is_file():
             raise ConfigError(f"metadata.ssl.{key}: found no file {name}; expected one in PEM's format")
     try:
-        look(store, to_write=True)
+        probe(store, to_write=True)
     except LineageError as error:
         raise ConfigError(f"metadata: {error}") from error
 
@@ -32,10 +32,10 @@ def prepare_store(config: Config) -> None:
     Raises:
         ConfigError: As :func:`check_store`.
     """
-    from lineage.store.connection import prepare  # noqa: PLC0415 - ML Metadata takes time, which checks do not pay
+    from lineage.store.connection import create_tables  # noqa: PLC0415 - ML Metadata takes time, which checks do not pay
 
     try:
-        prepare(config.store)
+        create_tables(config.store)
     except LineageError as error:
         raise ConfigError(f"metadata: {error}") from error
-    remember(config.store, Path(config.output))
+    save_location(config.store, Path(config.output))

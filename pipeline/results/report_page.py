@@ -19,8 +19,8 @@ def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
         from lineage.store.connection import reading  # noqa: PLC0415
         from reports.index import write_pages  # noqa: PLC0415
 
-        with reading(output) as store:
-            page, _ = write_pages(store, output, run_id)
+        with reading(output) as reader:
+            page, _ = write_pages(reader, output, run_id)
     except (Exception, KeyboardInterrupt) as error:
         traceback.print_exc()  # to the log
         console.note(f"no report page: {type(error).__name__}: {error}".removesuffix(": "))

@@ -81,11 +81,11 @@ def _upstream(source: Source) -> dict[str, list[str]]:
     nodes = {each.id: each.node for each in source.lineage.executions.values()}
     makers = {
         each.artifact_id: nodes[each.execution_id]
-        for each in source.lineage.links
+        for each in source.lineage.events
         if each.direction in ("output", "found")
     }
     upstream: dict[str, list[str]] = {each["id"]: [] for each in source.nodes}
-    for each in source.lineage.links:
+    for each in source.lineage.events:
         maker, user = makers.get(each.artifact_id), nodes[each.execution_id]
         if each.direction in ("input", "reference") and maker and user in upstream and maker not in upstream[user]:
             upstream[user].append(maker)

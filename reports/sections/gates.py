@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from lineage.graph.convert import parsed
+from lineage.store.messages import json_object
 from reports.source import MissingError, Source
 
 REPORT_FILE = "report.json"
@@ -69,7 +69,7 @@ def read_skew(source: Source) -> Skew:
     Raises:
         MissingError: It did not finish, or its files are gone.
     """
-    report = parsed((source.path("SkewGuard", "report") / REPORT_FILE).read_text(encoding="utf-8"))
+    report = json_object((source.path("SkewGuard", "report") / REPORT_FILE).read_text(encoding="utf-8"))
     return Skew(
         found=report.get("skew"),
         examples=report.get("examples"),

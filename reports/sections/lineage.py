@@ -5,7 +5,7 @@ import dataclasses
 import json
 from typing import Any
 
-from lineage.graph.nodes import NodeRun
+from lineage.graph.run_nodes import NodeRun
 from lineage.records import Artifact, Direction
 from reports.drawing.layout import Layout, place
 from reports.source import MissingError, Source
@@ -86,7 +86,7 @@ def read_view(source: Source) -> View:
     lineage = source.lineage
     # What a cached execution gave out stands with what made it.
     nodes = {each.made_by.id: each for each in source.nodes_run.values()}
-    links = [each for each in lineage.links if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
+    links = [each for each in lineage.events if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
     labels = {f"e{key}": each.execution.node for key, each in nodes.items()}
     labels |= {f"a{each.artifact_id}": lineage.artifacts[each.artifact_id].type.rpartition(".")[2] for each in links}
     labels |= {f"a{each.artifact_id}": each.key for each in links if each.direction == "output"}

@@ -36,7 +36,7 @@ def test_html_writes_both_pages_and_prints_nothing_else(made: Made) -> None:
 def test_html_of_a_run_that_is_not_there_is_refused(made: Made) -> None:
     result = CliRunner().invoke(main, ["html", "nope", f"--output={made.tiny.output}"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error run 'nope': there is none")
+    assert result.stderr.startswith("error run 'nope': not found")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -28,7 +28,7 @@ def tiny(tmp_path: Path) -> TinyStore:
 
 
 def page(tiny: TinyStore, run: str = "run") -> str:
-    return write_page(tiny.store, tiny.output, run).read_text(encoding="utf-8")
+    return write_page(tiny.reader, tiny.output, run).read_text(encoding="utf-8")
 
 
 def said(tiny: TinyStore, ended: Summary | None = None, run: str = "run") -> str:
@@ -176,8 +176,8 @@ def test_a_file_that_cannot_be_read_leaves_the_other_sections_alone(tiny: TinySt
 
 def test_a_run_that_is_not_there_is_refused(tiny: TinyStore) -> None:
     tiny.begin("run")
-    with pytest.raises(LineageError, match="run 'nope': there is none"):
-        write_page(tiny.store, tiny.output, "nope")
+    with pytest.raises(LineageError, match="run 'nope': not found"):
+        write_page(tiny.reader, tiny.output, "nope")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
@@ -194,7 +194,7 @@ def test_an_index_draws_no_more_runs_than_it_lists(tiny: TinyStore, monkeypatch:
     for place in range(5):
         tiny.begin(f"run{place}")
         tiny.end(summary(f"run{place}", {}, metrics={"auc": 0.5}))
-    html = write_index(tiny.store, tiny.output).read_text()
+    html = write_index(tiny.reader, tiny.output).read_text()
     assert len(re.findall(r"<bdi>run\d</bdi>", html)) == 3
     assert "the newest 3 of 5" in html
     assert "auc over 3 runs" in html
@@ -207,7 +207,7 @@ def test_index_of_many_runs_has_their_metric_over_time(tiny: TinyStore) -> None:
         if place % 3:
             tiny.end(summary(run, {"Trainer": "ran"}, metrics={"auc": 0.5 + place / 100}))
     shutil.rmtree(tiny.output / "runs/run01")  # of another output folder, as far as can be seen
-    html = write_index(tiny.store, tiny.output).read_text()
+    html = write_index(tiny.reader, tiny.output).read_text()
     listed = re.findall(r"<bdi>(run\d+)</bdi>", html)
     assert listed == [f"run{place:02d}" for place in range(29, -1, -1) if place != 1]
     assert "auc over 19 runs" in html

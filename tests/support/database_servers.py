@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from lineage.store.settings import VARIABLE, Server
+from lineage.store.location import PASSWORD_VARIABLE, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".cache/databases"
@@ -171,7 +171,7 @@ def postgresql() -> Iterator[Running]:
 @pytest.fixture(params=["mariadb", "postgresql"])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Running:
     """Each of the servers, whose users' password is in the environment."""
-    monkeypatch.setenv(VARIABLE, PASSWORD)
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     running: Running = request.getfixturevalue(request.param)
     return running
 

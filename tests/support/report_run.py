@@ -21,8 +21,9 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_model_analysis.proto import config_pb2
 
-from lineage.recorded import run_properties as recording
-from lineage.records import Ending, Origin
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.records import Origin
+from lineage.store.reader import MetadataReader
 from models.features import Task
 from pipeline.config.metrics import METRICS
 from pipeline.eval_config import PLOTS
@@ -61,15 +62,19 @@ class TinyStore:
         config.sqlite.filename_uri = str(self.output / "metadata.db")
         return metadata_store.MetadataStore(config)
 
+    @property
+    def reader(self) -> MetadataReader:
+        return MetadataReader(self.store)
+
     def begin(self, run_id: str, origin: Origin = ORIGIN) -> None:
-        recording.begin(self.store, self.pipeline, run_id, STARTED, origin)
+        RunRecorder(self.store, run_id).begin(self.pipeline, STARTED, origin)
         (self.output / "runs" / run_id).mkdir(parents=True)
 
     def end(self, summary: Summary) -> None:
         assert summary.run_id
         version = summary.pushed.version if summary.pushed else None
-        ending = Ending(summary.status, summary.seconds, version, summary.metrics, summary.error)
-        recording.end(self.store, summary.run_id, ending)
+        recorder = RunRecorder(self.store, summary.run_id)
+        recorder.end(summary.status, summary.seconds, version, summary.metrics, summary.error)
         (self.output / "runs" / summary.run_id / "summary.json").write_text(summary.to_json())
 
     def execute(

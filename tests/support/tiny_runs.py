@@ -35,12 +35,11 @@ from tfx.utils import io_utils
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
-from lineage.graph.contexts import executions_of
-from lineage.recorded import run_properties as recording
-from lineage.recorded.origin import origin
-from lineage.records import Ending
-from lineage.store.connection import connect, open_store
-from lineage.store.settings import store_of
+from lineage.recorded.origin import collect_origin
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.store.connection import READONLY, open_reader, open_store
+from lineage.store.location import read_location
+from lineage.store.reader import MetadataReader
 from models.job import HYPERPARAMETERS_FILE
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
 from pipeline.nodes import Node
@@ -154,9 +153,13 @@ class TinyRuns:
     table: Path
     names: list[str] = dataclasses.field(default_factory=list)
 
-    @property
+    @functools.cached_property
     def store(self) -> metadata_store.MetadataStore:
-        return connect(self.output)
+        return open_store(read_location(self.output), READONLY)
+
+    @functools.cached_property
+    def reader(self) -> MetadataReader:
+        return open_reader(self.output)
 
     def write_table(self, content: str, seconds: int) -> None:
         self.table.mkdir(exist_ok=True)
@@ -193,11 +196,11 @@ class TinyRuns:
             settings = {"training": {"steps": steps, "warm_start": warm_start}, "metadata": {"password": "hidden"}}
             command = ["python", "local_runner.py", *([] if cache else ["--no-cache"])]
             with runner.metadata() as handle:
-                recording.begin(handle.store, problem, name, now(), origin(settings, command))
+                RunRecorder(handle.store, name).begin(problem, now(), collect_origin(settings, command))
         failed = None
         try:
             with runner.metadata() as handle:
-                base_nodes = executions_of(handle.store, base) if base else ()
+                base_nodes = MetadataReader(handle.store).finished_executions(base) if base else ()
             runner.run(from_node, None, base, base_nodes)
         except NodeFailedError as error:
             failed = f"{error.node_id}: {error}"
@@ -205,18 +208,17 @@ class TinyRuns:
             version = max((each.name for each in self.output.glob(f"serving/{problem}/*")), default=None)
             metrics = {} if failed else {"auc": steps / 1000}
             with runner.metadata() as handle:
-                ending = Ending("failed" if failed else "pushed", 1.5, None if failed else version, metrics, failed)
-                recording.end(handle.store, name, ending)
+                status = "failed" if failed else "pushed"
+                RunRecorder(handle.store, name).end(status, 1.5, None if failed else version, metrics, failed)
         self.names.append(name)
         return name
 
     def begin_only(self, pid: int | None = None) -> str:
         """A run that was killed before its first node."""
         name = f"run-{len(self.names)}"
-        started = origin({}, ["python", "local_runner.py"])
-        recording.begin(
-            open_store(store_of(self.output)), "taxi", name, now(), dataclasses.replace(started, pid=pid or started.pid)
-        )
+        origin = collect_origin({}, ["python", "local_runner.py"])
+        recorder = RunRecorder(open_store(read_location(self.output)), name)
+        recorder.begin("taxi", now(), dataclasses.replace(origin, pid=pid or origin.pid))
         self.names.append(name)
         return name
 
@@ -277,8 +279,8 @@ DEAD = 2**22 - 1  # Linux gives out smaller numbers
 
 
 @functools.cache
-def story() -> TinyRuns:
-    """The one story of this process; the runs are named for what is told of each."""
+def shared_runs() -> TinyRuns:
+    """Runs the pipeline eight times, once per test process. The runs are named for what each one shows."""
     folder = Path(_TEMPORARY.name)
     runs = TinyRuns(folder / "output", folder / "table")
     runs.write_table("fare\n1\n", 1_000)

@@ -82,7 +82,7 @@ def whole_run() -> Made:
     metrics = {"auc": 0.75, "accuracy": float("nan"), HOSTILE: 1.0}
     ended = summary(RUN, states, status="pushed", pushed=pushed, metrics=metrics, thresholds=[KEPT, NO_ROWS])
     tiny.end(ended)
-    return Made(tiny, rows, write_page(tiny.store, output, RUN), write_index(tiny.store, output))
+    return Made(tiny, rows, write_page(tiny.reader, output, RUN), write_index(tiny.reader, output))
 
 
 def fill(tiny: TinyStore) -> pd.DataFrame:

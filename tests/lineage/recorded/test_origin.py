@@ -8,8 +8,8 @@ import pytest
 from conftest import ROOT
 
 from lineage.recorded import origin as module
-from lineage.recorded.origin import CodeVersion, code_version, origin, package_versions
-from lineage.recorded.provenance import Provenance, of_this_process, read_provenance, write_provenance
+from lineage.recorded.origin import CodeVersion, code_version, collect_origin, package_versions
+from lineage.recorded.provenance import Provenance, read_provenance, with_code_and_time, write_provenance
 
 IDENTITY = ("-c", "user.name=A Person", "-c", "user.email=person@example.org")
 
@@ -40,25 +40,25 @@ def test_a_changed_file_makes_it_dirty(checkout: Path) -> None:
     assert code_version(checkout).dirty is True
 
 
-def test_the_repository_of_a_hook_is_not_taken_for_it(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repository_of_a_git_hook_is_ignored(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit = git(checkout, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", str(checkout / "not there"))
     assert code_version(checkout).commit == commit
 
 
-def test_a_folder_inside_anothers_checkout_has_no_commit(checkout: Path) -> None:
+def test_a_folder_inside_another_checkout_has_no_commit(checkout: Path) -> None:
     unpacked = checkout / "unpacked"
     unpacked.mkdir()
     assert code_version(unpacked) == CodeVersion(None, None)
 
 
-def test_no_checkout_is_no_commit(tmp_path: Path) -> None:
+def test_a_folder_without_a_checkout_has_no_commit(tmp_path: Path) -> None:
     assert code_version(tmp_path / "bare") == CodeVersion(None, None)
     git(tmp_path, "init", "--quiet")
     assert code_version(tmp_path) == CodeVersion(None, None)  # nothing committed yet
 
 
-def test_no_git_is_no_commit_and_no_noise(
+def test_without_git_there_is_no_commit_and_no_output(
     checkout: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(checkout))
@@ -66,26 +66,26 @@ def test_no_git_is_no_commit_and_no_noise(
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_lock_is_told_by_its_digest() -> None:
+def test_the_lock_file_is_recorded_by_its_digest() -> None:
     digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes()).hexdigest()
-    found = origin({}, ["python"])
+    found = collect_origin({}, ["python"])
     assert found.lock == digest
     assert found.versions["tfx"] == "1.21.0"
     assert found.user
     assert found.host
 
 
-def test_where_there_is_no_lock_there_is_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_lock_file_there_is_no_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    assert origin({}, ["python"]).lock is None
+    assert collect_origin({}, ["python"]).lock is None
 
 
-def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_has_the_user_id(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("uid not found")
 
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert origin({}, ["python"]).user.isdigit()
+    assert collect_origin({}, ["python"]).user.isdigit()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_passwords_on_the_command_line_are_not_recorded(given: str, recorded: str) -> None:
-    assert origin({}, ["python", "local_runner.py", given]).command == f"python local_runner.py {recorded}"
+    assert collect_origin({}, ["python", "local_runner.py", given]).command == f"python local_runner.py {recorded}"
 
 
 def test_passwords_in_the_settings_are_not_recorded() -> None:
@@ -109,14 +109,14 @@ def test_passwords_in_the_settings_are_not_recorded() -> None:
         "metadata": {"host": "db", "password": "s3cret", "ssl": None, "at": "mysql://me:s3cret@db"},
         "steps": [1],
     }
-    found = origin(settings, ["python"])
+    found = collect_origin(settings, ["python"])
     assert "s3cret" not in json.dumps(found.settings)
     assert found.settings["metadata"]["host"] == "db"
     assert found.settings["steps"] == [1]
 
 
-def test_a_version_says_where_it_came_from_wherever_it_is_copied(tmp_path: Path) -> None:
-    written = of_this_process(Provenance("taxi", "a run", "17", 13, "/model/9", "/pushed/14"))
+def test_a_copied_version_keeps_its_provenance(tmp_path: Path) -> None:
+    written = with_code_and_time(Provenance("taxi", "a run", "17", 13, "/model/9", "/pushed/14"))
     assert written.commit == code_version().commit
     assert written.versions == package_versions()
     folder = tmp_path / "17"

@@ -1,9 +1,9 @@
 import pytest
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
-from lineage.store.backslashes import BACKSLASH, STAND_IN, exchange
+from lineage.store.backslashes import BACKSLASH, PLACEHOLDER, replace_character
 
-OLD, NEW = rf"{BACKSLASH}a{BACKSLASH}{BACKSLASH}", f"{STAND_IN}a{STAND_IN}{STAND_IN}"
+OLD, NEW = rf"{BACKSLASH}a{BACKSLASH}{BACKSLASH}", f"{PLACEHOLDER}a{PLACEHOLDER}{PLACEHOLDER}"
 
 
 def filled(text: str) -> mlmd.Artifact:
@@ -21,9 +21,9 @@ def events(text: str) -> mlmd.Event:
 
 
 @pytest.mark.parametrize("make", [filled, events, lambda text: mlmd.ArtifactType(name=text, properties={text: 1})])
-def test_all_text_of_a_message_is_exchanged_and_comes_back(make: "type") -> None:
+def test_all_strings_of_a_message_are_replaced_and_restored(make: "type") -> None:
     message = make(OLD)
-    exchange(message, BACKSLASH, STAND_IN)
+    replace_character(message, BACKSLASH, PLACEHOLDER)
     assert message == make(NEW)
-    exchange(message, STAND_IN, BACKSLASH)
+    replace_character(message, PLACEHOLDER, BACKSLASH)
     assert message == make(OLD)

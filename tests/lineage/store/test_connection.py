@@ -12,13 +12,21 @@ from ml_metadata import errors, metadata_store
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from lineage.errors import LineageError
-from lineage.graph.walk import downstream, of_run, upstream
-from lineage.queries.runs import all_runs, find_run
-from lineage.recorded import run_properties as recording
-from lineage.records import Ending, Origin
-from lineage.store.connection import connect, connection_config, explained, open_store, prepare, signed_in
-from lineage.store.probe import look
-from lineage.store.settings import VARIABLE, Server, Sqlite, Store, remember
+from lineage.graph.walker import GraphWalker
+from lineage.queries.find_run import find_run
+from lineage.recorded.run_recorder import RunRecorder
+from lineage.records import Origin
+from lineage.store.connection import (
+    READONLY,
+    connection_config,
+    create_tables,
+    one_line_errors,
+    open_reader,
+    open_store,
+    with_password,
+)
+from lineage.store.location import PASSWORD_VARIABLE, Server, Sqlite, StoreLocation, read_location, save_location
+from lineage.store.probe import probe
 
 WORDS = "東京 ü 🚕 'quoted' \\ back"
 ORIGIN = Origin(
@@ -37,10 +45,11 @@ RUNS = {"taxi": "20260101T000000.000Z", "tips": "20260102T000000.000Z"}  # two p
 
 
 def write(store: metadata_store.MetadataStore) -> None:
-    """What two runs of two nodes each leave behind; one Trainer failed once."""
+    """Writes what two runs of two nodes each leave behind, with one failed execution of the Trainer per run."""
     for pipeline, run_id in RUNS.items():
         started = datetime.datetime.fromisoformat(run_id[:8]).replace(tzinfo=datetime.UTC)
-        recording.begin(store, pipeline, run_id, started, ORIGIN)
+        recorder = RunRecorder(store, run_id)
+        recorder.begin(pipeline, started, ORIGIN)
         examples = artifact(store, "Examples", f"/{pipeline}/examples")
         model = artifact(store, "Model", f"/{pipeline}/model")
         executed(store, (pipeline, run_id, "ExampleGen"), [], [examples])
@@ -50,7 +59,7 @@ def write(store: metadata_store.MetadataStore) -> None:
             (made,) = store.get_artifacts_by_id([made_id])
             made.custom_properties["done"].bool_value = True
             store.put_artifacts([made])
-        recording.end(store, run_id, Ending("pushed", 12.5, "3", {"auc": 0.95}, None))
+        recorder.end("pushed", 12.5, "3", {"auc": 0.95}, None)
 
 
 def artifact(store: metadata_store.MetadataStore, kind: str, uri: str) -> int:
@@ -92,15 +101,16 @@ def executed(
     store.put_execution(execution, pairs, contexts)
 
 
-def answers(store: metadata_store.MetadataStore) -> Any:
-    """What lineage finds in such a store, without the times at which it was written."""
-    run = find_run(store, RUNS["taxi"])
-    found = [sorted(all_runs(store), key=lambda each: each.run_id), of_run(store, run.context_id)]
-    # An update moves a row in PostgreSQL's tables.
+def query(output: Path) -> Any:
+    """Returns what lineage reads from the store, without the times."""
+    store, reader = open_store(read_location(output), READONLY), open_reader(output)
+    walker = GraphWalker(reader)
+    found = [sorted(reader.runs(), key=lambda each: each.run_id), walker.of_run(find_run(reader, RUNS["taxi"]))]
+    # PostgreSQL moves rows that are updated.
     order = [[each.id for each in store.get_artifacts_by_id(ids)] for ids in ([1, 2, 3, 4], [2, 4])]
     order += [[each.id for each in each_kind] for each_kind in (store.get_artifacts(), store.get_executions())]
     return timeless(
-        [*found, order, upstream(store, [2]), upstream(store, [4]), downstream(store, [1]), downstream(store, [3])]
+        [*found, order, walker.upstream([2]), walker.upstream([4]), walker.downstream([1]), walker.downstream([3])]
     )
 
 
@@ -112,70 +122,68 @@ def timeless(value: Any) -> Any:
     return [timeless(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def write_and_ask(store: Store, output: Path) -> Any:
-    prepare(store)
-    remember(store, output)
+def write_and_query(store: StoreLocation, output: Path) -> Any:
+    create_tables(store)
+    save_location(store, output)
     write(open_store(store))
-    return answers(connect(output))
+    return query(output)
 
 
-def test_the_same_queries_on_all_stores_give_the_same_answers(server: Running, tmp_path: Path) -> None:
+def test_all_kinds_of_stores_return_the_same(server: Running, tmp_path: Path) -> None:
     outputs = tmp_path / "file", tmp_path / "server"
     for output in outputs:
         output.mkdir()
-    expected = write_and_ask(Sqlite(outputs[0] / "metadata.db"), outputs[0])
-    assert write_and_ask(server.database("answers"), outputs[1]) == expected
+    expected = write_and_query(Sqlite(outputs[0] / "metadata.db"), outputs[0])
+    assert write_and_query(server.database("same_results"), outputs[1]) == expected
     runs, of_taxi, order, taxi_model, *_ = expected
     assert [run["pipeline"] for run in runs] == ["taxi", "tips"]
     assert runs[0]["origin"]["settings"] == ORIGIN.settings
     assert taxi_model["artifacts"][1]["properties"]["nested"] == {"a": [1.0, {"b": WORDS}]}
     assert order == [[1, 2, 3, 4], [2, 4], [1, 2, 3, 4], [1, 2, 3, 4, 5, 6]]
     assert [each["state"] for each in of_taxi["executions"].values()] == ["ran", "failed", "ran"]
-    assert set(taxi_model["artifacts"]) == {1, 2}  # nothing of the other problem in the same database
+    assert set(taxi_model["artifacts"]) == {1, 2}  # nothing of the other problem in this database
     assert not (outputs[1] / "metadata.db").exists()
 
 
-def test_reading_a_file_leaves_it_and_its_folder_as_they_were(tmp_path: Path) -> None:
+def test_reading_a_file_changes_neither_it_nor_its_folder(tmp_path: Path) -> None:
     file = Sqlite(tmp_path / "metadata.db")
-    prepare(file)
+    create_tables(file)
     before = file.path.read_bytes()
-    store = connect(tmp_path)
-    assert all_runs(store) == []
+    reader = open_reader(tmp_path)
+    assert reader.runs() == []
     with pytest.raises(errors.StatusError):
-        store.put_context_type(mlmd.ContextType(name="new"))
+        reader._store.put_context_type(mlmd.ContextType(name="new"))
     assert file.path.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["metadata.db"]
 
 
-def test_reading_where_nothing_is_makes_nothing(tmp_path: Path) -> None:
-    with pytest.raises(LineageError, match=r"metadata\.db: not there"):
-        connect(tmp_path)
+def test_reading_without_a_store_creates_nothing(tmp_path: Path) -> None:
+    with pytest.raises(LineageError, match=r"metadata\.db: not found"):
+        open_reader(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
-def test_the_noise_of_a_connection_is_not_shown(
-    server: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_connecting_prints_nothing(server: Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     store = server.database("noise")
-    prepare(store)
-    remember(store, tmp_path)
-    connect(tmp_path)
+    create_tables(store)
+    save_location(store, tmp_path)
+    open_reader(tmp_path)
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_password_is_in_what_signs_in_and_nowhere_else(server: Running) -> None:
+def test_only_the_config_with_password_has_the_password(server: Running) -> None:
     store = server.database("secret")
     config = connection_config(store)
     assert not config.mysql.password
     assert not config.postgresql.password
     assert PASSWORD not in f"{config} {store!r}"
-    metadata_store.MetadataStore(signed_in(config))
+    metadata_store.MetadataStore(with_password(config))
 
 
-def test_what_is_asked_for_by_ids_comes_in_their_order(postgresql: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, PASSWORD)
+def test_rows_requested_by_id_come_in_that_order(postgresql: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     named = postgresql.database("ordered")
-    prepare(named)
+    create_tables(named)
     store = open_store(named)
     write(store)
     assert [each.id for each in store.get_artifacts_by_id([3, 1, 4, 2])] == [3, 1, 4, 2]
@@ -186,44 +194,45 @@ def test_what_is_asked_for_by_ids_comes_in_their_order(postgresql: Running, monk
     assert [each.id for each in store.get_artifacts(newest)] == [4, 3]
 
 
-def test_a_store_that_is_let_go_of_leaves_no_connection(server: Running) -> None:
+def test_a_store_that_is_garbage_collected_closes_its_connection(server: Running) -> None:
     store = server.database("closed")
     for _ in range(3):
-        prepare(store)
+        create_tables(store)
     open_store(store).get_contexts()
-    server.sql("DROP DATABASE closed")  # PostgreSQL refuses where somebody is connected
+    server.sql("DROP DATABASE closed")  # PostgreSQL refuses this while somebody is connected
     if server.kind == "mysql":
         assert server.sql("SELECT id FROM information_schema.processlist WHERE db = 'closed'") == []
 
 
-def test_a_connection_to_mariadb_is_encrypted_if_the_settings_say_so(
+def test_a_connection_to_mariadb_is_encrypted_with_ssl_settings(
     mariadb: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, PASSWORD)
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     plain = mariadb.database("encrypted", user="careful")
     mariadb.sql("ALTER USER careful REQUIRE SSL")
     encrypted = dataclasses.replace(plain, ca=mariadb.ca)
-    prepare(encrypted)
-    look(encrypted)
+    create_tables(encrypted)
+    probe(encrypted)
     with pytest.raises(LineageError, match="the server refused user 'careful'"):
-        look(plain)
+        probe(plain)
     strange = dataclasses.replace(encrypted, ca=certificates(tmp_path)["ca"])
     for wrong in (strange, dataclasses.replace(encrypted, host="127.0.0.1")):
-        with pytest.raises(LineageError, match=r"no encrypted connection \(.*certificate.*; mend metadata\.ssl, or"):
-            look(wrong)
+        with pytest.raises(LineageError, match=r"no encrypted connection \(.*certificate.*; correct metadata\.ssl, or"):
+            probe(wrong)
 
 
 def first_run(store: Server, number: int, barrier: "multiprocessing.synchronize.Barrier") -> None:
     barrier.wait(20)
-    prepare(store)
+    create_tables(store)
     opened = open_store(store)
     for again in range(8):
         barrier.wait(20)
-        recording.begin(opened, f"pipeline {again}", f"{number}.{again}", datetime.datetime.now(datetime.UTC), ORIGIN)
+        recorder = RunRecorder(opened, f"{number}.{again}")
+        recorder.begin(f"pipeline {again}", datetime.datetime.now(datetime.UTC), ORIGIN)
 
 
 @pytest.mark.slow  # three processes import ML Metadata
-def test_first_runs_at_once_do_not_disturb_each_other(server: Running) -> None:
+def test_concurrent_first_runs_do_not_conflict(server: Running) -> None:
     store = server.database("together")
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
@@ -239,28 +248,26 @@ def test_first_runs_at_once_do_not_disturb_each_other(server: Running) -> None:
     assert [list(row) for row in server.sql(f"SELECT schema_version FROM {column}", database="together")] == [[10]]
 
 
-def test_a_server_that_goes_away_meanwhile_is_told(
-    server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_goes_away_is_reported(server: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = server.database("leaving")
-    prepare(store)
-    remember(store, tmp_path)
-    opened = connect(tmp_path)
+    create_tables(store)
+    save_location(store, tmp_path)
+    opened = open_reader(tmp_path)
     if server.kind == "mysql":
         server.sql("DROP DATABASE leaving")
     else:
         server.sql("DROP DATABASE leaving WITH (FORCE)")
-    told = (
+    message = (
         "there is no database 'leaving'" if server.kind == "postgresql" else "ML Metadata failed|there is no database"
     )
-    with pytest.raises(LineageError, match=told), explained(store):
-        all_runs(opened)
+    with pytest.raises(LineageError, match=message), one_line_errors(store):
+        opened.runs()
 
 
-def test_tables_that_go_away_meanwhile_are_told(tmp_path: Path) -> None:
+def test_tables_that_go_away_are_reported(tmp_path: Path) -> None:
     file = Sqlite(tmp_path / "metadata.db")
-    prepare(file)
-    opened = connect(tmp_path)
+    create_tables(file)
+    opened = open_reader(tmp_path)
     shutil.copy("/dev/null", file.path)
-    with pytest.raises(LineageError, match="found an empty database"), explained(file):
-        all_runs(opened)
+    with pytest.raises(LineageError, match="found an empty database"), one_line_errors(file):
+        opened.runs()

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from common.project import ROOT
-from lineage.store.settings import VARIABLE, Server
+from lineage.store.location import PASSWORD_VARIABLE, Server
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.config.metadata_store import Metadata
@@ -90,7 +90,7 @@ def test_a_server_is_not_for_vertex_ai_which_one_option_says() -> None:
 def test_files_of_an_encrypted_connection_are_within_the_project_and_must_be_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "hush")
+    monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
     config = load_config(TAXI, given(**{**SERVER, "kind": "mysql", "ssl": {"ca": "certificates/ca.pem"}}))
     assert isinstance(config.store, Server)
     assert config.store.ca == str(ROOT / "certificates/ca.pem")
@@ -102,7 +102,7 @@ def test_files_of_an_encrypted_connection_are_within_the_project_and_must_be_the
 
 
 def test_the_pipeline_names_the_server_and_has_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "hush")
+    monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
     connection = _metadata(load_config(TAXI, given(**SERVER), output=str(tmp_path)))
     assert connection is not None
     assert connection.postgresql.dbname == "'onegraph'"

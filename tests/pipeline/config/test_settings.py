@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from common.project import ROOT
-from lineage.store.settings import Sqlite
+from lineage.store.location import Sqlite
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_block
 from pipeline.config.renamed import RENAMED

@@ -24,7 +24,7 @@ def test_a_page_that_cannot_be_made_is_one_line_and_a_trace(
     def fail(*_: object) -> None:
         raise raised
 
-    monkeypatch.setattr(connection, "connect", fail)
+    monkeypatch.setattr(connection, "open_reader", fail)
     assert write_report(tmp_path, "run", RunConsole(shown)) is None
     assert shown.getvalue() == f"no report page: {line}\n"
     assert "Traceback" in capsys.readouterr().err

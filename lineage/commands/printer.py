@@ -1,4 +1,4 @@
-"""What the commands print: tables in a terminal, plain lines in a pipe, or JSON."""
+"""Prints tables to a terminal, tab-separated lines to a pipe, or JSON."""
 
 import dataclasses
 import datetime
@@ -22,11 +22,11 @@ class Printer:
         self._console = Console(highlight=False, soft_wrap=True, emoji=False)
 
     def line(self, text: str) -> None:
-        """A line."""
+        """Prints one line."""
         self._console.print(escape(text))
 
     def pairs(self, title: str, rows: Mapping[str, Any]) -> None:
-        """A heading, and under it a line a name; names without a value are left out."""
+        """Prints a title, then one line per name with its value. Names without a value are left out."""
         shown = {name: value for name, value in rows.items() if value not in (None, "", [], {})}
         if not shown:
             return
@@ -36,13 +36,13 @@ class Printer:
             self._console.print(f"  [dim]{escape(name):<{width}}[/]  {escape(as_text(value))}")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table; in a pipe a line a row, with tabs, that other programs can cut."""
+        """Prints a table; in a pipe one line per row with tabs, for other programs to parse."""
         if not rows:
             return
         cells = [[as_text(cell) for cell in row] for row in rows]
         if not self._console.is_terminal:
             for line in (*([title] if title else []), *("\t".join(row) for row in (header, *cells))):
-                click.echo(line)  # rich makes spaces of tabs
+                click.echo(line)  # rich would replace tabs with spaces
             return
         table = Table(title=title or None, title_justify="left", title_style="bold")
         for name in header:
@@ -51,13 +51,20 @@ class Printer:
             table.add_row(*(f"[{STYLES[cell]}]{cell}[/]" if cell in STYLES else escape(cell) for cell in row))
         self._console.print(table, soft_wrap=False)
 
-    def json(self, value: Any) -> None:
-        """Records as JSON."""
-        click.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+def print_json(value: Any) -> None:
+    """Prints records as JSON."""
+    click.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def as_text(value: Any) -> str:
-    """A value for a person."""
+    r"""Formats a value for a terminal.
+
+    >>> as_text({"auc": 0.123456789, "ready": True})
+    'auc 0.123457, ready yes'
+    >>> as_text(("a", None, "b\n c"))
+    'a, , b c'
+    """
     match value:
         case None | bool():
             return {None: "", True: "yes", False: "no"}[value]
@@ -74,7 +81,11 @@ def as_text(value: Any) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Records as JSON has them: times in ISO format, numbers that JSON does not have as null."""
+    """Converts records to JSON's types: times to ISO format, NaN and infinity to null.
+
+    >>> to_plain({"auc": float("nan"), "steps": (1, 2)})
+    {'auc': None, 'steps': [1, 2]}
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
