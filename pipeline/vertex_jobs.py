@@ -8,8 +8,8 @@ from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 
 from models.distributed.task import REDUCTION
-from pipeline.config.cloud import Machine
 from pipeline.config.settings import Config
+from pipeline.config.vertex import Machine
 from pipeline.nodes import TRAINER, TUNER
 
 Json: TypeAlias = dict[str, Any]

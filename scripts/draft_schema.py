@@ -43,7 +43,7 @@ def draft(table: Table, files: Sequence[str], out: str) -> int:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline.beam.arguments import local_args
-    from pipeline.config.settings import Beam
+    from pipeline.config.beam import Beam
 
     options = PipelineOptions(local_args(Beam()))
     with tempfile.TemporaryDirectory() as folder:

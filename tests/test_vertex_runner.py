@@ -109,7 +109,7 @@ def test_settings_that_cannot_be_compiled_end_in_a_line(tmp_path: Path) -> None:
     file = tmp_path / "pipeline.json"
     result = vertex("compile", *PLACE[1:], f"--out={file}")
     assert (result.code, result.stdout) == (2, "")
-    assert result.stderr == "error configs/taxi.yaml: vertex.project: missing; give it there, or with --project\n"
+    assert result.stderr == "error configs/taxi.yaml: vertex.project: missing; set it there or with --project\n"
     assert not file.exists()
 
 

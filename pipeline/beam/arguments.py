@@ -6,8 +6,8 @@ import os
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.beam.dataflow import bigquery_args, dataflow_args, node_args
-from pipeline.config.cloud import Flink
-from pipeline.config.settings import Beam, Config
+from pipeline.config.beam import Beam, Flink
+from pipeline.config.settings import Config
 from pipeline.nodes import EXAMPLE_GEN, TRANSFORM
 
 # From here on processes of its own save Transform more than they cost: each imports TensorFlow, and they promise no

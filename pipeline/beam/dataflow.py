@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.config.cloud import Dataflow, Vertex
+from pipeline.config.beam import Dataflow
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
+from pipeline.config.vertex import Vertex
 
 # Options of Beam's that have a setting, which they would overrule: Beam takes the last that is given.
 SETTINGS = {

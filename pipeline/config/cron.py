@@ -1,11 +1,11 @@
-"""Checks the times at which a schedule starts runs."""
+"""Checks cron expressions."""
 
 import re
 import zoneinfo
 
 from pipeline.config.errors import unknown_name
 
-# Name of each field, with its smallest and its largest number.
+# Name, minimum and maximum of each field.
 FIELDS = (("minutes", 0, 59), ("hours", 0, 23), ("days", 1, 31), ("months", 1, 12), ("days of the week", 0, 7))
 ZONE = "TZ="
 MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
@@ -15,17 +15,23 @@ _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9][0-9]*)?", re.ASCII)
 
 
 def check_cron(text: str) -> str:
-    """Five fields as of a crontab, perhaps behind a time zone (``TZ=Europe/Berlin``); returned as they are.
+    """Checks a cron expression of five fields, with an optional time zone in front; returns it unchanged.
+
+    >>> check_cron("TZ=Europe/Berlin 0 3 * * MON-FRI")
+    'TZ=Europe/Berlin 0 3 * * MON-FRI'
+    >>> check_cron("0 25 * * *")
+    Traceback (most recent call last):
+    ValueError: found the hours '25'; expected *, numbers from 0 to 23, ranges (1-5) and steps (*/2), joined by commas
 
     Raises:
-        ValueError: A zone that does not exist, or a field that no time meets.
+        ValueError: The time zone does not exist, or a field is invalid.
     """
     *zone, fields = text.split(" ", 1) if text.startswith(ZONE) else [text]
     known = zoneinfo.available_timezones() if zone else set()
-    if known and (name := zone[0].removeprefix(ZONE)) not in known:  # a machine may know none
+    if known and (name := zone[0].removeprefix(ZONE)) not in known:  # a machine may lack the time zone database
         raise ValueError(unknown_name("TZ", "time zone", name, known))
     for (name, low, high), field in zip(FIELDS, fields.split(), strict=True):
-        if not all(_is_part(part, NAMES.get(name, ()), low, high) for part in field.split(",")):
+        if not all(_is_valid(part, NAMES.get(name, ()), low, high) for part in field.split(",")):
             raise ValueError(
                 f"found the {name} '{field}'; expected *, numbers from {low} to {high}, ranges (1-5) and steps (*/2), "
                 "joined by commas"
@@ -33,7 +39,7 @@ def check_cron(text: str) -> str:
     return text
 
 
-def _is_part(part: str, names: tuple[str, ...], low: int, high: int) -> bool:
+def _is_valid(part: str, names: tuple[str, ...], low: int, high: int) -> bool:
     found = _PART.fullmatch(part)
     if not found:
         return False

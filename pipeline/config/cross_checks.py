@@ -1,4 +1,4 @@
-"""Checks of the settings that look at more than one block."""
+"""Checks that involve several blocks of the settings."""
 
 import dataclasses
 import re
@@ -7,15 +7,16 @@ from pydantic import ValidationError
 
 from custom_components.arrow_example_gen.source import check_pattern
 from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
-from pipeline.config.errors import describe, unknown_name
+from pipeline.config.errors import unknown_name
 from pipeline.config.metrics import METRICS
+from pipeline.config.pydantic_errors import describe
 from pipeline.config.settings import Config
 
 _IN_BUCKET = re.compile(r"gs://[^/\s]+(/.*)?")
 
 
 def check_config(config: Config) -> None:
-    """Makes all checks of this module.
+    """Runs all checks of this module.
 
     Raises:
         ValueError: One line for the first that fails.
@@ -27,10 +28,10 @@ def check_config(config: Config) -> None:
 
 
 def check_files(config: Config) -> None:
-    """Checks which files of the folder are the table.
+    """Checks the file pattern and the format.
 
     Raises:
-        ValueError: They cannot be told, or not what is in them.
+        ValueError: The pattern is invalid, or does not give the format.
     """
     try:
         check_pattern(config.data.pattern, config.data.format, config.data.span)
@@ -39,31 +40,31 @@ def check_files(config: Config) -> None:
 
 
 def check_hyperparameters(config: Config) -> None:
-    """Checks the hyperparameters that are set and searched.
+    """Checks the hyperparameters that are set or searched.
 
     Raises:
-        ValueError: One that the network does not know, or cannot take the value of.
+        ValueError: The network does not have a hyperparameter, or a value is invalid.
     """
     known = list(config.network.hyperparameters)
-    default = config.network.function == DEFAULT_NETWORK
-    if default:
+    is_default = config.network.function == DEFAULT_NETWORK
+    if is_default:
         known = [field.name for field in dataclasses.fields(Hyperparameters)]
         _check_values("network.hyperparameters", config.network.hyperparameters, known)
     for name, searched in config.tuning.search.items():
         if name not in known:
             raise ValueError(unknown_name(f"tuning.search.{name}", "hyperparameter", name, known))
-        for value in _ends(searched) if default else ():
+        for value in _ends(searched) if is_default else ():
             _check_values("tuning.search", {name: value}, known)
     if config.tuning.enabled and not config.tuning.search:
-        raise ValueError("tuning.search: empty; name a hyperparameter to search, or set tuning.enabled to false")
+        raise ValueError("tuning.search: empty; add a hyperparameter to search, or set tuning.enabled to false")
 
 
 def check_evaluation(config: Config) -> None:
-    """Checks the metrics, the slices and the blessing policy.
+    """Checks the metrics, the slices and the thresholds.
 
     Raises:
-        ValueError: A metric that the task does not have, a threshold on what is not measured, something given twice,
-            or a policy that cannot bless a first model.
+        ValueError: The task does not have a metric, a threshold has no metric or slice, an entry is listed twice, or
+            the thresholds cannot bless a first model.
     """
     policy = config.evaluation
     known = list(METRICS[config.task])
@@ -71,78 +72,80 @@ def check_evaluation(config: Config) -> None:
         if name not in known:
             raise ValueError(unknown_name(f"evaluation.metrics.{index}", f"{config.task} metric", name, known))
     slicings = [frozenset(columns) for columns in policy.slices]
-    for key, given in (("metrics", list(policy.metrics)), ("slices", slicings)):
-        if len(set(given)) != len(given):
+    for key, entries in (("metrics", list(policy.metrics)), ("slices", slicings)):
+        if len(set(entries)) != len(entries):
             raise ValueError(f"evaluation.{key}: found an entry twice; expected each once")
     for index, threshold in enumerate(policy.thresholds):
         key = f"evaluation.thresholds.{index}"
         if threshold.metric not in policy.metrics:
             raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
         if threshold.slice and set(threshold.slice) not in slicings:
-            raise ValueError(f"{key}.slice: {list(threshold.slice)} is not among evaluation.slices; add it there")
+            raise ValueError(f"{key}.slice: found {list(threshold.slice)}; add it to evaluation.slices")
     if not any(t.slice == {} and (t.min is not None or t.max is not None) for t in policy.thresholds):
         raise ValueError(
-            "evaluation.thresholds: none bounds a metric's value over all rows; on a first run there is no model "
-            "to compare with, so add one with 'min' or 'max' and no 'slice'"
+            "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min' or 'max' and no "
+            "'slice', since on a first run there is no model to compare with"
         )
 
 
 def check_platform(config: Config) -> None:
-    """Checks what runs on Vertex AI and Dataflow need.
+    """Checks the settings that depend on the orchestrator.
 
     Raises:
-        ValueError: Something is not said, or is for another place.
+        ValueError: A setting is missing, or is not supported by the orchestrator.
     """
     if config.orchestrator == "local":
         for name in ("project", "bucket") if config.data.bigquery else ():
             if getattr(config.vertex, name) is None:
                 raise ValueError(
-                    f"vertex.{name}: missing; data.bigquery needs vertex.project, which pays for the query, and "
-                    "vertex.bucket, through which its rows come"
+                    f"vertex.{name}: missing; data.bigquery needs vertex.project, which is billed for the query, and "
+                    "vertex.bucket for the exported rows"
                 )
         if config.tuning.enabled and config.tuning.algorithm == "vizier":
             raise ValueError(
-                "tuning.algorithm: found 'vizier', which is a service of Google Cloud's; expected 'bayesian' or "
-                "'random' for runs here"
+                "tuning.algorithm: found 'vizier', which is a Google Cloud service; expected 'bayesian' or 'random' "
+                "for local runs"
             )
         return
     for name in ("project", "region", "bucket", "image"):
         if getattr(config.vertex, name) is None:
-            raise ValueError(f"vertex.{name}: missing; give it there, or with --{name}")
+            raise ValueError(f"vertex.{name}: missing; set it there or with --{name}")
     if config.vertex.endpoint and config.vertex.endpoint.image is None:
         raise ValueError(
-            "vertex.endpoint.image: missing; give TensorFlow Serving's image in your Artifact Registry, such as "
+            "vertex.endpoint.image: missing; expected a TensorFlow Serving image in Artifact Registry, such as "
             "europe-west4-docker.pkg.dev/PROJECT/docker-hub/tensorflow/serving:2.19.1"
         )
     if config.metadata.kind != "sqlite":
         raise ValueError(
-            f"metadata.kind: found '{config.metadata.kind}'; expected no 'metadata' block on Vertex AI, which keeps ML "
-            "Metadata itself: leave it out with --set 'metadata={}'"
+            f"metadata.kind: found '{config.metadata.kind}'; expected no 'metadata' block on Vertex AI, which has its "
+            "own metadata store: drop the block with --set 'metadata={}'"
         )
     if config.beam.runner != "local":
         raise ValueError(
-            f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or a 'dataflow' block"
+            f"beam.runner: found '{config.beam.runner}'; expected 'local' on Vertex AI, or add a 'dataflow' block"
         )
-    _check_places(config)
+    _check_paths(config)
     _check_jobs(config)
 
 
-def _check_places(config: Config) -> None:
-    """Checks that what runs elsewhere finds the table there, and may write the output."""
+def _check_paths(config: Config) -> None:
+    """Checks that steps in the cloud can read the table and write the output."""
     path = config.data.path
-    for key, place in (("data.path", path), ("output", config.output)):
-        if "://" in place and not _IN_BUCKET.fullmatch(place):
-            raise ValueError(f"{key}: found '{place}'; expected gs://BUCKET or a folder in one, as Vertex AI needs")
+    for key, found in (("data.path", path), ("output", config.output)):
+        if "://" in found and not _IN_BUCKET.fullmatch(found):
+            raise ValueError(f"{key}: found '{found}'; expected gs://BUCKET or a folder in it, as Vertex AI requires")
     if config.dataflow and path and not path.startswith("gs://"):
-        raise ValueError(f"data.path: found '{path}'; expected gs://…, since Dataflow's workers see no other folder")
+        raise ValueError(
+            f"data.path: found '{path}'; expected gs://…, since Dataflow workers cannot read other folders"
+        )
     if path.startswith("/"):
         raise ValueError(
-            f"data.path: found '{path}'; expected gs://…, or a path within the project's folder, which is in the image"
+            f"data.path: found '{path}'; expected gs://…, or a path in the project's folder, which the image contains"
         )
 
 
 def _check_jobs(config: Config) -> None:
-    """Checks what the jobs of the Trainer and the Tuner ask for."""
+    """Checks the machines of the Trainer's and the Tuner's jobs."""
     training, vertex = config.training, config.vertex
     nodes = ["Trainer", *(["Tuner"] if config.tuning.enabled else [])]
     for node in nodes:
@@ -150,20 +153,20 @@ def _check_jobs(config: Config) -> None:
         has_tpu = machine is not None and machine.is_tpu
         if has_tpu != (training.strategy == "tpu"):
             found = machine.type if machine else "no machine"
-            kinds = "a TPU's host (such as ct5lp-hightpu-4t)" if not has_tpu else "one without a TPU"
+            kinds = "a machine without a TPU" if has_tpu else "a TPU host (such as ct5lp-hightpu-4t)"
             raise ValueError(
                 f"vertex.machines.{node}: found {found}, with training.strategy '{training.strategy}'; expected {kinds}"
             )
     if training.strategy == "tpu" and config.tuning.enabled and config.tuning.workers > 1:
-        raise ValueError(f"tuning.workers: found {config.tuning.workers}; expected 1, since a job has one TPU at most")
+        raise ValueError(f"tuning.workers: found {config.tuning.workers}; expected 1, since a job has at most one TPU")
     if vertex.reduction_servers:
         chief = vertex.machines.get("Trainer")
-        gpus = chief is not None and (chief.accelerator or "").startswith("NVIDIA")
-        if training.workers == 1 or training.strategy not in ("auto", "multi_worker") or not gpus:
+        has_gpus = chief is not None and (chief.accelerator or "").startswith("NVIDIA")
+        if training.workers == 1 or training.strategy not in ("auto", "multi_worker") or not has_gpus:
             raise ValueError(
                 f"vertex.reduction_servers: found training.strategy '{training.strategy}', training.workers "
-                f"{training.workers} and {'' if gpus else 'no '}GPUs in vertex.machines.Trainer; expected "
-                "'multi_worker', more than one worker and GPUs, whose gradients they sum"
+                f"{training.workers} and {'' if has_gpus else 'no '}GPUs in vertex.machines.Trainer; expected "
+                "'multi_worker', more than one worker, and GPUs"
             )
 
 

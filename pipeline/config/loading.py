@@ -1,4 +1,4 @@
-"""Loads a problem's settings: one YAML, what the command line puts in its place, and all checks."""
+"""Loads and checks the settings of a problem: the YAML file with the overrides of the command line."""
 
 import dataclasses
 import json
@@ -10,21 +10,22 @@ from typing import Any, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from common.project import ROOT
-from pipeline.config.cloud import Vertex
 from pipeline.config.cross_checks import check_config
-from pipeline.config.errors import ConfigError, describe
-from pipeline.config.metadata_store import Metadata, Tls
+from pipeline.config.errors import ConfigError
+from pipeline.config.metadata import Metadata, Tls
+from pipeline.config.pydantic_errors import describe
 from pipeline.config.settings import Config
+from pipeline.config.vertex import Vertex
 from pipeline.config.yaml_file import override, read_yaml
 
 REMOTE = "://"
-GLOB_CHARACTERS = "*?[]{}\\"  # TFX takes paths for patterns
-# By the command's option: the values, in YAML, that it sets by dotted key.
+GLOB_CHARACTERS = "*?[]{}\\"  # TFX treats paths as patterns
+# By command-line option: the YAML values that it sets, by dotted key.
 Options: TypeAlias = dict[str, dict[str, str]]
 
 
 def settings_path(name: str) -> Path:
-    """``name`` as given, or else within the project's folder."""
+    """Returns the path as is, or inside the project's folder if it only exists there."""
     here, inside = Path(name), ROOT / name
     return inside if not here.exists() and inside.exists() else here
 
@@ -37,29 +38,29 @@ def load_config(
     tune: bool | None = None,
     workers: int | None = None,
 ) -> Config:
-    """Loads and checks a problem's settings, for runs on this machine.
+    """Loads and checks the settings for local runs.
 
     Args:
         path: The YAML file.
-        overrides: Values, in YAML, by dotted key (``training.steps``).
-        data: Takes the place of ``data.path``.
-        output: Takes the place of ``output``.
-        tune: Takes the place of ``tuning.enabled``.
-        workers: Takes the place of ``training.workers`` and ``tuning.workers``.
+        overrides: YAML values by dotted key, such as ``training.steps``.
+        data: Overrides ``data.path``.
+        output: Overrides ``output``.
+        tune: Overrides ``tuning.enabled``.
+        workers: Overrides ``training.workers`` and ``tuning.workers``.
 
     Returns:
-        The settings; paths are absolute.
+        The settings, with absolute paths.
 
     Raises:
-        ConfigError: One line that names the file, the key, what was found and what is allowed.
+        ConfigError: One line with the file, the key, what was found and what was expected.
     """
-    options = {"--set": dict(overrides or {}), **_tuned(tune), "--workers": _workers(workers)}
+    options = {"--set": dict(overrides or {}), **_tune_option(tune), "--workers": _workers(workers)}
     if data:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, options)
     if config.orchestrator != "local":
         raise ConfigError(
-            f"{path}: orchestrator: found '{config.orchestrator}'; expected none: vertex_runner.py sets it"
+            f"{path}: orchestrator: found '{config.orchestrator}'; remove it, since only vertex_runner.py sets it"
         )
     return _with_folders(config, path, data, output)
 
@@ -67,22 +68,22 @@ def load_config(
 def load_vertex_config(
     path: Path, overrides: Mapping[str, str] | None = None, data: str | None = None, **vertex: str | None
 ) -> Config:
-    """Loads and checks a problem's settings, for runs on Vertex AI.
+    """Loads and checks the settings for runs on Vertex AI.
 
     Args:
         path: The YAML file.
-        overrides: Values, in YAML, by dotted key.
-        data: Takes the place of ``data.path``.
-        vertex: Take the place of the keys of the same name in ``vertex``.
+        overrides: YAML values by dotted key.
+        data: Overrides ``data.path``.
+        vertex: Override the keys of the same name in ``vertex``.
 
     Returns:
-        The settings. The output is in the bucket; a path of the table without ``gs://`` is one within the image, whose
-        working folder is the project's.
+        The settings. The output is in the bucket. A path of the table without ``gs://`` is relative to the project's
+        folder in the image.
 
     Raises:
-        ConfigError: As :func:`load_config`.
+        ConfigError: Like :func:`load_config`.
     """
-    options: Options = {"--set": dict(overrides or {}), **_named(vertex)}
+    options: Options = {"--set": dict(overrides or {}), **_vertex_options(vertex)}
     if data is not None:
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, {**options, str(path): {"orchestrator": "vertex"}})
@@ -92,49 +93,51 @@ def load_vertex_config(
 
 
 def load_vertex_block(path: Path, overrides: Mapping[str, str] | None = None, **vertex: str | None) -> Vertex:
-    """Loads and checks the ``vertex`` block alone, for what concerns no run.
+    """Loads and checks only the ``vertex`` block, for commands that need no other settings.
 
     Args:
         path: The YAML file.
-        overrides: Values, in YAML, by dotted key.
-        vertex: Take the place of the keys of the same name in ``vertex``.
+        overrides: YAML values by dotted key.
+        vertex: Override the keys of the same name in ``vertex``.
 
     Raises:
-        ConfigError: As :func:`load_config`.
+        ConfigError: Like :func:`load_config`.
     """
-    block: Vertex = _load(path, {"--set": dict(overrides or {}), **_named(vertex)}, Vertex, "vertex")
+    block: Vertex = _load(path, {"--set": dict(overrides or {}), **_vertex_options(vertex)}, Vertex, "vertex")
     return block
 
 
-def _named(vertex: Mapping[str, str | None]) -> Options:
-    """The options that set a key of ``vertex`` each."""
+def _vertex_options(vertex: Mapping[str, str | None]) -> Options:
+    """Returns the options that each set one key of ``vertex``."""
     return {
         f"--{key}": {f"vertex.{key}": json.dumps(value)} if value is not None else {} for key, value in vertex.items()
     }
 
 
 def _with_folders(config: Config, path: Path, data: str | None, output: str | None) -> Config:
-    """The settings with absolute paths; raises as :func:`load_config` does."""
-    for option, given in (("--data", data), ("--output", output)):
-        if given is not None and (not given or REMOTE in given):
-            raise ConfigError(f"{option}: found '{given}'; expected a folder on this machine")
-    for key, place in (("data.path", config.data.path), ("output", config.output)):
-        if REMOTE in place:
-            raise ConfigError(f"{path}: {key}: found '{place}'; expected a folder on this machine, as local runs need")
+    """Makes the paths absolute; raises like :func:`load_config`."""
+    for option, folder in (("--data", data), ("--output", output)):
+        if folder is not None and (not folder or REMOTE in folder):
+            raise ConfigError(f"{option}: found '{folder}'; expected a folder on this machine")
+    for key, folder in (("data.path", config.data.path), ("output", config.output)):
+        if REMOTE in folder:
+            raise ConfigError(f"{path}: {key}: found '{folder}'; expected a folder on this machine, for a local run")
     table = dataclasses.replace(
         config.data,
         path=os.path.abspath(data or ROOT / config.data.path) if config.data.path else "",
         schema=os.path.abspath(ROOT / config.data.schema),
     )
-    folder = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
-    for option, place in (("--data", table.path), ("--output", folder)):
-        if found := sorted(set(place) & set(GLOB_CHARACTERS)):
-            raise ConfigError(f"{option}: found {''.join(found)} in {place}; expected a path without {GLOB_CHARACTERS}")
-    return dataclasses.replace(config, data=table, metadata=_with_files(config.metadata), output=folder)
+    output = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
+    for option, folder in (("--data", table.path), ("--output", output)):
+        if found := sorted(set(folder) & set(GLOB_CHARACTERS)):
+            raise ConfigError(
+                f"{option}: found {''.join(found)} in {folder}; expected a path without {GLOB_CHARACTERS}"
+            )
+    return dataclasses.replace(config, data=table, metadata=_with_files(config.metadata), output=output)
 
 
 def _with_files(metadata: Metadata) -> Metadata:
-    """The settings with absolute paths."""
+    """Makes the paths of the certificates absolute."""
     if not metadata.ssl:
         return metadata
     files = {key: os.path.abspath(ROOT / name) for key, name in dataclasses.asdict(metadata.ssl).items() if name}
@@ -142,10 +145,10 @@ def _with_files(metadata: Metadata) -> Metadata:
 
 
 def _load(path: Path, options: Options, kind: type = Config, key: str = "") -> Any:
-    """Loads what stands at a key of the settings, with the overrides of the command's options.
+    """Loads the settings, or the block at a key, with the overrides of the options.
 
     Raises:
-        ConfigError: As :func:`load_config`.
+        ConfigError: Like :func:`load_config`.
     """
     values = read_yaml(path)
     for overrides in options.values():
@@ -155,18 +158,18 @@ def _load(path: Path, options: Options, kind: type = Config, key: str = "") -> A
         return _validate(values, kind, key)
     except ValueError as error:
         text = describe(error, kind, key) if isinstance(error, ValidationError) else str(error)
-        raise ConfigError(f"{_blamed(path, options, kind, key)}: {text}") from error
+        raise ConfigError(f"{_source_of_error(path, options, kind, key)}: {text}") from error
 
 
 def _validate(values: Mapping[str, Any], kind: type, key: str) -> Any:
-    # Through JSON, so that strict types hold while YAML's lists may become tuples.
+    # Via JSON, because strict mode does not turn lists into tuples otherwise.
     record: object = TypeAdapter(kind).validate_json(json.dumps(values.get(key) or {} if key else values, default=str))
     if isinstance(record, Config):
         check_config(record)
     return record
 
 
-def _tuned(tune: bool | None) -> Options:
+def _tune_option(tune: bool | None) -> Options:
     return {} if tune is None else {"--tune" if tune else "--no-tune": {"tuning.enabled": json.dumps(tune)}}
 
 
@@ -174,16 +177,16 @@ def _workers(workers: int | None) -> dict[str, str]:
     return dict.fromkeys(("training.workers", "tuning.workers"), str(workers)) if workers else {}
 
 
-def _blamed(path: Path, options: Options, kind: type, key: str) -> str:
-    """What makes the settings invalid: the file, or the first of the options."""
-    values, blamed = read_yaml(path), str(path)
+def _source_of_error(path: Path, options: Options, kind: type, key: str) -> str:
+    """Returns what makes the settings invalid: the file, or the first option that does."""
+    values, source = read_yaml(path), str(path)
     for option, overrides in options.items():
         if not _is_valid(values, kind, key):
             break
-        blamed = option
+        source = option
         for dotted, text in overrides.items():
             override(values, dotted, text)
-    return blamed
+    return source
 
 
 def _is_valid(values: Mapping[str, Any], kind: type, key: str) -> bool:

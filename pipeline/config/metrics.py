@@ -1,4 +1,4 @@
-"""The metrics that a YAML may name, and TFMA's classes for them."""
+"""Metrics that settings may name, and their TFMA classes."""
 
 from models.features import Task
 

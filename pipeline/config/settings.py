@@ -1,4 +1,4 @@
-"""Settings of one problem as frozen records, which check themselves before anything heavy is imported."""
+"""All settings of one problem, as frozen dataclasses that check their own values."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,37 +11,37 @@ from custom_components.arrow_example_gen.source import Format, Source, format_of
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
 from models.features import STRICT, Features, Label, Problem, Task
 from models.settings import Network, Training, Tuning
-from pipeline.config.cloud import Dataflow, Flink, Vertex
-from pipeline.config.metadata_store import Metadata
+from pipeline.config.beam import Beam, Dataflow
+from pipeline.config.metadata import Metadata
+from pipeline.config.vertex import Vertex
 
-MOST_NAME = 128  # characters of a pipeline's name on Vertex AI
+MAX_NAME = 128  # characters of a pipeline's name on Vertex AI
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
-
-Share = Annotated[int, Ge(1), Le(1_000_000)]
+Weight = Annotated[int, Ge(1), Le(1_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Splits:
-    """Share of the rows by split, in any unit.
+    """Relative sizes of the splits.
 
     Attributes:
-        train: Learnt from.
-        validation: Stops and tunes training.
-        eval: Seen by the Evaluator alone.
+        train: Rows to train on.
+        validation: Rows for early stopping and tuning.
+        eval: Rows that only the Evaluator uses.
     """
 
-    train: Share = 7
-    validation: Share = 1
-    eval: Share = 2
+    train: Weight = 7
+    validation: Weight = 1
+    eval: Weight = 2
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class BigQuery:
-    """A table that a query gives.
+    """A table read from BigQuery.
 
     Attributes:
-        query: Standard SQL; its columns are the table's.
+        query: A query in GoogleSQL. Its columns are the columns of the table.
     """
 
     query: Annotated[str, Field(min_length=1)]
@@ -49,20 +49,20 @@ class BigQuery:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data:
-    """Where the table is and how it is split.
+    """The table and its splits.
 
     Attributes:
-        path: Folder of files that share their columns; relative to the project's folder.
-        bigquery: A table of BigQuery's instead.
-        pattern: Which files of the folder. ``{SPAN}`` and ``{VERSION}``, or ``{YYYY}``, ``{MM}`` and ``{DD}``, stand
-            for those of the latest span and of its latest version.
-        format: ``csv``, ``parquet`` or ``tfrecord``; without one the pattern's ending says it.
-        span: Another span than the latest.
-        schema: Curated TFDV schema (text proto) that the data must meet.
-        splits: How the rows are shared out.
-        split_key: Column whose value decides the split, so that rows that share it never stand on two sides;
-            ``None`` hashes the whole row.
-        split_seed: Another seed makes another split.
+        path: Folder of files with the same columns, relative to the project's folder.
+        bigquery: A table in BigQuery, instead of ``path``.
+        pattern: Files of the folder to read. ``{SPAN}`` and ``{VERSION}``, or ``{YYYY}``, ``{MM}`` and ``{DD}``, match
+            the latest span and its latest version.
+        format: ``csv``, ``parquet`` or ``tfrecord``; by default the extension of the pattern decides.
+        span: Span to read instead of the latest.
+        schema: Curated TFDV schema (text proto) that the data must match.
+        splits: Relative sizes of the splits.
+        split_key: Column whose value decides the split, so that rows with the same value end up in the same split. By
+            default the complete row is hashed.
+        split_seed: Seed of the split.
     """
 
     schema: str
@@ -77,27 +77,28 @@ class Data:
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.bigquery):
-            raise ValueError("give either 'path', a folder of files, or 'bigquery'")
+            found = "both 'path' and 'bigquery'" if self.path else "neither 'path' nor 'bigquery'"
+            raise ValueError(f"found {found}; expected one of them")
 
     @property
     def source(self) -> Source:
         """The files of the table."""
         kind = self.format or format_of(self.pattern)
-        assert kind  # by check_files
+        assert kind  # checked by cross_checks.check_files
         return Source(self.path, self.pattern, kind, self.span)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Threshold:
-    """A bound that the candidate has to keep to be blessed.
+    """A bound that a model has to meet to be blessed.
 
     Attributes:
-        metric: A metric of the task.
-        slice: Column values of the rows it is taken over; empty for all rows.
-        min: Smallest value allowed.
-        max: Largest value allowed; on a metric that is better when larger, a guard against leakage.
-        min_change: Smallest allowed difference from the latest blessed model.
-        max_change: Largest allowed difference from it.
+        metric: Name of a metric.
+        slice: Column values of the rows to compute the metric on; empty for all rows.
+        min: Minimum value.
+        max: Maximum value. For a metric that is better when larger, it guards against leakage.
+        min_change: Minimum difference from the latest blessed model.
+        max_change: Maximum difference from the latest blessed model.
     """
 
     metric: str
@@ -110,21 +111,21 @@ class Threshold:
     def __post_init__(self) -> None:
         bounds = [self.min, self.max, self.min_change, self.max_change]
         if bounds == [None] * 4:
-            raise ValueError("no bound; expected one or more of 'min', 'max', 'min_change', 'max_change'")
+            raise ValueError("found no bound; expected at least one of 'min', 'max', 'min_change', 'max_change'")
         if self.min is not None and self.max is not None and self.min >= self.max:
             raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
         if self.min_change is not None and self.max_change is not None:
-            raise ValueError("found both 'min_change' and 'max_change'; a metric is better in one direction only")
+            raise ValueError("found both 'min_change' and 'max_change'; expected the one that bounds a worse metric")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Evaluation:
-    """What the Evaluator measures on the eval split, and what it blesses.
+    """Metrics and slices of the Evaluator, and the thresholds for a blessing.
 
     Attributes:
-        metrics: Metrics of the task.
-        slices: Columns to slice by; each entry is one slicing, by one or more columns.
-        thresholds: The blessing policy; all must hold.
+        metrics: Metrics to compute on the eval split.
+        slices: Columns to slice by. Each entry is one slicing, by one or more columns.
+        thresholds: Bounds that a model has to meet to be blessed.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -134,12 +135,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class SkewGuard:
-    """How far the skew guard looks, and what a served model may take.
+    """Limits of the skew guard, which replays raw rows through the serving signatures.
 
     Attributes:
-        max_examples: Rows of the eval split that it replays.
-        max_seconds: Wall time in which a fresh process has to load the model and answer.
-        max_megabytes: Memory that it may take for that.
+        max_examples: Maximum number of rows of the eval split to replay.
+        max_seconds: Maximum wall time for a new process to load the model and answer a request.
+        max_megabytes: Maximum memory of that process.
     """
 
     max_examples: Annotated[int, Ge(1)] = 10_000
@@ -149,17 +150,17 @@ class SkewGuard:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tflite:
-    """What devices get.
+    """The TFLite model for devices.
 
     Attributes:
-        enabled: Whether a TFLite model is exported and pushed beside the SavedModel.
-        quantization: Of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8``
-            (weights and activations). The features are never rounded.
-        max_examples: Rows of the eval split that it is held against, one by one, as a device takes them.
-        max_difference: Largest difference from the SavedModel's predictions before anything is quantized, relative
-            where they are above 1.
-        max_quality_loss: How much lower the AUC (binary), accuracy (multiclass) or R² (regression) may be than the
-            SavedModel's on the eval split.
+        enabled: Whether to export a TFLite model and push it with the SavedModel.
+        quantization: Quantization of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or
+            ``int8`` (weights and activations). The features are never quantized.
+        max_examples: Maximum number of rows of the eval split to compare with the SavedModel, one row at a time.
+        max_difference: Maximum difference from the SavedModel's predictions before quantization; relative for
+            predictions above 1.
+        max_quality_loss: Maximum loss of AUC (binary), accuracy (multiclass) or R² (regression) on the eval split,
+            compared with the SavedModel.
     """
 
     enabled: bool = True
@@ -170,45 +171,27 @@ class Tflite:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Beam:
-    """What Beam runs on.
-
-    Attributes:
-        runner: ``local`` (where the step is) or ``flink``. On Vertex AI a ``dataflow`` block takes its place.
-        mode: Of the local one: ``in_memory`` (one thread), ``multi_threading``, ``multi_processing``, or ``auto``:
-            several processes for Transform over a large table, and one thread for all else.
-        workers: Its threads or processes; 0 takes one a core.
-        flink: The cluster, where ``runner`` is ``flink``.
-    """
-
-    runner: Literal["local", "flink"] = "local"
-    mode: Literal["auto", "in_memory", "multi_threading", "multi_processing"] = "auto"
-    workers: Annotated[int, Ge(0), Le(256)] = 0
-    flink: Flink = Field(default_factory=Flink)
-
-
-@dataclass(frozen=True, kw_only=True, config=STRICT)
 class Config:
-    """All settings of one problem; the YAML's keys are these fields.
+    """All settings of one problem. The attributes are the keys of the YAML file.
 
     Attributes:
-        name: The problem's name: the pipeline's, the model's and the output folder's.
+        name: Name of the problem, the pipeline, the model and the output folder.
         task: ``binary``, ``multiclass`` or ``regression``.
-        label: What is predicted.
-        features: What it is predicted from.
+        label: The label to predict.
+        features: The columns to predict it from.
         data: The table.
         network: The network and its hyperparameters.
-        training: How it is trained.
-        tuning: How it is tuned.
-        evaluation: Metrics, slices and the blessing policy.
+        training: Steps, batch size, early stopping and distribution of the training.
+        tuning: The search for hyperparameters.
+        evaluation: Metrics, slices and thresholds.
         skew_guard: Limits of the skew guard.
-        tflite: What devices get.
-        beam: What Beam runs on.
-        metadata: Where ML Metadata is kept.
-        orchestrator: What runs the steps: ``local``, or ``vertex``, which ``vertex_runner.py`` sets.
-        vertex: How they run on Vertex AI.
-        dataflow: How Beam's steps run on Dataflow, under Vertex AI; ``None`` runs them where the step is.
-        output: Folder of everything that runs leave behind; ``output/<name>`` if empty.
+        tflite: The TFLite model for devices.
+        beam: The runner of Beam steps.
+        metadata: The ML Metadata store.
+        orchestrator: What runs the steps: ``local``, or ``vertex``, which only ``vertex_runner.py`` sets.
+        vertex: How the pipeline runs on Vertex AI.
+        dataflow: How Beam steps run on Dataflow in runs on Vertex AI; by default they run in the container of the step.
+        output: Folder for everything that runs write; ``output/<name>`` by default.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -230,7 +213,7 @@ class Config:
     output: str = ""
 
     def __post_init__(self) -> None:
-        self.problem  # noqa: B018 - built here so that its own checks run when the settings are loaded
+        self.problem  # noqa: B018 - runs the checks of Problem when the settings are loaded
 
     @property
     def problem(self) -> Problem:
@@ -239,25 +222,25 @@ class Config:
 
     @property
     def pipeline_name(self) -> str:
-        """The pipeline's: the problem's, with dashes where Vertex AI takes no underscores."""
-        return self.name if self.orchestrator == "local" else self.name.replace("_", "-")[:MOST_NAME]
+        """Name of the pipeline: the problem's, with dashes on Vertex AI, which allows no underscores."""
+        return self.name if self.orchestrator == "local" else self.name.replace("_", "-")[:MAX_NAME]
 
     @property
     def artifacts_dir(self) -> str:
-        """Root of TFX's artifacts."""
+        """Root folder of the TFX artifacts."""
         return f"{self.output}/artifacts"
 
     @property
     def serving_dir(self) -> str:
-        """Folder whose numbered sub-folders TensorFlow Serving loads."""
+        """Base path of the versions that TensorFlow Serving loads."""
         return f"{self.output}/serving/{self.name}"
 
     @property
     def tflite_dir(self) -> str:
-        """Folder whose numbered sub-folders hold what devices load."""
+        """Base path of the TFLite versions for devices."""
         return f"{self.output}/tflite/{self.name}"
 
     @property
     def store(self) -> StoreLocation:
-        """Where ML Metadata is kept, for runs on this machine."""
+        """The ML Metadata store of local runs."""
         return self.metadata.server or Sqlite(Path(self.output) / SQLITE_FILE)

@@ -6,9 +6,8 @@ from typing import Any
 from pipeline.beam.flink import rest
 from pipeline.beam.flink.addresses import is_here, is_loopback, listens, split
 from pipeline.beam.flink.jar import FLINK, JOB_SERVER, java
-from pipeline.config.cloud import Flink
+from pipeline.config.beam import Beam, Flink
 from pipeline.config.errors import ConfigError
-from pipeline.config.settings import Beam
 
 START = "start one on this machine with 'make flink-cluster', or name another"
 _HOST = re.compile(r"@\[?([^@/]+?)\]?:[0-9]+/")  # in pekko.tcp://flink@10.0.0.7:41001/user/rpc/taskmanager_0

@@ -2,8 +2,8 @@
 
 import re
 
-from pipeline.config.cloud import Machine, Vertex
 from pipeline.config.errors import ConfigError, unknown_name
+from pipeline.config.vertex import Machine, Vertex
 
 # GB of memory per CPU, by kind, with the families that differ.
 MEMORY = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}

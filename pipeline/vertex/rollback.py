@@ -3,8 +3,8 @@
 from cloud import endpoint
 from cloud.endpoint import RolledBack
 from cloud.vertex import connect
-from pipeline.config.cloud import Vertex
 from pipeline.config.errors import ConfigError
+from pipeline.config.vertex import Vertex
 
 
 def roll_back(vertex: Vertex) -> RolledBack:

@@ -16,7 +16,7 @@ from pathlib import Path
 from cloud.logs import last_error
 from common.project import ROOT
 from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
-from pipeline.config.settings import Beam
+from pipeline.config.beam import Beam
 from pipeline.vertex.artifact_store import Artifact, new_name
 from pipeline.vertex.spec import Json, Task
 

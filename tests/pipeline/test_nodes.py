@@ -73,5 +73,5 @@ def test_the_endpoint_is_served_as_the_settings_say() -> None:
 
 
 def test_an_endpoint_without_an_image_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"vertex\.endpoint\.image: missing; give TensorFlow Serving's image"):
+    with pytest.raises(ConfigError, match=r"vertex\.endpoint\.image: missing; expected a TensorFlow Serving image"):
         load_vertex_config(ROOT / "configs/taxi.yaml", {"vertex.endpoint": "{name: rides}"}, **VERTEX)

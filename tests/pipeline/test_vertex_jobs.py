@@ -163,7 +163,10 @@ def test_who_a_job_acts_as_and_where_is_said(tmp_path: Path) -> None:
         ),
         ({"training__strategy": "tpu"}, "vertex.machines.Trainer: found no machine, with training.strategy 'tpu'"),
         ({"training__strategy": "tpu", "vertex__machines": T4S}, "found n1-standard-8, with training.strategy 'tpu'"),
-        ({"vertex__machines": TPU_V3}, "found cloud-tpu, with training.strategy 'auto'; expected one without a TPU"),
+        (
+            {"vertex__machines": TPU_V3},
+            "found cloud-tpu, with training.strategy 'auto'; expected a machine without a TPU",
+        ),
     ],
 )
 def test_machines_that_do_not_fit_are_refused(tmp_path: Path, values: dict[str, Any], said: str) -> None:

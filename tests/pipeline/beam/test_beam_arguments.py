@@ -7,8 +7,8 @@ from tfx_bsl.coders.batch_util import GetBatchElementsKwargs
 
 from common.project import ROOT
 from pipeline.beam.arguments import MANY_ROWS, beam_args, local_args, own_beam_args
+from pipeline.config.beam import Beam
 from pipeline.config.loading import load_config
-from pipeline.config.settings import Beam
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from models.settings import Network, Training
-from pipeline.config.errors import describe, unknown_name
+from pipeline.config.errors import unknown_name
+from pipeline.config.pydantic_errors import describe
 
 
 def failure(record: type, text: str) -> ValidationError:
@@ -29,7 +30,7 @@ def test_of_many_names_the_nearest_are_shown() -> None:
     known = [f"option_{number}" for number in range(200)]
     line = unknown_name("key", "option", "option_77x", known)
     assert line.startswith("key: unknown option 'option_77x'; allowed: option_77, ")
-    assert line.endswith(" (and 190 others); did you mean 'option_77'?")
+    assert line.endswith(" (and 190 more); did you mean 'option_77'?")
 
 
 def test_key_stands_behind_the_prefix_of_its_record() -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from common.project import ROOT
 from lineage.store.location import Sqlite
+from pipeline.config.beam import Beam
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_block
 from pipeline.config.renamed import RENAMED
-from pipeline.config.settings import Beam, Splits, Threshold
+from pipeline.config.settings import Splits, Threshold
 from pipeline.preflight.schema import check_against_schema, load_schema
 
 TAXI = ROOT / "configs/taxi.yaml"
@@ -252,7 +253,7 @@ def test_misspelt_key_is_told_before_the_missing_one_that_it_stands_for(tmp_path
         ("training.step", "3", ["unknown key 'step'", "did you mean 'steps'?"]),
         ("training.steps", "many", ["'many' (str)", "integer"]),
         ("training.steps", "[1", ["'[1'", "a YAML value"]),
-        ("training.steps.more", "3", ["nothing at 'training.steps'"]),
+        ("training.steps.more", "3", ["found no 'more' in 'training.steps'"]),
         ("evaluation.thresholds.0.min", "high", ["'high' (str)", "number"]),
         ("evaluation.metrics.0", "acu", ["unknown binary metric 'acu'", "did you mean 'auc'?"]),
         ("network.hyperparameters.droput", "0.3", ["'droput'", "did you mean 'dropout'?"]),

@@ -40,11 +40,11 @@ def test_mapping_is_read(tmp_path: Path) -> None:
         (b"taxi\n", ["str", "a mapping"]),
         (b"name: caf\xe9\n", ["not UTF-8 at byte 9"]),
         ("name: taxi\n".encode("utf-16"), ["not UTF-8"]),
-        (b"{[a]: 1}\n", ["line 1", "a key that is no text"]),
-        (b"name: !!int abc\n", ["invalid literal", "expected YAML"]),
-        (b"name: 2020-99-99\n", ["month", "expected YAML"]),
-        (b"[" * 5000, ["recursion", "expected YAML"]),
-        (b"name: a\x00b\n", ["expected YAML"]),
+        (b"{[a]: 1}\n", ["line 1", "a key that is not a string"]),
+        (b"name: !!int abc\n", ["invalid literal", "expected valid YAML"]),
+        (b"name: 2020-99-99\n", ["month", "expected valid YAML"]),
+        (b"[" * 5000, ["recursion", "expected valid YAML"]),
+        (b"name: a\x00b\n", ["expected valid YAML"]),
     ],
 )
 def test_file_that_is_no_mapping_in_yaml(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
@@ -92,15 +92,15 @@ def test_override_sets_one_key_and_leaves_the_others(key: str, text: str, change
 @pytest.mark.parametrize(
     ("key", "reason"),
     [
-        ("name.first", "nothing at 'name' to set 'first'"),
-        ("none.first", "nothing at 'none' to set 'first'"),
-        ("slices.2", "nothing at 'slices' to set '2'"),
-        ("slices.-1", "nothing at 'slices' to set '-1'"),
-        ("slices.first", "nothing at 'slices' to set 'first'"),
-        ("slices.7.min", "nothing at 'slices.7' to set 'min'"),
-        ("slices.first.0", "nothing at 'slices.first' to set '0'"),
-        ("slices.²", "nothing at 'slices' to set '²'"),
-        ("training.steps.a.b", "nothing at 'training.steps.a' to set 'b'"),
+        ("name.first", "found no 'first' in 'name'"),
+        ("none.first", "found no 'first' in 'none'"),
+        ("slices.2", "found no '2' in 'slices'"),
+        ("slices.-1", "found no '-1' in 'slices'"),
+        ("slices.first", "found no 'first' in 'slices'"),
+        ("slices.7.min", "found no 'min' in 'slices.7'"),
+        ("slices.first.0", "found no '0' in 'slices.first'"),
+        ("slices.²", "found no '²' in 'slices'"),
+        ("training.steps.a.b", "found no 'b' in 'training.steps.a'"),
     ],
 )
 def test_override_that_leads_nowhere_is_refused(key: str, reason: str) -> None:

@@ -14,10 +14,9 @@ import local_runner
 from common.project import ROOT
 from pipeline.beam.flink import addresses, jar
 from pipeline.beam.flink.addresses import free_port, is_here, is_loopback
-from pipeline.config.cloud import Flink
+from pipeline.config.beam import Beam, Flink
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config
-from pipeline.config.settings import Beam
 from pipeline.preflight.flink import check_flink
 
 CLUSTER = '{"taskmanagers": 1, "slots-total": 2, "flink-version": "1.19.1"}'

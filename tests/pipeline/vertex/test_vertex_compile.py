@@ -8,9 +8,9 @@ from conftest import ROOT
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.config.cloud import Machine
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_vertex_config
+from pipeline.config.vertex import Machine
 from pipeline.preflight.preflight import CheckedInputs
 from pipeline.preflight.schema import load_schema
 from pipeline.vertex.compile import compile_pipeline, write_job
@@ -111,15 +111,15 @@ def test_tuner_is_left_out_and_warm_start_put_in() -> None:
         ({"vertex__schedule": "{cron: 0 25 * * *}"}, "vertex.schedule.cron: found the hours '25'; expected"),
         (
             {"vertex__machines": "{Trainer: {accelerators: 4}}"},
-            "vertex.machines.Trainer: 'accelerators' is 4, of no",
+            "vertex.machines.Trainer: 'accelerators' is 4 and 'accelerator' is missing",
         ),
         ({"vertex__service_account": "me"}, "vertex.service_account"),
         ({"beam__runner": "flink"}, "beam.runner: found 'flink'; expected 'local' on Vertex AI"),
         ({"dataflow": "{}"}, "data.path: found 'data/taxi'; expected gs://"),
-        ({"data__path": "/data/taxi"}, "data.path: found '/data/taxi'; expected gs://…, or a path within"),
-        ({"data__path": "s3://b/taxi"}, "data.path: found 's3://b/taxi'; expected gs://BUCKET or a folder in one"),
-        ({"output": "s3://b/runs"}, "output: found 's3://b/runs'; expected gs://BUCKET or a folder in one"),
-        ({"output": "gs://"}, "output: found 'gs://'; expected gs://BUCKET or a folder in one"),
+        ({"data__path": "/data/taxi"}, "data.path: found '/data/taxi'; expected gs://…, or a path in the project"),
+        ({"data__path": "s3://b/taxi"}, "data.path: found 's3://b/taxi'; expected gs://BUCKET or a folder in it"),
+        ({"output": "s3://b/runs"}, "output: found 's3://b/runs'; expected gs://BUCKET or a folder in it"),
+        ({"output": "gs://"}, "output: found 'gs://'; expected gs://BUCKET or a folder in it"),
     ],
 )
 def test_settings_that_vertex_would_refuse_are_refused_here(overrides: dict[str, str], said: str) -> None:
@@ -149,7 +149,7 @@ def test_option_that_a_shell_left_empty_is_not_taken_for_one_left_out(option: st
 @pytest.mark.parametrize("name", sorted(PLACE))
 def test_what_is_missing_is_named_with_its_option(name: str) -> None:
     place = {key: value for key, value in PLACE.items() if key != name}
-    with pytest.raises(ConfigError, match=f"vertex.{name}: missing; give it there, or with --{name}"):
+    with pytest.raises(ConfigError, match=f"vertex.{name}: missing; set it there or with --{name}"):
         load_vertex_config(TAXI, {}, **place)
 
 

@@ -6,9 +6,9 @@ from cloud.endpoint import deploy
 from cloud.stand_in import StandIn
 from cloud.vertex import connect
 from common.project import ROOT
-from pipeline.config.cloud import Endpoint, Vertex
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_vertex_config
+from pipeline.config.vertex import Endpoint, Vertex
 from pipeline.vertex.rollback import roll_back
 from pipeline.vertex_serving import serving_settings
 

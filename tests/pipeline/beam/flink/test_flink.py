@@ -12,7 +12,7 @@ from pipeline.beam.flink.addresses import HOST, free_port
 from pipeline.beam.flink.job_server import JobServer, job_servers, shared
 from pipeline.beam.flink.process import EndedError
 from pipeline.beam.flink.runner import FlinkError, FlinkRunner, Job, cause
-from pipeline.config.cloud import Flink
+from pipeline.config.beam import Flink
 
 
 def test_beam_understands_its_arguments() -> None:

@@ -28,7 +28,7 @@ from pipeline.beam.flink.jar import JOB_SERVER
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.beam.flink.process import EndedError
 from pipeline.beam.flink.runner import FlinkError
-from pipeline.config.cloud import Flink
+from pipeline.config.beam import Flink
 from pipeline.config.errors import ConfigError
 from pipeline.config.settings import EVAL, SPLITS
 

@@ -1,4 +1,4 @@
-"""Settings of where ML Metadata is kept."""
+"""Settings of the ML Metadata store."""
 
 from typing import Annotated, Literal
 
@@ -12,7 +12,7 @@ from models.features import STRICT
 PORTS = {"mysql": 3306, "postgresql": 5432}
 
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]+$")]
-# What names a database or its user; both servers cut longer ones.
+# Name of a database or a user. Both servers truncate longer names.
 Name = Annotated[str, Field(pattern=r"^[^\s/@']{1,63}$")]
 Port = Annotated[int, Ge(1), Le(65_535)]
 
@@ -22,10 +22,10 @@ class Tls:
     """An encrypted connection.
 
     Attributes:
-        ca: File (PEM) with the certificate of who signed the server's, which is checked before a run, as is the name in
-            it; ML Metadata's own client then encrypts, and does not check it again.
-        cert: File with a certificate of one's own, where the server asks for one.
-        key: File with its private key, without a passphrase.
+        ca: PEM file with the certificate authority of the server. Certificate and host name are verified before a
+            run. ML Metadata's client then encrypts the connection without verifying it again.
+        cert: PEM file with a client certificate, if the server requires one.
+        key: PEM file with the private key of ``cert``, without a passphrase.
     """
 
     ca: str
@@ -39,15 +39,15 @@ class Tls:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Metadata:
-    """Where ML Metadata is kept. A server's password comes from the environment: ``ONEGRAPH_METADATA_PASSWORD``.
+    """The ML Metadata store. A server's password comes from the variable ``ONEGRAPH_METADATA_PASSWORD``.
 
     Attributes:
-        kind: ``sqlite`` (``metadata.db`` in the output folder), ``mysql`` (MariaDB, too) or ``postgresql``.
-        host: The server's name or address.
-        port: 3306 or 5432, unless another is given.
-        database: A database of its own, which the server's owner made.
-        user: Who signs in; needs all rights on it.
-        ssl: An encrypted connection; of ``mysql`` alone.
+        kind: ``sqlite`` (``metadata.db`` in the output folder), ``mysql`` (also MariaDB) or ``postgresql``.
+        host: Host name or address of the server.
+        port: Port of the server; 3306 or 5432 by default.
+        database: An existing database that nothing else uses.
+        user: Database user with all privileges on the database.
+        ssl: Encryption of the connection, for ``mysql`` only.
     """
 
     kind: Literal["sqlite", "mysql", "postgresql"] = "sqlite"
@@ -62,7 +62,7 @@ class Metadata:
             for name in ("host", "port", "database", "user", "ssl"):
                 if getattr(self, name) is not None:
                     raise ValueError(
-                        f"found '{name}' and kind 'sqlite', which has none; expected 'mysql' or 'postgresql'"
+                        f"found '{name}', which kind 'sqlite' does not have; expected 'mysql' or 'postgresql'"
                     )
             return
         for name in ("host", "database", "user"):
@@ -70,16 +70,16 @@ class Metadata:
                 raise ValueError(f"'{name}' is missing; kind '{self.kind}' needs 'host', 'database' and 'user'")
         if self.ssl and self.kind == "postgresql":
             raise ValueError(
-                "found 'ssl' and kind 'postgresql'; expected none, since ML Metadata's own PostgreSQL client cannot "
-                "encrypt: take 'mysql', or a tunnel (ssh -L) whose end is 'host'"
+                "found 'ssl', which kind 'postgresql' does not support, since ML Metadata's PostgreSQL client cannot "
+                "encrypt; use 'mysql', or an SSH tunnel whose local end is 'host'"
             )
 
     @property
     def server(self) -> Server | None:
-        """The server, if there is one."""
+        """The server, or ``None`` for SQLite."""
         if self.kind == "sqlite":
             return None
-        assert self.host  # checked above, as the next two are
+        assert self.host  # checked above, like the next two
         assert self.database
         assert self.user
         tls = self.ssl or Tls(ca="")

@@ -8,7 +8,7 @@ from common.project import ROOT
 from lineage.store.location import PASSWORD_VARIABLE, Server
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_config
-from pipeline.config.metadata_store import Metadata
+from pipeline.config.metadata import Metadata
 from pipeline.pipeline import _metadata
 from pipeline.preflight.metadata_store import check_store
 
@@ -61,10 +61,10 @@ def test_a_server_has_its_kinds_port_unless_another_is_given(kind: str, port: in
         ({"host": "db example"}, "metadata.host: found 'db example' (str); expected text that matches"),
         ({"database": ""}, "metadata.database: found '' (str); expected text that matches"),
         ({"user": None}, "metadata: 'user' is missing; kind 'postgresql' needs 'host', 'database' and 'user'"),
-        ({"kind": "sqlite"}, "metadata: found 'host' and kind 'sqlite', which has none; expected 'mysql' or"),
+        ({"kind": "sqlite"}, "metadata: found 'host', which kind 'sqlite' does not have; expected 'mysql' or"),
         (
             {"ssl": {"ca": "ca.pem"}},
-            "metadata: found 'ssl' and kind 'postgresql'; expected none, since ML Metadata's own",
+            "metadata: found 'ssl', which kind 'postgresql' does not support, since ML Metadata's",
         ),
         ({"kind": "mysql", "ssl": {"cert": "c"}}, "metadata.ssl.ca: missing; expected a value"),
         (
