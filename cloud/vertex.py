@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloud.calls import TIMEOUT, retrying
-from cloud.refusals import one_line, refusal
+from cloud.error_messages import one_line, refusal
 
 # Names a server that takes Vertex AI's place, without credentials.
 ENDPOINT = "VERTEX_API_ENDPOINT"

@@ -1,19 +1,15 @@
-"""Components of our own, one folder each.
+"""Custom TFX components, one folder per component."""
 
-Vertex AI knows an artifact's type by ``package.Class`` alone, and its steps import it by that name from here.
-"""
-
-import importlib
 from typing import Any
 
-_ARTIFACTS = {
-    "DataBlessing": "custom_components.anomaly_gate.component",
-    "SkewReport": "custom_components.skew_guard.component",
-    "TfliteModel": "custom_components.tflite_exporter.artifact",
-}
+_ARTIFACT_TYPES = ("DataBlessing", "SkewReport", "TfliteModel")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ARTIFACTS:
+    """Exports the artifact types, which Vertex AI's steps import as ``custom_components.<Class>``."""
+    if name not in _ARTIFACT_TYPES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_ARTIFACTS[name]), name)
+    # Imported on first use: importing TFX takes seconds.
+    from custom_components.shared import artifact_types  # noqa: PLC0415
+
+    return getattr(artifact_types, name)

@@ -6,8 +6,8 @@ from tfx import types
 from tfx.components import Evaluator, Trainer
 from tfx.dsl.placeholder import placeholder
 
+from artifacts.names import BLESSED
 from custom_components.skew_guard.component import SkewGuard
-from custom_components.skew_guard.executor import BLESSED
 
 
 class Candidate(NamedTuple):

@@ -174,7 +174,6 @@ def guard_against_skew(
             "problem": config.problem.to_config(),
             "model_name": config.name,
             "split": EVAL,
-            "code": source_digest("custom_components.skew_guard", "custom_components.shared.examples"),
         },
     )
 
@@ -214,9 +213,6 @@ def export_for_devices(
             "model_name": config.name,
             "split": EVAL,
             "representative_split": TRAIN,
-            "code": source_digest(
-                "custom_components.tflite_exporter", "custom_components.shared.examples", "serving.edge"
-            ),
         },
     )
 

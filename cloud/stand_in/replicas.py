@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from cloud.logs import last_error
+from common.logs import last_error
 from common.project import ROOT
 
 Job: TypeAlias = Mapping[str, Any]

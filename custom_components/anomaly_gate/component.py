@@ -9,12 +9,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 
 from common.source_code import source_digest
 from custom_components.anomaly_gate.executor import Executor
-
-
-class DataBlessing(types.artifact.Artifact):
-    """Says that the examples met the schema. Custom property ``warnings``: how many anomalies were let through."""
-
-    TYPE_NAME = "custom_components.DataBlessing"
+from custom_components.shared.artifact_types import DataBlessing
 
 
 class AnomalyGateSpec(ComponentSpec):
@@ -45,6 +40,6 @@ class AnomalyGate(base_component.BaseComponent):
             schema: The ``Schema`` that the examples were held against.
         """
         blessing = types.Channel(type=DataBlessing)
-        # Part of the cache key, so that a changed gate looks again.
-        code = source_digest(Executor.__module__)
+        # Part of the cache key, so that changed code runs again.
+        code = source_digest(__package__)
         super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing, code=code))

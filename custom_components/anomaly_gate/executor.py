@@ -6,12 +6,12 @@ from typing import Any
 from absl import logging
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
 from tfx import types
-from tfx.components.example_validator.executor import DEFAULT_FILE_NAME
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from artifacts.names import ANOMALIES_FILE
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 
 MOST_VALUES_SHOWN = 12
@@ -50,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
 def _anomalies(
     artifact: types.Artifact, split: str, schema: schema_pb2.Schema
 ) -> Iterator[tuple[Anomaly, "anomalies_pb2.AnomalyInfo.Severity.ValueType"]]:
-    path = f"{artifact_utils.get_split_uri([artifact], split)}/{DEFAULT_FILE_NAME}"
+    path = f"{artifact_utils.get_split_uri([artifact], split)}/{ANOMALIES_FILE}"
     with fileio.open(path, "rb") as file:
         found = anomalies_pb2.Anomalies.FromString(file.read())
     if found.HasField("dataset_anomaly_info"):

@@ -8,7 +8,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
-from custom_components.arrow_example_gen import csv_places
+from custom_components.arrow_example_gen import csv_errors
 from custom_components.arrow_example_gen.files import (
     BATCH_ROWS,
     GZIP_ERRORS,
@@ -34,9 +34,9 @@ def read_columns(path: str) -> list[str]:
     except csv.Error as error:
         raise TableError(f"{path}: line 1: {error}; expected a header line of column names") from error
     except UnicodeDecodeError as error:
-        raise TableError(f"{path}: {csv_places.not_utf8(path)}; save the file as UTF-8") from error
+        raise TableError(f"{path}: {csv_errors.not_utf8(path)}; save the file as UTF-8") from error
     except GZIP_ERRORS as error:
-        raise broken_gzip(path, csv_places.whole_lines(path), "line") from error
+        raise broken_gzip(path, csv_errors.whole_lines(path), "line") from error
     except OSError as error:
         raise TableError(f"{path}: {error.strerror}; expected a file that can be read") from error
     if header is None:
@@ -82,7 +82,7 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     except pa.ArrowInvalid as error:
         raise _explained(path, columns, str(error)) from error
     except GZIP_ERRORS as error:
-        raise broken_gzip(path, csv_places.whole_lines(path), "line") from error
+        raise broken_gzip(path, csv_errors.whole_lines(path), "line") from error
 
 
 class _Ended:
@@ -123,7 +123,7 @@ def _before_the_end(path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
         last = batch
     assert last is not None
     if last.column(0)[-1].as_py() != END:
-        line = csv_places.last_row(path)
+        line = csv_errors.last_row(path)
         raise TableError(
             f"{path}: line {line}: found a quote that is never closed; expected the file to end outside one"
         )
@@ -132,12 +132,12 @@ def _before_the_end(path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa
 
 def _explained(path: str, columns: Sequence[str], arrow_said: str) -> TableError:
     if "UTF8" in arrow_said:
-        return TableError(f"{path}: {csv_places.not_utf8(path)}; save the file as UTF-8")
-    if "columns" in arrow_said and (ragged := csv_places.ragged(path, len(columns))):
+        return TableError(f"{path}: {csv_errors.not_utf8(path)}; save the file as UTF-8")
+    if "columns" in arrow_said and (ragged := csv_errors.ragged(path, len(columns))):
         line, found = ragged
         return TableError(f"{path}: line {line}: found {found} values; expected {len(columns)}, as the header has")
     if "straddl" in arrow_said:
-        line, most = csv_places.long_row(path, BLOCK_BYTES), BLOCK_BYTES >> 20
+        line, most = csv_errors.long_row(path, BLOCK_BYTES), BLOCK_BYTES >> 20
         return TableError(
             f"{path}: line {line}: found a row of more than {most} MiB; expected a shorter one: is a quote left open?"
         )

@@ -9,10 +9,11 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
+from artifacts.names import split_folder
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
 SHARD_BYTES = 32 << 20  # of records, before they are zipped: several readers find work in a table that is worth it
-FOLDER, PREFIX = "Split-", "data_tfrecord"
+PREFIX = "data_tfrecord"
 Place = tuple[int, int]  # in the table: number of the file, number of the batch in it
 
 
@@ -125,7 +126,7 @@ class ShardSink(iobase.Sink):
 
     def pre_finalize(self, _init_result: str, _writer_results: Iterable[list[Shard]]) -> list[str]:
         """Removes what an earlier attempt at the same artifact left behind."""
-        patterns = [os.path.join(self._folder, FOLDER + split, PREFIX + "-*") for split in self._splits]
+        patterns = [os.path.join(self._folder, split_folder(split), PREFIX + "-*") for split in self._splits]
         old = [each.path for match in FileSystems.match(patterns) for each in match.metadata_list]
         if old:
             FileSystems.delete(old)
@@ -141,7 +142,7 @@ class ShardSink(iobase.Sink):
         moves = {}
         for split in self._splits:
             paths = [shard.path for shard in found if shard.split == split] or [self._empty(init_result, split)]
-            folder = FileSystems.join(self._folder, FOLDER + split)
+            folder = FileSystems.join(self._folder, split_folder(split))
             if not FileSystems.exists(folder):
                 FileSystems.mkdirs(folder)
             for number, path in enumerate(paths):

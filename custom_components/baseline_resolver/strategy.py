@@ -10,7 +10,7 @@ from tfx import types
 from tfx.dsl.components.common import resolver
 from tfx.dsl.io import fileio
 
-from custom_components.skew_guard.executor import BLESSED, MODEL_ID
+from artifacts.names import BLESSED, MODEL_ID
 
 OUTPUT = metadata_store_pb2.Event.OUTPUT
 

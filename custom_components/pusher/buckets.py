@@ -21,14 +21,14 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from artifacts.names import SAVED_MODEL_FILE, TFLITE_FILE
 from custom_components.pusher.folders import STAGING_PREFIX, Writer
-from custom_components.tflite_exporter.artifact import MODEL_FILE
 from serving.edge import MANIFEST_FILE
 
 gfile = tf.io.gfile
 
 # A reader takes a version for whole by the last of these.
-LAST = (MODEL_FILE, MANIFEST_FILE, "saved_model.pb")
+LAST = (TFLITE_FILE, MANIFEST_FILE, SAVED_MODEL_FILE)
 STALE_SECONDS = 12 * 3600  # after which a push is taken for one that was killed; it gives up by itself after half of it
 MOST_CLAIMS, LONGEST_WAIT = 30, 2.0  # of a number; seconds between two
 # Of the version's number and when the push began, in seconds, and what no other push has.

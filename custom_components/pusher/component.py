@@ -11,7 +11,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from tfx.types.standard_component_specs import PusherSpec
 
 from custom_components.pusher.executor import TFLITE_DIRECTORY, TFLITE_MODEL, Executor
-from custom_components.tflite_exporter.artifact import TfliteModel
+from custom_components.shared.artifact_types import TfliteModel
 
 
 class AtomicPusherSpec(PusherSpec):

@@ -4,8 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from custom_components.tflite_exporter.artifact import MODEL_FILE
-from custom_components.tflite_exporter.flatbuffer import with_metadata
+from artifacts.names import TFLITE_FILE
+from custom_components.shared.tflite_file import with_metadata
 from serving.edge import MANIFEST_FILE, METADATA, read_metadata
 
 
@@ -28,12 +28,12 @@ def write_device_model(exported: Path, folder: Path, version: int, run_id: str |
     manifest = {
         "model": metadata["model"],
         **origin,
-        "file": MODEL_FILE,
+        "file": TFLITE_FILE,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
         "quantization": metadata["quantization"],
     }
-    (folder / MODEL_FILE).write_bytes(content)
+    (folder / TFLITE_FILE).write_bytes(content)
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
@@ -41,6 +41,6 @@ def is_whole(folder: Path) -> bool:
     """Whether a version's folder holds the model that its manifest tells of."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
-        return bool(hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest() == manifest["sha256"])
+        return bool(hashlib.sha256((folder / TFLITE_FILE).read_bytes()).hexdigest() == manifest["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -12,16 +12,14 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils, proto_utils
 
-from cloud.paths import on_disk
+from artifacts.names import BLESSED, HAS_MODEL, PUSHED_TFLITE, TFLITE_FILE
+from common.bucket_paths import on_disk
 from custom_components.pusher.buckets import push_to_buckets
 from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
-from custom_components.skew_guard.executor import HAS_MODEL
-from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE
 from lineage.recorded.provenance import Provenance, with_code_and_time, write_provenance
 
 TFLITE_MODEL, TFLITE_DIRECTORY = "tflite_model", "tflite_directory"
-PUSHED_TFLITE = "pushed_tflite"
 REMOTE = "://"
 
 
@@ -54,7 +52,7 @@ class Executor(executor.Executor):
         writers: dict[str, Writer] = {}
         if TFLITE_MODEL in input_dict:
             device = exec_properties[TFLITE_DIRECTORY].rstrip("/")
-            exported = Path(on_disk(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / MODEL_FILE
+            exported = Path(on_disk(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / TFLITE_FILE
             run_id = self._run_id
             writers[device] = lambda folder, version: write_device_model(exported, folder, version, run_id)
         writers[served] = lambda folder, _version: io_utils.copy_dir(model_path, str(folder))
@@ -63,7 +61,7 @@ class Executor(executor.Executor):
         pushed = f"{served}/{version}"
         self._MarkPushed(pushed_model, pushed_destination=pushed, pushed_version=str(version))
         if TFLITE_MODEL in input_dict:
-            pushed_model.set_string_custom_property(PUSHED_TFLITE, f"{device}/{version}/{MODEL_FILE}")
+            pushed_model.set_string_custom_property(PUSHED_TFLITE, f"{device}/{version}/{TFLITE_FILE}")
         logging.info("Pushed %s.", pushed)
 
     @property

@@ -22,7 +22,7 @@ from tfx.utils import proto_utils
 from common.source_code import source_digest
 
 # That all ExampleGens share, for the digest in a node's settings.
-MODULES = (__name__, "custom_components.shared.examples", "custom_components.shared.beam_workers")
+MODULES = (__name__, "custom_components.shared.examples", "custom_components.shared.beam_workers", "artifacts.names")
 
 
 def split_settings(

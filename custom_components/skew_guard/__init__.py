@@ -1,1 +1,1 @@
-"""Proves on every run that what is served is what was trained."""
+"""Checks in every run that a model serves what it was trained on."""

@@ -1,4 +1,4 @@
-"""Replays raw examples through every signature and compares with the training side."""
+"""Replays raw examples through every signature of a model and compares the results with the training graph."""
 
 import collections
 import dataclasses
@@ -17,16 +17,16 @@ from models.features import Problem, transformed_name
 from models.preprocessing import as_column
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
-BATCH = 2048  # TensorFlow formats a text of the inputs of each call of a saved function: few calls
-MOST_SHOWN = 10_000  # rows that a missing one is likened to
+BATCH = 2048  # large, since TensorFlow formats the inputs as text in each call of a saved function
+MAX_CANDIDATES = 10_000  # transformed rows that a missing row is compared with
 TOLERANCE = 1e-6  # of a prediction: absolute up to 1, relative above
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
 class Replay:
-    """The training side and the serving side of one model.
+    """Compares the serving side of a model with its training side.
 
-    The training side is Transform's own saved graph, and the exported network called on what that graph gives.
+    The training side is Transform's saved graph, followed by the exported network.
 
     Attributes:
         model: The exported SavedModel, loaded.
@@ -44,7 +44,7 @@ class Replay:
         self._seen = 0
 
     def report(self, report: Report) -> Report:
-        """``report`` with what was compared so far."""
+        """Returns ``report`` with the counts of what was compared so far."""
         return dataclasses.replace(
             report, examples=self._seen, compared=dict(self._compared), largest_difference=self._largest
         )
@@ -54,8 +54,8 @@ class Replay:
 
         Args:
             raw_files: Gzipped TFRecord files of raw examples.
-            transformed_files: Those of the same split, as Transform wrote them, in any order.
-            max_examples: Stop after this many.
+            transformed_files: Transform's files of the same split. The order of their rows does not matter.
+            max_examples: Maximum number of examples.
 
         Raises:
             SkewError: At the first difference.
@@ -74,7 +74,7 @@ class Replay:
             offset: Index of the first one in its split.
 
         Returns:
-            The training side's transformed values, the label's among them.
+            The training side's transformed values, including the label.
 
         Raises:
             SkewError: At the first difference.
@@ -97,7 +97,7 @@ class Replay:
         return expected
 
     def _outputs(self, predictions: np.ndarray) -> Arrays:
-        """What a signature should answer, given the network's predictions."""
+        """The expected outputs of a signature, given the network's predictions."""
         outputs = {"predictions": predictions}
         if names := self._problem.class_names:
             binary = self._problem.task == "binary"
@@ -131,9 +131,9 @@ class Replay:
                 differs = np.any(values != served, axis=1)
             else:
                 same = _same(values, served)
-                with np.errstate(invalid="ignore"):  # infinity less infinity
+                with np.errstate(invalid="ignore"):  # infinity minus infinity
                     difference = np.where(same, 0, np.abs(values - served))
-                # Written so that a NaN on one side alone differs.
+                # Written so that NaN on only one side is a difference.
                 close = same | (difference <= TOLERANCE * np.maximum(1, np.abs(values)))
                 differs = np.any(~close, axis=1)
                 self._largest = float(np.max(difference, initial=self._largest))
@@ -141,7 +141,7 @@ class Replay:
             self._compared[signature] += values.size
 
     def _check_materialized(self, batches: Sequence[Arrays], files: Sequence[str]) -> None:
-        """Checks that each replayed row is among those that Transform wrote for its split."""
+        """Checks that each replayed row is in the transformed examples of its split."""
         keys = [key for batch in batches for key in _row_keys(batch)]
         missing = {key: index for index, key in reversed(list(enumerate(keys)))}
         others: list[Arrays] = []
@@ -149,7 +149,7 @@ class Replay:
             parsed = tf.io.parse_example(batch, self._transformed_spec)
             rows = {name: _two_dimensional(value.numpy()) for name, value in parsed.items()}
             for index, key in enumerate(_row_keys(rows)):
-                if missing.pop(key, None) is None and len(others) < MOST_SHOWN:
+                if missing.pop(key, None) is None and len(others) < MAX_CANDIDATES:
                     others.append(_row(rows, index))
             if not missing:
                 break
@@ -160,24 +160,28 @@ class Replay:
 
 
 def raw_columns(examples: Sequence[bytes], raw_spec: Mapping[str, Any], problem: Problem) -> dict[str, tf.Tensor]:
-    """Raw features as ``serve_raw`` takes them: a dense tensor a column, [N, 1], with placeholders."""
+    """Inputs of ``serve_raw``: one dense tensor [N, 1] per column, with placeholders for missing values."""
     spec = {name: raw_spec[name] for name in problem.features.columns}
     return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
 
 
 def _stale(row: Arrays, index: int, others: Sequence[Arrays]) -> Skew:
-    """Where a row differs from the one that is most like it among those that no replayed row equals."""
-    where = "the transformed examples"
+    """The difference between a row that is missing and the most similar of the rows that match no replayed row."""
+    place = "the transformed examples"
     differing = [[name for name in sorted(row) if row[name].tobytes() != other[name].tobytes()] for other in others]
     if not differing:
-        return Skew("transformed", where, None, index, "such a row in Transform's graph", "none")
+        return Skew("transformed", place, None, index, "such a row in Transform's graph", "none")
     nearest = min(range(len(differing)), key=lambda each: len(differing[each]))
     name = differing[nearest][0]
-    return Skew("transformed", where, name, index, str(row[name].tolist()), str(others[nearest][name].tolist()))
+    return Skew("transformed", place, name, index, str(row[name].tolist()), str(others[nearest][name].tolist()))
 
 
 def _served(skew: Skew, found: Arrays, expected: np.ndarray) -> np.ndarray:
-    """The served values of a feature or output, if they are of the expected shape and dtype."""
+    """The served values of a feature or output.
+
+    Raises:
+        SkewError: There is no such output, or its shape or dtype differs.
+    """
     served = found.get(skew.feature or "")
     if served is None or served.shape != expected.shape or served.dtype != expected.dtype:
         shown = "no such output" if served is None else f"{served.dtype} {list(served.shape)}"
@@ -193,12 +197,12 @@ def _raise_at(differs: np.ndarray, skew: Skew, expected: np.ndarray, found: np.n
 
 
 def _bits(values: np.ndarray) -> np.ndarray:
-    """``values`` as unsigned integers, so that NaN equals itself and 0.0 is not -0.0."""
+    """Reinterprets values as unsigned integers, so that NaN equals NaN and 0.0 differs from -0.0."""
     return values.view(f"u{values.dtype.itemsize}")
 
 
 def _same(values: np.ndarray, served: np.ndarray) -> np.ndarray:
-    """Where two numbers are equal; NaN equals NaN, and infinity itself."""
+    """Mask of equal numbers, where NaN equals NaN."""
     return (values == served) | (np.isnan(values) & np.isnan(served))
 
 
@@ -207,7 +211,7 @@ def _row(columns: Arrays, index: int) -> Arrays:
 
 
 def _row_keys(columns: Arrays) -> list[bytes]:
-    """Each row's values as bytes, in the order of the columns' names."""
+    """The bytes of each row's values, with the columns in the order of their names."""
     parts = [_two_dimensional(columns[name]) for name in sorted(columns)]
     return [b"".join(part[row].tobytes() for part in parts) for row in range(len(parts[0]))]
 

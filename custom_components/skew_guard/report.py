@@ -1,22 +1,20 @@
-"""What the skew guard found."""
+"""The result of SkewGuard's checks."""
 
 import dataclasses
 from typing import Any
 
-REPORT_FILE = "report.json"
-
 
 @dataclasses.dataclass(frozen=True)
 class Skew:
-    """The first place at which serving differs from training.
+    """The first difference between serving and training.
 
     Attributes:
         check: ``graph``, ``vocabulary``, ``transformed``, ``predictions`` or ``server``.
-        where: Signature, file or function.
-        feature: Transformed feature or output, where there is one.
-        example: Index of the raw example in the eval split, where there is one.
-        expected: The training side's value, as text.
-        found: The serving side's value, as text.
+        where: Signature, file or process.
+        feature: Transformed feature or output, if any.
+        example: Index of the raw example in the split, if any.
+        expected: The training side's value, as a string.
+        found: The serving side's value, as a string.
     """
 
     check: str
@@ -36,7 +34,7 @@ class SkewError(Exception):
     """Serving differs from training.
 
     Attributes:
-        skew: Where.
+        skew: The difference.
     """
 
     def __init__(self, skew: Skew) -> None:
@@ -46,16 +44,16 @@ class SkewError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """All that was compared.
+    """Results of all checks.
 
     Attributes:
-        examples: Raw examples replayed.
-        compared: Values compared, by signature.
-        largest_difference: Of any prediction from the training side's.
-        graph: Digest of the Transform graph's function.
-        vocabularies: Digest by file name.
-        server: Seconds to load and to answer, and peak memory, of a fresh process.
-        skew: The first difference; ``None`` if there is none.
+        examples: Number of raw examples replayed.
+        compared: Number of values compared, by signature.
+        largest_difference: Largest difference between a served and a training-side prediction.
+        graph: Digest of the Transform graph's function and constants.
+        vocabularies: Digests of the vocabulary files, by name.
+        server: Time to load and to answer, and peak memory, of a new process.
+        skew: The first difference, or ``None``.
     """
 
     examples: int = 0

@@ -1,4 +1,7 @@
-"""Requests that a server replays before it takes real ones."""
+"""Warm-up requests, which TensorFlow Serving replays before it accepts others.
+
+See "SavedModel Warmup" in TensorFlow Serving's documentation. It replays at most 1,000 requests.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +9,7 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_log_pb2, regression_pb2
 
-from custom_components.skew_guard.server import WARMUP_FILE
+from artifacts.names import WARMUP_FILE
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES
 
 BATCH = 32
@@ -15,13 +18,13 @@ BATCH = 32
 def write_warmup(
     model_dir: Path, name: str, examples: Sequence[bytes], columns: dict[str, tf.Tensor], signatures: Sequence[str]
 ) -> int:
-    """Writes warm-up requests into a SavedModel: one row and a batch of them, for each signature that a client calls.
+    """Writes warm-up requests into a SavedModel: one row and one batch for each signature that a client calls.
 
     Args:
         model_dir: The SavedModel.
-        name: Name that the model is served under.
+        name: Name under which the model is served.
         examples: Serialized ``tf.Example`` of real rows, without the label.
-        columns: The same rows as dense tensors by raw column, each [N, 1].
+        columns: The same rows as dense tensors [N, 1], by raw column.
         signatures: Signatures of the model.
 
     Returns:

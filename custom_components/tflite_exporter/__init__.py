@@ -1,1 +1,1 @@
-"""Exports the pipeline's model to TFLite, raw features in, on builtin operators alone."""
+"""Exports the model to TFLite, with raw features as inputs and builtin operators only."""

@@ -1,62 +1,44 @@
-"""TfliteExporter: the blessed model for a device, raw features in."""
+"""TfliteExporter: converts the blessed model to TFLite, with raw features as inputs."""
 
-import json
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from tfx import types
-from tfx.dsl.components.base import base_component, executor_spec
+from tfx.dsl.components.base import executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from custom_components.tflite_exporter.artifact import TfliteModel
+from custom_components.shared.artifact_types import TfliteModel
+from custom_components.shared.model_check import ModelCheck, ModelCheckSpec
 from custom_components.tflite_exporter.executor import Executor
 
 
 class TfliteExporterSpec(ComponentSpec):
-    """Inputs, outputs and settings of :class:`TfliteExporter`."""
+    """Inputs, outputs and parameters of :class:`TfliteExporter`.
+
+    ``representative_split`` is the split whose rows calibrate ``int8`` activations. ``max_difference`` and
+    ``max_quality_loss`` are the bounds that the TFLite model has to keep.
+    """
 
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
-        "problem": ExecutionParameter(type=str),
-        "model_name": ExecutionParameter(type=str),
-        "split": ExecutionParameter(type=str),
+        **ModelCheckSpec.PARAMETERS,
         "representative_split": ExecutionParameter(type=str),
         "quantization": ExecutionParameter(type=str),
-        "max_examples": ExecutionParameter(type=int),
         "max_difference": ExecutionParameter(type=float),
         "max_quality_loss": ExecutionParameter(type=float),
-        "code": ExecutionParameter(type=str),
     }
     INPUTS: ClassVar[dict[str, ChannelParameter]] = {
-        "examples": ChannelParameter(type=standard_artifacts.Examples),
-        "transformed_examples": ChannelParameter(type=standard_artifacts.Examples),
-        "transform_graph": ChannelParameter(type=standard_artifacts.TransformGraph),
-        "model": ChannelParameter(type=standard_artifacts.Model),
+        **ModelCheckSpec.INPUTS,
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing),
     }
     OUTPUTS: ClassVar[dict[str, ChannelParameter]] = {"tflite_model": ChannelParameter(type=TfliteModel)}
 
 
-class TfliteExporter(base_component.BaseComponent):
-    """Converts a model that the Evaluator and the skew guard blessed, and holds the result against it.
+class TfliteExporter(ModelCheck):
+    """Converts a model that the Evaluator and SkewGuard blessed, and compares the result with the SavedModel.
 
-    Its output carries a blessing of its own: give it to the Pusher.
+    The output has its own blessing. Connect it to the Pusher.
     """
 
     SPEC_CLASS = TfliteExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(self, inputs: Mapping[str, types.BaseChannel], settings: Mapping[str, Any]) -> None:
-        """Makes the node.
-
-        Args:
-            inputs: ``examples`` (raw), ``transformed_examples``, ``transform_graph``, ``model``, ``model_blessing`` and
-                ``infra_blessing``.
-            settings: ``problem`` (:meth:`models.features.Problem.to_config`), ``model_name``, ``split`` (compared),
-                ``max_examples`` (rows of it), ``representative_split`` (shows ``int8`` the range of the activations),
-                ``quantization``, ``max_difference`` and ``max_quality_loss`` (bounds), ``code`` (digest of the
-                exporter's own code).
-        """
-        parameters = {**settings, "problem": json.dumps(settings["problem"], sort_keys=True)}
-        super().__init__(TfliteExporterSpec(**inputs, **parameters, tflite_model=types.Channel(type=TfliteModel)))
+    MODULES: ClassVar[tuple[str, ...]] = ("custom_components.shared.tflite_file", "serving.edge")

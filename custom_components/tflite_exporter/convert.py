@@ -1,4 +1,4 @@
-"""Makes one TFLite model of a rewritten Transform graph and a network."""
+"""Converts the rewritten Transform graph and the network to one TFLite model."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from custom_components.tflite_exporter.flatbuffer import join
-from custom_components.tflite_exporter.graph import TransformRewriter
-from custom_components.tflite_exporter.rewrite import RewriteError
+from custom_components.tflite_exporter.join import join
+from custom_components.tflite_exporter.operators import RewriteError
+from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from serving.edge import PREDICTIONS
 
 Quantization = Literal["none", "dynamic_range", "float16", "int8"]
@@ -23,21 +23,21 @@ def convert(
     quantization: Quantization,
     representative: Callable[[], Iterator[Row]],
 ) -> bytes:
-    """Converts with TFLite's builtin operators only.
+    """Converts the model with TFLite's builtin operators only.
 
-    The two parts are converted apart and then joined, so that quantization reaches the network alone: a bucket's
-    boundary or a scale that is rounded to 8 bits would give other features.
+    The two parts are converted separately and then joined, so that only the network is quantized. A bucket boundary
+    or a scale rounded to 8 bits would change the features.
 
     Args:
         rewriter: The Transform graph.
         model_dir: The exported SavedModel, for its network.
         quantization: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or ``int8`` (weights and
             activations).
-        representative: Yields transformed rows by feature, each [1, width], that show the range of the activations;
-            called for ``int8``.
+        representative: Yields transformed rows, dicts of features [1, width], that calibrate the activations. Called
+            only for ``int8``.
 
     Returns:
-        The TFLite model: one signature, raw features in, ``predictions`` out.
+        The TFLite model, with one signature from raw features to ``predictions``.
 
     Raises:
         RewriteError: A part needs an operator that TFLite does not have.
@@ -66,25 +66,25 @@ def convert(
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8, tf.lite.OpsSet.TFLITE_BUILTINS]
 
     return join(
-        converted(transform, "the Transform graph"),
-        converted(network.get_concrete_function(**specs), "the network", quantize),
+        convert_function(transform, "the Transform graph"),
+        convert_function(network.get_concrete_function(**specs), "the network", quantize),
         links=sorted(transform.structured_outputs),
         output=PREDICTIONS,
     )
 
 
-def converted(
-    function: tf.types.experimental.ConcreteFunction, what: str, configure: Callable[[Any], None] | None = None
+def convert_function(
+    function: tf.types.experimental.ConcreteFunction, name: str, configure: Callable[[Any], None] | None = None
 ) -> bytes:
-    """A TFLite model of a function.
+    """Converts a function to a TFLite model.
 
     Args:
-        function: Its inputs and outputs become the model's; the outputs in the order of their names.
-        what: What it is, for the error.
-        configure: Sets the ``tf.lite.TFLiteConverter`` up.
+        function: The function. The model has the same inputs, and the outputs sorted by name.
+        name: How errors call the function, such as ``the network``.
+        configure: Configures the ``tf.lite.TFLiteConverter``.
 
     Raises:
-        RewriteError: It needs an operator that TFLite does not have.
+        RewriteError: The function needs an operator that TFLite does not have.
     """
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -92,12 +92,12 @@ def converted(
         configure(converter)
     try:
         model: bytes = converter.convert()
-    except Exception as error:  # the converter's own type is private
-        logging.exception("%s cannot be converted.", what)
+    except Exception as error:  # the converter's own error type is private
+        logging.exception("Converting %s failed.", name)
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op (?:is neither|requires)", str(error))))
         found = ", ".join(missing) or (str(error).strip().splitlines() or [repr(error)])[0]
         raise RewriteError(
-            f"{what} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "
+            f"{name} cannot be converted with TFLite's builtin operators: {found}; change it, or set tflite.enabled "
             "to false"
         ) from None
     return model

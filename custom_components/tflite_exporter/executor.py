@@ -1,10 +1,8 @@
 """Executor of TfliteExporter."""
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,22 +15,22 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from cloud.paths import on_disk
+from artifacts.names import BLESSED, REASON, TFLITE_FILE
 from custom_components.shared.examples import records, split_files
-from custom_components.tflite_exporter.artifact import BLESSED, MODEL_FILE, REASON, REPORT_FILE
+from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
+from custom_components.shared.tflite_file import operator_names, with_metadata
+from custom_components.tflite_exporter.comparison import Bound, Comparison, compare
 from custom_components.tflite_exporter.convert import Row, convert
-from custom_components.tflite_exporter.flatbuffer import operators, with_metadata
-from custom_components.tflite_exporter.gate import Bound, Measured, measure
-from custom_components.tflite_exporter.graph import TransformRewriter
+from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.features import Problem
 from serving.edge import METADATA
 
 REPRESENTATIVE_ROWS = 500
-SHUFFLED_ROWS = 10_000
+SHUFFLE_BUFFER = 10_000
 
 
 class Executor(base_executor.BaseExecutor):
-    """Converts a blessed model, measures what came out, and blesses that."""
+    """Converts a blessed model, compares the result with the SavedModel, and blesses it if it keeps the bounds."""
 
     def Do(
         self,
@@ -40,49 +38,50 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the TFLite model and its report; a model beyond a bound is no error, and is not blessed.
+        """Writes the TFLite model and its report. A model that exceeds a bound is not blessed, but is not an error.
 
         Raises:
             RewriteError: A feature or the network needs an operator that TFLite does not have.
         """
         exported = artifact_utils.get_single_instance(output_dict["tflite_model"])
-        blessings = [
-            artifact_utils.get_single_instance(input_dict[key]) for key in ("model_blessing", "infra_blessing")
-        ]
-        if not (model_utils.is_model_blessed(blessings[0]) and model_utils.is_infra_validated(blessings[1])):
-            logging.info("The model is not blessed, so there is nothing to export.")
+        if not _is_blessed(input_dict):
+            logging.info("The model is not blessed; nothing to export.")
             exported.set_int_custom_property(BLESSED, 0)
             return
-        problem = Problem.from_config(json.loads(exec_properties["problem"]))
+        problem = problem_of(exec_properties)
         model_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
         files = split_files(input_dict["examples"], exec_properties["split"])
-        whole = _export(input_dict, {**exec_properties, "quantization": "none"}, problem, model_dir)
-        most = exec_properties["max_examples"]
-        exact = measured = measure(whole, model_dir, files, problem, most)
-        content = whole
+        max_examples = exec_properties["max_examples"]
+        content = export(input_dict, {**exec_properties, "quantization": "none"}, problem, model_dir)
+        unquantized = comparison = compare(content, model_dir, files, problem, max_examples)
         if exec_properties["quantization"] != "none":
-            content = _export(input_dict, exec_properties, problem, model_dir)
-            measured = measure(content, model_dir, files, problem, most)
-        report = _report(content, measured, exact, exec_properties)
+            content = export(input_dict, exec_properties, problem, model_dir)
+            comparison = compare(content, model_dir, files, problem, max_examples)
+        report = _report(content, comparison, unquantized, exec_properties)
         logging.info("TFLite: %s", report)
-        folder = Path(on_disk(exported.uri))
-        folder.mkdir(parents=True, exist_ok=True)  # in a bucket there are no empty folders
-        (folder / MODEL_FILE).write_bytes(content)
-        (folder / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=False))
-        _record(exported, report)
+        folder = output_folder(exported)
+        (folder / TFLITE_FILE).write_bytes(content)
+        write_report(folder, report, allow_nan=False)
+        _set_properties(exported, report)
 
 
-def _export(
-    input_dict: dict[str, list[types.Artifact]], settings: dict[str, Any], problem: Problem, model_dir: str
+def _is_blessed(input_dict: dict[str, list[types.Artifact]]) -> bool:
+    model, infra = (artifact_utils.get_single_instance(input_dict[key]) for key in ("model_blessing", "infra_blessing"))
+    return bool(model_utils.is_model_blessed(model) and model_utils.is_infra_validated(infra))
+
+
+def export(
+    input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], problem: Problem, model_dir: str
 ) -> bytes:
-    """The TFLite model, with what it says of itself."""
-    transform_output = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-    train = split_files(input_dict["transformed_examples"], settings["representative_split"])
+    """Converts the model and adds its metadata: name, task, label, classes, features and quantization."""
+    transform_output = transform_output_of(input_dict)
+    train = split_files(input_dict["transformed_examples"], exec_properties["representative_split"])
     rewriter = TransformRewriter(transform_output, problem)
-    content = convert(rewriter, model_dir, settings["quantization"], lambda: representative(train, transform_output))
+    quantization = exec_properties["quantization"]
+    content = convert(rewriter, model_dir, quantization, lambda: representative_rows(train, transform_output))
     metadata = {
-        "model": settings["model_name"],
-        "quantization": settings["quantization"],
+        "model": exec_properties["model_name"],
+        "quantization": quantization,
         "task": problem.task,
         "label": problem.label.name,
         "classes": list(problem.class_names),
@@ -91,35 +90,38 @@ def _export(
     return with_metadata(content, METADATA, metadata)
 
 
-def representative(files: list[str], transform_output: tft.TFTransformOutput) -> Iterator[Row]:
-    """Transformed rows of a split, drawn with a fixed seed: by feature, each [1, width]."""
+def representative_rows(files: list[str], transform_output: tft.TFTransformOutput) -> Iterator[Row]:
+    """Yields transformed rows of a split, sampled with a fixed seed: a dict of features, each [1, width]."""
     spec = transform_output.transformed_feature_spec()
-    for record in records(files).shuffle(SHUFFLED_ROWS, seed=0).take(REPRESENTATIVE_ROWS):
+    for record in records(files).shuffle(SHUFFLE_BUFFER, seed=0).take(REPRESENTATIVE_ROWS):
         parsed = tf.io.parse_single_example(record, spec)
         yield {name: np.reshape(value.numpy(), [1, -1]) for name, value in parsed.items()}
 
 
-def _report(content: bytes, measured: Measured, exact: Measured, settings: dict[str, Any]) -> dict[str, Any]:
-    """What is written down, plain JSON: a figure that is not defined is ``None``.
+def _report(
+    content: bytes, comparison: Comparison, unquantized: Comparison, exec_properties: dict[str, Any]
+) -> dict[str, Any]:
+    """The report as plain JSON. An undefined value is ``None``.
 
     Args:
-        content: The model.
-        measured: How it does.
-        exact: How it does unquantized: rounding weights is no licence to compute something else.
-        settings: The node's.
+        content: The TFLite model.
+        comparison: Comparison of the TFLite model with the SavedModel.
+        unquantized: The same before quantization, for the bound on differences: quantization must not hide that the
+            model computes something else.
+        exec_properties: Properties of the node.
     """
     bounds = [
-        Bound(f"tflite_{measured.metric}_loss", settings["max_quality_loss"], measured.loss),
-        Bound("tflite_max_abs_diff", settings["max_difference"], exact.max_abs_diff),
+        Bound(f"tflite_{comparison.metric}_loss", exec_properties["max_quality_loss"], comparison.loss),
+        Bound("tflite_max_abs_diff", exec_properties["max_difference"], unquantized.max_abs_diff),
     ]
-    used = operators(content)
+    operators = operator_names(content)
     return {
-        **{name: _finite(value) for name, value in dataclasses.asdict(measured).items()},
-        "loss": _finite(measured.loss),
-        "quantization": settings["quantization"],
+        **{name: _finite(value) for name, value in dataclasses.asdict(comparison).items()},
+        "loss": _finite(comparison.loss),
+        "quantization": exec_properties["quantization"],
         "bytes": len(content),
-        "operators": used,
-        "builtin_only": not any(name.startswith("Custom") for name in used),
+        "operators": operators,
+        "builtin_only": not any(name.startswith("Custom") for name in operators),
         "bounds": [{**dataclasses.asdict(each), "value": _finite(each.value), "ok": each.ok} for each in bounds],
         "reason": "; ".join(str(each) for each in bounds if not each.ok),
     }
@@ -129,8 +131,8 @@ def _finite(value: Any) -> Any:
     return value if not isinstance(value, float) or math.isfinite(value) else None
 
 
-def _record(artifact: types.Artifact, report: dict[str, Any]) -> None:
-    """Repeats the report's figures in ML Metadata, which has no place for one that is not defined."""
+def _set_properties(artifact: types.Artifact, report: dict[str, Any]) -> None:
+    """Copies the report's values to ML Metadata. An undefined value, which ML Metadata cannot store, is left out."""
     artifact.set_int_custom_property(BLESSED, int(not report["reason"]))
     artifact.set_string_custom_property(REASON, report["reason"])
     for key in ("quantization", "metric"):

@@ -9,11 +9,10 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from artifacts.names import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from cloud.endpoint import deploy
 from cloud.serving import Serving
 from cloud.vertex import connect
-
-PUSHED, PUSHED_DESTINATION, PUSHED_VERSION = "pushed", "pushed_destination", "pushed_version"
 
 
 class Executor(base_executor.BaseExecutor):

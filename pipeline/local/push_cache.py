@@ -7,8 +7,8 @@ from typing import NamedTuple
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from artifacts.names import PUSHED_TFLITE
 from custom_components.pusher.device import is_whole
-from custom_components.pusher.executor import PUSHED_TFLITE
 
 Event = metadata_store_pb2.Event
 

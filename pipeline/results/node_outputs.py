@@ -14,9 +14,8 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME as STATISTICS_FILE
 from tfx.types import artifact_utils
 
+from artifacts.names import PUSHED_TFLITE, REASON, REPORT_FILE
 from artifacts.slices import OVERALL, name_of_key, slice_name
-from custom_components.pusher.executor import PUSHED_TFLITE
-from custom_components.tflite_exporter.artifact import REASON, REPORT_FILE
 from models.job import HYPERPARAMETERS_FILE, TRAINING_FILE
 from pipeline.config.settings import Config, Threshold
 from pipeline.results.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cloud.logs import last_error
+from common.logs import last_error
 from common.project import ROOT
 from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
 from pipeline.config.beam import Beam

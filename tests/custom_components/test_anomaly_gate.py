@@ -12,8 +12,9 @@ from tfx.types import artifact_utils, channel_utils
 from tfx.types.standard_artifacts import ExampleAnomalies, Schema
 
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
-from custom_components.anomaly_gate.component import AnomalyGate, DataBlessing
+from custom_components.anomaly_gate.component import AnomalyGate
 from custom_components.anomaly_gate.executor import Executor, allowed
+from custom_components.shared.artifact_types import DataBlessing
 
 SCHEMA = text_format.Parse(
     """

@@ -9,19 +9,19 @@ import tensorflow as tf
 from small_table import BINARY
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
 
-import cloud.paths
+import common.bucket_paths
+from custom_components.shared.artifact_types import TfliteModel
 from custom_components.shared.examples import split_files
 from custom_components.skew_guard import executor as skew_guard
 from custom_components.skew_guard.report import Report
 from custom_components.tflite_exporter import executor as tflite_exporter
-from custom_components.tflite_exporter.artifact import TfliteModel
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.gate import Measured
+from custom_components.tflite_exporter.comparison import Comparison
+from custom_components.tflite_exporter.convert import convert_function
 
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(cloud.paths, "MOUNT", f"{tmp_path}/gcs/")
+    monkeypatch.setattr(common.bucket_paths, "MOUNT", f"{tmp_path}/gcs/")
     return tmp_path / "gcs"
 
 
@@ -39,11 +39,11 @@ def test_the_skew_guard_stamps_the_model_and_reports_in_a_bucket(
 ) -> None:
     seen: list[Path] = []
 
-    def guard(_inputs: object, _settings: object, stamped: Path) -> Report:
+    def check(_inputs: object, _settings: object, stamped: Path) -> Report:
         seen.append(stamped)
         return Report()
 
-    monkeypatch.setattr(skew_guard, "_guard", guard)
+    monkeypatch.setattr(skew_guard, "check_model", check)
     blessing, report = InfraBlessing(), Examples()
     blessing.uri, report.uri = "gs://ours/blessing", "gs://ours/report"
     skew_guard.Executor().Do({"model": [model]}, {"blessing": [blessing], "report": [report]}, {})
@@ -55,10 +55,10 @@ def test_the_tflite_exporter_writes_its_model_into_a_bucket(
     mount: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     function = tf.function(lambda each: each + 1).get_concrete_function(tf.TensorSpec([1, 1], tf.float32))
-    content = converted(function, "the function")
-    measured = Measured(rows=1, max_abs_diff=0.0, metric="auc", saved_model=0.5, tflite=0.5, p50_ms=1.0, p99_ms=1.0)
-    monkeypatch.setattr(tflite_exporter, "_export", lambda *_: content)
-    monkeypatch.setattr(tflite_exporter, "measure", lambda *_: measured)
+    content = convert_function(function, "the function")
+    comparison = Comparison(rows=1, max_abs_diff=0.0, metric="auc", saved_model=0.5, tflite=0.5, p50_ms=1.0, p99_ms=1.0)
+    monkeypatch.setattr(tflite_exporter, "export", lambda *_: content)
+    monkeypatch.setattr(tflite_exporter, "compare", lambda *_: comparison)
     monkeypatch.setattr(tflite_exporter, "split_files", lambda *_: [])
     exported, blessing, guard = TfliteModel(), ModelBlessing(), InfraBlessing()
     exported.uri = "gs://ours/exported"

@@ -18,9 +18,9 @@ from custom_components.pusher import buckets
 from custom_components.pusher.buckets import STALE_SECONDS, push_to_buckets
 from custom_components.pusher.executor import Executor
 from custom_components.pusher.folders import STAGING_PREFIX
-from custom_components.tflite_exporter.artifact import TfliteModel
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.flatbuffer import with_metadata
+from custom_components.shared.artifact_types import TfliteModel
+from custom_components.shared.tflite_file import with_metadata
+from custom_components.tflite_exporter.convert import convert_function
 from serving.edge import METADATA
 
 gfile = tf.io.gfile
@@ -273,7 +273,7 @@ def test_the_node_pushes_to_a_bucket(bucket: str, tmp_path: Path) -> None:
     function = tf.function(lambda each: each + 1).get_concrete_function(tf.TensorSpec([1, 1], tf.float32))
     metadata = {"model": "taxi", "quantization": "none", "features": []}
     Path(exported.uri).mkdir()
-    content = with_metadata(converted(function, "the function"), METADATA, metadata)
+    content = with_metadata(convert_function(function, "the function"), METADATA, metadata)
     (Path(exported.uri) / "model.tflite").write_bytes(content)
     destination = pusher_pb2.PushDestination()
     destination.filesystem.base_directory = f"{bucket}/serving/taxi"

@@ -18,9 +18,9 @@ from tfx.utils import path_utils
 
 from custom_components.pusher.executor import Executor
 from custom_components.pusher.folders import STAGING_PREFIX, push_to_folders
-from custom_components.tflite_exporter.artifact import TfliteModel
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.flatbuffer import with_metadata
+from custom_components.shared.artifact_types import TfliteModel
+from custom_components.shared.tflite_file import with_metadata
+from custom_components.tflite_exporter.convert import convert_function
 from lineage.recorded.origin import code_version, package_versions
 from lineage.recorded.provenance import Provenance, read_provenance
 from serving.edge import METADATA, read_metadata
@@ -231,7 +231,7 @@ def tflite(tmp_path: Path) -> TfliteModel:
     function = tf.function(lambda each: each + 1).get_concrete_function(tf.TensorSpec([1, 1], tf.float32))
     metadata = {"model": "taxi", "quantization": "int8", "features": []}
     Path(artifact.uri).mkdir()
-    content = with_metadata(converted(function, "the function"), METADATA, metadata)
+    content = with_metadata(convert_function(function, "the function"), METADATA, metadata)
     (Path(artifact.uri) / "model.tflite").write_bytes(content)
     return artifact
 

@@ -18,10 +18,11 @@ from predictions import assert_same_predictions
 from random_rows import random_rows
 from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
 
+from artifacts.names import WARMUP_FILE
 from common.project import ROOT
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import Report, SkewError
-from custom_components.skew_guard.server import WARMUP_FILE, WITHOUT_KERAS, check_server
+from custom_components.skew_guard.server_check import WITHOUT_KERAS, check_server
 from custom_components.skew_guard.warmup import write_warmup
 from models.features import Problem
 from models.network import build_network, feature_inputs
@@ -206,7 +207,7 @@ def test_a_model_that_takes_too_much_memory_is_stopped(servable: Path) -> None:
 
 
 def test_fresh_process_imports_no_keras_3_and_nothing_of_scipy() -> None:
-    code = "import sys; from custom_components.skew_guard import probe; print(*sys.modules)"
+    code = "import sys; from custom_components.skew_guard import server_process; print(*sys.modules)"
     command, environment = [sys.executable, "-c", code], {**os.environ, **WITHOUT_KERAS}
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     assert result.returncode == 0, result.stderr

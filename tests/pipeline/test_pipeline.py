@@ -14,7 +14,7 @@ from tfx.orchestration.pipeline import Pipeline
 from common.project import ROOT
 from custom_components.batched_statistics_gen import component as statistics_gen
 from custom_components.batched_transform import component as transform
-from custom_components.shared import seeded_split
+from custom_components.shared import model_check, seeded_split
 from pipeline import pipeline as dag
 from pipeline.beam.arguments import MANY_ROWS
 from pipeline.config.loading import load_config
@@ -156,7 +156,7 @@ def test_rows_decide_what_transform_runs_on() -> None:
 
 
 def imported(module: str) -> set[str]:
-    """A module, and what it imports of the components and of what answers, and what these do."""
+    """A module, and the modules of artifacts, custom_components and serving that it imports, recursively."""
     found, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
@@ -168,13 +168,13 @@ def imported(module: str) -> set[str]:
         assert spec.origin
         tree = ast.walk(ast.parse(Path(spec.origin).read_text()))
         froms = [each.module for each in tree if isinstance(each, ast.ImportFrom) and each.module]
-        waiting += [each for each in froms if each.startswith(("custom_components.", "serving."))]
+        waiting += [each for each in froms if each.startswith(("artifacts.", "custom_components.", "serving."))]
     return found
 
 
 @pytest.mark.parametrize("node", ["ExampleGen", "StatisticsGen", "Transform", "SkewGuard", "TfliteExporter"])
 def test_a_node_runs_again_when_any_module_changes_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
-    for component in (dag, seeded_split, statistics_gen, transform):
+    for component in (dag, model_check, seeded_split, statistics_gen, transform):
         monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
     built = next(each for each in wired.__wrapped__().components if each.id == node)
     settings = str(built.exec_properties)

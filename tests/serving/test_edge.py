@@ -12,8 +12,8 @@ import tensorflow as tf
 from conftest import ROOT
 
 from custom_components.pusher.device import write_device_model
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.flatbuffer import with_metadata
+from custom_components.shared.tflite_file import with_metadata
+from custom_components.tflite_exporter.convert import convert_function
 from models.preprocessing import MISSING
 from serving import edge
 from serving.edge import METADATA, EdgeModel, encode, load
@@ -33,7 +33,7 @@ def device_model(folder: Path, **metadata: Any) -> Path:
 
     specs = {"fare": tf.TensorSpec([1, 1], tf.float32, "fare"), "hour": tf.TensorSpec([1, 1], tf.int64, "hour")}
     known = {"model": "taxi", "quantization": "none", "task": "binary", "classes": ["no", "yes"]}
-    content = converted(score.get_concrete_function(**specs), "the score")
+    content = convert_function(score.get_concrete_function(**specs), "the score")
     (folder / "exported").write_bytes(
         with_metadata(content, METADATA, known | {"features": [NUMBER, WHOLE]} | metadata)
     )
@@ -106,7 +106,9 @@ def test_a_row_that_cannot_be_read_is_refused_in_one_line(pushed: Path, row: str
 
 def test_a_model_that_cannot_be_read_is_refused_in_one_line(pushed: Path, tmp_path: Path) -> None:
     content = pushed.read_bytes()
-    bare = converted(tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32)), "the function")
+    bare = convert_function(
+        tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32)), "the function"
+    )
     cases: dict[str, tuple[bytes, str]] = {
         "text": (b"no model at all", "not a TFLite model"),
         "half": (content[: len(content) // 3], "truncated or damaged"),

@@ -6,11 +6,11 @@ import tf_keras as keras
 from small_table import IN_FULL, small_table, write_raw
 
 from common.error_reason import reason
-from custom_components.tflite_exporter.convert import convert, converted
-from custom_components.tflite_exporter.flatbuffer import with_metadata
-from custom_components.tflite_exporter.gate import measure
-from custom_components.tflite_exporter.graph import TransformRewriter
-from custom_components.tflite_exporter.rewrite import RewriteError
+from custom_components.shared.tflite_file import with_metadata
+from custom_components.tflite_exporter.comparison import compare
+from custom_components.tflite_exporter.convert import convert, convert_function
+from custom_components.tflite_exporter.operators import RewriteError
+from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.network import feature_inputs
 from models.signatures import export
 from serving.edge import METADATA
@@ -44,7 +44,7 @@ def test_a_recurrent_layer_and_an_output_that_is_an_input_are_converted(tmp_path
         content = convert(rewriter, str(tmp_path / name), "none", lambda: iter(()))
         files = write_raw(tmp_path / "rows.gz", small_table().rows[:20])
         described = with_metadata(content, METADATA, {"features": rewriter.features})
-        assert measure(described, str(tmp_path / name), files, PROBLEM, 20).max_abs_diff <= 1e-5
+        assert compare(described, str(tmp_path / name), files, PROBLEM, 20).max_abs_diff <= 1e-5
 
 
 def test_a_converters_own_failure_is_one_line() -> None:
@@ -54,7 +54,7 @@ def test_a_converters_own_failure_is_one_line() -> None:
 
     function = tf.function(tf.identity).get_concrete_function(tf.TensorSpec([1], tf.float32))
     with pytest.raises(RewriteError) as caught:
-        converted(function, "the graph", without_representative_rows)
+        convert_function(function, "the graph", without_representative_rows)
     assert str(caught.value).startswith("the graph cannot be converted with TFLite's builtin operators: ")
     assert "representative_dataset" in str(caught.value)
     assert "\n" not in str(caught.value)

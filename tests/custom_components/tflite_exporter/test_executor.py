@@ -15,11 +15,12 @@ from random_rows import random_rows
 from small_table import IN_FULL, Row, encode, export_random, small_table, write_raw
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
+from artifacts.names import REPORT_FILE, TFLITE_FILE
 from common.error_reason import reason
-from custom_components.tflite_exporter.artifact import MODEL_FILE, REPORT_FILE, TfliteModel
+from custom_components.shared.artifact_types import TfliteModel
+from custom_components.tflite_exporter.comparison import Bound, compare, quality
 from custom_components.tflite_exporter.executor import Executor
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
-from custom_components.tflite_exporter.gate import Bound, measure, quality
+from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from models.features import Problem
 from models.signatures import SERVING
 from serving.edge import EdgeModel
@@ -37,7 +38,7 @@ class Exported:
 
     @property
     def content(self) -> bytes:
-        return (Path(self.artifact.uri) / MODEL_FILE).read_bytes()
+        return (Path(self.artifact.uri) / TFLITE_FILE).read_bytes()
 
     @property
     def report(self) -> dict[str, Any]:
@@ -180,31 +181,31 @@ def test_a_model_beyond_a_bound_is_not_blessed_and_says_which(models: Path, tmp_
 def test_another_models_tflite_is_measured_as_another(exported: Exported, tmp_path: Path) -> None:
     export_random(exported.problem, tmp_path / "other", hidden_units=4)
     files = write_raw(tmp_path / "rows.gz", small_table().rows[:50])
-    measured = measure(exported.content, str(tmp_path / "other"), files, exported.problem, 40)
-    assert measured.max_abs_diff > 0.1
-    assert measured.rows == 40
+    comparison = compare(exported.content, str(tmp_path / "other"), files, exported.problem, 40)
+    assert comparison.max_abs_diff > 0.1
+    assert comparison.rows == 40
 
 
 def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_path: Path) -> None:
     files = write_raw(tmp_path / "rows.gz", [{"user": "x" * 65, "amount": 1.0}])
     with pytest.raises(ValueError, match="feature 'user'") as caught:
-        measure(exported.content, str(exported.model_dir), files, exported.problem, 10)
+        compare(exported.content, str(exported.model_dir), files, exported.problem, 10)
     assert reason(caught.value) == (
-        "feature 'user': found a string of 65 bytes; expected at most 64; take the feature out, or set tflite.enabled "
+        "feature 'user': found a string of 65 bytes; expected at most 64; remove the feature, or set tflite.enabled "
         "to false"
     )
 
 
 def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the eval split has no rows"):
-        measure(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem, 10)
+        compare(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem, 10)
 
 
 def test_a_metric_that_is_not_defined_blocks_the_model_and_can_be_recorded(models: Path, tmp_path: Path) -> None:
     rows: list[Row] = [{**row, "amount": 99.0} for row in small_table().rows[:20]]  # of one class
     blocked = run_node(models / "binary", tmp_path, rows=rows)
     assert not blocked.blessed
-    assert blocked.reason == "tflite_auc_loss is not defined over the eval split; expected at most 0.002"
+    assert blocked.reason == "tflite_auc_loss is not defined on the eval split; expected at most 0.002"
     assert blocked.report["loss"] is None
     config = metadata_store_pb2.ConnectionConfig()
     config.fake_database.SetInParent()

@@ -2,7 +2,7 @@ import pytest
 from google.api_core import exceptions
 
 from cloud.calls import retrying
-from cloud.refusals import MOST_SAID, one_line, refusal
+from cloud.error_messages import MOST_SAID, one_line, refusal
 from cloud.stand_in import StandIn
 from cloud.vertex import CloudError, connect, explaining
 

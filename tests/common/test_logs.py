@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.logs import last_error
+from common.logs import last_error
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.flatbuffer import join, operators, with_metadata
+from custom_components.shared.tflite_file import operator_names, with_metadata
+from custom_components.tflite_exporter.convert import convert_function
+from custom_components.tflite_exporter.join import join
 from serving.edge import METADATA, read_metadata
 
 ROW = tf.TensorSpec([1, 3], tf.float32, "row")
@@ -27,7 +28,7 @@ def difference(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 @pytest.fixture(scope="module")
 def joined() -> bytes:
     head, tail = halves.get_concrete_function(ROW), difference.get_concrete_function(**HALVES)
-    return join(converted(head, "the head"), converted(tail, "the tail"), ["left", "right"], "sum")
+    return join(convert_function(head, "the head"), convert_function(tail, "the tail"), ["left", "right"], "sum")
 
 
 def test_the_second_model_takes_what_the_first_gives(joined: bytes) -> None:
@@ -42,7 +43,7 @@ def test_a_constant_that_both_have_is_stored_once() -> None:
     table = np.arange(3000, dtype=np.float32).reshape(1, 3000)
     wide = tf.TensorSpec([1, 3000], tf.float32, "wide")
     parts = [tf.function(lambda wide: {"wide": wide + table}), tf.function(lambda wide: wide * table)]
-    head, tail = (converted(part.get_concrete_function(wide), "the part") for part in parts)
+    head, tail = (convert_function(part.get_concrete_function(wide), "the part") for part in parts)
     both = join(head, tail, ["wide"], "product")
     assert len(both) < len(head) + len(tail) - table.nbytes
     answer = Interpreter(model_content=both).get_signature_runner()(wide=np.ones([1, 3000], np.float32))
@@ -64,7 +65,7 @@ def test_operators_beyond_the_builtin_ones_are_told_as_custom() -> None:
 
     square = tf.TensorSpec([1, 3, 3], tf.float32)
     function = tf.function(lambda each: tf.linalg.det(each) + 1).get_concrete_function(square)
-    assert operators(converted(function, "the function", flex)) == ["ADD", "Custom FlexMatrixDeterminant"]
+    assert operator_names(convert_function(function, "the function", flex)) == ["ADD", "Custom FlexMatrixDeterminant"]
 
 
 def test_every_constant_begins_where_a_processor_without_unaligned_loads_finds_it(joined: bytes) -> None:
@@ -85,4 +86,4 @@ def test_no_buffer_is_left_that_nothing_refers_to(joined: bytes) -> None:
 
 
 def test_operators_are_named(joined: bytes) -> None:
-    assert {"MUL", "SUB", "WHILE"} <= set(operators(joined))
+    assert {"MUL", "SUB", "WHILE"} <= set(operator_names(joined))

@@ -16,10 +16,10 @@ from random_rows import random_rows
 from small_table import EVERY_KIND, IN_FULL, Row, small_table
 
 from common.error_reason import reason
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
-from custom_components.tflite_exporter.graph import TransformRewriter
-from custom_components.tflite_exporter.rewrite import RewriteError
+from custom_components.tflite_exporter.convert import convert_function
+from custom_components.tflite_exporter.farmhash import TEXT_BYTES
+from custom_components.tflite_exporter.operators import RewriteError
+from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column
 from serving.edge import encode
@@ -37,7 +37,7 @@ class OnDevice:
         self.names = sorted(transformed_name(kind, column) for kind, column in features)
         rewriter = TransformRewriter(small_table().graph, dataclasses.replace(PROBLEM, features=features))
         self._features = rewriter.features
-        content = converted(rewriter.concrete_function(), "the graph")
+        content = convert_function(rewriter.concrete_function(), "the graph")
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
 
@@ -124,12 +124,12 @@ REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
     "constant": (
         tf.string,
         lambda text: hashed(text) + hashed(tf.constant([["a"]])),
-        "StringToHashBucketFast of a string that is computed",
+        "StringToHashBucketFast of a computed string",
     ),
     "two": (
         tf.int64,
         lambda whole: tf.cast(tf.equal(tf.strings.as_string(whole), tf.strings.as_string(whole + 1)), tf.int64),
-        "Equal of two strings that are computed",
+        "Equal of two computed strings",
     ),
     "tenth": (
         tf.float32,
@@ -159,14 +159,18 @@ REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
     "modulus": (
         tf.float32,
         lambda number: tf.math.floormod(number, tf.abs(number) + 1),
-        "FloorMod by a number that is computed",
+        "FloorMod by a computed number",
     ),
     "double": (tf.float32, lambda number: tf.exp(tf.cast(number, tf.float64)), "Exp of float64"),
 }
 REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor], str]] = {
     "zero": (tf.float32, tf.sparse.to_dense, "SparseToDense with the default 0.0, not nan"),
     "count": (tf.float32, lambda column: tf.sparse.reduce_sum(column, axis=1), "SparseReduceSum"),
-    "place": (tf.float32, lambda column: column.indices[:, 1:], "an operator that reads a column's sparse indices"),
+    "place": (
+        tf.float32,
+        lambda column: column.indices[:, 1:],
+        "an operator that reads the indices of a sparse column",
+    ),
 }
 
 
@@ -223,7 +227,7 @@ def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
     text = str(caught.value)
     assert text.startswith(f"feature '{name}_dense': TFLite's builtin operators cannot express ")
     assert (REFUSED | REFUSED_SPARSE)[name][2] in text
-    assert text.endswith("; take the feature out, or set tflite.enabled to false")
+    assert text.endswith("; remove the feature, or set tflite.enabled to false")
     assert reason(caught.value) == text  # what a run shows
 
 

@@ -1,4 +1,4 @@
-"""Runs the probe within limits of time and memory."""
+"""Loads a model in a separate process, within limits of time and memory."""
 
 import json
 import os
@@ -15,32 +15,29 @@ import psutil
 from common.project import ROOT
 from custom_components.skew_guard.report import Skew, SkewError
 
-# Where TensorFlow Serving looks; see its "SavedModel Warmup" page. It replays at most 1,000. It is said here since the
-# probe must not import TensorFlow before it defers, and nobody else may import the probe.
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 POLL_SECONDS = 0.05
-# TensorFlow then does not import Keras 3, which takes over a second, and which a server has none of.
+# Keeps TensorFlow from importing Keras 3, which takes over a second and which no server has.
 WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
 
 
 def check_server(model_dir: Path, max_seconds: float, max_megabytes: float) -> dict[str, float]:
-    """Loads a model in a fresh process, as a server would, and answers its warm-up requests there.
+    """Loads a model in a new process, as a server would, and answers its warm-up requests there.
 
     Args:
         model_dir: The SavedModel, with warm-up requests.
-        max_seconds: Limit of wall time, the start of Python included.
+        max_seconds: Limit of wall time, including the start of Python.
         max_megabytes: Limit of resident memory.
 
     Returns:
         ``load_seconds``, ``first_answer_seconds``, ``answers`` and ``peak_megabytes``.
 
     Raises:
-        SkewError: It did not load or answer, or passed a limit.
+        SkewError: The model did not load, did not answer, or exceeded a limit.
     """
-    command = [sys.executable, "-m", "custom_components.skew_guard.probe", str(model_dir)]
+    command = [sys.executable, "-m", "custom_components.skew_guard.server_process", str(model_dir)]
     environment = {**os.environ, **WITHOUT_KERAS}
-    memory = f"at most {max_megabytes:.0f} MB"
-    # Files, since a pipe that nobody reads stops who writes into it.
+    memory_limit = f"at most {max_megabytes:.0f} MB"
+    # Files, since a process blocks when it writes to a pipe that nobody reads.
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         end, peak = time.monotonic() + max_seconds, 0.0
         with subprocess.Popen(  # noqa: S603 - our own module
@@ -51,19 +48,19 @@ def check_server(model_dir: Path, max_seconds: float, max_megabytes: float) -> d
                 peak = max(peak, _megabytes(process.pid))
             in_time = process.poll() is not None
             process.kill()
-        lines = [_last_line(file) for file in (output, errors)]
+        last_lines = [_last_line(file) for file in (output, errors)]
     if peak > max_megabytes:
-        raise SkewError(_refused(memory, f"{peak:.0f} MB"))
+        raise SkewError(_skew(memory_limit, f"{peak:.0f} MB"))
     if not in_time:
-        raise SkewError(_refused(f"an answer within {max_seconds:g} s", "none"))
+        raise SkewError(_skew(f"an answer within {max_seconds:g} s", "none"))
     if process.returncode < 0:
-        raise SkewError(_refused("a model that loads and answers", signal.Signals(-process.returncode).name))
+        raise SkewError(_skew("a model that loads and answers", signal.Signals(-process.returncode).name))
     if process.returncode:
-        raise SkewError(_refused("a model that loads and answers", lines[1] or f"exit {process.returncode}"))
-    measured: dict[str, float] = json.loads(lines[0])
-    if measured["peak_megabytes"] > max_megabytes:
-        raise SkewError(_refused(memory, f"{measured['peak_megabytes']:.0f} MB"))
-    return measured
+        raise SkewError(_skew("a model that loads and answers", last_lines[1] or f"exit {process.returncode}"))
+    measurements: dict[str, float] = json.loads(last_lines[0])
+    if measurements["peak_megabytes"] > max_megabytes:
+        raise SkewError(_skew(memory_limit, f"{measurements['peak_megabytes']:.0f} MB"))
+    return measurements
 
 
 def _last_line(file: IO[str]) -> str:
@@ -71,8 +68,8 @@ def _last_line(file: IO[str]) -> str:
     return (file.read().strip().splitlines() or [""])[-1]
 
 
-def _refused(expected: str, found: str) -> Skew:
-    return Skew("server", "a fresh process", expected=expected, found=found)
+def _skew(expected: str, found: str) -> Skew:
+    return Skew("server", "a new process", expected=expected, found=found)
 
 
 def _megabytes(pid: int) -> float:

@@ -1,4 +1,4 @@
-"""Is the graph inside a model Transform's own?"""
+"""Checks that the graph inside a model is the graph that Transform saved."""
 
 import collections
 import functools
@@ -10,28 +10,29 @@ import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2, tensor_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from artifacts.names import SAVED_MODEL_FILE
 from custom_components.skew_guard.report import Skew, SkewError
 
-SAVED_MODEL, ASSETS = "saved_model.pb", "assets"
+ASSETS_FOLDER = "assets"
 TRANSFORM_SIGNATURE = "serving_default"
-DIGITS_SHOWN = 12
+SHOWN_DIGITS = 12
 
 
-class Functions:
-    """The functions of a SavedModel and who calls whom."""
+class SavedModelFunctions:
+    """The functions of a SavedModel and the calls between them."""
 
     def __init__(self, directory: Path) -> None:
-        saved_model = saved_model_pb2.SavedModel.FromString((directory / SAVED_MODEL).read_bytes())
+        saved_model = saved_model_pb2.SavedModel.FromString((directory / SAVED_MODEL_FILE).read_bytes())
         self._graph: meta_graph_pb2.MetaGraphDef = saved_model.meta_graphs[0]
         self._functions = {function.signature.name: function for function in self._graph.graph_def.library.function}
         self.signatures = [name for name in sorted(self._graph.signature_def) if not name.startswith("__")]
 
     def called_by(self, signature: str) -> list[str]:
-        """Functions that a signature's wrapper calls itself."""
+        """Functions that a signature's wrapper calls directly."""
         return _callees(self._functions[self._wrapper(signature)])
 
     def constants(self, signature: str) -> collections.Counter[str]:
-        """Digests of the constants that a signature is bound to: what Transform's analyzers found is among them."""
+        """Digests of the constants that a signature captures. The results of Transform's analyzers are among them."""
         objects = self._graph.object_graph_def
         nodes = {node.name: node for node in self._graph.graph_def.node}
         bound = [objects.nodes[index] for index in objects.concrete_functions[self._wrapper(signature)].bound_inputs]
@@ -39,23 +40,23 @@ class Functions:
         return collections.Counter(_tensor_digest(nodes[name].attr["value"].tensor) for name in names)
 
     def reached_by(self, signature: str) -> set[str]:
-        """All functions that a signature calls, directly or not."""
+        """All functions that a signature calls, directly or indirectly."""
         reached: set[str] = set()
-        waiting = self.called_by(signature)
-        while waiting:
-            name = waiting.pop()
+        pending = self.called_by(signature)
+        while pending:
+            name = pending.pop()
             if name not in reached:
                 reached.add(name)
-                waiting += _callees(self._functions[name])
+                pending += _callees(self._functions[name])
         return reached
 
     def _wrapper(self, signature: str) -> str:
         output = next(iter(self._graph.signature_def[signature].outputs.values())).name.partition(":")[0]
         return next(node.attr["f"].func.name for node in self._graph.graph_def.node if node.name == output)
 
-    @functools.cache  # noqa: B019 - as short-lived as the guard
+    @functools.cache  # noqa: B019 - lives no longer than the check
     def digest(self, name: str) -> str:
-        """SHA-256 over a function's nodes; functions that it calls count by their digest, not by their name."""
+        """SHA-256 of a function's nodes. Functions that it calls are identified by their digest, not by their name."""
         function = function_pb2.FunctionDef()
         function.CopyFrom(self._functions[name])
         function.signature.name = ""
@@ -67,7 +68,7 @@ class Functions:
 
 
 def check_graph(transform_dir: Path, model_dir: Path) -> str:
-    """Checks that every signature of a model runs the function that Transform saved, with the constants it found.
+    """Checks that every signature of a model calls the function that Transform saved, with the same constants.
 
     Args:
         transform_dir: Transform's SavedModel (``transform_fn``).
@@ -77,35 +78,36 @@ def check_graph(transform_dir: Path, model_dir: Path) -> str:
         Digest of the function and its constants.
 
     Raises:
-        SkewError: A signature does not run it.
+        SkewError: A signature does not call the function, or captures other constants.
     """
-    transform, model = Functions(transform_dir), Functions(model_dir)
+    transform, model = SavedModelFunctions(transform_dir), SavedModelFunctions(model_dir)
     [function] = transform.called_by(TRANSFORM_SIGNATURE)
     expected, constants = transform.digest(function), transform.constants(TRANSFORM_SIGNATURE)
     for signature in model.signatures:
         reached = {model.digest(name) for name in model.reached_by(signature)}
         if expected not in reached:
-            shown = f"Transform's function {expected[:DIGITS_SHOWN]}"
+            shown = f"Transform's function {expected[:SHOWN_DIGITS]}"
             raise SkewError(Skew("graph", signature, expected=shown, found="a graph without it"))
         if missing := constants - model.constants(signature):
-            shown = f"{constants.total()} constants that Transform found in its data"
-            raise SkewError(Skew("graph", signature, expected=shown, found=f"others for {missing.total()} of them"))
+            shown = f"{constants.total()} constants computed by Transform's analyzers"
+            found = f"other values for {missing.total()} of them"
+            raise SkewError(Skew("graph", signature, expected=shown, found=found))
     return hashlib.sha256("".join([expected, *sorted(constants.elements())]).encode()).hexdigest()
 
 
 def check_vocabularies(transform_dir: Path, model_dir: Path) -> dict[str, str]:
-    """Checks that a model carries Transform's vocabularies, byte for byte.
+    """Checks that a model contains Transform's vocabulary files, byte for byte.
 
     Returns:
         SHA-256 by file name.
 
     Raises:
-        SkewError: A file is missing, added, or differs.
+        SkewError: A file is missing, unexpected or different.
     """
-    expected, found = _digests(transform_dir / ASSETS), _digests(model_dir / ASSETS)
+    expected, found = _digests(transform_dir / ASSETS_FOLDER), _digests(model_dir / ASSETS_FOLDER)
     for name in sorted({*expected, *found}):
         if expected.get(name) != found.get(name):
-            sides = [side.get(name, "no such file")[:DIGITS_SHOWN] for side in (expected, found)]
+            sides = [side.get(name, "no such file")[:SHOWN_DIGITS] for side in (expected, found)]
             raise SkewError(Skew("vocabulary", name, expected=sides[0], found=sides[1]))
     return expected
 
@@ -115,7 +117,7 @@ def _callees(function: function_pb2.FunctionDef) -> list[str]:
 
 
 def _references(node: node_def_pb2.NodeDef) -> Iterator[attr_value_pb2.NameAttrList]:
-    """What a node says of the functions that it calls; the branches of a ``Case`` are a list."""
+    """Yields a node's references to functions. A ``Case`` has a list of them, one per branch."""
     for value in node.attr.values():
         if value.HasField("func"):
             yield value.func

@@ -1,4 +1,4 @@
-"""The saved Transform graph as a function of one row in operators that TFLite has."""
+"""Turns the saved Transform graph into a function of one row, with operators that TFLite has."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,17 +7,18 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES
-from custom_components.tflite_exporter.rewrite import Table, Text, Value, Walk, behind_identities
+from custom_components.tflite_exporter.farmhash import TEXT_BYTES
+from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter, StringBytes, Table, Value
+from custom_components.tflite_exporter.operators import skip_identities
 from models.features import Problem, transformed_name
 
 
 class RawInput(NamedTuple):
-    """A raw feature as the TFLite model takes it.
+    """A raw feature as an input of the TFLite model.
 
     Attributes:
         dtype: ``float32``, ``int64`` or ``string``.
-        as_bytes: Whether a string is given as its bytes, since a hash is taken of it.
+        as_bytes: Whether a string is passed as its bytes, because it is hashed.
     """
 
     dtype: str
@@ -30,18 +31,18 @@ class RawInput(NamedTuple):
 
 
 class TransformRewriter:
-    """The saved Transform graph of one problem.
+    """Rewrites the saved Transform graph of one problem.
 
     Attributes:
-        inputs: The raw features, in the order of their names.
+        inputs: The raw features, sorted by name.
     """
 
     def __init__(self, transform_output: tft.TFTransformOutput, problem: Problem) -> None:
         """Reads the graph.
 
         Args:
-            transform_output: Where Transform saved it.
-            problem: Its features are those that are rewritten.
+            transform_output: Transform's output.
+            problem: The problem whose features are rewritten.
         """
         spec = transform_output.raw_feature_spec()
         columns = sorted(problem.features.columns)
@@ -77,50 +78,51 @@ class TransformRewriter:
 
     @property
     def features(self) -> list[dict[str, Any]]:
-        """The raw features as the model's metadata tells them, and :func:`serving.edge.encode` reads them."""
+        """The raw features as they appear in the model's metadata, which :class:`serving.edge.EdgeModel` reads."""
         return [
             {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
             for name, each in self.inputs.items()
         ]
 
     def concrete_function(self) -> tf.types.experimental.ConcreteFunction:
-        """A function of one row, in operators that TFLite has.
+        """Rewrites the graph.
 
-        It takes the raw features by name, each as :attr:`inputs` says, and returns the transformed ones, each
-        [1, width].
+        Returns:
+            A function that takes the raw features by name, as described by :attr:`inputs`, and returns the transformed
+            features, each [1, width].
 
         Raises:
-            RewriteError: Names the feature and the operator that cannot be expressed.
+            RewriteError: A feature depends on an operator that TFLite does not have.
         """
 
         @tf.function(autograph=False)
         def transform(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
             known: dict[str, Value] = {}
             for column, placeholder in self._columns.items():
-                known[placeholder] = Text(raw[column]) if self.inputs[column].as_bytes else raw[column]
+                known[placeholder] = StringBytes(raw[column]) if self.inputs[column].as_bytes else raw[column]
             known.update(self._tables)
-            walk = Walk(known, self._hashes)
-            return {name: walk.feature(name, output) for name, output in self._outputs.items()}
+            rewriter = OperatorRewriter(known, self._hashes)
+            return {name: rewriter.feature(name, output) for name, output in self._outputs.items()}
 
         specs = {name: tf.TensorSpec(each.spec.shape, each.spec.dtype, name) for name, each in self.inputs.items()}
         return transform.get_concrete_function(**specs)
 
 
 def _hashes(graph: tf.Graph) -> list[tf.Operation]:
-    """The hashes that have more than one bucket to choose from."""
+    """The hash operators with more than one bucket."""
     return [
         op for op in graph.get_operations() if op.type == "StringToHashBucketFast" and op.get_attr("num_buckets") > 1
     ]
 
 
 def _hashed_columns(hashes: Sequence[tf.Operation], columns: Mapping[str, str]) -> set[str]:
-    """Columns of strings that a hash is taken of."""
+    """Names of the string columns that are hashed."""
     placeholders = {placeholder: column for column, placeholder in columns.items()}
     found = set()
     for op in hashes:
-        source = behind_identities(op.inputs[0]).op
+        source = skip_identities(op.inputs[0]).op
         while source.type == "SparseToDense":
-            source = behind_identities(source.inputs[2]).op
+            source = skip_identities(source.inputs[2]).op
         if source.name in placeholders and source.outputs[0].dtype == tf.string:
             found.add(placeholders[source.name])
     return found

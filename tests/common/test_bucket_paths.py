@@ -1,4 +1,4 @@
-from cloud.paths import on_disk
+from common.bucket_paths import on_disk
 
 
 def test_a_bucket_is_where_vertex_mounts_it() -> None:

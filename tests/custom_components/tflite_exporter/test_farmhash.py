@@ -7,24 +7,24 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from custom_components.tflite_exporter.convert import converted
-from custom_components.tflite_exporter.fingerprint import TEXT_BYTES, decimal_text, fingerprint, hash_bucket
+from custom_components.tflite_exporter.convert import convert_function
+from custom_components.tflite_exporter.farmhash import TEXT_BYTES, decimal_text, fingerprint, hash_bucket
 from serving.edge import NO_BYTE
 
 BUCKETS = [2, 97, 9_999_991]
 Array = np.ndarray[Any, Any]
 
 
-def as_letters(texts: list[bytes]) -> Array:
-    letters = np.full([len(texts), TEXT_BYTES], NO_BYTE, np.int32)
-    for row, text in zip(letters, texts, strict=True):
+def as_byte_values(texts: list[bytes]) -> Array:
+    byte_values = np.full([len(texts), TEXT_BYTES], NO_BYTE, np.int32)
+    for row, text in zip(byte_values, texts, strict=True):
         row[: len(text)] = list(text)
-    return letters
+    return byte_values
 
 
 def on_device(function: Any, spec: tf.TensorSpec) -> Any:
     """The function, converted and run by LiteRT."""
-    content = converted(tf.function(function, autograph=False).get_concrete_function(spec), "the function")
+    content = convert_function(tf.function(function, autograph=False).get_concrete_function(spec), "the function")
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     [taken], [given_back] = interpreter.get_input_details(), interpreter.get_output_details()
@@ -52,13 +52,13 @@ def test_every_length_hashes_as_tensorflow_hashes_it(length: int, hash_on_device
     for _ in range(4):
         text = random.bytes(length)
         expected = [int(tf.strings.to_hash_bucket_fast(text, buckets)) for buckets in BUCKETS]
-        assert hash_on_device(as_letters([text])).tolist() == expected
+        assert hash_on_device(as_byte_values([text])).tolist() == expected
 
 
 @settings(max_examples=200, deadline=None)
 @given(texts=st.lists(st.binary(max_size=TEXT_BYTES), min_size=1, max_size=4))
 def test_the_whole_hash_is_farmhashs(texts: list[bytes]) -> None:
-    found = fingerprint(tf.constant(as_letters(texts))).numpy()
+    found = fingerprint(tf.constant(as_byte_values(texts))).numpy()
     expected = tf.fingerprint(texts, method="farmhash64").numpy().copy().view(np.int64)[:, 0]
     np.testing.assert_array_equal(found, expected)
 
@@ -75,4 +75,4 @@ EDGES = [0, 1, -1, 9, 10, 99, 100, 10**18, 10**18 - 1, -(10**18), 2**63 - 1, -(2
 @given(number=st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-1000, 1000) | st.sampled_from(EDGES))
 def test_numbers_are_written_as_tensorflow_writes_them(decimals_on_device: Any, number: int) -> None:
     found = decimals_on_device(np.array([number], np.int64))
-    np.testing.assert_array_equal(found, as_letters([str(number).encode()]))
+    np.testing.assert_array_equal(found, as_byte_values([str(number).encode()]))

@@ -1,4 +1,4 @@
-"""Holds a TFLite model against the SavedModel that it was made of."""
+"""Compares a TFLite model with the SavedModel that it was converted from."""
 
 import dataclasses
 import math
@@ -17,17 +17,17 @@ from serving.edge import EdgeModel
 
 BATCH = 512
 Array: TypeAlias = np.ndarray[Any, Any]
-QUALITY = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"}
+QUALITY_METRICS = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """One bound of the gate.
+    """An upper bound of a measured value.
 
     Attributes:
-        metric: What was measured.
-        bound: The most allowed.
-        value: What was found.
+        metric: Name of the value.
+        bound: Largest allowed value.
+        value: Measured value.
     """
 
     metric: str
@@ -36,26 +36,26 @@ class Bound:
 
     @property
     def ok(self) -> bool:
-        """Whether it is kept; a value that is no number does not keep it."""
+        """Whether the value is within the bound. NaN is not."""
         return self.value <= self.bound
 
     def __str__(self) -> str:
-        found = "not defined over the eval split" if math.isnan(self.value) else f"{self.value:.6g}"
+        found = "not defined on the eval split" if math.isnan(self.value) else f"{self.value:.6g}"
         return f"{self.metric} is {found}; expected at most {self.bound:g}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """How a TFLite model does on a split.
+class Comparison:
+    """Predictions and speed of a TFLite model on a split.
 
     Attributes:
-        rows: Rows compared.
-        max_abs_diff: Largest difference of a prediction from the SavedModel's; relative above 1.
-        metric: ``auc``, ``accuracy`` or ``r2``, by the task.
-        saved_model: That metric of the SavedModel.
-        tflite: That metric of the TFLite model.
-        p50_ms: Median time for a row, in milliseconds, on one thread.
-        p99_ms: The time that 1 % of the rows exceed.
+        rows: Number of rows compared.
+        max_abs_diff: Largest difference from a prediction of the SavedModel; relative above 1.
+        metric: ``auc``, ``accuracy`` or ``r2``, depending on the task.
+        saved_model: The metric of the SavedModel.
+        tflite: The metric of the TFLite model.
+        p50_ms: Median time per row in milliseconds, on one thread.
+        p99_ms: 99th percentile of the time per row in milliseconds.
     """
 
     rows: int
@@ -68,22 +68,22 @@ class Measured:
 
     @property
     def loss(self) -> float:
-        """How much of the metric is lost."""
+        """Decrease of the metric from the SavedModel to the TFLite model."""
         return self.saved_model - self.tflite
 
 
-def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Problem, max_examples: int) -> Measured:
-    """Runs rows of a split through LiteRT, one by one as a device does, and through the SavedModel.
+def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Problem, max_examples: int) -> Comparison:
+    """Runs rows of a split through LiteRT, one at a time as on a device, and through the SavedModel.
 
     Args:
         content: The TFLite model.
         model_dir: The SavedModel.
         files: Gzipped TFRecord files of raw examples.
         problem: Task, label and features.
-        max_examples: Stop after this many rows.
+        max_examples: Maximum number of rows.
 
     Raises:
-        ValueError: There are no rows, or the TFLite model cannot take one of them.
+        ValueError: There are no rows, or the TFLite model does not accept one of them.
     """
     edge = EdgeModel(content)
     signatures = tf.saved_model.load(model_dir).signatures
@@ -96,17 +96,17 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
             try:
                 tensors = edge.encode(row)
             except ValueError as error:
-                raise ValueError(f"{error}; take the feature out, or set tflite.enabled to false") from None
+                raise ValueError(f"{error}; remove the feature, or set tflite.enabled to false") from None
             found.append(edge.run(tensors))
             seconds.append(time.perf_counter() - start)
     if not found:
         raise ValueError(NO_ROWS)
     saved, lite, label = np.concatenate(expected), np.stack(found), np.concatenate(labels)[:, 0]
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
-    return Measured(
+    return Comparison(
         rows=len(found),
         max_abs_diff=_largest_difference(saved, lite),
-        metric=QUALITY[problem.task],
+        metric=QUALITY_METRICS[problem.task],
         saved_model=quality(problem.task, label, saved),
         tflite=quality(problem.task, label, lite),
         p50_ms=float(p50),
@@ -115,7 +115,7 @@ def measure(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
 
 
 def _largest_difference(saved: Array, lite: Array) -> float:
-    """Relative above 1; NaN where one of the two has one and the other does not."""
+    """The largest difference, relative above 1; NaN if only one of the two is NaN in a place."""
     same = (saved == lite) | (np.isnan(saved) & np.isnan(lite))
     with np.errstate(invalid="ignore"):
         difference = np.abs(saved - lite) / np.maximum(1, np.abs(saved))
@@ -123,15 +123,15 @@ def _largest_difference(saved: Array, lite: Array) -> float:
 
 
 def quality(task: str, labels: Array, predictions: Array) -> float:
-    """The AUC of a binary task, the accuracy of a multiclass one, and R² of a regression.
+    """The AUC of a binary task, the accuracy of a multiclass task, or R² of a regression.
 
     Args:
         task: The task.
-        labels: [N]; -1 is no class, and left out.
+        labels: [N]; rows whose label is -1, an unknown class, are left out.
         predictions: [N, 1] or [N, C].
 
     Returns:
-        NaN where it is not defined: over predictions that are no numbers, or an AUC over one class.
+        The metric, or NaN where it is undefined: predictions are not finite, or there is only one class for the AUC.
     """
     if not np.isfinite(predictions).all():
         return math.nan

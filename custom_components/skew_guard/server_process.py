@@ -1,8 +1,8 @@
-"""Loads a SavedModel as a server does and answers its warm-up requests; run in a process of its own.
+"""Loads a SavedModel as a server does and answers its warm-up requests. Runs in a separate process.
 
-    python -m custom_components.skew_guard.probe MODEL_DIR
+    python -m custom_components.skew_guard.server_process MODEL_DIR
 
-Prints one line of JSON: seconds to load, seconds to the first answer, number of answers, and the most memory taken. It
+Prints one line of JSON: the time to load, the time to the first answer, the number of answers and the peak memory. It
 imports no more of TensorFlow than a server has.
 """
 
@@ -12,17 +12,17 @@ import sys
 import time
 from pathlib import Path
 
+from artifacts.names import WARMUP_FILE
 from common.deferred_imports import deferring
 from common.error_reason import reason
-from custom_components.skew_guard.server import WARMUP_FILE
 
-with deferring():  # spares a third of the time that these take
+with deferring():  # saves a third of the time that these imports take
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
 
 def main(model_dir: str) -> None:
-    """Loads, answers and prints."""
+    """Loads the model, answers the requests and prints the measurements."""
     start = time.monotonic()
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], model_dir)
@@ -36,13 +36,13 @@ def main(model_dir: str) -> None:
             session.run({key: output.name for key, output in signature.outputs.items()}, feeds)
             first = first or time.monotonic() - loaded
             answers += 1
-    measured = {
+    measurements = {
         "load_seconds": loaded - start,
         "first_answer_seconds": first,
         "answers": answers,
         "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000,
     }
-    sys.stdout.write(json.dumps(measured))
+    sys.stdout.write(json.dumps(measurements))
 
 
 def _inputs(request: object) -> dict[str, object]:
