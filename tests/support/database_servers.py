@@ -1,4 +1,4 @@
-"""MariaDB and PostgreSQL from Debian's packages, as servers of a test's own."""
+"""Servers of MariaDB and PostgreSQL from Debian's packages, started by the tests."""
 
 import contextlib
 import dataclasses
@@ -29,20 +29,20 @@ from lineage.store.location import PASSWORD_VARIABLE, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ROOT / ".cache/databases"
-PASSWORD = r"a'b \"c=d\ ü"  # what would break a connection string that is not quoted
+PASSWORD = r"a'b \"c=d\ ü"  # breaks a connection string that is not quoted
 START_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Running:
-    """A server that is up.
+    """A running server.
 
     Attributes:
-        kind: Which.
-        port: On the loopback interface.
-        connect: Its owner's connection, to a database by name.
-        process: It.
-        ca: The certificate that signed its own, where it can encrypt.
+        kind: Kind of the server.
+        port: Port on the loopback interface.
+        connect: Connects to a database as its owner.
+        process: The server process.
+        ca: File with the certificate of the authority that signed the server's; empty if it cannot encrypt.
     """
 
     kind: Literal["mysql", "postgresql"]
@@ -52,7 +52,7 @@ class Running:
     ca: str = ""
 
     def sql(self, *statements: str, database: str = "") -> list[Sequence[Any]]:
-        """What its owner's last statement gives."""
+        """Runs statements as the owner, and returns the rows of the last one."""
         with contextlib.closing(self.connect(database)) as connection:
             connection.autocommit = True if self.kind == "postgresql" else connection.autocommit(True)
             cursor = connection.cursor()
@@ -61,7 +61,7 @@ class Running:
             return list(cursor.fetchall()) if cursor.description else []
 
     def database(self, name: str, user: str = "writer") -> Server:
-        """A new, empty database of a user's own."""
+        """Creates an empty database that a user owns."""
         if self.kind == "mysql":
             self.sql(
                 f"CREATE DATABASE {name} CHARACTER SET utf8mb4",
@@ -76,7 +76,7 @@ class Running:
 
 
 def settings(server: Server) -> dict[str, Any]:
-    """The block of the settings that names a server."""
+    """Returns the ``metadata`` settings of a server."""
     return {key: getattr(server, key) for key in ("kind", "host", "port", "database", "user")}
 
 
@@ -87,7 +87,7 @@ def free_port() -> int:
 
 
 def certificates(folder: Path) -> dict[str, str]:
-    """Files of a certificate for this machine, of its key, and of who signed it."""
+    """Creates files with a certificate for this machine, its key, and the certificate of the authority."""
     now = datetime.datetime.now(datetime.UTC)
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "cert")}
     issuer, subject = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("tests", "localhost"))
@@ -107,7 +107,7 @@ def certificates(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Running]:
-    """MariaDB's server."""
+    """A MariaDB server."""
     with _folder(owner=None) as folder:
         root = _installed("mariadb-server-core", "usr/sbin/mariadbd")
         data, share = folder / "data", root / "usr/share/mysql"
@@ -137,12 +137,12 @@ def mariadb() -> Iterator[Running]:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Running]:
-    """PostgreSQL's server."""
-    owner = "nobody" if os.geteuid() == 0 else None  # it refuses root
+    """A PostgreSQL server."""
+    owner = "nobody" if os.geteuid() == 0 else None  # PostgreSQL refuses to run as root
     with _folder(owner) as folder:
         programs = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
         if programs is None or not (programs / "initdb").exists():
-            # Where the checkout may be out of the other user's sight.
+            # The other user may not be able to read the checkout, so copy it.
             unpacked = _installed("postgresql", "usr/lib/postgresql/*/bin/postgres")
             root = shutil.copytree(unpacked, folder / "root", symlinks=True)
             programs = max(root.glob("usr/lib/postgresql/*/bin"))
@@ -170,14 +170,14 @@ def postgresql() -> Iterator[Running]:
 
 @pytest.fixture(params=["mariadb", "postgresql"])
 def server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Running:
-    """Each of the servers, whose users' password is in the environment."""
+    """Each server in turn, with the password of its users in the environment."""
     monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
     running: Running = request.getfixturevalue(request.param)
     return running
 
 
 def _installed(package: str, program: str) -> Path:
-    """The folder of a package of the system's release, fetched the first time."""
+    """Returns the folder of an unpacked Debian package, which is downloaded once."""
     folder = PACKAGES / package
     if not apt_packages.is_possible() and not folder.is_dir():
         pytest.skip(f"no apt-get to fetch {package} with")
@@ -191,7 +191,7 @@ def _installed(package: str, program: str) -> Path:
 
 @contextlib.contextmanager
 def _folder(owner: str | None) -> Iterator[Path]:
-    """A folder that its owner can reach, as pytest's own may not be, with room for a socket's short path."""
+    """Creates a folder that its owner can read, unlike pytest's, with a path short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="database") as name:
         if owner:
             os.chown(name, pwd.getpwnam(owner).pw_uid, -1)
@@ -222,7 +222,7 @@ def _up(running: Running, folder: Path) -> Running:
             running.sql("SELECT 1")
             return running
         time.sleep(0.05)
-    raise AssertionError(f"the server does not come up: {(folder / 'log').read_text()[-2000:]}")
+    raise AssertionError(f"the server did not start: {(folder / 'log').read_text()[-2000:]}")
 
 
 def _literal(text: str, mysql: bool) -> str:

@@ -1,4 +1,4 @@
-"""Real runs of a pipeline that has the real one's nodes, artifacts and settings, and does next to nothing."""
+"""Runs of a tiny pipeline with the nodes, artifacts and settings of the real one, whose nodes do almost nothing."""
 
 import dataclasses
 import datetime
@@ -44,7 +44,7 @@ from models.job import HYPERPARAMETERS_FILE
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
 from pipeline.nodes import Node
 
-# No "from __future__ import annotations" here: TFX reads the annotations as they stand.
+# No "from __future__ import annotations" here: TFX reads the raw annotations.
 
 Artifacts: TypeAlias = dict[str, list[types.Artifact]]
 
@@ -63,7 +63,7 @@ def ReadTable(
     input_config: Parameter[str],
     input_fingerprint: Parameter[str],
 ) -> None:
-    """Reads nothing."""
+    """Stands in for ExampleGen; reads nothing."""
     examples.split_names = SPLITS
     examples.set_int_custom_property("span", 0)
     examples.set_string_custom_property("input_fingerprint", input_fingerprint)
@@ -71,7 +71,7 @@ def ReadTable(
 
 @component
 def CountRows(examples: InputArtifact[Examples], statistics: OutputArtifact[ExampleStatistics]) -> None:
-    """Writes statistics."""
+    """Stands in for StatisticsGen; writes statistics with the number of rows."""
     statistics.split_names = examples.split_names
     for split, rows in ROWS.items():
         folder = Path(statistics.uri) / f"Split-{split}"
@@ -89,12 +89,12 @@ def Analyse(
     transformed_examples: OutputArtifact[Examples],
     custom_config: Parameter[str],
 ) -> None:
-    """Transforms nothing."""
+    """Stands in for Transform; writes nothing."""
     transformed_examples.split_names = examples.split_names
 
 
 class TrainExecutor(base_executor.BaseExecutor):
-    """Writes a model that holds its number of steps; -1 fails."""
+    """Writes the number of steps as the model; fails with -1 steps."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         steps = json.loads(exec_properties["custom_config"])["training"]["steps"]
@@ -125,14 +125,14 @@ class EvaluateExecutor(base_beam_executor.BaseBeamExecutor):
 
 
 class Evaluate(Evaluator):
-    """TFX's, which does nothing."""
+    """TFX's Evaluator with an executor that blesses every model."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(EvaluateExecutor)
 
 
 @dataclasses.dataclass
 class Quiet:
-    """A listener that says nothing."""
+    """A listener that prints nothing."""
 
     def node_started(self, node_id: str) -> None: ...
     def node_progress(self, source: str, line: str) -> None: ...
@@ -141,12 +141,12 @@ class Quiet:
 
 @dataclasses.dataclass
 class TinyRuns:
-    """Runs into one output folder.
+    """Runs in one output folder.
 
     Attributes:
-        output: The folder.
-        table: Folder of the table.
-        names: The runs so far.
+        output: The output folder.
+        table: Folder of the input table.
+        names: Names of the runs so far.
     """
 
     output: Path
@@ -179,7 +179,7 @@ class TinyRuns:
         recorded: bool = True,
         cache: bool = True,
     ) -> str:
-        """Runs, as ``pipeline.local.run`` does; returns the run's name."""
+        """Runs the pipeline as ``pipeline.local.run`` does, and returns the name of the run."""
         name = f"run-{len(self.names)}"
         nodes = _nodes(self, steps, problem, warm_start, schema)
         self.output.mkdir(exist_ok=True)
@@ -214,7 +214,7 @@ class TinyRuns:
         return name
 
     def begin_only(self, pid: int | None = None) -> str:
-        """A run that was killed before its first node."""
+        """Records a run that was killed before its first node."""
         name = f"run-{len(self.names)}"
         origin = collect_origin({}, ["python", "local_runner.py"])
         recorder = RunRecorder(open_store(read_location(self.output)), name)
@@ -275,7 +275,7 @@ def _nodes(runs: TinyRuns, steps: int, problem: str, warm_start: bool, schema_te
 
 
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="tiny_runs")
-DEAD = 2**22 - 1  # Linux gives out smaller numbers
+DEAD = 2**22 - 1  # larger than any process id of Linux
 
 
 @functools.cache

@@ -7,7 +7,9 @@ from ml_metadata.metadata_store import MetadataStore
 from tiny_runs import NEW_DATA, shared_runs
 
 from lineage.errors import LineageError
-from lineage.queries.find_artifact import Target, find_target, newest_versions, provenance_of
+from lineage.queries.find_artifact import Target, find_artifact, find_target, newest_versions, provenance_of
+from lineage.queries.trace import trace_by_name
+from lineage.recorded import provenance
 from lineage.records import Artifact
 from lineage.store.connection import open_reader
 from lineage.store.reader import MetadataReader
@@ -81,6 +83,23 @@ def test_a_version_without_a_provenance_file_is_found_by_its_folder(reader: Meta
         assert found(reader, newest.properties["pushed_version"]) == newest
     finally:
         file.write_text(content)
+
+
+def test_each_question_reads_the_provenance_file_once(newest: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, read = newest.properties["pushed_destination"], provenance._read
+    files = []
+
+    def counted(file: Path) -> provenance.Provenance:
+        files.append(file)
+        return read(file)
+
+    monkeypatch.setattr(provenance, "_read", counted)
+    for name in (folder, newest.properties["pushed_version"]):
+        assert trace_by_name(shared_runs().output, name).story
+        assert files == [Path(folder) / "provenance.json"]
+        files.clear()
+    find_artifact(shared_runs().reader, shared_runs().output, folder)
+    assert len(files) == 1
 
 
 def test_artifacts_are_found_by_folder_id_and_name(reader: MetadataReader) -> None:
