@@ -1,4 +1,4 @@
-"""The trained model, and what has to hold before it is exported, pushed and served."""
+"""The trained model, and the condition under which it is exported, pushed and served."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from custom_components.skew_guard.component import SkewGuard
 
 
 class Candidate(NamedTuple):
-    """A trained model and its two judges."""
+    """A trained model and the two components that can bless it."""
 
     trainer: Trainer
     guard: SkewGuard
@@ -19,7 +19,7 @@ class Candidate(NamedTuple):
 
     @property
     def channels(self) -> dict[str, types.BaseChannel]:
-        """The model and both blessings, by the names of the inputs that take them."""
+        """The model and both blessings, by input name."""
         return {
             "model": self.trainer.outputs["model"],
             "model_blessing": self.evaluator.outputs["blessing"],
@@ -28,10 +28,10 @@ class Candidate(NamedTuple):
 
     @property
     def is_blessed(self) -> placeholder.Predicate:
-        """Whether both judges blessed it; Vertex AI evaluates it, too."""
+        """The condition that both components blessed the model, for TFX and for Vertex AI."""
         blessings = [self.evaluator.outputs["blessing"].future(), self.guard.outputs["blessing"].future()]
         for each in blessings:
-            # TFX gives it a name, under which Vertex AI looks in vain in a node that has it among its inputs.
+            # TFX sets a key that Vertex AI does not find in nodes that have the blessing as an input.
             each.set_key(None)
         by_evaluator, by_guard = (each[0].custom_property(BLESSED) == 1 for each in blessings)
         return placeholder.logical_and(by_evaluator, by_guard)

@@ -1,4 +1,4 @@
-"""The DAG, one builder a stage."""
+"""The DAG, with one builder per stage."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ from pipeline.vertex_serving import serving_settings
 
 
 class Validated(NamedTuple):
-    """What the validate stage hands on: the statistics, the curated schema, and the gate that must be passed."""
+    """Outputs of the validation stage."""
 
     statistics: BatchedStatisticsGen
     schema: types.BaseChannel
@@ -50,21 +50,21 @@ class Validated(NamedTuple):
 
 
 def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True, rows: int = 0) -> Pipeline:
-    """Wires the whole DAG.
+    """Builds the complete DAG.
 
     Args:
         config: All settings.
         schema_text: The curated schema as text proto.
-        enable_cache: Whether a node whose inputs did not change is answered from ML Metadata.
-        rows: Rows of the table, if they were counted: what Beam runs on may depend on them.
+        enable_cache: Whether to reuse the outputs of unchanged nodes.
+        rows: Rows of the table; 0 if they were not counted. Transform uses several processes for large tables.
     """
     example_gen = ingest(config)
     examples = example_gen.outputs["examples"]
     validated = validate(examples, schema_text)
     transform_node = transform(config, examples, validated)
     tuner = [tune(config, transform_node)] if config.tuning.enabled else []
-    start = [resolve_warm_start(config)] if config.training.warm_start else []
-    trainer = train(config, transform_node, tuner, start)
+    warm_start = [resolve_warm_start(config)] if config.training.warm_start else []
+    trainer = train(config, transform_node, tuner, warm_start)
     guard = guard_against_skew(config, examples, transform_node, trainer)
     resolver, evaluator = evaluate(config, examples, validated, trainer)
     candidate = Candidate(trainer, guard, evaluator)
@@ -78,7 +78,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True,
         pipeline_name=config.pipeline_name,
         pipeline_root=config.artifacts_dir,
         components=[
-            *(example_gen, *validated.nodes, transform_node, *tuner, *start, trainer),
+            *(example_gen, *validated.nodes, transform_node, *tuner, *warm_start, trainer),
             *(guard, resolver, evaluator, *exporter, pusher, *endpoint),
         ],
         metadata_connection_config=_metadata(config),
@@ -88,7 +88,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True,
 
 
 def ingest(config: Config) -> BaseBeamComponent:
-    """The table as tf.Examples, in three splits."""
+    """Reads the table into tf.Examples, in three splits."""
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
     split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
@@ -98,7 +98,7 @@ def ingest(config: Config) -> BaseBeamComponent:
 
 
 def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
-    """Statistics, an inferred schema to compare with, and the gate that holds the data to the curated one."""
+    """Computes statistics and an inferred schema, and stops the run if the data does not match the curated schema."""
     statistics = BatchedStatisticsGen(examples).with_id("StatisticsGen")
     inferred = SchemaGen(statistics=statistics.outputs["statistics"], infer_feature_shape=False)
     curated = CuratedSchema(text=schema_text)
@@ -109,7 +109,7 @@ def validate(examples: types.BaseChannel, schema_text: str) -> Validated:
 
 
 def transform(config: Config, examples: types.BaseChannel, validated: Validated) -> BatchedTransform:
-    """The one graph from raw values to features, analysed over the training split alone."""
+    """Builds the graph from raw values to features, with statistics of the training split only."""
     node = BatchedTransform(
         examples=examples,
         schema=validated.schema,
@@ -123,7 +123,7 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
 
 
 def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
-    """The search for hyperparameters, judged on the validation split."""
+    """Searches hyperparameters on the validation split."""
     vertex = job_settings(config, TUNER)
     node = Tuner(
         examples=transform_node.outputs["transformed_examples"],
@@ -137,19 +137,19 @@ def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
 
 
 def resolve_warm_start(config: Config) -> Resolver:
-    """The blessed model whose weights training begins with; none on a first run."""
+    """Finds the blessed model whose weights training starts from, if there is one."""
     problem = config.problem.to_config()
     return _latest_blessed(config, "WarmStartModel", {"label": json.dumps([problem["task"], problem["label"]])})
 
 
-def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], start: list[Resolver]) -> Trainer:
-    """The model, with the Tuner's hyperparameters if it ran, from an earlier one's weights if there is one."""
+def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], warm_start: list[Resolver]) -> Trainer:
+    """Trains the model, with the Tuner's hyperparameters and the weights of an earlier model if there are any."""
     vertex = job_settings(config, TRAINER)
     node = Trainer(
         examples=transform_node.outputs["transformed_examples"],
         transform_graph=transform_node.outputs["transform_graph"],
         hyperparameters=tuner[0].outputs["best_hyperparameters"] if tuner else None,
-        base_model=start[0].outputs["model"] if start else None,
+        base_model=warm_start[0].outputs["model"] if warm_start else None,
         run_fn="models.training.trainer.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
@@ -161,7 +161,7 @@ def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], 
 def guard_against_skew(
     config: Config, examples: types.BaseChannel, transform_node: BatchedTransform, trainer: Trainer
 ) -> SkewGuard:
-    """The proof that the model's signatures answer as training saw it, and that a server can load it."""
+    """Checks that the model predicts from raw rows as in training, and that a server can load it."""
     return SkewGuard(
         inputs={
             "examples": examples,
@@ -181,7 +181,7 @@ def guard_against_skew(
 def evaluate(
     config: Config, examples: types.BaseChannel, validated: Validated, trainer: Trainer
 ) -> tuple[Resolver, BatchedEvaluator]:
-    """The blessing: the served signature on raw rows of the eval split, against the policy and the last model."""
+    """Evaluates the serving signature on raw rows of the eval split, and blesses a model that meets the thresholds."""
     resolver = _latest_blessed(config, "LatestBlessedModel", candidate=trainer.outputs["model"])
     evaluator = BatchedEvaluator(
         examples=examples,
@@ -197,7 +197,7 @@ def evaluate(
 def export_for_devices(
     config: Config, examples: types.BaseChannel, transform_node: BatchedTransform, candidate: Candidate
 ) -> TfliteExporter:
-    """The blessed model for LiteRT, raw features in, held against the SavedModel on the eval split."""
+    """Exports the blessed model for LiteRT, and compares it with the SavedModel on the eval split."""
     settings = dataclasses.asdict(config.tflite)
     del settings["enabled"]
     return TfliteExporter(
@@ -218,7 +218,7 @@ def export_for_devices(
 
 
 def deploy(config: Config, candidate: Candidate, exporter: list[TfliteExporter]) -> AtomicPusher:
-    """The push of a model that all judges blessed to where TensorFlow Serving looks, and to where devices do."""
+    """Pushes a blessed model to the folders of TensorFlow Serving and of devices."""
     folder = pusher_pb2.PushDestination.Filesystem(base_directory=config.serving_dir)
     for_devices = exporter[0].outputs if exporter else {}
     return AtomicPusher(
@@ -229,22 +229,22 @@ def deploy(config: Config, candidate: Candidate, exporter: list[TfliteExporter])
 
 
 def serve(config: Config, pusher: AtomicPusher) -> VertexEndpoint:
-    """The pushed model behind an endpoint of Vertex AI."""
+    """Deploys the pushed model to a Vertex AI endpoint."""
     vertex = config.vertex
-    assert vertex.project  # checked where settings are loaded
+    assert vertex.project  # checked when the settings are loaded
     assert vertex.region
     return VertexEndpoint(pusher.outputs["pushed_model"], vertex.project, vertex.region, serving_settings(config))
 
 
 def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:
-    """ML Metadata, without the password, which the runner adds; Vertex AI keeps its own."""
+    """Returns the ML Metadata connection without its password, which the runner adds. Vertex AI has its own store."""
     return connection_config(config.store) if config.orchestrator == "local" else None
 
 
 def _latest_blessed(
     config: Config, name: str, settings: dict[str, str] | None = None, **candidate: types.BaseChannel
 ) -> Resolver:
-    """Finds the latest blessed model; Vertex AI, which looks it up itself, knows TFX's own strategy alone."""
+    """Finds the latest blessed model. Vertex AI does the lookup itself and only supports TFX's own strategy."""
     blessed = {"model": types.Channel(type=Model), "model_blessing": types.Channel(type=ModelBlessing)}
     if config.orchestrator == "vertex":
         return Resolver(strategy_class=LatestBlessedModelStrategy, **blessed).with_id(name)

@@ -1,1 +1,1 @@
-"""Where Beam runs: this machine, Dataflow, Flink."""
+"""Beam runners: this machine, Dataflow and Flink."""

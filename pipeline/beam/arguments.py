@@ -1,4 +1,4 @@
-"""Arguments for Beam, by where it runs."""
+"""Beam arguments for each runner."""
 
 import argparse
 import os
@@ -10,20 +10,20 @@ from pipeline.config.beam import Beam, Flink
 from pipeline.config.settings import Config
 from pipeline.nodes import EXAMPLE_GEN, TRANSFORM
 
-# From here on processes of its own save Transform more than they cost: each imports TensorFlow, and they promise no
-# order, so that sums differ by the last bit from run to run. On two cores they lost a seventh at 1.5 million rows and
-# saved a sixth at 4.5 million, and no other step gained (docs/performance.md).
+# From this size on, Transform is faster with several processes. Each of them imports TensorFlow, and they process rows
+# in no fixed order, so sums differ in the last bit from run to run. On two cores they took a seventh longer at 1.5
+# million rows and a sixth less at 4.5 million. No other step gained (docs/performance.md).
 MANY_ROWS = 3_000_000
 
-# Makes TFX's Evaluator batch rows by their bytes, up to 8,192 of them. Without it Beam chooses by the clock, up to
-# 1,000: sums in floating point, and with them a metric, then differ from run to run by the last bit. Both
-# TFX's executors and its entry point on Vertex AI take it for a flag of absl's; the size that comes of it is in the
-# steps' own transforms, so workers elsewhere need not know of it.
+# Makes TFX's Evaluator batch rows by size in bytes, up to 8,192 rows. By default Beam adapts the batch size to the
+# elapsed time, up to 1,000 rows, so floating-point sums, and with them metrics, differ in the last bit from run to run.
+# TFX's executors and its entry point on Vertex AI parse it as an absl flag. The resulting batch size is part of the
+# steps' transforms, so remote workers do not need the flag.
 BATCH_BY_SIZE = "--tfxio_use_byte_size_batching"
 
 
 class Batching(PipelineOptions):
-    """Lets Beam know of TFX's flag among its own arguments, where it would warn of it."""
+    """Declares TFX's flag to Beam, which would otherwise warn about an unknown argument."""
 
     @classmethod
     def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -31,10 +31,10 @@ class Batching(PipelineOptions):
 
 
 def beam_args(config: Config) -> list[str]:
-    """Arguments of all steps on Beam.
+    """Returns the arguments of all Beam steps.
 
     Raises:
-        ConfigError: An option that Beam does not have.
+        ConfigError: Beam does not have an option.
     """
     if config.orchestrator == "vertex" and config.dataflow:
         return [*dataflow_args(config, config.dataflow), BATCH_BY_SIZE]
@@ -43,27 +43,27 @@ def beam_args(config: Config) -> list[str]:
 
 
 def own_beam_args(config: Config, node_id: str, rows: int = 0) -> list[str]:
-    """Arguments of one step, behind those of all; the last that is given counts.
+    """Returns the additional arguments of one step. They follow those of all steps, and Beam uses the last value.
 
     Args:
         config: All settings.
-        node_id: The step.
-        rows: Rows of the table, if they were counted.
+        node_id: Name of the step.
+        rows: Rows of the table; 0 if they were not counted.
     """
     if config.orchestrator == "vertex" and config.dataflow:
         return node_args(node_id, config.dataflow)
-    several = config.beam.workers != 1 and (os.cpu_count() or 1) > 1
-    if node_id == TRANSFORM and config.beam.runner == "local" and rows >= MANY_ROWS and several:
+    has_several_cores = config.beam.workers != 1 and (os.cpu_count() or 1) > 1
+    if node_id == TRANSFORM and config.beam.runner == "local" and rows >= MANY_ROWS and has_several_cores:
         return _mode_args(config.beam, "multi_processing")
     return bigquery_args(config) if node_id == EXAMPLE_GEN and config.data.bigquery else []
 
 
 def local_args(settings: Beam) -> list[str]:
-    """Arguments for Beam's local runner.
+    """Returns the arguments for Beam's local runner.
 
-    The runner is named explicitly: Beam's "DirectRunner" first tries to download another one. So is an image, which
-    it does not use: without one TFX packs itself up for workers elsewhere, in each node that uses Beam, and leaves
-    52 MB in the temporary folder each time.
+    The runner is named explicitly because Beam's "DirectRunner" first tries to download another one. The image is not
+    used, but without it TFX packages itself for remote workers in each Beam node, and leaves 52 MB in the temporary
+    folder each time.
     """
     return [
         "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
@@ -79,9 +79,9 @@ def _mode_args(settings: Beam, automatic: str) -> list[str]:
 
 
 def flink_args(settings: Flink) -> list[str]:
-    """Arguments for a Flink cluster, whose workers have this very environment, so that none is packed up for them.
+    """Returns the arguments for a Flink cluster, whose workers have the same Python environment.
 
-    No port of a job server that a run starts is among them: TFX would take a step of the last run for another one.
+    The port of a job server that the run starts is not among them, since TFX would then find every step changed.
     """
     workers = ["--environment_type=LOOPBACK"]
     if settings.workers == "external":

@@ -1,4 +1,4 @@
-"""Arguments that make Beam's steps run on Dataflow, and read BigQuery."""
+"""Beam arguments for Dataflow and for BigQuery."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.config.vertex import Vertex
 
-# Options of Beam's that have a setting, which they would overrule: Beam takes the last that is given.
+# Beam options that have a setting of their own, which they would override: Beam uses the last value.
 SETTINGS = {
     "runner": "the 'dataflow' block itself",
     "project": "vertex.project",
@@ -30,17 +30,17 @@ SETTINGS = {
 
 
 def dataflow_args(config: Config, settings: Dataflow) -> list[str]:
-    """Arguments for all steps.
+    """Returns the arguments of all steps.
 
-    The project's code is in the image of the workers, and so is Beam: nothing but the job's graph is staged. Without
-    an image TFX would pack itself up, and Beam would pickle the step's main module, which is TFX's and no worker's.
+    The workers' image contains the project's code and Beam, so only the job graph is staged. Without an image, TFX
+    would package itself, and Beam would pickle the main module of the step, which the workers do not have.
 
     Args:
-        config: All settings; those of ``vertex`` stand in for what is not set in ``dataflow``.
+        config: All settings. Those of ``vertex`` are the defaults of ``dataflow``.
         settings: The ``dataflow`` block.
 
     Raises:
-        ConfigError: An option that Beam does not have, or that has a setting.
+        ConfigError: Beam does not have an option, or the option has a setting of its own.
     """
     vertex, temporary = config.vertex, settings.temp or f"{config.output}/beam"
     return [
@@ -55,7 +55,7 @@ def dataflow_args(config: Config, settings: Dataflow) -> list[str]:
         "--experiments=use_runner_v2",
         f"--worker_machine_type={settings.machine}",
         f"--max_num_workers={settings.max_workers}",
-        *_where(settings, vertex),
+        *_account_and_network(settings, vertex),
         *([f"--disk_size_gb={settings.disk_gb}"] if settings.disk_gb else []),
         *(["--flexrs_goal=COST_OPTIMIZED"] if settings.flexrs else []),
         *(f"--labels={name}={value}" for name, value in {"pipeline": config.name, **vertex.labels}.items()),
@@ -64,13 +64,13 @@ def dataflow_args(config: Config, settings: Dataflow) -> list[str]:
 
 
 def node_args(node_id: str, settings: Dataflow) -> list[str]:
-    """Arguments for one step alone; they come behind those for all, and win."""
+    """Returns the arguments of one step, which override those of all steps."""
     machine = settings.machines.get(node_id)
     return [f"--labels=node={node_id.lower()}", *([f"--worker_machine_type={machine}"] if machine else [])]
 
 
 def bigquery_args(config: Config) -> list[str]:
-    """What a step that reads BigQuery needs where it does not run on Dataflow: who pays, and a place for the rows."""
+    """Returns the arguments of a step that reads BigQuery without Dataflow: billed project and folder for rows."""
     vertex = config.vertex
     return [
         f"--project={vertex.project}",
@@ -79,8 +79,8 @@ def bigquery_args(config: Config) -> list[str]:
     ]
 
 
-def _where(settings: Dataflow, vertex: Vertex) -> Iterator[str]:
-    """Whose the workers are, and in which network."""
+def _account_and_network(settings: Dataflow, vertex: Vertex) -> Iterator[str]:
+    """Service account, encryption key and network of the workers."""
     if vertex.service_account:
         yield f"--service_account_email={vertex.service_account}"
     if vertex.encryption_key:
@@ -88,7 +88,7 @@ def _where(settings: Dataflow, vertex: Vertex) -> Iterator[str]:
     if settings.subnetwork:
         yield f"--subnetwork={settings.subnetwork}"
     elif vertex.network:
-        yield f"--network={vertex.network.rpartition('/')[2]}"  # Dataflow takes the name alone
+        yield f"--network={vertex.network.rpartition('/')[2]}"  # Dataflow wants only the name
     if not settings.public_ips:
         yield "--no_use_public_ips"
 
@@ -97,10 +97,10 @@ def _options(options: dict[str, str | int | bool]) -> Iterator[str]:
     known = PipelineOptions([]).get_all_options()
     for name, value in options.items():
         if name not in known:
-            raise ConfigError(unknown_name(f"dataflow.options.{name}", "option of Beam's", name, known))
+            raise ConfigError(unknown_name(f"dataflow.options.{name}", "Beam option", name, known))
         if name in SETTINGS:
-            raise ConfigError(f"dataflow.options.{name}: found '{value}'; expected it elsewhere: in {SETTINGS[name]}")
+            raise ConfigError(f"dataflow.options.{name}: found '{value}'; set {SETTINGS[name]} instead")
         if not isinstance(value, bool):
             yield f"--{name}={value}"
-        elif value != bool(known[name]):  # Beam's flags say what is not the default
+        elif value != bool(known[name]):  # a Beam flag turns the default over
             yield f"--{name}" if value else f"--no_{name}"

@@ -91,7 +91,7 @@ class NodeRunner:
         self._select(from_node, to_node, base_run_id, base_nodes)
         nodes = [node.pipeline_node for node in self._pipeline.nodes]
         if any(node.execution_options.run.perform_snapshot for node in nodes):
-            self._snapshot()  # before the first node; TFX would do it with its own first node, which may start later
+            self._snapshot()  # before TFX would, since a background node may start earlier than TFX's first node
         while nodes:
             node = nodes.pop(self._next(nodes))
             if node.execution_options.HasField("skip"):

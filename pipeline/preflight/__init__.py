@@ -1,1 +1,1 @@
-"""Checks before the first node runs: schema, network, table, ML Metadata, Flink."""
+"""Checks before the first node runs: schema, network, table, ML Metadata and Flink."""

@@ -1,4 +1,4 @@
-"""Checks of a Flink cluster before anything runs."""
+"""Checks the Flink cluster before a run."""
 
 import re
 from typing import Any
@@ -9,25 +9,25 @@ from pipeline.beam.flink.jar import FLINK, JOB_SERVER, java
 from pipeline.config.beam import Beam, Flink
 from pipeline.config.errors import ConfigError
 
-START = "start one on this machine with 'make flink-cluster', or name another"
+START = "start one with 'make flink-cluster', or set another address"
 _HOST = re.compile(r"@\[?([^@/]+?)\]?:[0-9]+/")  # in pekko.tcp://flink@10.0.0.7:41001/user/rpc/taskmanager_0
 
 
 def check_flink(beam: Beam) -> None:
-    """Checks that what the settings name is there, if Beam's steps run on Flink; makes the job server's jar.
+    """Checks the cluster, the worker pool and the job server if Beam steps run on Flink, and builds the jar.
 
     Raises:
-        ConfigError: One line for the first that is not.
+        ConfigError: One line for the first check that fails.
     """
     if beam.runner != "flink":
         return
     flink = beam.flink
-    found = _ask(flink.address, "/overview", "flink-version")
+    found = _request(flink.address, "/overview", "flink-version")
     slots = found["slots-total"]
     if slots < flink.parallelism:
         raise ConfigError(
-            f"beam.flink.parallelism: found {flink.parallelism}; the cluster at {flink.address} has {slots} slots in "
-            f"{found['taskmanagers']} task managers: lower it, or give the cluster more"
+            f"beam.flink.parallelism: found {flink.parallelism}; expected at most {slots}, the slots of the cluster "
+            f"at {flink.address}: lower it, or add slots"
         )
     _check_workers(flink)
     if flink.job_server:
@@ -36,47 +36,47 @@ def check_flink(beam: Beam) -> None:
     version = found["flink-version"]
     if not version.startswith(f"{FLINK}."):
         raise ConfigError(
-            f"beam.flink.address: found Flink {version} at {flink.address}; expected {FLINK}, which the job server of "
-            "this project is for: run another one yourself, and name it in beam.flink.job_server"
+            f"beam.flink.address: found Flink {version} at {flink.address}; expected {FLINK}, the version of "
+            "this project's job server: for another version, run a job server yourself and set beam.flink.job_server"
         )
     java(JOB_SERVER)
 
 
-def _ask(address: str, path: str, key: str) -> dict[str, Any]:
-    """A cluster's answer, which has a key."""
+def _request(address: str, path: str, key: str) -> dict[str, Any]:
+    """Returns the JSON response of the cluster, after checking that it has a key."""
     text = f"beam.flink.address: found no Flink cluster at {address}"
     try:
-        found = rest.ask(address, path)
+        found = rest.request_json(address, path)
     except OSError as error:
         raise ConfigError(f"{text} ({getattr(error, 'reason', error)}); {START}") from error
     except ValueError as error:
-        raise ConfigError(f"{text}, but something else that answers; {START}") from error
+        raise ConfigError(f"{text}; another server listens there: {START}") from error
     if not isinstance(found, dict) or key not in found:
-        raise ConfigError(f"{text}, but something else that answers; {START}")
+        raise ConfigError(f"{text}; another server listens there: {START}")
     return found
 
 
 def _check_workers(flink: Flink) -> None:
-    """Task managers reach the workers that they are told of: those of this process from this machine alone."""
-    elsewhere = _elsewhere(flink.address)
-    if flink.workers == "loopback" and elsewhere:
+    """Checks that task managers can reach the workers. Those in this process are only reachable from this machine."""
+    remote = _remote_part(flink.address)
+    if flink.workers == "loopback" and remote:
         raise ConfigError(
-            f"beam.flink.workers: found 'loopback', workers in this process, and {elsewhere}, another machine, which "
-            "does not reach them; expected 'external', with a pool of workers beside each task manager, which "
-            "beam.flink.pool names (docs/flink.md)"
+            f"beam.flink.workers: found 'loopback', workers in this process, and {remote} on another machine, which "
+            "cannot reach them; expected 'external', with a worker pool next to each task manager at beam.flink.pool "
+            "(docs/flink.md)"
         )
-    if flink.workers == "external" and not elsewhere and not listens(flink.pool):
+    if flink.workers == "external" and not remote and not listens(flink.pool):
         raise ConfigError(
-            f"beam.flink.pool: nobody listens at {flink.pool}; expected a pool of workers: start it with "
-            "'make flink-workers', or take beam.flink.workers 'loopback'"
+            f"beam.flink.pool: found no server at {flink.pool}; expected a worker pool: start it with "
+            "'make flink-workers', or set beam.flink.workers to 'loopback'"
         )
 
 
-def _elsewhere(address: str) -> str | None:
-    """What of a cluster is on another machine; ``None`` if nothing is."""
+def _remote_part(address: str) -> str | None:
+    """Returns which part of the cluster is on another machine, or ``None``."""
     if not is_here(split(address)[0]):
         return f"beam.flink.address {address}"
-    paths = (each["path"] for each in _ask(address, "/taskmanagers", "taskmanagers")["taskmanagers"])
+    paths = (each["path"] for each in _request(address, "/taskmanagers", "taskmanagers")["taskmanagers"])
     hosts = (match[1] for match in map(_HOST.search, paths) if match)
     return next((f"a task manager of {address} at {host}" for host in hosts if not is_here(host)), None)
 
@@ -85,11 +85,11 @@ def _check_job_server(flink: Flink) -> None:
     host = split(flink.address)[0]
     if is_loopback(host) and not is_here(split(flink.job_server)[0]):
         raise ConfigError(
-            f"beam.flink.job_server: found {flink.job_server}, another machine, for which beam.flink.address "
-            f"{flink.address} is not this one; expected a name of the cluster that both know"
+            f"beam.flink.job_server: found {flink.job_server} on another machine, which cannot reach "
+            f"beam.flink.address {flink.address}; expected an address of the cluster that works on both machines"
         )
     if not listens(flink.job_server):
         raise ConfigError(
-            f"beam.flink.job_server: nobody listens at {flink.job_server}; expected a Beam job server: start it, or "
-            "leave the key out, and one is started"
+            f"beam.flink.job_server: found no server at {flink.job_server}; expected a Beam job server: start it, or "
+            "remove the key to have the run start one"
         )

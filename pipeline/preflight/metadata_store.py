@@ -1,4 +1,4 @@
-"""Checks, before a run, of where ML Metadata is kept."""
+"""Checks and prepares the ML Metadata store before a run."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from pipeline.config.settings import Config
 
 
 def check_store(config: Config) -> None:
-    """Checks, in seconds and without writing, that runs can be kept where the settings say.
+    """Checks within seconds, and without writing, that the store is available and writable.
 
     Raises:
-        ConfigError: One line that says why not.
+        ConfigError: One line with the reason if it is not.
     """
     store = config.store
     for key in ("ca", "cert", "key") if isinstance(store, Server) else ():
         name = getattr(store, key)
         if name and not Path(name).is_file():
-            raise ConfigError(f"metadata.ssl.{key}: found no file {name}; expected one in PEM's format")
+            raise ConfigError(f"metadata.ssl.{key}: found no file {name}; expected a PEM file")
     try:
         probe(store, to_write=True)
     except LineageError as error:
@@ -27,12 +27,12 @@ def check_store(config: Config) -> None:
 
 
 def prepare_store(config: Config) -> None:
-    """Makes the store's tables if there are none, and leaves in the output folder where it is.
+    """Creates the tables of the store if they do not exist, and saves its location in the output folder.
 
     Raises:
-        ConfigError: As :func:`check_store`.
+        ConfigError: Like :func:`check_store`.
     """
-    from lineage.store.connection import create_tables  # noqa: PLC0415 - ML Metadata takes time, which checks do not pay
+    from lineage.store.connection import create_tables  # noqa: PLC0415 - ML Metadata is slow to import
 
     try:
         create_tables(config.store)

@@ -1,4 +1,4 @@
-"""Reads the table before any component runs, and refuses one that is none."""
+"""Reads the table before a run, and refuses a table that cannot be used."""
 
 from pathlib import Path
 
@@ -10,18 +10,18 @@ from pipeline.config.settings import Config
 
 
 class DataError(UserError):
-    """Data that cannot be read as the table that the settings describe."""
+    """Data that does not form the table that the settings describe."""
 
 
 def check_table(config: Config) -> int:
-    """Reads every data file once, in constant memory, as ExampleGen will; BigQuery checks its own.
+    """Reads every data file once, in constant memory, as ExampleGen does. BigQuery tables are not read.
 
     Returns:
-        The number of rows; 0 of a query's.
+        The number of rows; 0 for BigQuery.
 
     Raises:
-        DataError: No such folder, no file or no row in it, columns that differ or lack the label, or a file that
-            cannot be read; one line with the file and, where there is one, the row.
+        DataError: The folder is missing or has no rows, the columns differ or lack the label, or a file cannot be
+            read. One line with the file and the row.
     """
     if config.data.bigquery:
         return 0
@@ -36,12 +36,10 @@ def _check_folder(folder: Path, pattern: str) -> None:
     try:
         is_dir = folder.is_dir()
     except OSError as error:
-        raise DataError(
-            f"{folder}: {error.strerror}; expected a folder that can be read (data.path or --data)"
-        ) from error
+        raise DataError(f"{folder}: {error.strerror}; expected a readable folder (data.path or --data)") from error
     if not is_dir:
-        what = "a file" if folder.exists() else "nothing"
-        raise DataError(f"{folder}: found {what}; expected a folder of {pattern} files (data.path or --data)")
+        found = "a file" if folder.exists() else "nothing"
+        raise DataError(f"{folder}: found {found}; expected a folder of {pattern} files (data.path or --data)")
 
 
 def _check_files(config: Config) -> int:
@@ -50,13 +48,13 @@ def _check_files(config: Config) -> int:
     table = Table.of(source.format, files[0])
     for path in files:
         table.check_columns(path)
-    if table.columns is not None:  # a TFRecord file does not say which it has
+    if table.columns is not None:  # TFRecord files do not list their columns
         needed = [("label column", column) for column in config.label.columns]
         needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
-        for what, column in needed:
+        for kind, column in needed:
             if column not in table.columns:
-                where = f"{files[0]}: line 1" if source.format == "csv" else files[0]
-                raise DataError(unknown_name(where, what, column, table.columns))
+                header = f"{files[0]}: line 1" if source.format == "csv" else files[0]
+                raise DataError(unknown_name(header, kind, column, table.columns))
     rows = sum(len(batch) for path in files for batch in table.read(path))
     if rows == 0:
         found = "a header and no rows" if source.format == "csv" else "no rows"

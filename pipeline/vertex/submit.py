@@ -1,4 +1,4 @@
-"""Sends a compiled pipeline to Vertex AI: as one run, or as what its schedule starts."""
+"""Submits a compiled pipeline to Vertex AI, as one run or as a schedule."""
 
 import dataclasses
 import datetime
@@ -20,13 +20,13 @@ SCHEDULE_FIELDS = ("cron", "max_concurrent_run_count", "max_concurrent_active_ru
 
 @dataclasses.dataclass(frozen=True)
 class Submitted:
-    """What Vertex AI made of a compiled pipeline.
+    """A run or a schedule on Vertex AI.
 
     Attributes:
-        kind: ``run``, or of a schedule whether it was ``scheduled`` anew or ``rescheduled``.
-        name: Vertex AI's name of the run or the schedule.
-        link: The console's page of it.
-        state: Such as ``PIPELINE_STATE_PENDING``, or ``PAUSED`` of a schedule that starts nothing until it is resumed.
+        kind: ``run``, ``scheduled`` for a new schedule, or ``rescheduled`` for an updated one.
+        name: Resource name of the run or the schedule.
+        link: Its page in the Google Cloud console.
+        state: State, such as ``PIPELINE_STATE_PENDING``, or ``PAUSED`` for a schedule that has to be resumed.
     """
 
     kind: Literal["run", "scheduled", "rescheduled"]
@@ -36,21 +36,21 @@ class Submitted:
 
 
 def submit(job: PipelineJob, config: Config) -> Submitted:
-    """Starts a run, or where ``vertex.schedule`` is set makes or updates the schedule that bears the pipeline's name.
+    """Starts a run, or creates or updates the pipeline's schedule if ``vertex.schedule`` is set.
 
     Args:
-        job: The compiled pipeline, as ``compile_pipeline`` gives it.
+        job: The compiled pipeline, from ``compile_pipeline``.
         config: The settings that it was compiled from.
 
     Returns:
         The run or the schedule.
 
     Raises:
-        CloudError: Vertex AI refuses it, or cannot be reached; what trying again may mend was tried again.
-        ValueError: The job is none that Vertex AI knows.
+        CloudError: Vertex AI rejects the request, or is unavailable after several tries.
+        ValueError: The job is not a valid ``PipelineJob``.
     """
     vertex = config.vertex
-    assert vertex.project  # checked where settings are loaded
+    assert vertex.project  # checked when the settings are loaded
     assert vertex.region
     message = _message(job, config)
     here = connect(vertex.project, vertex.region)
@@ -61,18 +61,18 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
 
 
 def _message(job: PipelineJob, config: Config) -> Any:
-    """The job as Google's message, with what a compiled file does not say."""
+    """Returns the job as a protobuf message, with the display name, service account and network."""
     vertex = config.vertex
-    whole = {**job, "displayName": config.name}
+    complete = {**job, "displayName": config.name}
     if vertex.service_account:
-        whole["serviceAccount"] = vertex.service_account
+        complete["serviceAccount"] = vertex.service_account
     if vertex.network:
-        whole["network"] = vertex.network
+        complete["network"] = vertex.network
     message = aiplatform_v1.PipelineJob()
     try:
-        json_format.ParseDict(whole, message._pb)
+        json_format.ParseDict(complete, message._pb)
     except json_format.ParseError as error:
-        raise ValueError(f"the compiled pipeline is none that Vertex AI knows: {error}; compile it again") from error
+        raise ValueError(f"the compiled pipeline is not valid for Vertex AI: {error}; compile it again") from error
     return message
 
 
@@ -93,7 +93,7 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
     except Conflict:
         if tries == 1:
             raise
-        # An answer was lost: an earlier try made it.
+        # A response was lost, so an earlier try created the run.
         made = retrying(
             lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT)
         )
@@ -102,14 +102,14 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
 
 
 def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
-    """Makes the schedule, or changes the one of that name that has not ended; a lost answer makes no second one."""
+    """Creates the schedule, or updates the active one with that name. A retry does not create a second one."""
     assert config.vertex.schedule
     max_runs = config.vertex.schedule.max_concurrent_runs
     schedule = aiplatform_v1.Schedule(
         display_name=config.name,
         cron=config.vertex.schedule.cron,
-        max_concurrent_run_count=max_runs,  # of requests that start runs
-        max_concurrent_active_run_count=max_runs,  # of runs under way
+        max_concurrent_run_count=max_runs,  # requests that start runs
+        max_concurrent_active_run_count=max_runs,  # active runs
         create_pipeline_job_request={"parent": here.parent, "pipeline_job": message},
     )
 

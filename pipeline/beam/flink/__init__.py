@@ -1,1 +1,1 @@
-"""Beam's steps on a Flink cluster: its jar, the job server, the runner, and a cluster on this machine."""
+"""Beam on Flink: the runner, the job server and its jar, and a local cluster."""

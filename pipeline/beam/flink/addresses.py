@@ -1,4 +1,4 @@
-"""Whose an address is, and who listens there."""
+"""Network addresses: free ports, listening servers and local hosts."""
 
 import ipaddress
 import socket
@@ -8,20 +8,24 @@ CONNECT_SECONDS = 5.0
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """Returns a free port on the loopback interface."""
     with socket.socket() as found:
         found.bind((HOST, 0))
         return int(found.getsockname()[1])
 
 
 def split(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port``."""
+    """Splits ``host:port`` into host and port.
+
+    >>> split("localhost:8081")
+    ('localhost', 8081)
+    """
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
 def listens(address: str) -> bool:
-    """Whether something listens at ``host:port``."""
+    """Returns whether a server listens at ``host:port``."""
     try:
         socket.create_connection(split(address), CONNECT_SECONDS).close()
     except OSError:
@@ -30,21 +34,21 @@ def listens(address: str) -> bool:
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine, by a name or an address: nobody can listen at another's."""
+    """Returns whether a host name or address is this machine's, which is so if a socket can be bound to it."""
     return host.lower() == socket.gethostname().lower() or any(map(_can_listen, _resolved(host)))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine for those alone that run on it; ``localhost`` is, its name in a network is not."""
+    """Returns whether a host resolves to loopback addresses only, like ``localhost``."""
     found = _resolved(host)
     return bool(found) and all(ipaddress.ip_address(each).is_loopback for each in found)
 
 
 def _resolved(host: str) -> set[str]:
-    """Its addresses; none if nobody knows it."""
+    """Returns the addresses of a host; empty if it cannot be resolved."""
     try:
         return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
-    except (OSError, UnicodeError):  # the latter of what cannot be a name
+    except (OSError, UnicodeError):  # UnicodeError if it is not a valid host name
         return set()
 
 

@@ -22,7 +22,7 @@ JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntry
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 START_SECONDS = 120.0
 WAIT_SECONDS = 1.0
-# Flink's own scripts derive these from the memory of the whole process; in MB.
+# In MB. Flink's scripts derive these from the memory of the complete process.
 HEAP, OFF_HEAP, NETWORK, METASPACE = 1024, 128, 512, 512
 MEMORY = {
     "task.heap.size": HEAP - 128,
@@ -40,43 +40,43 @@ MEMORY = {
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """A cluster that runs.
+    """A running cluster.
 
     Attributes:
-        address: ``host:port`` of its REST API.
-        processes: Its job manager and its task manager.
+        address: ``host:port`` of the REST API.
+        processes: The job manager and the task manager.
     """
 
     address: str
     processes: Sequence[Process]
 
     def wait(self) -> NoReturn:
-        """Waits until one of its processes ends by itself.
+        """Waits until one of the processes ends by itself.
 
         Raises:
-            EndedError: One did.
+            EndedError: A process has ended.
         """
         while True:
             for each in self.processes:
                 if each.ends_within(WAIT_SECONDS):
-                    raise EndedError(each.ended)
+                    raise EndedError(each.describe_end())
 
 
 @contextlib.contextmanager
 def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
-    """A cluster on the loopback interface.
+    """Runs a cluster on the loopback interface.
 
     Args:
-        port: Of its REST API; 0 takes a free one.
-        slots: Of its task manager.
+        port: Port of the REST API; 0 picks a free one.
+        slots: Task slots of the task manager.
 
     Raises:
         ConfigError: Java or Maven is missing.
-        EndedError: It does not come up, or the port is another's.
+        EndedError: The cluster does not start, or the port is taken.
     """
     address = f"{HOST}:{port or free_port()}"
     if listens(address):
-        raise EndedError(f"--port: something listens at {address} already; expected a free port")
+        raise EndedError(f"--port: {address} is already in use; expected a free port")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
         (folder / "config.yaml").write_text(yaml.safe_dump(_settings(address, slots, folder)))
@@ -85,7 +85,7 @@ def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
             process = Process(name, java(main, "--configDir", str(folder), megabytes=HEAP))
             stack.callback(process.close)
             processes.append(process)
-            process.wait_for(functools.partial(_is_up, address, main == TASK_MANAGER), START_SECONDS)
+            process.wait_for(functools.partial(_is_ready, address, main == TASK_MANAGER), START_SECONDS)
         yield Cluster(address, processes)
 
 
@@ -99,15 +99,15 @@ def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
         "taskmanager.numberOfTaskSlots": slots,
         "taskmanager.cpu.cores": slots,
         "io.tmp.dirs": str(folder),
-        # Of each of the many shuffles in a step of TFX; 512 is Flink's own.
+        # Per shuffle, and a TFX step has many of them. Flink's default is 512.
         "taskmanager.network.sort-shuffle.min-buffers": 64,
         **memory,
     }
 
 
-def _is_up(address: str, with_slots: bool) -> bool:
+def _is_ready(address: str, with_slots: bool) -> bool:
     try:
-        found = rest.ask(address, "/overview")
+        found = rest.request_json(address, "/overview")
     except (OSError, ValueError):
         return False
     return bool(found["slots-total"]) or not with_slots
@@ -115,16 +115,20 @@ def _is_up(address: str, with_slots: bool) -> bool:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8081, show_default=True, help="Of its REST API and its page."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8081,
+    show_default=True,
+    help="Port of the REST API and the web page.",
 )
-@click.option("--slots", type=click.IntRange(1), default=2, show_default=True, help="Of its task manager.")
+@click.option("--slots", type=click.IntRange(1), default=2, show_default=True, help="Task slots.")
 def main(port: int, slots: int) -> None:
-    """Run a Flink cluster on this machine until Ctrl-C."""
-    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
+    """Run a Flink cluster on this machine until you press Ctrl-C."""
+    for stop in (signal.SIGINT, signal.SIGTERM):  # background jobs of a shell ignore Ctrl-C by default
         signal.signal(stop, signal.default_int_handler)
     try:
         with running(port, slots) as cluster, contextlib.suppress(KeyboardInterrupt):
-            click.echo(f"Flink with {slots} slots: http://{cluster.address}; Ctrl-C ends it.")
+            click.echo(f"Flink with {slots} slots: http://{cluster.address}. Press Ctrl-C to stop.")
             cluster.wait()
     except (ConfigError, EndedError) as error:
         raise click.ClickException(str(error)) from error

@@ -1,4 +1,4 @@
-"""The jar that the job server and a cluster on this machine are started from."""
+"""The jar of the job server and of a local Flink cluster, which Maven builds."""
 
 import hashlib
 import os
@@ -15,47 +15,49 @@ from pipeline.config.errors import ConfigError
 
 POM = ROOT / "deploy/flink/pom.xml"
 CACHE = ROOT / ".cache"
-FLINK = "1.19"  # as in the pom; a cluster's last number may be another
+FLINK = "1.19"  # as in the pom; the patch version of a cluster may differ
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 BUILD_SECONDS = 1_200
-NEED = "beam.runner: 'flink' needs {0} on the PATH, and there is none; install {1}, or take 'local'"
-# What Flink and Beam reach into, and Java 17 shuts.
+MISSING = "beam.runner: found 'flink', and no {0} on the PATH; install {1}, or set it to 'local'"
+# Packages that Flink and Beam access by reflection, which Java 17 forbids by default.
 _OPENED = ("lang", "lang.reflect", "io", "net", "nio", "text", "time", "util", "util.concurrent")
 OPENED = [f"--add-opens=java.base/java.{each}=ALL-UNNAMED" for each in _OPENED]
-# What it starts lives for minutes, and Python does the work on rows: the second compiler would cost more than it saves.
+# The processes live for minutes and Python processes the rows, so the optimizing compiler would not pay off.
 QUICK = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def java(main: str, *arguments: str, megabytes: int = 512) -> list[str]:
-    """The command that starts a class of the jar, which is made if it is not there.
+    """Returns the command that runs a class of the jar. The jar is built if it does not exist.
 
     Raises:
-        ConfigError: Java or Maven is missing, or the jar cannot be made.
+        ConfigError: Java or Maven is missing, or the jar cannot be built.
     """
     command = _program("java", "Java 17 (a package such as openjdk-17-jre-headless)")
     return [command, f"-Xmx{megabytes}m", *QUICK, *OPENED, "-cp", str(jar()), main, *arguments]
 
 
 def jar() -> Path:
-    """Path of the jar; the first time Maven fetches its parts, each held to its checksum, and puts them together.
+    """Returns the path of the jar. The first call builds it with Maven, which verifies the checksums of the parts.
 
     Raises:
-        ConfigError: Maven is missing or failed, or the folder cannot be written.
+        ConfigError: Maven is missing or fails, or the folder is not writable.
     """
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
     made = CACHE / f"flink/onegraph-flink-{digest}.jar"
     if made.exists():
         return made
     maven = _program("mvn", "Maven (a package such as maven)")
-    click.echo("Maven fetches Beam's job server for Flink into .cache, once; this takes a minute or two.", err=True)
+    click.echo(
+        "Downloading Beam's job server for Flink into .cache with Maven. This takes a minute or two, once.", err=True
+    )
     try:
         made.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-            os.replace(_build(maven, Path(folder)), made)  # whole or not at all, whoever else makes it now
+            os.replace(_build(maven, Path(folder)), made)  # atomic, in case another process builds it too
     except OSError as error:
         raise ConfigError(
-            f"{made.parent}: Beam's job server for Flink cannot be made there ({error.strerror or error}); expected a "
-            "folder that can be written, on a disk with 1 GB to spare"
+            f"{made.parent}: cannot build Beam's job server for Flink ({error.strerror or error}); expected a "
+            "writable folder with 1 GB of free space"
         ) from error
     return made
 
@@ -66,31 +68,35 @@ def _build(maven: str, folder: Path) -> Path:
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)  # noqa: S603 - Maven
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(f"Maven was not done after {BUILD_SECONDS} s; look whether its repository answers") from error
+        raise ConfigError(
+            f"Maven did not finish within {BUILD_SECONDS} s; check that its repository is reachable"
+        ) from error
     if result.returncode:
         lines = [line for line in (result.stdout + result.stderr).splitlines() if "[ERROR]" in line]
-        said = lines[0].partition("[ERROR]")[2].strip() if lines else f"exit code {result.returncode}"
-        raise ConfigError(f"Maven could not make Beam's job server: {said}; try mvn -f {POM} package for all it says")
+        found = lines[0].partition("[ERROR]")[2].strip() if lines else f"exit code {result.returncode}"
+        raise ConfigError(
+            f"Maven could not build Beam's job server: {found}; run mvn -f {POM} package for the full output"
+        )
     return _checked(folder)
 
 
 def _checked(folder: Path) -> Path:
-    """The one jar that Maven left in a folder; it has the job server."""
+    """Returns the jar that Maven built, after checking that it contains the job server."""
     found = sorted(path.name for path in folder.glob("*.jar") if not path.name.startswith("original-"))
     if len(found) != 1:
-        raise ConfigError(f"{POM}: Maven made of it {', '.join(found) or 'no jar'}; expected one jar")
+        raise ConfigError(f"{POM}: Maven built {', '.join(found) or 'no jar'}; expected one jar")
     try:
         with zipfile.ZipFile(folder / found[0]) as archive:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
-        raise ConfigError(f"{POM}: the jar that Maven made of it is broken ({error}); try again") from error
+        raise ConfigError(f"{POM}: Maven built a broken jar ({error}); try again") from error
     if JOB_SERVER.replace(".", "/") + ".class" not in names:
-        raise ConfigError(f"{POM}: the jar that Maven made of it holds no {JOB_SERVER}; expected Beam's runner")
+        raise ConfigError(f"{POM}: Maven built a jar without {JOB_SERVER}; expected Beam's job server in it")
     return folder / found[0]
 
 
 def _program(name: str, package: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise ConfigError(NEED.format(name, package))
+        raise ConfigError(MISSING.format(name, package))
     return found

@@ -1,4 +1,4 @@
-"""Beam's job server, which turns pipelines into jobs of a Flink cluster."""
+"""Beam's job server, which submits pipelines to a Flink cluster."""
 
 import contextlib
 import tempfile
@@ -18,10 +18,10 @@ START_SECONDS = 120.0
 
 
 class JobServer(job_server.JobServer):
-    """A job server on this machine, for one cluster; it listens on the loopback interface."""
+    """A job server for one cluster, on the loopback interface of this machine."""
 
     def __init__(self, address: str) -> None:
-        """Starts none yet.
+        """Prepares a job server without starting it.
 
         Args:
             address: ``host:port`` of the cluster's REST API.
@@ -32,29 +32,29 @@ class JobServer(job_server.JobServer):
         self._port = 0
 
     def start(self) -> Any:
-        """Starts it, or anew if it ended, and returns the stub of its service.
+        """Starts the server, or restarts it if it has ended; returns a gRPC stub.
 
         Raises:
-            EndedError: It does not come up.
+            EndedError: The server does not start.
         """
-        if self.ended():
+        if self.describe_end():
             self.stop()
         if self._process is None:
             self._start()
         return beam_job_api_pb2_grpc.JobServiceStub(grpc.insecure_channel(f"{HOST}:{self._port}"))
 
     def stop(self) -> None:
-        """Ends it, with all it wrote."""
+        """Stops the server and deletes its files."""
         self._process = None
         self._stack.close()
 
-    def ended(self, seconds: float = 0.0) -> str | None:
-        """How it ended by itself, in one line; ``None`` if it did not.
+    def describe_end(self, seconds: float = 0.0) -> str | None:
+        """Returns one line on how the server ended by itself, or ``None`` if it is running.
 
         Args:
-            seconds: How long to wait for that: a connection breaks before the process is gone.
+            seconds: How long to wait for the end, since a connection breaks before the process is gone.
         """
-        return self._process.ended if self._process and self._process.ends_within(seconds) else None
+        return self._process.describe_end() if self._process and self._process.ends_within(seconds) else None
 
     def _start(self) -> None:
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
@@ -66,12 +66,12 @@ class JobServer(job_server.JobServer):
         self._stack.callback(process.close)
         self._process = process
         try:
-            process.wait_for(self._is_up, START_SECONDS)
+            process.wait_for(self._is_ready, START_SECONDS)
         except EndedError:
             self.stop()
             raise
 
-    def _is_up(self) -> bool:
+    def _is_ready(self) -> bool:
         with grpc.insecure_channel(f"{HOST}:{self._port}") as channel:
             try:
                 grpc.channel_ready_future(channel).result(1.0)
@@ -84,13 +84,13 @@ _started: dict[str, JobServer] = {}
 
 
 def shared(address: str) -> JobServer:
-    """The job server of this process for a cluster; it is started when the first step on Beam needs it."""
+    """Returns this process's job server for a cluster. The first Beam step starts it."""
     return _started.setdefault(address, JobServer(address))
 
 
 @contextlib.contextmanager
 def job_servers() -> Iterator[None]:
-    """Ends, at its end, the job servers that were started in it."""
+    """Stops the job servers that were started inside the block."""
     try:
         yield
     finally:

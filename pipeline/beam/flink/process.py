@@ -1,4 +1,4 @@
-"""A Java process that does not outlive this one."""
+"""A Java process that ends with this process."""
 
 import contextlib
 import os
@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-GRACE_SECONDS = 5.0  # between asking a process to end and ending it
+GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.1
 LAST_LINES = 12
-# The shell ends the process when the pipe from here closes: with close(), or because this process was killed. Its own
-# exit code is the process', so that it cannot end with the group; it ends what is left of that before.
+# The shell stops the process when the pipe from this process closes: by close(), or because this process was killed.
+# It returns the exit code of the process, so it must outlive the group, whose other members it terminates first.
 GUARD = """
 grace=$1; shift
 exec 3<&0
@@ -28,17 +28,17 @@ exit $code
 
 
 class EndedError(RuntimeError):
-    """A process ended by itself, or never came up."""
+    """A process ended by itself, or did not start."""
 
 
 class Process:
-    """A process with a log; Ctrl-C is not heard by it, but ends it through whoever closes it."""
+    """A process with a log. It ignores Ctrl-C; its owner has to close it."""
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
-        """Starts it.
+        """Starts the process.
 
         Args:
-            name: What a person calls it.
+            name: Name for messages.
             command: The program and its arguments.
         """
         self.name = name
@@ -53,46 +53,45 @@ class Process:
 
     @property
     def code(self) -> int | None:
-        """What it ended with; ``None`` while it runs."""
+        """Exit code; ``None`` while the process runs."""
         return self._process.poll()
 
-    @property
-    def ended(self) -> str:
-        """How it ended, with what it said last, in one line."""
+    def describe_end(self) -> str:
+        """Returns one line with the exit code and the last error in the log."""
         lines = Path(self._log.name).read_text(errors="replace").splitlines()[-LAST_LINES:]
-        told = next((line for line in lines if "Exception" in line or "Error" in line), lines[-1] if lines else "")
-        return f"{self.name} ended (exit code {self.code}): {told.strip() or 'it said nothing'}"
+        shown = next((line for line in lines if "Exception" in line or "Error" in line), lines[-1] if lines else "")
+        return f"{self.name} ended with exit code {self.code}: {shown.strip() or 'no output'}"
 
-    def wait_for(self, is_up: Callable[[], bool], seconds: float) -> None:
-        """Waits until it is up.
+    def wait_for(self, is_ready: Callable[[], bool], seconds: float) -> None:
+        """Waits until the process is ready.
 
         Raises:
-            EndedError: It ended, or the time is up.
+            EndedError: The process ended, or was not ready in time.
         """
         end = time.monotonic() + seconds
-        while not is_up():
+        while not is_ready():
             if self.code is not None:
-                raise EndedError(self.ended)
+                raise EndedError(self.describe_end())
             if time.monotonic() > end:
                 raise EndedError(
-                    f"{self.name} was not up after {seconds:.0f} s; look whether the machine is overloaded"
+                    f"{self.name} was not ready after {seconds:.0f} s; check whether the machine is overloaded"
                 )
             time.sleep(POLL_SECONDS)
 
     def ends_within(self, seconds: float) -> bool:
-        """Whether it ended, or does so by itself in that time."""
+        """Returns whether the process has ended, or ends by itself within that time."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
         return self.code is not None
 
     def close(self) -> None:
-        """Ends it with all that it started, and its log."""
+        """Stops the process with its child processes, and deletes the log."""
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
         try:
             self._process.wait(2 * GRACE_SECONDS)
-        except subprocess.TimeoutExpired:  # the guard is gone or stopped
+        except subprocess.TimeoutExpired:  # the shell is gone or stopped
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._log.close()

@@ -1,4 +1,4 @@
-"""What a Flink cluster's REST API is asked."""
+"""Requests to the REST API of a Flink cluster."""
 
 import http.client
 import json
@@ -6,37 +6,37 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
 
 
-def ask(address: str, path: str, method: str = "GET") -> Any:
-    """The answer to a request.
+def request_json(address: str, path: str, method: str = "GET") -> Any:
+    """Sends a request and returns the parsed JSON response.
 
     Args:
         address: ``host:port``.
-        path: Such as ``/overview``.
-        method: Of HTTP.
+        path: Path of the resource, such as ``/overview``.
+        method: HTTP method.
 
     Raises:
-        OSError: Nobody answers within five seconds, or it refuses.
-        ValueError: The answer is no JSON.
+        OSError: There is no response within five seconds, or it is an error.
+        ValueError: The response is not JSON.
     """
     request = urllib.request.Request(f"http://{address}{path}", method=method)
-    # A cluster of one's own is not behind the proxy that leads out.
+    # Your cluster is not behind the proxy for outgoing requests.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=SECONDS) as response:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             return json.loads(response.read() or b"null")
     except http.client.HTTPException as error:
-        raise OSError(f"no HTTP: {error!r}") from error
+        raise OSError(f"not an HTTP server: {error!r}") from error
 
 
 def cancel(address: str, name: str) -> None:
-    """Cancels the jobs of a name that are not done.
+    """Cancels the unfinished jobs with a name.
 
     Raises:
-        OSError, ValueError: As :func:`ask`.
+        OSError, ValueError: Like :func:`request_json`.
     """
-    for job in ask(address, "/jobs/overview")["jobs"]:
+    for job in request_json(address, "/jobs/overview")["jobs"]:
         if job["name"] == name and job["end-time"] < 0:
-            ask(address, f"/jobs/{job['jid']}", "PATCH")
+            request_json(address, f"/jobs/{job['jid']}", "PATCH")

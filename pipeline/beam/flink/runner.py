@@ -1,4 +1,4 @@
-"""Beam's runner for Flink, with one job server a run, workers on the loopback interface, and errors of one line."""
+"""Beam runner for Flink: one job server per run, workers on the loopback interface, and one-line errors."""
 
 import contextlib
 import re
@@ -33,31 +33,31 @@ STOP_SECONDS = 1.0
 
 
 class FlinkError(RuntimeError):
-    """A step failed on Flink, or its job server is gone."""
+    """A step failed on Flink, or the job server is unavailable."""
 
 
 class FlinkRunner(PortableRunner):
-    """Runs pipelines on the cluster at ``--flink_master``, through ``--job_endpoint`` or a job server of its own."""
+    """Runs pipelines on the cluster at ``--flink_master``, through ``--job_endpoint`` or a shared local job server."""
 
     def default_job_server(self, options: PipelineOptions) -> JobServer:
         """Returns the job server that all steps of a run share."""
         return shared(options.view_as(FlinkRunnerOptions).flink_master)
 
-    def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> "Result":
+    def run_portable_pipeline(self, pipeline: Any, options: PipelineOptions) -> "FlinkResult":
         """Submits a pipeline.
 
         Raises:
-            FlinkError: The job server does not take it.
+            FlinkError: The job server rejects the pipeline.
         """
         job = Job(options)
         with job.explained():
-            return Result(super().run_portable_pipeline(pipeline, options), job)
+            return FlinkResult(super().run_portable_pipeline(pipeline, options), job)
 
     @staticmethod
     def start_and_replace_loopback_environments(pipeline: Any, options: PipelineOptions) -> list[Callable[[], Any]]:
-        """Starts workers in this process where Flink's task manager can ask for them.
+        """Starts workers in this process, which Flink's task manager connects to.
 
-        Beam's own do the same, but listen on all interfaces, and do what anybody sends them.
+        Beam's implementation listens on all interfaces, so anyone on the network could run code in it.
         """
         loopback = [
             each
@@ -75,14 +75,14 @@ class FlinkRunner(PortableRunner):
 
 
 class Job:
-    """What a pipeline is called on the cluster, and where.
+    """A job on the cluster.
 
     Attributes:
-        name: Its name, which no other has.
+        name: Unique name of the job.
     """
 
     def __init__(self, options: PipelineOptions) -> None:
-        """Names it."""
+        """Gives the job a unique name."""
         self.name = f"onegraph-{uuid.uuid4().hex[:12]}"
         options.view_as(GoogleCloudOptions).job_name = self.name
         self._address = options.view_as(FlinkRunnerOptions).flink_master
@@ -90,7 +90,7 @@ class Job:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Turns what Beam raises into one line, and cancels the job if this process is interrupted."""
+        """Turns Beam's errors into one line, and cancels the job if this process is interrupted."""
         try:
             yield
         except KeyboardInterrupt:
@@ -98,31 +98,31 @@ class Job:
             raise
         except (grpc.RpcError, grpc.FutureTimeoutError) as error:
             self.cancel()
-            ended = None if self._job_server else shared(self._address).ended(STOP_SECONDS)
-            found = ended or f"Beam's job server at {self._job_server or HOST} answers no more ({_words(error)})"
-            raise FlinkError(f"{found}; the step was cancelled, and the same command goes on from here") from error
+            ended = None if self._job_server else shared(self._address).describe_end(STOP_SECONDS)
+            found = ended or f"Beam's job server at {self._job_server or HOST} is unavailable ({_reason(error)})"
+            raise FlinkError(f"{found}; the step was canceled: run the same command to resume") from error
         except RuntimeError as error:
             raise FlinkError(cause(str(error))) from error
 
     def cancel(self) -> None:
-        """Cancels it on the cluster, where it would wait for workers that are gone."""
+        """Cancels the job, which would otherwise wait for workers that are gone."""
         with contextlib.suppress(OSError, ValueError):
             rest.cancel(self._address, self.name)
 
 
-class Result:
-    """Beam's result, whose errors are of one line."""
+class FlinkResult:
+    """A Beam result with one-line errors."""
 
     def __init__(self, result: Any, job: Job) -> None:
-        """Wraps it."""
+        """Wraps a Beam result."""
         self._result = result
         self._job = job
 
     def wait_until_finish(self, duration: int | None = None) -> Any:
-        """Waits for the job, ``duration`` milliseconds at most if it is given.
+        """Waits for the job, for at most ``duration`` milliseconds if it is given.
 
         Raises:
-            FlinkError: It failed.
+            FlinkError: The job failed.
         """
         with self._job.explained():
             return self._result.wait_until_finish(duration)
@@ -132,7 +132,7 @@ class Result:
 
 
 def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple[grpc.Server, int]:
-    """Serves a pool of workers at ``host:port``; returns the server and its port.
+    """Serves a worker pool at ``host:port``; returns the server and its port.
 
     Raises:
         RuntimeError: The port is taken.
@@ -146,10 +146,10 @@ def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple
 
 
 def cause(text: str) -> str:
-    """What failed, of Java's and Python's traces around it."""
+    """Returns the message of the original error from nested Java and Python tracebacks."""
     found = _TRACE.findall(text) or _CAUSED.findall(text) or [text.strip().partition("\n")[0]]
     return _TYPE.sub("", _AROUND.sub("", found[-1].strip()))
 
 
-def _words(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return error.code().name if isinstance(error, grpc.Call) else type(error).__name__

@@ -1,6 +1,6 @@
-"""Beam's Python workers beside a task manager, for ``beam.flink.workers: external``; start it in the project's folder.
+"""Pool of Beam's Python workers next to a task manager, for ``beam.flink.workers: external``.
 
-It starts a process for whoever asks, which does what it is sent: only task managers of this machine need to reach it.
+Start it in the project's folder. Anyone who can connect to it can run code, so it only listens on loopback addresses.
 """
 
 import contextlib
@@ -18,31 +18,31 @@ from common.project import ROOT
 from pipeline.beam.flink.addresses import is_loopback
 from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
 
-GRACE_SECONDS = 5.0  # between asking workers to end and ending them
+GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 
 
 @click.command()
 @click.option("--listen", default="127.0.0.1:50000", show_default=True, help="host:port, as in beam.flink.pool.")
 def main(listen: str) -> None:
-    """Offer Beam's Python workers until Ctrl-C."""
+    """Run a pool of Beam's Python workers until you press Ctrl-C."""
     _check(listen)
-    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell's background job does not hear Ctrl-C otherwise
+    for stop in (signal.SIGINT, signal.SIGTERM):  # background jobs of a shell ignore Ctrl-C by default
         signal.signal(stop, signal.default_int_handler)
-    # Beam starts "python", and its workers import what the steps name.
+    # Beam starts "python", and the workers import the project's modules.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     try:
         server, _ = serve_workers(listen, BeamFnExternalWorkerPoolServicer(use_process=True))
     except RuntimeError as error:
         raise click.ClickException(
-            f"--listen: cannot listen at {listen}; expected a free port that this user may take"
+            f"--listen: cannot listen at {listen}; expected a free port that you may use"
         ) from error
     with contextlib.suppress(KeyboardInterrupt):
-        click.echo(f"Workers at {listen}; Ctrl-C ends them.")
+        click.echo(f"Beam workers at {listen}. Press Ctrl-C to stop.")
         while True:
             time.sleep(3600)
     server.stop(STOP_SECONDS).wait()
-    _end_workers()
+    _stop_workers()
 
 
 def _check(listen: str) -> None:
@@ -51,12 +51,12 @@ def _check(listen: str) -> None:
         raise click.ClickException(f"--listen: found '{listen}'; expected host:port, such as 127.0.0.1:50000")
     if not is_loopback(host):
         raise click.ClickException(
-            f"--listen: found the host '{host}'; expected one of the loopback interface, such as 127.0.0.1, since "
-            "whoever reaches the port can have this machine do anything"
+            f"--listen: found the host '{host}'; expected a loopback address, such as 127.0.0.1, since anyone who can "
+            "connect to the port can run code on this machine"
         )
 
 
-def _end_workers() -> None:
+def _stop_workers() -> None:
     workers = psutil.Process().children(recursive=True)
     for each in workers:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -91,7 +91,7 @@ def test_missing_program_is_named(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(jar, "CACHE", tmp_path / "cache")
     found = refusal(beam(overview))
-    assert found.startswith(f"beam.runner: 'flink' needs {program} on the PATH")
+    assert found.startswith(f"beam.runner: found 'flink', and no {program} on the PATH")
     assert "install" in found
 
 
@@ -110,10 +110,10 @@ def test_run_is_refused_at_once_where_there_is_no_cluster() -> None:
 @pytest.mark.parametrize(
     ("overview", "settings", "text"),
     [
-        (CLUSTER, {"parallelism": 3}, "beam.flink.parallelism: found 3; the cluster at .* has 2 slots in 1 task"),
+        (CLUSTER, {"parallelism": 3}, "beam.flink.parallelism: found 3; expected at most 2, the slots of"),
         (CLUSTER.replace("1.19.1", "2.0.0"), {}, "beam.flink.address: found Flink 2.0.0 at .*; expected 1.19"),
-        ("<html>", {}, "found no Flink cluster at .*, but something else that answers"),
-        ("[]", {}, "found no Flink cluster at .*, but something else that answers"),
+        ("<html>", {}, "found no Flink cluster at .*; another server listens there"),
+        ("[]", {}, "found no Flink cluster at .*; another server listens there"),
     ],
     indirect=["overview"],
 )
@@ -134,7 +134,7 @@ def test_workers_in_this_process_are_for_a_cluster_here(
     monkeypatch.setattr(addresses, "_resolved", lambda _: {ELSEWHERE})  # as if the cluster's address were another's
     found = refusal(beam(overview))
     assert found.startswith(
-        f"beam.flink.workers: found 'loopback', workers in this process, and beam.flink.address {overview}, another"
+        f"beam.flink.workers: found 'loopback', workers in this process, and beam.flink.address {overview} on another"
     )
     assert "expected 'external'" in found
     check_flink(beam(overview, workers="external"))
@@ -144,14 +144,14 @@ def test_workers_in_this_process_are_for_task_managers_here(
     overview: str, made: None, task_managers: list[str]
 ) -> None:
     task_managers.append(ELSEWHERE)
-    assert f"a task manager of {overview} at {ELSEWHERE}, another machine" in refusal(beam(overview))
+    assert f"a task manager of {overview} at {ELSEWHERE} on another machine" in refusal(beam(overview))
     check_flink(beam(overview, workers="external"))
 
 
 def test_pool_of_a_cluster_here_has_to_be_there(overview: str, made: None) -> None:
     missing = f"localhost:{free_port()}"
     found = refusal(beam(overview, workers="external", pool=missing))
-    assert found.startswith(f"beam.flink.pool: nobody listens at {missing}")
+    assert found.startswith(f"beam.flink.pool: found no server at {missing}")
     check_flink(beam(overview, workers="external", pool=overview))
 
 
@@ -161,12 +161,14 @@ def test_job_server_of_ones_own_needs_no_java_but_has_to_be_there(
     monkeypatch.setattr(shutil, "which", lambda _: None)
     check_flink(beam(overview, job_server=overview))
     missing = f"127.0.0.1:{free_port()}"
-    assert refusal(beam(overview, job_server=missing)).startswith(f"beam.flink.job_server: nobody listens at {missing}")
+    assert refusal(beam(overview, job_server=missing)).startswith(
+        f"beam.flink.job_server: found no server at {missing}"
+    )
 
 
 def test_job_server_elsewhere_has_another_localhost(overview: str) -> None:
     found = refusal(beam(overview, job_server=f"{ELSEWHERE}:8099"))
-    assert found.startswith(f"beam.flink.job_server: found {ELSEWHERE}:8099, another machine, for which")
+    assert found.startswith(f"beam.flink.job_server: found {ELSEWHERE}:8099 on another machine, which cannot reach")
 
 
 def test_local_runs_ask_nobody() -> None:

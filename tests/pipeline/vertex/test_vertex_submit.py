@@ -182,7 +182,7 @@ def test_two_schedules_of_a_name_are_refused(stand_in: StandIn) -> None:
 
 
 def test_a_file_that_is_no_job_is_refused(stand_in: StandIn) -> None:
-    with pytest.raises(ValueError, match=r"none that Vertex AI knows: .*wrong"):
+    with pytest.raises(ValueError, match=r"not valid for Vertex AI: .*wrong"):
         submit({**JOB, "wrong": 1}, config_with())
     assert stand_in.requests == []
 

@@ -41,7 +41,7 @@ class Broken(grpc.RpcError):
 
 
 def test_job_server_that_dies_is_named_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JobServer, "_is_up", lambda _: True)
+    monkeypatch.setattr(JobServer, "_is_ready", lambda _: True)
     died = ["sh", "-c", "sleep 0.3; echo 'java.lang.OutOfMemoryError: heap'; exit 1"]
     monkeypatch.setattr("pipeline.beam.flink.job_server.java", lambda *_: died)
     address = f"127.0.0.1:{free_port()}"
@@ -49,22 +49,22 @@ def test_job_server_that_dies_is_named_with_what_it_said(monkeypatch: pytest.Mon
         server = shared(address)
         server.start()
         job = Job(PipelineOptions(flink_args(Flink(address=address))))
-        text = r"Beam's job server ended \(exit code 1\): java.lang.OutOfMemoryError: heap; the step was cancelled"
+        text = r"Beam's job server ended with exit code 1: java.lang.OutOfMemoryError: heap; the step was canceled"
         with pytest.raises(FlinkError, match=text), job.explained():
             raise Broken
         server.start()  # another step gets another one
-        assert not server.ended()
+        assert not server.describe_end()
         assert shared(address) is server
     assert shared(address) is not server
 
 
 def test_cluster_that_ends_by_itself_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_is_up", lambda *_: True)
+    monkeypatch.setattr(cluster, "_is_ready", lambda *_: True)
     monkeypatch.setattr(cluster, "WAIT_SECONDS", 0.1)
     died = ["sh", "-c", "sleep 0.3; echo 'java.lang.OutOfMemoryError: heap'; exit 3"]
     lives = ["sleep", "60"]
     monkeypatch.setattr(cluster, "java", lambda name, *_, **__: died if name == cluster.TASK_MANAGER else lives)
-    text = r"^Flink's task manager ended \(exit code 3\): java.lang.OutOfMemoryError: heap$"
+    text = r"^Flink's task manager ended with exit code 3: java.lang.OutOfMemoryError: heap$"
     with cluster.running() as found, pytest.raises(EndedError, match=text):
         found.wait()
 
@@ -72,7 +72,7 @@ def test_cluster_that_ends_by_itself_says_why(monkeypatch: pytest.MonkeyPatch) -
 def test_port_that_something_else_has_is_refused() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
-        text = f"^--port: something listens at {HOST}:{port} already; expected a free port$"
+        text = f"^--port: {HOST}:{port} is already in use; expected a free port$"
         with pytest.raises(EndedError, match=text), cluster.running(port):
             raise AssertionError
 

@@ -108,7 +108,7 @@ def test_each_step_on_beam_ran_on_the_cluster(address: str, there: tuple[Path, F
     _, finished = there
     assert finished.code == 0, finished.stderr
     assert finished.states["ExampleGen"] == finished.states["Transform"] == "ran"
-    jobs = rest.ask(address, "/jobs/overview")["jobs"]
+    jobs = rest.request_json(address, "/jobs/overview")["jobs"]
     done = [job for job in jobs if job["name"].startswith("onegraph-") and job["state"] == "FINISHED"]
     assert len(done) >= 3  # ExampleGen, StatisticsGen, Transform
 
@@ -211,7 +211,7 @@ def job_server_of(pid: int) -> psutil.Process:
 
 
 def unfinished(address: str) -> list[str]:
-    return [job["name"] for job in rest.ask(address, "/jobs/overview")["jobs"] if job["end-time"] < 0]
+    return [job["name"] for job in rest.request_json(address, "/jobs/overview")["jobs"] if job["end-time"] < 0]
 
 
 def until(is_so: Callable[[], bool], seconds: float = 120) -> None:

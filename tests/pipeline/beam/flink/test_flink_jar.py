@@ -49,14 +49,14 @@ def test_jar_is_made_once_and_nothing_else_stays(maven: Callable[[str], None], t
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("echo '[ERROR] Could not find artifact a:b'; exit 1", "job server: Could not find artifact a:b; try mvn"),
-        ("exit 7", "Maven could not make Beam's job server: exit code 7; try mvn"),
-        ("true", "pom.xml: Maven made of it no jar; expected one jar"),
-        ("touch $folder/a.jar $folder/b.jar", "pom.xml: Maven made of it a.jar, b.jar; expected one jar"),
-        ("echo PK >$folder/a.jar", "pom.xml: the jar that Maven made of it is broken (File is not a zip file); try"),
+        ("echo '[ERROR] Could not find artifact a:b'; exit 1", "job server: Could not find artifact a:b; run mvn"),
+        ("exit 7", "Maven could not build Beam's job server: exit code 7; run mvn"),
+        ("true", "pom.xml: Maven built no jar; expected one jar"),
+        ("touch $folder/a.jar $folder/b.jar", "pom.xml: Maven built a.jar, b.jar; expected one jar"),
+        ("echo PK >$folder/a.jar", "pom.xml: Maven built a broken jar (File is not a zip file); try"),
         (
             f"{GOOD.replace('FlinkJob', 'OtherJob')} $folder/a.jar",
-            "the jar that Maven made of it holds no org.apache.beam",
+            "Maven built a jar without org.apache.beam",
         ),
     ],
 )
@@ -69,7 +69,7 @@ def test_what_maven_did_not_make_is_told(line: str, text: str, maven: Callable[[
 def test_folder_that_cannot_be_written_is_told(maven: Callable[[str], None], tmp_path: Path) -> None:
     maven("exit 1")
     (tmp_path / "cache").touch()
-    assert refusal().startswith(f"{tmp_path}/cache/flink: Beam's job server for Flink cannot be made there (")
+    assert refusal().startswith(f"{tmp_path}/cache/flink: cannot build Beam's job server for Flink (")
 
 
 def test_disk_that_is_full_is_told(
@@ -81,7 +81,7 @@ def test_disk_that_is_full_is_told(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.replace", full)
-    assert "cannot be made there (No space left on device); expected a folder" in refusal()
+    assert "cannot build Beam's job server for Flink (No space left on device); expected a writable folder" in refusal()
 
 
 def test_two_runs_at_once_both_have_it(maven: Callable[[str], None], tmp_path: Path) -> None:

@@ -57,14 +57,14 @@ def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
 
 def test_process_that_dies_says_what_it_said() -> None:
     died = Process("A server", ["/bin/sh", "-c", "echo starts; echo 'an Exception: port taken'; exit 3"])
-    with pytest.raises(EndedError, match=r"^A server ended \(exit code 3\): an Exception: port taken$"):
+    with pytest.raises(EndedError, match=r"^A server ended with exit code 3: an Exception: port taken$"):
         died.wait_for(lambda: False, 10)
     died.close()
 
 
 def test_process_that_never_comes_up_is_not_waited_for() -> None:
     late = Process("A server", ["sleep", "60"])
-    with pytest.raises(EndedError, match="was not up after 0 s"):
+    with pytest.raises(EndedError, match="was not ready after 0 s"):
         late.wait_for(lambda: False, 0.3)
     late.close()
 

@@ -23,8 +23,8 @@ from pipeline.beam.flink.worker_pool import main
         (":50000", "found ':50000'; expected host:port"),
         ("127.0.0.1:99999", "found '127.0.0.1:99999'; expected host:port"),
         ("127.0.0.1:0", "found '127.0.0.1:0'; expected host:port"),
-        ("no-such-host.invalid:50000", "found the host 'no-such-host.invalid'; expected one of the loopback interface"),
-        ("0.0.0.0:50000", "found the host '0.0.0.0'; expected one of the loopback interface"),
+        ("no-such-host.invalid:50000", "found the host 'no-such-host.invalid'; expected a loopback address"),
+        ("0.0.0.0:50000", "found the host '0.0.0.0'; expected a loopback address"),
     ],
 )
 def test_address_that_workers_cannot_be_offered_at_is_refused(listen: str, text: str) -> None:
@@ -52,9 +52,7 @@ def test_port_that_another_pool_has_is_refused(this_process: None) -> None:
         taken.listen()
         listen = f"{HOST}:{taken.getsockname()[1]}"
         result = CliRunner().invoke(main, ["--listen", listen])
-    assert (
-        result.output == f"Error: --listen: cannot listen at {listen}; expected a free port that this user may take\n"
-    )
+    assert result.output == f"Error: --listen: cannot listen at {listen}; expected a free port that you may use\n"
 
 
 @pytest.mark.slow
