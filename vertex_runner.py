@@ -91,8 +91,8 @@ def rollback(config: str, overrides: dict[str, str], project: str | None, region
         from pipeline.config.loading import load_vertex_block, settings_path
         from pipeline.vertex.rollback import roll_back
 
-        back = roll_back(load_vertex_block(settings_path(config), overrides, project=project, region=region))
-        print(f"{back.endpoint} serves only {back.serving}; {back.left} gets no more traffic", file=console)
+        done = roll_back(load_vertex_block(settings_path(config), overrides, project=project, region=region))
+        print(f"{done.endpoint} serves only {done.to_version}; {done.from_version} gets no more traffic", file=console)
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path | None:

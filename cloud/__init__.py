@@ -1,1 +1,1 @@
-"""What talks to Google Cloud, and what stands in for it here; it knows nothing of the rest of the project."""
+"""Google Cloud's API, and a local stand-in for it. Of the project, it imports only :mod:`common`."""

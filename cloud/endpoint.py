@@ -1,29 +1,29 @@
-"""Endpoints of Vertex AI: a new version beside the earlier ones, their shares of the requests, and the way back."""
+"""Endpoints of Vertex AI: deployment of a new version alongside the earlier ones, traffic, and rollback."""
 
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloud.calls import TIMEOUT, finished_once, retrying, settle
-from cloud.registry import Version, register
-from cloud.serving import Serving
-from cloud.traffic import ALL, share
-from cloud.vertex import CloudError, Connection, explained, explaining, found_by_name
+from cloud.calls import TIMEOUT, run_operation, wait_until_idle, with_retries
+from cloud.registry import ModelVersion, register_version
+from cloud.serving import ServingSettings
+from cloud.traffic import ALL, split_traffic
+from cloud.vertex import CloudError, Connection, error_message, find_by_name, raising_cloud_errors
 
-# Versions that stay deployed beside the new one, to share its requests or to go back to; each has machines of its own.
-MOST_EARLIER = 2
-NEW = "0"  # how Vertex AI calls the version that is being deployed
+# Earlier versions that stay deployed, to share the traffic or for a rollback. Each has machines of its own.
+MAX_EARLIER = 2
+NEW = "0"  # Vertex AI's id of the version that is being deployed
 
 
 @dataclasses.dataclass(frozen=True)
-class Deployed:
-    """A version that an endpoint serves.
+class Deployment:
+    """A deployed version.
 
     Attributes:
-        endpoint: The endpoint's resource name.
-        version: The registry's name of the version.
-        traffic: Per cent of the requests, by the versions' names on the endpoint.
+        endpoint: Resource name of the endpoint.
+        version: Resource name of the version in the registry.
+        traffic: Percentage of the traffic, by display name of the deployed versions.
     """
 
     endpoint: str
@@ -32,105 +32,113 @@ class Deployed:
 
 
 @dataclasses.dataclass(frozen=True)
-class RolledBack:
-    """What a way back did.
+class Rollback:
+    """The result of a rollback.
 
     Attributes:
-        endpoint: The endpoint's display name.
-        left: The version that has no more traffic.
-        serving: The version that has all of it.
+        endpoint: Display name of the endpoint.
+        from_version: The version that no longer has traffic.
+        to_version: The version that has all traffic.
     """
 
     endpoint: str
-    left: str
-    serving: str
+    from_version: str
+    to_version: str
 
 
-def deploy(here: Connection, serving: Serving, pushed: str, uri: str) -> Deployed:
-    """Registers a pushed model as a version and deploys it, beside the earlier ones.
+def deploy(connection: Connection, serving: ServingSettings, pushed: str, uri: str) -> Deployment:
+    """Registers a pushed model as a version and deploys it alongside the earlier versions.
 
-    The new version gets its share of the requests, and of the earlier ones that had any the newest
-    :data:`MOST_EARLIER` share the rest as before; older ones get none any more. A share of 0 takes nothing from any.
-    Up to :data:`MOST_EARLIER` earlier versions stay deployed: those that have requests, then the newest of the others.
+    The new version gets its part of the traffic. The newest :data:`MAX_EARLIER` of the earlier versions with traffic
+    share the rest in the same proportions as before, and older ones get none. If the new version gets 0, nothing
+    changes for the others. Up to :data:`MAX_EARLIER` earlier versions stay deployed: those with traffic, then the
+    newest of the others.
 
-    Trying again after a failure goes on where it ended: a version that is registered or deployed already, or being
-    deployed, is not again. What remains is a request whose answer is lost and which arrives only after one has looked
-    for what it did: then the version is deployed twice, once without requests, until later pushes undeploy that.
+    After a failure, a second call continues where the first one stopped: a version that is already registered, deployed
+    or being deployed is not registered or deployed again. One case remains: a request whose response is lost and that
+    arrives only after the search for its result. Then the version is deployed twice, once without traffic, until later
+    pushes undeploy it.
 
     Args:
-        here: The connection.
-        serving: How it is served.
-        pushed: The version that it was pushed as.
-        uri: Folder in a bucket that has the SavedModel in a folder of its own, named by a number.
+        connection: The connection.
+        serving: How the model is served.
+        pushed: The pushed version.
+        uri: Folder in a bucket that contains the SavedModel in a subfolder named by a number.
 
     Raises:
-        CloudError: Vertex AI refuses it. If the deployment failed, the traffic is as it was before.
+        CloudError: Vertex AI rejects a request. If the deployment failed, the traffic is as before.
     """
-    with explaining():
-        version = register(here, serving, pushed, uri)
-        endpoint = _settled(here, _found_or_made(here, serving).name)
-        if known := _of_version(endpoint, version):
-            _set_traffic(here, endpoint, _split(endpoint, known.id, serving.traffic))
+    with raising_cloud_errors():
+        version = register_version(connection, serving, pushed, uri)
+        endpoint = _idle_endpoint(connection, _find_or_create(connection, serving).name)
+        if deployed := _find_deployed(endpoint, version):
+            _set_traffic(connection, endpoint, _new_traffic(endpoint, deployed.id, serving.traffic))
         else:
-            with _restoring(here, endpoint, version):
-                _start(here, endpoint, serving, version, f"{serving.model}-{pushed}")
-        served = _get(here, endpoint.name)
-        _undeploy_old(here, served, version)
-        names = {each.id: each.display_name for each in served.deployed_models}
-        return Deployed(served.name, version.name, {names[key]: value for key, value in _traffic(served).items()})
+            with _undoing_on_failure(connection, endpoint, version):
+                _deploy_version(connection, endpoint, serving, version, f"{serving.model}-{pushed}")
+        endpoint = _get(connection, endpoint.name)
+        _undeploy_old(connection, endpoint, version)
+        names = {each.id: each.display_name for each in endpoint.deployed_models}
+        traffic = {names[key]: value for key, value in _traffic(endpoint).items()}
+        return Deployment(endpoint.name, version.name, traffic)
 
 
-def roll_back(here: Connection, name: str) -> RolledBack:
-    """Gives all traffic of an endpoint back to the version before the newest that has any.
+def roll_back(connection: Connection, name: str) -> Rollback:
+    """Gives all traffic of an endpoint to the version before the newest version with traffic.
 
     Args:
-        here: The connection.
-        name: The endpoint's display name.
+        connection: The connection.
+        name: Display name of the endpoint.
 
     Raises:
-        CloudError: There is no such endpoint or no version before, or Vertex AI refuses it.
+        CloudError: The endpoint or an earlier version does not exist, or Vertex AI rejects the request.
     """
-    place = f"Vertex AI in {here.project}, {here.region}"
-    with explaining():
-        endpoint = found_by_name(here, here.endpoints.list_endpoints, "endpoint", name)
+    with raising_cloud_errors():
+        endpoint = find_by_name(connection, connection.endpoints.list_endpoints, "endpoint", name)
         if not endpoint:
-            raise CloudError(f"{place}: found no endpoint named {name}; expected one: look at vertex.endpoint.name")
+            raise CloudError(
+                f"{connection.place}: found no endpoint named {name}; expected one: check vertex.endpoint.name"
+            )
         traffic = _traffic(endpoint)
         deployed = sorted(endpoint.deployed_models, key=lambda each: each.create_time)
         serving = [index for index, each in enumerate(deployed) if each.id in traffic]
         if not serving or not serving[-1]:
-            what = f"no version before {deployed[0].display_name}" if serving else "no version with traffic"
+            missing = f"no version before {deployed[0].display_name}" if serving else "no version with traffic"
             raise CloudError(
-                f"{place}: found {what} on the endpoint {name}; expected one to go back to: run the pipeline"
+                f"{connection.place}: found {missing} on the endpoint {name}; expected one to roll back to: run the "
+                "pipeline"
             )
-        left, before = deployed[serving[-1]], deployed[serving[-1] - 1]
-        _set_traffic(here, endpoint, {before.id: ALL})
-        return RolledBack(name, left.display_name, before.display_name)
+        current, previous = deployed[serving[-1]], deployed[serving[-1] - 1]
+        _set_traffic(connection, endpoint, {previous.id: ALL})
+        return Rollback(name, current.display_name, previous.display_name)
 
 
-def _found_or_made(here: Connection, serving: Serving) -> Any:
-    """The endpoint of that name.
+def _find_or_create(connection: Connection, serving: ServingSettings) -> Any:
+    """The endpoint with the given name.
 
-    If the answer to its making is lost and it is not listed yet when it is looked for, there are two at the end;
-    neither costs anything, and the next call tells it.
+    If the response to its creation is lost and the endpoint is not listed yet when it is looked up, there are two in
+    the end. Endpoints without models cost nothing, and the next call reports it.
     """
 
     def find() -> Any | None:
-        return found_by_name(here, here.endpoints.list_endpoints, "endpoint", serving.endpoint)
+        return find_by_name(connection, connection.endpoints.list_endpoints, "endpoint", serving.endpoint)
 
     if found := find():
         return found
-    made = {
+    endpoint = {
         "display_name": serving.endpoint,
         "labels": dict(serving.labels),
         "encryption_spec": {"kms_key_name": serving.encryption_key} if serving.encryption_key else None,
     }
-    return finished_once(
-        lambda: here.endpoints.create_endpoint(parent=here.parent, endpoint=made, timeout=TIMEOUT), done=find
+    return run_operation(
+        lambda: connection.endpoints.create_endpoint(parent=connection.parent, endpoint=endpoint, timeout=TIMEOUT),
+        find_result=find,
     )
 
 
-def _start(here: Connection, endpoint: Any, serving: Serving, version: Version, name: str) -> None:
+def _deploy_version(
+    connection: Connection, endpoint: Any, serving: ServingSettings, version: ModelVersion, name: str
+) -> None:
     machine: dict[str, object] = {"machine_type": serving.machine}
     if serving.accelerator:
         machine |= {"accelerator_type": serving.accelerator, "accelerator_count": serving.accelerators}
@@ -146,105 +154,107 @@ def _start(here: Connection, endpoint: Any, serving: Serving, version: Version, 
                 "max_replica_count": serving.max_replicas,
             },
         },
-        "traffic_split": _split(endpoint, NEW, serving.traffic),
+        "traffic_split": _new_traffic(endpoint, NEW, serving.traffic),
     }
-    finished_once(
-        lambda: here.endpoints.deploy_model(request=request, timeout=TIMEOUT),
-        done=lambda: _of_version(_settled(here, endpoint.name), version),
+    run_operation(
+        lambda: connection.endpoints.deploy_model(request=request, timeout=TIMEOUT),
+        find_result=lambda: _find_deployed(_idle_endpoint(connection, endpoint.name), version),
     )
 
 
 @contextlib.contextmanager
-def _restoring(here: Connection, before: Any, version: Version) -> Iterator[None]:
-    """Undoes what a deployment that fails has done to the endpoint.
+def _undoing_on_failure(connection: Connection, before: Any, version: ModelVersion) -> Iterator[None]:
+    """Undoes the changes of a failed deployment to the endpoint.
 
     Raises:
-        CloudError: In place of what Vertex AI refused it with.
+        CloudError: In place of Vertex AI's error.
     """
     from google.api_core.exceptions import GoogleAPICallError
 
     try:
         yield
     except GoogleAPICallError as error:
-        told = explained(error)
+        message = error_message(error)
         try:
-            with explaining():
-                _restore(here, before, version)
+            with raising_cloud_errors():
+                _restore(connection, before, version)
         except CloudError as second:
-            raise CloudError(f"{told}; and the traffic may not be as before: {second}") from error
-        raise CloudError(f"{told}; the endpoint {before.display_name} serves as before") from error
+            raise CloudError(f"{message}; and the traffic may not be as before: {second}") from error
+        raise CloudError(f"{message}; the endpoint {before.display_name} serves as before") from error
 
 
-def _restore(here: Connection, before: Any, version: Version) -> None:
-    now = _settled(here, before.name)
+def _restore(connection: Connection, before: Any, version: ModelVersion) -> None:
+    now = _idle_endpoint(connection, before.name)
     if _traffic(before) and _traffic(now) != _traffic(before):
-        now = _set_traffic(here, now, _traffic(before))
-    if left_over := _of_version(now, version):
-        _undeploy(here, now.name, left_over.id)
+        now = _set_traffic(connection, now, _traffic(before))
+    if left_over := _find_deployed(now, version):
+        _undeploy(connection, now.name, left_over.id)
 
 
-def _split(endpoint: Any, new: str, traffic: int) -> dict[str, int]:
-    """The shares of the requests, in per cent by id, once a version has its own."""
+def _new_traffic(endpoint: Any, new: str, traffic: int) -> dict[str, int]:
+    """Percentage of the traffic by id, once the new version has its part."""
     before = _traffic(endpoint, without=new)
-    serving = sorted((each for each in endpoint.deployed_models if each.id in before), key=_age)
-    kept = serving[:MOST_EARLIER] if traffic else serving
-    return share(new, traffic, {each.id: before[each.id] for each in kept})
+    serving = sorted((each for each in endpoint.deployed_models if each.id in before), key=_newest_first)
+    kept = serving[:MAX_EARLIER] if traffic else serving
+    return split_traffic(new, traffic, {each.id: before[each.id] for each in kept})
 
 
-def _undeploy_old(here: Connection, endpoint: Any, new: Version) -> None:
-    """Leaves beside the new version those that have traffic, and of the others the newest, up to two in all."""
+def _undeploy_old(connection: Connection, endpoint: Any, new: ModelVersion) -> None:
+    """Keeps, as well as the new version, those with traffic and then the newest, up to :data:`MAX_EARLIER`."""
     traffic = _traffic(endpoint)
     earlier = [each for each in endpoint.deployed_models if not _is_version(each, new)]
-    idle = sorted((each for each in earlier if each.id not in traffic), key=_age)
-    for each in idle[max(0, MOST_EARLIER - (len(earlier) - len(idle))) :]:
-        _undeploy(here, endpoint.name, each.id)
+    idle = sorted((each for each in earlier if each.id not in traffic), key=_newest_first)
+    for each in idle[max(0, MAX_EARLIER - (len(earlier) - len(idle))) :]:
+        _undeploy(connection, endpoint.name, each.id)
 
 
-def _undeploy(here: Connection, endpoint: str, deployed: str) -> None:
-    def done() -> bool | None:
-        return all(each.id != deployed for each in _settled(here, endpoint).deployed_models) or None
+def _undeploy(connection: Connection, endpoint: str, deployed: str) -> None:
+    def is_gone() -> bool | None:
+        return all(each.id != deployed for each in _idle_endpoint(connection, endpoint).deployed_models) or None
 
     request = {"endpoint": endpoint, "deployed_model_id": deployed}
-    finished_once(lambda: here.endpoints.undeploy_model(request=request, timeout=TIMEOUT), done)
+    run_operation(lambda: connection.endpoints.undeploy_model(request=request, timeout=TIMEOUT), is_gone)
 
 
-def _set_traffic(here: Connection, endpoint: Any, traffic: Mapping[str, int]) -> Any:
-    """Shares the requests anew, unless another has changed the endpoint meanwhile."""
+def _set_traffic(connection: Connection, endpoint: Any, traffic: Mapping[str, int]) -> Any:
+    """Changes the traffic split, unless the endpoint has been changed by someone else since it was read."""
 
-    def done() -> Any | None:
-        now = _get(here, endpoint.name)
+    def find_changed() -> Any | None:
+        now = _get(connection, endpoint.name)
         return now if _traffic(now) == dict(traffic) else None
 
     changed = {"name": endpoint.name, "traffic_split": dict(traffic), "etag": endpoint.etag}
     mask = {"paths": ["traffic_split"]}
-    return retrying(lambda: here.endpoints.update_endpoint(endpoint=changed, update_mask=mask, timeout=TIMEOUT), done)
+    return with_retries(
+        lambda: connection.endpoints.update_endpoint(endpoint=changed, update_mask=mask, timeout=TIMEOUT), find_changed
+    )
 
 
-def _settled(here: Connection, name: str) -> Any:
-    """The endpoint, once nothing is deployed to it or undeployed any more."""
-    settle(here.endpoints, name)
-    return _get(here, name)
+def _idle_endpoint(connection: Connection, name: str) -> Any:
+    """The endpoint, once no operation on it is running."""
+    wait_until_idle(connection.endpoints, name)
+    return _get(connection, name)
 
 
-def _get(here: Connection, name: str) -> Any:
-    return retrying(lambda: here.endpoints.get_endpoint(name=name, timeout=TIMEOUT))
+def _get(connection: Connection, name: str) -> Any:
+    return with_retries(lambda: connection.endpoints.get_endpoint(name=name, timeout=TIMEOUT))
 
 
 def _traffic(endpoint: Any, without: str = "") -> dict[str, int]:
-    """Per cent by the id of what is deployed, where there is any."""
+    """Percentage of the traffic by id, where it is not 0."""
     return {key: value for key, value in endpoint.traffic_split.items() if value and key != without}
 
 
-def _age(deployed: Any) -> float:
-    """Orders from the newest."""
+def _newest_first(deployed: Any) -> float:
+    """Sort key."""
     return -float(deployed.create_time.timestamp())
 
 
-def _of_version(endpoint: Any, version: Version) -> Any | None:
+def _find_deployed(endpoint: Any, version: ModelVersion) -> Any | None:
     return next((each for each in endpoint.deployed_models if _is_version(each, version)), None)
 
 
-def _is_version(deployed: Any, version: Version) -> bool:
-    # By the last part, since Vertex AI may name the project by its number.
+def _is_version(deployed: Any, version: ModelVersion) -> bool:
+    # Compares the last part only, since Vertex AI may name the project by its number.
     model = deployed.model.partition("@")[0].rpartition("/")[2]
     return (model, deployed.model_version_id) == (version.model.rpartition("/")[2], version.number)

@@ -3,17 +3,17 @@
 import dataclasses
 from typing import Any
 
-from cloud.calls import TIMEOUT, finished_once, retrying
-from cloud.serving import Serving, container
-from cloud.vertex import Connection, found_by_name
+from cloud.calls import TIMEOUT, run_operation, with_retries
+from cloud.serving import ServingSettings, container
+from cloud.vertex import Connection, find_by_name
 
 
 @dataclasses.dataclass(frozen=True)
-class Version:
+class ModelVersion:
     """A version of a model in the registry.
 
     Attributes:
-        model: The model's resource name, without the version.
+        model: Resource name of the model, without the version.
         number: The registry's number of the version.
     """
 
@@ -22,31 +22,35 @@ class Version:
 
     @property
     def name(self) -> str:
-        """Its resource name."""
+        """Resource name of the version.
+
+        >>> ModelVersion("projects/p/locations/r/models/7", "2").name
+        'projects/p/locations/r/models/7@2'
+        """
         return f"{self.model}@{self.number}"
 
 
-def register(here: Connection, serving: Serving, pushed: str, uri: str) -> Version:
-    """Uploads a SavedModel as a new version of the model of that name, which is made if there is none.
+def register_version(connection: Connection, serving: ServingSettings, pushed: str, uri: str) -> ModelVersion:
+    """Uploads a SavedModel as a new version of a model. The model is created if it does not exist.
 
-    An upload whose answer is lost is looked for before it is tried again. If it is still under way then, there are two
-    versions at the end, or of a new model two models, which the next call tells; only the deployed one costs more than
-    its files.
+    If the response to an upload is lost, the version is looked up before the upload is tried again. If the first upload
+    is still running then, there are two versions in the end, or two models if the model is new, which the next call
+    reports. Only the deployed version costs more than its storage.
 
     Args:
-        here: The connection.
-        serving: How it is served.
-        pushed: The version that it was pushed as; the registry knows it by the alias ``pushed-<version>``, and if it
-            has it, nothing is uploaded.
-        uri: Folder in a bucket that has the SavedModel in a folder of its own, named by a number.
+        connection: The connection to Vertex AI.
+        serving: How the model is served.
+        pushed: The pushed version. Its alias in the registry is ``pushed-<version>``. If the alias exists, nothing is
+            uploaded.
+        uri: Folder in a bucket that contains the SavedModel in a subfolder named by a number.
 
     Raises:
-        GoogleAPICallError: Vertex AI refuses it.
-        CloudError: Several models have that name.
+        GoogleAPICallError: Vertex AI rejects the request.
+        CloudError: Several models have this name.
     """
     alias = f"pushed-{pushed}"
-    if known := _known(here, serving.model, alias):
-        return known
+    if found := _find_version(connection, serving.model, alias):
+        return found
     version: dict[str, Any] = {
         "display_name": serving.model,
         "artifact_uri": uri,
@@ -55,28 +59,30 @@ def register(here: Connection, serving: Serving, pushed: str, uri: str) -> Versi
         "version_aliases": [alias],
         "encryption_spec": {"kms_key_name": serving.encryption_key} if serving.encryption_key else None,
     }
-    parent = _model(here, serving.model)
-    request = {"parent": here.parent, "parent_model": parent.name if parent else "", "model": version}
-    made = finished_once(
-        lambda: here.models.upload_model(request=request, timeout=TIMEOUT),
-        done=lambda: _known(here, serving.model, alias),
+    model = _find_model(connection, serving.model)
+    request = {"parent": connection.parent, "parent_model": model.name if model else "", "model": version}
+    uploaded = run_operation(
+        lambda: connection.models.upload_model(request=request, timeout=TIMEOUT),
+        find_result=lambda: _find_version(connection, serving.model, alias),
     )
-    return made if isinstance(made, Version) else Version(made.model, made.model_version_id)
+    if isinstance(uploaded, ModelVersion):
+        return uploaded
+    return ModelVersion(uploaded.model, uploaded.model_version_id)
 
 
-def _known(here: Connection, model: str, alias: str) -> Version | None:
-    """The version of an alias, if there is one."""
+def _find_version(connection: Connection, model_name: str, alias: str) -> ModelVersion | None:
+    """The version with an alias, if any."""
     from google.api_core.exceptions import NotFound
 
-    parent = _model(here, model)
-    if not parent:
+    model = _find_model(connection, model_name)
+    if not model:
         return None
     try:
-        found = retrying(lambda: here.models.get_model(name=f"{parent.name}@{alias}", timeout=TIMEOUT))
+        found = with_retries(lambda: connection.models.get_model(name=f"{model.name}@{alias}", timeout=TIMEOUT))
     except NotFound:
         return None
-    return Version(parent.name, found.version_id)
+    return ModelVersion(model.name, found.version_id)
 
 
-def _model(here: Connection, name: str) -> Any | None:
-    return found_by_name(here, here.models.list_models, "model", name)
+def _find_model(connection: Connection, name: str) -> Any | None:
+    return find_by_name(connection, connection.models.list_models, "model", name)

@@ -1,4 +1,4 @@
-"""How a pushed model is served on Vertex AI: by what, on which machines, with which share of the requests."""
+"""How a pushed model is served on Vertex AI: its container, machines and traffic."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,25 +8,25 @@ from cloud.traffic import ALL
 
 SERVER = "/usr/bin/tensorflow_model_server"
 GRPC_PORT, REST_PORT = 8500, 8501
-POLL_SECONDS = 30  # between looks into a bucket where nothing changes
+POLL_SECONDS = 30  # between reads of a bucket folder that never changes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Serving:
+class ServingSettings:
     """How a model is served.
 
     Attributes:
-        endpoint: The endpoint's display name.
-        model: The model's display name.
-        image: TensorFlow Serving.
-        machine: Compute Engine's type.
-        accelerator: Vertex AI's name of its GPUs.
-        accelerators: How many of them.
-        min_replicas: Machines at least.
-        max_replicas: Machines at most.
-        traffic: A new version's share of the requests, in per cent.
-        labels: On the endpoint and the versions.
-        service_account: Who the server acts as.
+        endpoint: Display name of the endpoint.
+        model: Display name of the model.
+        image: Image of TensorFlow Serving.
+        machine: Machine type of Compute Engine.
+        accelerator: Vertex AI's name of the GPU type.
+        accelerators: Number of GPUs per machine.
+        min_replicas: Minimum number of machines for each version.
+        max_replicas: Maximum number of machines for each version.
+        traffic: Percentage of the traffic that a new version gets.
+        labels: Labels of the endpoint and the versions.
+        service_account: Service account of the server.
         encryption_key: Cloud KMS key of the endpoint and the versions.
     """
 
@@ -44,8 +44,8 @@ class Serving:
     encryption_key: str | None = None
 
 
-def container(serving: Serving) -> dict[str, Any]:
-    """TensorFlow Serving as Vertex AI starts it, and asks it for its health and for predictions."""
+def container(serving: ServingSettings) -> dict[str, Any]:
+    """The ``ModelContainerSpec`` of TensorFlow Serving: its command, ports and routes."""
     return {
         "image_uri": serving.image,
         "command": [SERVER],
@@ -53,7 +53,7 @@ def container(serving: Serving) -> dict[str, Any]:
             f"--port={GRPC_PORT}",
             f"--rest_api_port={REST_PORT}",
             f"--model_name={serving.model}",
-            "--model_base_path=$(AIP_STORAGE_URI)",  # Vertex AI fills in where it keeps the version
+            "--model_base_path=$(AIP_STORAGE_URI)",  # Vertex AI inserts the folder of the version
             f"--file_system_poll_wait_seconds={POLL_SECONDS}",
         ],
         "ports": [{"container_port": REST_PORT}],

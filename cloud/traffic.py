@@ -1,28 +1,33 @@
-"""How an endpoint shares its requests among versions."""
+"""How an endpoint splits its traffic between versions."""
 
 from collections.abc import Mapping
 
 ALL = 100  # per cent
 
 
-def share(new: str, traffic: int, earlier: Mapping[str, int]) -> dict[str, int]:
-    """Gives a version its share, and lets the others share the rest in proportion as before.
+def split_traffic(new: str, traffic: int, earlier: Mapping[str, int]) -> dict[str, int]:
+    """Gives a new version its part of the traffic. The other versions keep the proportions between them.
 
     Args:
-        new: The version.
-        traffic: Its share, in per cent; all of it where no other has any.
-        earlier: The others' shares, in any unit.
+        new: The new version.
+        traffic: Its percentage. If no other version has traffic, it gets 100.
+        earlier: Traffic of the other versions, in any unit.
 
     Returns:
-        Per cent by version, summing to exactly 100; a version without any is not named. What rounding leaves over goes
-        to those that it took most from (the method of largest remainders).
+        Percentage by version, with a sum of exactly 100. Versions without traffic are left out. What rounding leaves
+        over goes to the versions that lost most by it (the method of largest remainders).
+
+    >>> split_traffic("v3", 10, {"v1": 30, "v2": 70})
+    {'v1': 27, 'v2': 63, 'v3': 10}
+    >>> split_traffic("v3", 10, {})
+    {'v3': 100}
     """
     total = sum(earlier.values())
     if not total:
         return {new: ALL}
     rest = ALL - traffic
-    shares = {key: rest * value // total for key, value in earlier.items()}
-    taken_most = sorted(earlier, key=lambda key: (-(rest * earlier[key] % total), -earlier[key], key))
-    for key in taken_most[: rest - sum(shares.values())]:
-        shares[key] += 1
-    return {key: value for key, value in {**shares, new: traffic}.items() if value}
+    percentages = {key: rest * value // total for key, value in earlier.items()}
+    by_remainder = sorted(earlier, key=lambda key: (-(rest * earlier[key] % total), -earlier[key], key))
+    for key in by_remainder[: rest - sum(percentages.values())]:
+        percentages[key] += 1
+    return {key: value for key, value in {**percentages, new: traffic}.items() if value}

@@ -1,4 +1,4 @@
-"""The connection to Vertex AI: where it goes, what is found there, and its errors as one line."""
+"""The connection to Vertex AI, and its errors as one line."""
 
 import contextlib
 import dataclasses
@@ -8,29 +8,29 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cloud.calls import TIMEOUT, retrying
-from cloud.error_messages import one_line, refusal
+from cloud.calls import TIMEOUT, with_retries
+from cloud.error_messages import api_error_message, one_line
 
-# Names a server that takes Vertex AI's place, without credentials.
-ENDPOINT = "VERTEX_API_ENDPOINT"
+# Environment variable with the address of a server that replaces Vertex AI, without credentials.
+ENDPOINT_VARIABLE = "VERTEX_API_ENDPOINT"
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-# Of Google's libraries, those that stumble over an answer that is none of the API's.
-_READERS = ("google.api_core.", "google.protobuf.")
+# Google's libraries that fail on a response that is not the API's.
+_PARSERS = ("google.api_core.", "google.protobuf.")
 
 
 class CloudError(RuntimeError):
-    """Google Cloud refused something; the message is one line that says what to do."""
+    """An error of Google Cloud. The message is one line and says how to fix it."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Connection:
-    """Vertex AI's services in one project and region; each is a client of google-cloud-aiplatform's.
+    """Clients of google-cloud-aiplatform for one project and region.
 
     Attributes:
-        project: Google Cloud's project.
-        region: Such as ``europe-west4``.
-        credentials: Google's, of whoever asks.
-        endpoint: The server's address.
+        project: Google Cloud project.
+        region: Region, such as ``europe-west4``.
+        credentials: Google's credentials.
+        endpoint: Address of the server.
     """
 
     project: str
@@ -40,8 +40,13 @@ class Connection:
 
     @property
     def parent(self) -> str:
-        """The resource that all others are made in."""
+        """Name of the location that contains all resources."""
         return f"projects/{self.project}/locations/{self.region}"
+
+    @property
+    def place(self) -> str:
+        """How errors call it."""
+        return f"Vertex AI in {self.project}, {self.region}"
 
     @functools.cached_property
     def pipelines(self) -> Any:
@@ -55,12 +60,12 @@ class Connection:
 
     @functools.cached_property
     def jobs(self) -> Any:
-        """A ``JobServiceClient``: custom jobs."""
+        """A ``JobServiceClient``, for custom jobs."""
         return self._client("Job")
 
     @functools.cached_property
     def models(self) -> Any:
-        """A ``ModelServiceClient``: the model registry."""
+        """A ``ModelServiceClient``, for the model registry."""
         return self._client("Model")
 
     @functools.cached_property
@@ -70,88 +75,96 @@ class Connection:
 
     @functools.cached_property
     def vizier(self) -> Any:
-        """A ``VizierServiceClient``: studies and their trials."""
+        """A ``VizierServiceClient``, for studies and their trials."""
         return self._client("Vizier")
 
     def _client(self, service: str) -> Any:
         from google.cloud import aiplatform_v1
 
-        # REST, with a stand-in and without, so that what is tested is what runs.
+        # REST, so that tests with the stand-in run the same code as production.
         return getattr(aiplatform_v1, f"{service}ServiceClient")(
             transport="rest", credentials=self.credentials, client_options={"api_endpoint": self.endpoint}
         )
 
 
 def connect(project: str, region: str) -> Connection:
-    """Connects to Vertex AI, or to what :data:`ENDPOINT` names.
+    """Connects to Vertex AI, or to the server that :data:`ENDPOINT_VARIABLE` names.
 
     Args:
-        project: Google Cloud's project.
-        region: Such as ``europe-west4``.
+        project: Google Cloud project.
+        region: Region, such as ``europe-west4``.
 
     Raises:
-        CloudError: There are no credentials.
+        CloudError: There are no valid credentials.
     """
     import google.auth
     from google.auth.credentials import AnonymousCredentials
 
-    if stand_in := os.environ.get(ENDPOINT):
-        return Connection(project, region, AnonymousCredentials(), stand_in)
+    if address := os.environ.get(ENDPOINT_VARIABLE):
+        return Connection(project, region, AnonymousCredentials(), address)
     try:
-        with explaining():
+        with raising_cloud_errors():
             credentials, _ = google.auth.default(scopes=SCOPES)
-    except (AttributeError, OSError) as error:  # by which google.auth meets a key file that is something else
+    except (AttributeError, OSError) as error:  # google.auth raises these for a file that is not a key
         raise CloudError(_no_credentials(error)) from error
     return Connection(project, region, credentials, f"https://{region}-aiplatform.googleapis.com")
 
 
-def found_by_name(
-    here: Connection, list_all: Any, kind: str, name: str, without: Callable[[Any], bool] = lambda _each: False
+def find_by_name(
+    connection: Connection,
+    list_all: Any,
+    kind: str,
+    name: str,
+    exclude: Callable[[Any], bool] = lambda _resource: False,
 ) -> Any | None:
-    """The resource of a display name, if there is one.
+    """Finds a resource by its display name.
 
     Args:
-        here: The connection.
-        list_all: The client's method.
-        kind: What a person calls it.
+        connection: The connection.
+        list_all: The client's method that lists resources of this kind.
+        kind: The kind of resource, for the error.
         name: The display name.
-        without: Which to leave out.
+        exclude: Resources to ignore.
+
+    Returns:
+        The resource, or ``None``.
 
     Raises:
-        GoogleAPICallError: They cannot be listed.
-        CloudError: There are several.
+        GoogleAPICallError: The resources cannot be listed.
+        CloudError: Several resources have this name.
     """
-    request = {"parent": here.parent, "filter": f'display_name="{name}"'}
-    listed = retrying(lambda: list(list_all(request=request, timeout=TIMEOUT)))
-    found = [each for each in listed if not without(each)]
+    request = {"parent": connection.parent, "filter": f'display_name="{name}"'}
+    listed = with_retries(lambda: list(list_all(request=request, timeout=TIMEOUT)))
+    found = [each for each in listed if not exclude(each)]
     if len(found) > 1:
         raise CloudError(
-            f"Vertex AI in {here.project}, {here.region}: found {len(found)} {kind}s named {name}; expected one: "
-            "delete the others in the console"
+            f"{connection.place}: found {len(found)} {kind}s named {name}; expected one: delete the others in the "
+            "console"
         )
     return found[0] if found else None
 
 
-def named(made: Any) -> Any:
-    """What Vertex AI made, as it is; another server's JSON, which Google's clients take for it, has no name.
+def require_name(resource: Any) -> Any:
+    """Returns a resource that Vertex AI created. Google's clients also accept another server's JSON, without a name.
 
     Raises:
-        CloudError: It has none.
+        CloudError: The resource has no name.
     """
-    if not made.name:
+    if not resource.name:
         raise CloudError(
-            f"Google Cloud: found an answer without a name; expected Vertex AI's of what it made: look at {_where()}"
+            "Google Cloud: found a response without a resource name; expected Vertex AI's response: check "
+            f"{_where_to_look()}"
         )
-    return made
+    return resource
 
 
 @contextlib.contextmanager
-def explaining() -> Iterator[None]:
-    """Turns what Google's libraries raise into one line.
+def raising_cloud_errors() -> Iterator[None]:
+    """Turns the errors of Google's libraries into one line.
 
     Raises:
-        CloudError: In place of an error of the API, of the credentials or of the network, and of what these libraries
-            stumble over where an answer is none of the API's.
+        CloudError: In place of an error of the API, the credentials or the network, or of a response that is not the
+            API's.
     """
     import requests
     from google.api_core.exceptions import GoogleAPIError
@@ -160,53 +173,53 @@ def explaining() -> Iterator[None]:
     try:
         yield
     except (GoogleAPIError, GoogleAuthError, requests.RequestException, TimeoutError) as error:
-        raise CloudError(explained(error)) from error
+        raise CloudError(error_message(error)) from error
     except Exception as error:
-        if not _is_of_a_reader(error):
+        if not _is_parser_error(error):
             raise
         raise CloudError(
-            f"Google Cloud: found an answer that is none of Vertex AI's; expected its JSON: look at {_where()} "
-            f"({_said(error)})"
+            f"Google Cloud: found a response that is not Vertex AI's; expected its JSON: check {_where_to_look()} "
+            f"({_text(error)})"
         ) from error
 
 
-def explained(error: BaseException) -> str:
-    """One line for an error of Google's libraries: what was found, what was expected, how to mend it."""
+def error_message(error: BaseException) -> str:
+    """Describes an error of Google's libraries in one line: what was found, what was expected, how to fix it."""
     import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError, TransportError
 
     if isinstance(error, RetryError):
-        return explained(error.cause)
+        return error_message(error.cause)
     if isinstance(error, GoogleAPICallError):
-        return refusal(error)
-    said = _said(error)
+        return api_error_message(error)
+    text = _text(error)
     if isinstance(error, TransportError | requests.RequestException):
-        return f"Google Cloud cannot be reached; look at {_where()} ({said})"
+        return f"Google Cloud cannot be reached; check {_where_to_look()} ({text})"
     if isinstance(error, GoogleAuthError):
         return _no_credentials(error)
     if isinstance(error, TimeoutError):
-        return "Vertex AI: an operation takes too long and is waited for no longer; the console shows how it goes on"
-    return said
+        return "Vertex AI: an operation is still running after the time limit; see the console for its status"
+    return text
 
 
 def _no_credentials(error: BaseException) -> str:
     return (
-        "Google Cloud: found no credentials that are valid; expected those of an account: run 'gcloud auth "
-        f"application-default login', or name a key file in GOOGLE_APPLICATION_CREDENTIALS ({_said(error)})"
+        "Google Cloud: found no valid credentials; expected those of an account: run 'gcloud auth application-default "
+        f"login', or set GOOGLE_APPLICATION_CREDENTIALS to a key file ({_text(error)})"
     )
 
 
-def _said(error: BaseException) -> str:
+def _text(error: BaseException) -> str:
     return one_line(str(error)) or type(error).__name__
 
 
-def _is_of_a_reader(error: BaseException) -> bool:
+def _is_parser_error(error: BaseException) -> bool:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(frames[-1].f_globals.get("__name__")).startswith(_READERS)
+    return str(frames[-1].f_globals.get("__name__")).startswith(_PARSERS)
 
 
-def _where() -> str:
-    """What to look at where something else than Vertex AI answers, or nothing."""
-    known = os.environ.get(ENDPOINT)
-    return f"{ENDPOINT}, {known}" if known else "vertex.region, the network and its proxy (HTTPS_PROXY)"
+def _where_to_look() -> str:
+    """What to check if another server, or none, responded."""
+    address = os.environ.get(ENDPOINT_VARIABLE)
+    return f"{ENDPOINT_VARIABLE}, {address}" if address else "vertex.region, the network and its proxy (HTTPS_PROXY)"

@@ -1,10 +1,10 @@
 """Settings of the Vertex AI endpoint that serves the pushed model."""
 
-from cloud.serving import Serving
+from cloud.serving import ServingSettings
 from pipeline.config.settings import Config
 
 
-def serving_settings(config: Config) -> Serving:
+def serving_settings(config: Config) -> ServingSettings:
     """Returns how Vertex AI serves a pushed model.
 
     Args:
@@ -13,7 +13,7 @@ def serving_settings(config: Config) -> Serving:
     vertex, settings = config.vertex, config.vertex.endpoint
     assert settings
     assert settings.image  # checked when the settings are loaded
-    return Serving(
+    return ServingSettings(
         endpoint=settings.name,
         model=config.name,
         image=settings.image,

@@ -153,6 +153,6 @@ def test_what_vertex_refuses_is_told_in_a_line(stand_in: StandIn) -> None:
     result = vertex("rollback", *PLACE[:2], "--set=vertex.endpoint={name: taxi, image: e/serving:1}")
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr == (
-        "error Vertex AI in my-project, europe-west4: found no endpoint named taxi; expected one: look at "
+        "error Vertex AI in my-project, europe-west4: found no endpoint named taxi; expected one: check "
         "vertex.endpoint.name\n"
     )

@@ -1,4 +1,4 @@
-"""A server on this machine that stands for Vertex AI's REST API, as far as the project uses it; nothing is kept."""
+"""A local stand-in for Vertex AI's REST API, as far as the project uses it. It stores nothing on disk."""
 
 from cloud.stand_in.jobs import CancelJob, RunJob
 from cloud.stand_in.replicas import LocalJobs

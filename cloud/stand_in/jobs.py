@@ -7,20 +7,20 @@ from typing import TypeAlias
 
 from cloud.stand_in.store import Call, RefusedError, Resource, Route, Store, now
 
-# Executes a custom job (the resource, as JSON): an error line, or None.
+# Executes a custom job, given as JSON. Returns an error in one line, or None.
 RunJob: TypeAlias = Callable[[Resource], str | None]
-# Ends a custom job that runs, by its name.
+# Ends a running custom job, by its name.
 CancelJob: TypeAlias = Callable[[str], None]
 
 _JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")
 _CRON = re.compile(r"((CRON_)?TZ=\S+ )?\S+( \S+){4}")
 _LABEL_KEY, _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}"), re.compile(r"[a-z0-9_-]{0,63}")
-END_SECONDS = 30.0  # in which a job that is cancelled ends
+END_SECONDS = 30.0  # to wait for a cancelled job
 ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED")
 
 
 class Jobs:
-    """Answers what is asked of jobs and schedules. Pipelines are kept and not run; custom jobs are run."""
+    """Requests for jobs and schedules. Pipeline jobs are stored but not run. Custom jobs are run."""
 
     def __init__(self, store: Store, run_job: RunJob, cancel_job: CancelJob) -> None:
         self._store = store
@@ -46,7 +46,7 @@ class Jobs:
         ]
 
     def end(self) -> None:
-        """Cancels the custom jobs that run, and waits for them a while."""
+        """Cancels the running custom jobs and waits for them."""
         with self._store.lock:
             for job in self._store.children("customJobs"):
                 self._cancel(job)
@@ -97,7 +97,7 @@ class Jobs:
             asked = dict(job)
         try:
             error = self._run_job(asked)
-        except Exception as raised:  # whatever it is, it is how the job ended
+        except Exception as raised:  # any error is the result of the job
             error = f"{type(raised).__name__}: {raised}"
         with self._store.lock:
             job["endTime"] = now()
@@ -129,7 +129,7 @@ def _check_schedule(schedule: Resource) -> None:
     if not schedule.get("displayName") or not asked.get("parent"):
         raise RefusedError(400, "A schedule needs displayName and createPipelineJobRequest.parent.")
     if asked.get("pipelineJobId"):
-        raise RefusedError(400, "A schedule's runs are named by Vertex AI; pipelineJobId must not be set.")
+        raise RefusedError(400, "Vertex AI names the runs of a schedule; pipelineJobId must not be set.")
     if not _CRON.fullmatch(schedule.get("cron", "")) or int(schedule.get("maxConcurrentRunCount", 0)) < 1:
         raise RefusedError(400, "A schedule needs a cron of five fields and maxConcurrentRunCount of 1 or more.")
     _check_pipeline(asked.get("pipelineJob", {}))

@@ -4,11 +4,11 @@ from cloud.stand_in.store import Call, RefusedError, Resource, Route, Store, ful
 
 DEFAULT = "default"
 V1 = "cloud.aiplatform.v1."
-NEW = "0"  # how a request calls the model that it deploys
+NEW = "0"  # id of the model that a request deploys
 
 
 class Models:
-    """Answers what is asked of models and endpoints."""
+    """Requests for models and endpoints."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -32,10 +32,10 @@ class Models:
         ]
 
     def version(self, path: str) -> Resource:
-        """A model's version by number or alias, the default one without.
+        """A version of a model by number or alias, or the default version.
 
         Raises:
-            RefusedError: There is none.
+            RefusedError: It does not exist.
         """
         base, _, wanted = path.partition("@")
         self._store.get(base)
@@ -61,7 +61,7 @@ class Models:
             versions = self._versions.setdefault(base, [])
             number = str(1 + max((int(each["versionId"]) for each in versions), default=0))
             aliases = [*model.get("versionAliases", []), *([] if versions else [DEFAULT])]
-            for each in versions:  # an alias is one version's
+            for each in versions:  # an alias belongs to one version
                 each["versionAliases"] = [alias for alias in each["versionAliases"] if alias not in aliases]
             name = full_name(call.region, base)
             made = {**model, "name": name, "versionId": number, "versionAliases": aliases}
@@ -86,7 +86,7 @@ class Models:
 
         def check() -> None:
             if (version["name"], version["versionId"]) in deployed or DEFAULT in version["versionAliases"]:
-                raise RefusedError(400, "A version that is deployed, or the default one, cannot be deleted.")
+                raise RefusedError(400, "A deployed version or the default version cannot be deleted.")
 
         def change() -> Resource:
             self._versions[call.ids[0].partition("@")[0]].remove(version)
@@ -108,7 +108,7 @@ class Models:
     def _update_endpoint(self, call: Call) -> Resource:
         endpoint = self._store.get(call.ids[0])
         if call.body.get("etag", endpoint["etag"]) != endpoint["etag"]:
-            raise RefusedError(409, "The endpoint was changed meanwhile: its etag is another.")
+            raise RefusedError(409, "The endpoint has been changed: its etag differs.")
         if "trafficSplit" in call.query["updateMask"].split(","):
             split = call.body.get("trafficSplit", {})
             _check_split(split, [each["id"] for each in endpoint["deployedModels"]])
@@ -165,4 +165,4 @@ def _check_split(split: Resource, known: list[str]) -> None:
     if unknown := sorted(set(split) - set(known)):
         raise RefusedError(400, f"The traffic split names {unknown[0]}, which is not deployed.")
     if sum(split.values()) != 100:
-        raise RefusedError(400, f"The traffic split sums to {sum(split.values())}, and not to 100.")
+        raise RefusedError(400, f"The traffic split sums to {sum(split.values())}, not to 100.")

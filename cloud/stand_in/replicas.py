@@ -1,4 +1,4 @@
-"""Runs custom jobs as processes of this machine, with what Vertex AI tells each of them of the others."""
+"""Runs custom jobs as local processes, with the environment variables that Vertex AI sets."""
 
 import contextlib
 import json
@@ -22,22 +22,23 @@ Job: TypeAlias = Mapping[str, Any]
 HOST = "127.0.0.1"
 KINDS = ("chief", "worker", "ps", "evaluator")  # Vertex AI's names in TF_CONFIG, by pool
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 20.0  # in which replicas end by themselves once the chief has, or one has failed
-END_SECONDS = 3.0  # between asking a process to end and ending it
+GRACE_SECONDS = 20.0  # for replicas to end on their own after the chief has ended or one has failed
+END_SECONDS = 3.0  # between SIGTERM and SIGKILL
 
 
 class LocalJobs:
-    """The custom jobs that run here, by the two calls that :class:`cloud.stand_in.StandIn` asks for.
+    """Runs and cancels custom jobs, as :class:`cloud.stand_in.StandIn` requires.
 
     Attributes:
-        environment: Variables that all replicas find beside this process' own; those of the job come first.
+        environment: Environment variables of all replicas, in addition to this process's. Those of the job take
+            precedence.
     """
 
     def __init__(self, logs: Path | None = None) -> None:
-        """Starts none.
+        """Creates the runner.
 
         Args:
-            logs: Folder of a log a replica; one for the time of the job if there is none.
+            logs: Folder for one log per replica; a temporary folder by default.
         """
         self.environment: dict[str, str] = {}
         self._logs = logs
@@ -47,25 +48,25 @@ class LocalJobs:
     def run_job(self, job: Job) -> str | None:
         """Runs a job to its end.
 
-        Pools whose container has no command run what is in their image, as reduction servers do; they are not started.
+        Pools whose container has no command, such as reduction servers, would run their image's. They are not started.
 
         Args:
             job: aiplatform's ``CustomJob`` as JSON.
 
         Returns:
-            One line for the first replica that failed, or ``None``.
+            An error in one line for the first replica that failed, or ``None``.
         """
         cancelled = self._event(job.get("name", ""))
         with tempfile.TemporaryDirectory(prefix="job") as folder:
             logs = self._logs or Path(folder)
             replicas = _replicas(job, logs, self.environment)
             if not replicas or not replicas[0].is_chief:
-                return "found no command in the first worker pool; expected one, since an image's own cannot run here"
+                return "found no command in the first worker pool; expected one: images cannot run here"
             with contextlib.ExitStack() as stack:
                 for replica in replicas:
                     stack.callback(replica.end)
                     replica.start()
-                return _outcome(replicas, cancelled)
+                return _wait(replicas, cancelled)
 
     def cancel_job(self, name: str) -> None:
         """Ends all replicas of a job."""
@@ -108,13 +109,13 @@ class _Replica:
 
     @property
     def failure(self) -> str:
-        """As Vertex AI says it, with the last error of its log."""
+        """The error in Vertex AI's words, with the last error of the log."""
         error = last_error(self._log)
-        told = f": {error}" if error else ""
-        return f"The replica {self.name} exited with a non-zero status of {self.code}{told}"
+        details = f": {error}" if error else ""
+        return f"The replica {self.name} exited with a non-zero status of {self.code}{details}"
 
     def end(self) -> None:
-        """Ends it and what it started."""
+        """Ends the process and its children."""
         if not self._process:
             return
         for number, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, None)):
@@ -125,37 +126,39 @@ class _Replica:
 
 
 def _replicas(job: Job, logs: Path, shared: Mapping[str, str]) -> list[_Replica]:
-    """The replicas of the pools that can run here, each with its environment; the chief comes first."""
+    """The replicas of the pools that can run here, with the chief first."""
     pools: Sequence[Job] = job["jobSpec"]["workerPoolSpecs"]
     counts = [int(pool.get("replicaCount", 0)) for pool in pools]
     with _free_ports(sum(counts)) as ports:
         addresses = iter(f"{HOST}:{port}" for port in ports)
         cluster = [[next(addresses) for _ in range(count)] for count in counts]
     found = []
-    for place, (pool, count) in enumerate(zip(pools, counts, strict=True)):
+    for pool_index, (pool, count) in enumerate(zip(pools, counts, strict=True)):
         container = pool.get("containerSpec", {})
         command = [*container.get("command", ()), *container.get("args", ())]
         if not command:
-            logging.warning("Pool %d (%s) is not started here.", place, container.get("imageUri", "no image"))
+            logging.warning(
+                "Worker pool %d (%s) is not started locally.", pool_index, container.get("imageUri", "no image")
+            )
             continue
         own = {each["name"]: each["value"] for each in container.get("env", ())}
         for index in range(count):
-            environment = {**shared, **_output_folders(job), **_cluster_environment(cluster, place, index), **own}
-            log = logs / f"{job['displayName']}-workerpool{place}-{index}.log"
-            found.append(_Replica(place, index, command, environment, log))
+            environment = {**shared, **_output_folders(job), **_cluster_environment(cluster, pool_index, index), **own}
+            log = logs / f"{job['displayName']}-workerpool{pool_index}-{index}.log"
+            found.append(_Replica(pool_index, index, command, environment, log))
     return found
 
 
-def _cluster_environment(cluster: Sequence[list[str]], place: int, index: int) -> dict[str, str]:
-    """``CLUSTER_SPEC``, and ``TF_CONFIG`` where there are several replicas: Vertex AI sets it for those alone."""
+def _cluster_environment(cluster: Sequence[list[str]], pool_index: int, index: int) -> dict[str, str]:
+    """``CLUSTER_SPEC``, and ``TF_CONFIG``, which Vertex AI sets only if there are several replicas."""
     task = {"index": index}
     pools = {f"workerpool{number}": each for number, each in enumerate(cluster) if each}
-    spec = {"cluster": pools, "environment": "cloud", "task": {"type": f"workerpool{place}", **task}}
+    spec = {"cluster": pools, "environment": "cloud", "task": {"type": f"workerpool{pool_index}", **task}}
     environment = {"CLUSTER_SPEC": json.dumps(spec)}
     if sum(map(len, cluster)) > 1:
-        # Evaluators are no part of it.
+        # Evaluators are not part of the cluster.
         kinds = {kind: each for kind, each in zip(KINDS[:-1], cluster, strict=False) if each}
-        config = {"cluster": kinds, "environment": "cloud", "task": {"type": KINDS[place], **task}}
+        config = {"cluster": kinds, "environment": "cloud", "task": {"type": KINDS[pool_index], **task}}
         environment["TF_CONFIG"] = json.dumps(config)
     return environment
 
@@ -166,8 +169,11 @@ def _output_folders(job: Job) -> dict[str, str]:
     return {name: f"{folder}/{part}/" for name, part in names.items()} if folder else {}
 
 
-def _outcome(replicas: Sequence[_Replica], cancelled: threading.Event) -> str | None:
-    """Waits until the chief has ended well, one has failed, or the job is cancelled; the others end by themselves."""
+def _wait(replicas: Sequence[_Replica], cancelled: threading.Event) -> str | None:
+    """Waits until the chief has succeeded, a replica has failed, or the job is cancelled.
+
+    The other replicas get :data:`GRACE_SECONDS` to end.
+    """
     while not cancelled.wait(POLL_SECONDS):
         failed = [replica for replica in replicas if replica.code]
         if failed or replicas[0].code == 0:

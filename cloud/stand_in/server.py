@@ -13,10 +13,10 @@ from cloud.stand_in.models import Models
 from cloud.stand_in.store import Call, FailingOperation, RefusedError, Request, Resource, Route, Store
 from cloud.stand_in.vizier import Vizier
 
-# The client looks for operations below "ui".
+# The client requests operations below "ui".
 _PATH = re.compile(r"/(?:v1|v1beta1|ui)/(projects/[^/]+/locations/([^/]+)/(.+))")
-BROKEN = 0  # in the place of HTTP's number: the connection ends without an answer
-# How Google names what HTTP numbers.
+BROKEN = 0  # in place of an HTTP status: the connection is closed without a response
+# Google's names of HTTP statuses.
 _STATUS = {
     BROKEN: "BROKEN",
     400: "INVALID_ARGUMENT",
@@ -37,25 +37,25 @@ class _Refusal:
     path: re.Pattern[str]
     status: int
     message: str
-    left: int
+    remaining: int
     after: bool
 
 
 class StandIn:
-    """Vertex AI's REST API on a port of this machine, while the block lasts.
+    """A context manager that serves Vertex AI's REST API on a local port.
 
     Attributes:
-        requests: What was asked, in order, that which was refused too.
+        requests: All requests in order, including rejected ones.
     """
 
     def __init__(
         self, run_job: RunJob = lambda _job: "this stand-in runs no jobs", cancel_job: CancelJob = lambda _name: None
     ) -> None:
-        """Prepares a server.
+        """Prepares the server.
 
         Args:
-            run_job: Executes a custom job, in a thread: the resource as JSON; its error line, or ``None``.
-            cancel_job: Ends a custom job that is running, by its name; ``run_job`` then returns.
+            run_job: Executes a custom job, given as JSON, in a thread. Returns an error in one line, or ``None``.
+            cancel_job: Ends a running custom job, by its name, so that ``run_job`` returns.
         """
         self.requests: list[Request] = []
         self._store = Store()
@@ -65,7 +65,7 @@ class StandIn:
         self._refusals: list[_Refusal] = []
 
     def __enter__(self) -> Self:
-        # Here, not in the first request, which would wait for it.
+        # Imported here, so that the first request does not wait for it.
         import google.cloud.aiplatform_v1  # noqa: F401
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -81,93 +81,93 @@ class StandIn:
 
     @property
     def endpoint(self) -> str:
-        """The server's address, for ``VERTEX_API_ENDPOINT``."""
+        """Address of the server, for ``VERTEX_API_ENDPOINT``."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def refuse(self, path: str, status: int, times: int = 1, message: str = "", after: bool = False) -> None:
-        """Answers the next requests with an error.
+        """Makes the next requests fail.
 
         Args:
-            path: A pattern that is looked for in ``POST projects/p/locations/r/endpoints``.
-            status: HTTP's number, or :data:`BROKEN`.
-            times: How many requests.
-            message: What the error says.
-            after: Whether what they ask for is done all the same, as if the answer had been lost.
+            path: Pattern that is searched in the method and path, such as ``POST projects/p/locations/r/endpoints``.
+            status: HTTP status, or :data:`BROKEN`.
+            times: Number of requests.
+            message: Message of the error.
+            after: Whether the requests take effect all the same, as if the response had been lost.
         """
         self._refusals.append(_Refusal(re.compile(path), status, message or _STATUS[status].lower(), times, after))
 
     def fail(self, verb: str, message: str, code: int = 9, done: bool = False) -> None:
-        """Lets the next operation of a kind end in an error.
+        """Makes the next operation of a kind fail.
 
         Args:
-            verb: Such as ``deployModel``, ``upload`` or ``createEndpoint``.
-            message: What the error says.
-            code: gRPC's number of it.
-            done: Whether what was asked for is done before it fails.
+            verb: Kind of operation, such as ``deployModel``, ``upload`` or ``createEndpoint``.
+            message: Message of the error.
+            code: gRPC code of the error.
+            done: Whether the change takes effect before the operation fails.
         """
         self._store.failing.setdefault(verb, []).append(FailingOperation(message, code, done))
 
-    def delay(self, verb: str, looks: int) -> None:
-        """Lets the next operation of a kind be under way for a while, and do what it is for only then.
+    def delay(self, verb: str, polls: int) -> None:
+        """Delays the next operation of a kind. Its change takes effect only at the end.
 
         Args:
             verb: As for :meth:`fail`.
-            looks: How often it is found under way.
+            polls: How often the operation is reported as running.
         """
-        self._store.slow.setdefault(verb, []).append(looks)
+        self._store.slow.setdefault(verb, []).append(polls)
 
     def resources(self, collection: str) -> list[Resource]:
-        """What there is of a kind, such as ``endpoints``, from the oldest."""
+        """Copies of all resources of a kind, such as ``endpoints``, oldest first."""
         with self._store.lock:
             return json.loads(json.dumps(self._store.children(collection)))
 
     def change(self, collection: str, **fields: object) -> None:
-        """Changes all that there is of a kind, as if another had."""
+        """Changes all resources of a kind, as another client would."""
         with self._store.lock:
             for each in self._store.children(collection):
                 each.update(fields)
 
-    def answer(self, method: str, url: str, body: Resource) -> tuple[int, bytes]:
-        """The status and the JSON that a request is answered with."""
+    def respond(self, method: str, url: str, body: Resource) -> tuple[int, bytes]:
+        """Handles a request; returns the status and the JSON of the response."""
         try:
             with self._store.lock:
-                return 200, json.dumps(self._answer(method, url, body)).encode()
+                return 200, json.dumps(self._handle(method, url, body)).encode()
         except RefusedError as error:
             status = error.status
-            said = {"code": status, "message": str(error), "status": _STATUS.get(status, "UNKNOWN")}
-            return status, json.dumps({"error": said}).encode()
+            details = {"code": status, "message": str(error), "status": _STATUS.get(status, "UNKNOWN")}
+            return status, json.dumps({"error": details}).encode()
 
-    def _answer(self, method: str, url: str, body: Resource) -> Resource:
+    def _handle(self, method: str, url: str, body: Resource) -> Resource:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query))
         found = _PATH.fullmatch(unquote(parts.path))
         if not found:
-            raise RefusedError(404, f"The stand-in does not know {url}.")
+            raise RefusedError(404, f"The stand-in does not support {url}.")
         path, region, below = found.groups()
         for known, pattern, message, handler in self._routes:
             match = re.fullmatch(pattern, below) if known == method else None
             if match:
-                asked = _by_name(message, body) if message else body
-                self.requests.append(Request(method, path, asked, query))
+                parsed = _with_enum_names(message, body) if message else body
+                self.requests.append(Request(method, path, parsed, query))
                 self._check_refusals(f"{method} {path}", after=False)
-                # What is handed out must not change with what was sent.
-                answer = handler(Call(region, match.groups(), json.loads(json.dumps(asked)), query))
+                # A copy, so that the recorded request does not change with the resource.
+                response = handler(Call(region, match.groups(), json.loads(json.dumps(parsed)), query))
                 self._check_refusals(f"{method} {path}", after=True)
-                return answer
-        raise RefusedError(404, f"The stand-in does not know {method} {below}.")
+                return response
+        raise RefusedError(404, f"The stand-in does not support {method} {below}.")
 
-    def _check_refusals(self, asked: str, after: bool) -> None:
+    def _check_refusals(self, request: str, after: bool) -> None:
         for refusal in self._refusals:
-            if refusal.left and refusal.after == after and refusal.path.search(asked):
-                refusal.left -= 1
+            if refusal.remaining and refusal.after == after and refusal.path.search(request):
+                refusal.remaining -= 1
                 raise RefusedError(refusal.status, refusal.message)
 
 
-def _by_name(message: str, body: Resource) -> Resource:
-    """The body with enumerations by name, where the client sends numbers.
+def _with_enum_names(message: str, body: Resource) -> Resource:
+    """Replaces the numbers of enums, which the client sends, by names.
 
     Raises:
-        RefusedError: It has a field that the API does not know.
+        RefusedError: The body has a field that the API does not have.
     """
     from google.cloud import aiplatform_v1
     from google.protobuf import json_format
@@ -182,12 +182,12 @@ def _by_name(message: str, body: Resource) -> Resource:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one packet; in two, the second waits for the first's acknowledgement
+        wbufsize = -1  # sends header and body in one packet; a second packet would wait for an acknowledgement
 
         def _respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body: Any = json.loads(self.rfile.read(length) or b"{}")
-            status, content = stand_in.answer(self.command, self.path, body)
+            status, content = stand_in.respond(self.command, self.path, body)
             if status == BROKEN:
                 self.close_connection = True
                 return
@@ -200,6 +200,6 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PATCH = do_DELETE = _respond  # noqa: N815 - the base class names them so
 
         def log_message(self, *_: object) -> None:
-            """Says nothing; requests are recorded."""
+            """Logs nothing; requests are recorded."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""What the stand-in knows: resources by name, operations, and the requests that it got."""
+"""State of the stand-in: resources by name, and operations."""
 
 import dataclasses
 import datetime
@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-# Vertex AI answers with the project's number wherever it was asked by its id.
+# Vertex AI's responses name the project by its number, even if the request named it by its id.
 PROJECT_NUMBER = "123456789012"
 TYPES = "type.googleapis.com/google."
 _EQUALS = re.compile(r'(?:display_name|displayName)\s*=\s*"([^"]*)"')
@@ -17,10 +17,10 @@ Resource: TypeAlias = dict[str, Any]
 
 
 class RefusedError(Exception):
-    """A request that is answered with an error.
+    """A request that gets an error response.
 
     Attributes:
-        status: HTTP's number.
+        status: HTTP status.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -30,13 +30,13 @@ class RefusedError(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What was asked.
+    """A recorded request.
 
     Attributes:
-        method: HTTP's.
-        path: Below the version, without the query: ``projects/p/locations/r/endpoints``.
-        body: JSON, with enumerations by name.
-        query: The query's fields.
+        method: HTTP method.
+        path: Path below the API's version, without the query: ``projects/p/locations/r/endpoints``.
+        body: JSON, with enums by name.
+        query: Fields of the query.
     """
 
     method: str
@@ -50,10 +50,10 @@ class Call:
     """A request to one route.
 
     Attributes:
-        region: Of the request.
-        ids: What the route's pattern found in the path.
-        body: JSON, with enumerations by name.
-        query: The query's fields.
+        region: Region of the request.
+        ids: Groups of the route's pattern in the path.
+        body: JSON, with enums by name.
+        query: Fields of the query.
     """
 
     region: str
@@ -62,13 +62,13 @@ class Call:
     query: Mapping[str, str]
 
 
-# HTTP's method, a pattern of the path below the region, the message that the body is, and what answers.
+# HTTP method, pattern of the path below the region, message type of the body, handler.
 Route: TypeAlias = tuple[str, str, str | None, Callable[[Call], Resource]]
 
 
 @dataclasses.dataclass
 class FailingOperation:
-    """How the next operation of a kind ends: the message, and whether what it does is done all the same."""
+    """Error of the next operation of a kind, and whether its change takes effect all the same."""
 
     message: str
     code: int
@@ -80,19 +80,19 @@ class _Operation:
     """A long-running operation.
 
     Attributes:
-        looks: How often it is found under way before it is done.
-        end: Does what it is for; its response or its error.
-        result: What ``end`` gave.
+        polls: How often it is reported as running before it is done.
+        end: Makes the change; returns the response or the error.
+        result: Result of ``end``.
     """
 
-    looks: int
+    polls: int
     end: Callable[[], Resource]
     result: Resource | None = None
 
-    def look(self) -> Resource:
-        """Its state."""
-        if self.result is None and self.looks > 0:
-            self.looks -= 1
+    def poll(self) -> Resource:
+        """The state of the operation."""
+        if self.result is None and self.polls > 0:
+            self.polls -= 1
             return {"done": False}
         if self.result is None:
             self.result = self.end()
@@ -103,9 +103,9 @@ class Store:
     """Resources by their path below the region, and operations.
 
     Attributes:
-        lock: Held while a request is answered.
-        failing: By verb, such as ``deployModel``, how its next operations end.
-        slow: By verb, how often its next operations are found under way.
+        lock: Held while a request is handled.
+        failing: Errors of the next operations, by verb, such as ``deployModel``.
+        slow: How often the next operations are reported as running, by verb.
     """
 
     def __init__(self) -> None:
@@ -117,14 +117,14 @@ class Store:
         self._numbers = itertools.count(1)
 
     def next_id(self) -> str:
-        """A number that no resource has."""
+        """A number that no other resource has."""
         return str(next(self._numbers))
 
     def add(self, region: str, path: str, resource: Resource) -> Resource:
-        """Keeps a new resource, with its name and time.
+        """Adds a resource, with its name and time.
 
         Raises:
-            RefusedError: It is there.
+            RefusedError: It already exists.
         """
         if path in self._resources:
             raise RefusedError(409, f"Resource {path} already exists.")
@@ -133,36 +133,36 @@ class Store:
         return made
 
     def get(self, path: str) -> Resource:
-        """The resource itself, not a copy.
+        """Returns the resource itself, not a copy.
 
         Raises:
-            RefusedError: There is none.
+            RefusedError: It does not exist.
         """
         if path not in self._resources:
             raise RefusedError(404, f"The resource {path} is not found.")
         return self._resources[path]
 
     def remove(self, path: str) -> None:
-        """Forgets a resource; raises as :meth:`get` does."""
+        """Removes a resource. Raises as :meth:`get` does."""
         self.get(path)
         del self._resources[path]
 
     def children(self, collection: str) -> list[Resource]:
-        """The resources of a collection, such as ``endpoints``, from the oldest."""
+        """The resources of a collection, such as ``endpoints``, oldest first."""
         pattern = re.compile(re.escape(collection) + r"/[^/]+")
         return [resource for path, resource in self._resources.items() if pattern.fullmatch(path)]
 
     def listed(self, collection: str, call: Call) -> Resource:
-        """The answer to a list request, which may be filtered by display name.
+        """The response to a list request, optionally filtered by display name.
 
         Raises:
-            RefusedError: A filter that is not known.
+            RefusedError: The filter is not supported.
         """
         found = self.children(collection)
         if text := call.query.get("filter"):
             equals = _EQUALS.fullmatch(text.strip())
             if not equals:
-                raise RefusedError(400, f"The stand-in does not know the filter {text}.")
+                raise RefusedError(400, f"The stand-in does not support the filter {text}.")
             found = [each for each in found if each.get("displayName") == equals[1]]
         return {collection.rpartition("/")[2]: found}
 
@@ -170,71 +170,75 @@ class Store:
         self,
         call: Call,
         verb: str,
-        answer: str,
+        response_type: str,
         change: Callable[[], Resource],
         check: Callable[[], None] = lambda: None,
     ) -> Resource:
-        """Starts a long-running operation, which is done, and so found when it is next asked for, unless it is slow.
+        """Starts a long-running operation. Unless it is slow, it is done at once.
 
         Args:
             call: The request.
-            verb: What :attr:`failing` and :attr:`slow` know it by.
-            answer: Name below ``google`` of the message that ``change`` gives.
-            change: Does it.
-            check: Raises what refuses the request at once.
+            verb: Key in :attr:`failing` and :attr:`slow`.
+            response_type: Type of the message that ``change`` returns, below ``google``.
+            change: Makes the change.
+            check: Raises if the request is invalid.
         """
         check()
         failing, slow = self.failing.get(verb, []), self.slow.get(verb, [])
         fails = failing.pop(0) if failing else None
-        operation = _Operation(slow.pop(0) if slow else 0, lambda: _ended(fails, answer, change))
-        if not operation.looks:
-            operation.look()
+        operation = _Operation(slow.pop(0) if slow else 0, lambda: _end(fails, response_type, change))
+        if not operation.polls:
+            operation.poll()
         path = f"{call.ids[0]}/" if call.ids else ""
         path += f"operations/{self.next_id()}"
         self._operations[path] = operation
         return {"name": full_name(call.region, path)}
 
     def routes(self) -> list[Route]:
-        """The routes of operations."""
+        """Routes of operations."""
         return [
-            ("GET", r"((?:.+/)?operations/[^/:]+)", None, self._look),
+            ("GET", r"((?:.+/)?operations/[^/:]+)", None, self._get_operation),
             ("GET", r"(.+/)operations", None, self._list_operations),
         ]
 
-    def _look(self, call: Call) -> Resource:
+    def _get_operation(self, call: Call) -> Resource:
         path = call.ids[0]
         if path not in self._operations:
             raise RefusedError(404, f"The operation {path} is not found.")
-        return {"name": full_name(call.region, path), **self._operations[path].look()}
+        return {"name": full_name(call.region, path), **self._operations[path].poll()}
 
     def _list_operations(self, call: Call) -> Resource:
-        """The operations of one resource."""
+        """Operations of one resource."""
         found = [
-            {"name": full_name(call.region, path), **operation.look()}
+            {"name": full_name(call.region, path), **operation.poll()}
             for path, operation in self._operations.items()
             if path.startswith(call.ids[0] + "operations/")
         ]
         return {"operations": found}
 
 
-def _ended(fails: FailingOperation | None, answer: str, change: Callable[[], Resource]) -> Resource:
-    """What an operation ends in; its change is made if it is done."""
+def _end(fails: FailingOperation | None, response_type: str, change: Callable[[], Resource]) -> Resource:
+    """Ends an operation: makes its change, unless it fails without effect, and returns its response or error."""
     done = change() if not fails or fails.done else {}
     if fails:
         return {"error": {"code": fails.code, "message": fails.message}}
-    return {"response": {"@type": TYPES + answer, **done}}
+    return {"response": {"@type": TYPES + response_type, **done}}
 
 
 def full_name(region: str, path: str) -> str:
-    """A resource's name from its path below the region."""
+    """The name of a resource, from its path below the region."""
     return f"projects/{PROJECT_NUMBER}/locations/{region}/{path}"
 
 
 def relative(name: str) -> str:
-    """A resource's path below the region, from its name."""
+    """The path of a resource below the region, from its name.
+
+    >>> relative("projects/p/locations/europe-west4/endpoints/7")
+    'endpoints/7'
+    """
     return "/".join(name.split("/")[4:])
 
 
 def now() -> str:
-    """The time, as the API writes it."""
+    """The current time in the API's format."""
     return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")

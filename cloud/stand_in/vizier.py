@@ -1,4 +1,4 @@
-"""Vizier's studies and trials; suggestions are drawn at random, from a seed."""
+"""Vizier's studies and trials. Suggestions are drawn at random with a seed."""
 
 import math
 import random
@@ -9,11 +9,11 @@ ENDED = ("SUCCEEDED", "INFEASIBLE")
 
 
 class Vizier:
-    """Answers what is asked of studies and trials."""
+    """Requests for studies and trials."""
 
     def __init__(self, store: Store, seed: int = 0) -> None:
         self._store = store
-        self._random = random.Random(seed)  # noqa: S311 - nothing secret
+        self._random = random.Random(seed)  # noqa: S311 - not for cryptography
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -67,7 +67,7 @@ class Vizier:
                 raise RefusedError(400, "Suggestions need clientId and suggestionCount.")
 
         def change() -> Resource:
-            # A client that lost its answer gets the same trials again.
+            # A client that lost the response gets the same trials again.
             trials = [
                 each for each in self._store.children(path) if each["clientId"] == client and each["state"] not in ENDED
             ]
@@ -114,7 +114,7 @@ class Vizier:
         if call.body.get("trialInfeasible"):
             trial.update(state="INFEASIBLE", infeasibleReason=call.body.get("infeasibleReason", ""))
         elif not final:
-            raise RefusedError(400, "A trial that was never measured needs finalMeasurement.")
+            raise RefusedError(400, "A trial without measurements needs finalMeasurement.")
         else:
             trial.update(state="SUCCEEDED", finalMeasurement=final)
         trial["endTime"] = now()
@@ -127,8 +127,8 @@ class Vizier:
 
     def _should_stop(self, call: Call) -> Resource:
         self._running(call)
-        answer = "cloud.aiplatform.v1.CheckTrialEarlyStoppingStateResponse"
-        return self._store.operation(call, "checkTrialEarlyStoppingState", answer, lambda: {"shouldStop": False})
+        response_type = "cloud.aiplatform.v1.CheckTrialEarlyStoppingStateResponse"
+        return self._store.operation(call, "checkTrialEarlyStoppingState", response_type, lambda: {"shouldStop": False})
 
     def _running(self, call: Call) -> Resource:
         trial = self._store.get(call.ids[0])
@@ -138,5 +138,5 @@ class Vizier:
 
 
 def _shown(trial: Resource) -> Resource:
-    """A trial as the API has it, which keeps no time of creation."""
+    """A trial as the API returns it, without its creation time."""
     return {key: value for key, value in trial.items() if key not in ("createTime", "updateTime")}

@@ -9,7 +9,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
-from cloud.serving import Serving
+from cloud.serving import ServingSettings
 from custom_components.vertex_endpoint.executor import Executor
 
 
@@ -35,7 +35,7 @@ class VertexEndpoint(base_component.BaseComponent):
     SPEC_CLASS = VertexEndpointSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, pushed_model: types.BaseChannel, project: str, region: str, serving: Serving) -> None:
+    def __init__(self, pushed_model: types.BaseChannel, project: str, region: str, serving: ServingSettings) -> None:
         """Makes the node.
 
         Args:

@@ -11,7 +11,7 @@ from tfx.utils import io_utils
 
 from artifacts.names import PUSHED, PUSHED_DESTINATION, PUSHED_VERSION
 from cloud.endpoint import deploy
-from cloud.serving import Serving
+from cloud.serving import ServingSettings
 from cloud.vertex import connect
 
 
@@ -41,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
         # in a folder of its own.
         io_utils.copy_dir(source, f"{deployed_model.uri}/{version}")
         here = connect(exec_properties["project"], exec_properties["region"])
-        serving = Serving(**json.loads(exec_properties["serving"]))
+        serving = ServingSettings(**json.loads(exec_properties["serving"]))
         deployed = deploy(here, serving, version, deployed_model.uri)
         deployed_model.set_int_custom_property(PUSHED, 1)
         deployed_model.set_string_custom_property(PUSHED_DESTINATION, deployed.endpoint)

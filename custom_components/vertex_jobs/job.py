@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from absl import logging
 from tfx.dsl.io import fileio
 
-from cloud.calls import TIMEOUT, retrying
-from cloud.vertex import CloudError, Connection, explained, explaining
+from cloud.calls import TIMEOUT, with_retries
+from cloud.vertex import CloudError, Connection, error_message, raising_cloud_errors
 from custom_components.vertex_jobs.failures import FAILURES
 from models.distributed.cluster import PEER_LOST
 
@@ -44,8 +44,8 @@ def run_job(connection: Connection, job: Job, folder: str) -> None:
     for left in _failures(folder):
         fileio.remove(left)
     asked = CustomJob.from_json(json.dumps(job))
-    with _termination() as ended, explaining():
-        made = retrying(
+    with _termination() as ended, raising_cloud_errors():
+        made = with_retries(
             lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=asked, timeout=TIMEOUT),
             repeatable=False,  # two jobs would write into the same folders
         )
@@ -76,12 +76,12 @@ def _last(connection: Connection, name: str, ended: list[int]) -> Any:
     failed, wait, said = 0, FIRST_WAIT, ""
     while True:
         try:
-            job = retrying(lambda: connection.jobs.get_custom_job(name=name, timeout=TIMEOUT))
+            job = with_retries(lambda: connection.jobs.get_custom_job(name=name, timeout=TIMEOUT))
             failed = 0
         except Exception as error:  # a network that is gone for a while does not end a training of days
             failed += 1
             if failed == MOST_LOOKS:
-                raise CloudError(explained(error)) from error
+                raise CloudError(error_message(error)) from error
         else:
             if job.state.name != said:
                 said = job.state.name
@@ -99,9 +99,9 @@ def _last(connection: Connection, name: str, ended: list[int]) -> Any:
 def _cancel(connection: Connection, name: str) -> None:
     logging.info("Job %s is cancelled, since its step ends.", name)
     try:
-        retrying(lambda: connection.jobs.cancel_custom_job(name=name, timeout=TIMEOUT))
+        with_retries(lambda: connection.jobs.cancel_custom_job(name=name, timeout=TIMEOUT))
     except Exception as error:  # the end of the step is what is told
-        logging.error("Job %s goes on: %s", name, explained(error))
+        logging.error("Job %s goes on: %s", name, error_message(error))
 
 
 @contextlib.contextmanager

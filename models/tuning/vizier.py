@@ -7,8 +7,8 @@ from typing import Any
 import keras_tuner
 from absl import logging
 
-from cloud.calls import TIMEOUT, finished, retrying
-from cloud.vertex import Connection, connect, explaining, named
+from cloud.calls import TIMEOUT, wait_for_operation, with_retries
+from cloud.vertex import Connection, connect, raising_cloud_errors, require_name
 from models.settings import Range, Scalar
 from models.training.callbacks import WATCHED
 
@@ -48,17 +48,17 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> keras_tuner.engine.trial.Trial:
         """The next trial, of Vizier's choice, or one that says that there are no more."""
-        with explaining():
+        with raising_cloud_errors():
             found = self._read()
             ours = [each for each in found if each.client_id == self._client and not _is_over(each)]
             if not ours and len(found) >= self.max_trials:
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
             # Vizier answers with the client's own trial that is not over, if it has one.
             request = {"parent": self._study, "suggestion_count": 1, "client_id": self._client}
-            operation = retrying(lambda: self._vizier.suggest_trials(request=request, timeout=TIMEOUT))
-            [given] = finished(operation, MAX_SECONDS).trials
+            operation = with_retries(lambda: self._vizier.suggest_trials(request=request, timeout=TIMEOUT))
+            [given] = wait_for_operation(operation, MAX_SECONDS).trials
             if int(given.id) > self.max_trials:
-                retrying(lambda: self._vizier.delete_trial(name=given.name, timeout=TIMEOUT))
+                with_retries(lambda: self._vizier.delete_trial(name=given.name, timeout=TIMEOUT))
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
         trial = self.trials[given.id] = self._as_trial(given)
         self.ongoing_trials[tuner_id] = trial
@@ -75,24 +75,24 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
             request |= {"trial_infeasible": True, "infeasible_reason": "the loss is not a number"}
 
         def done() -> Any | None:
-            now = retrying(lambda: self._vizier.get_trial(name=request["name"], timeout=TIMEOUT))
+            now = with_retries(lambda: self._vizier.get_trial(name=request["name"], timeout=TIMEOUT))
             return now if _is_over(now) else None
 
-        with explaining():
-            ended = retrying(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT), done)
+        with raising_cloud_errors():
+            ended = with_retries(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT), done)
         self.trials[trial.trial_id] = self._as_trial(ended)
         self.ongoing_trials.clear()  # a process has one at a time
 
     def wait_for_all(self) -> None:
         """Waits until no process has a trial under way, and knows all trials then."""
-        with explaining():
+        with raising_cloud_errors():
             while running := [each.id for each in self._read() if not _is_over(each)]:
                 logging.log_every_n_seconds(logging.INFO, "Waits for the trials %s of others.", 60, ", ".join(running))
                 time.sleep(POLL_SECONDS)
 
     def reload(self) -> None:
         """Reads the study, which is what there was before."""
-        with explaining():
+        with raising_cloud_errors():
             self._read()
 
     def _save_trial(self, trial: keras_tuner.engine.trial.Trial) -> None:
@@ -101,7 +101,7 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
     def _read(self) -> list[Any]:
         """All trials as Vizier has them, from the first."""
         found = sorted(
-            retrying(lambda: list(self._vizier.list_trials(parent=self._study, timeout=TIMEOUT))),
+            with_retries(lambda: list(self._vizier.list_trials(parent=self._study, timeout=TIMEOUT))),
             key=lambda each: int(each.id),
         )
         self.trials = {each.id: self._as_trial(each) for each in found}
@@ -146,15 +146,16 @@ def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -
 
     def find() -> Any | None:
         try:
-            return retrying(lambda: connection.vizier.lookup_study(request=request, timeout=TIMEOUT))
+            return with_retries(lambda: connection.vizier.lookup_study(request=request, timeout=TIMEOUT))
         except NotFound:
             return None
 
-    with explaining():
-        found = find() or retrying(
-            lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT), done=find
+    with raising_cloud_errors():
+        found = find() or with_retries(
+            lambda: connection.vizier.create_study(parent=connection.parent, study=study, timeout=TIMEOUT),
+            find_result=find,
         )
-    resource: str = named(found).name
+    resource: str = require_name(found).name
     return resource
 
 

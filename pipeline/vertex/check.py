@@ -10,7 +10,7 @@ from concurrent import futures
 from pathlib import Path
 
 from cloud.stand_in import LocalJobs, StandIn
-from cloud.vertex import ENDPOINT
+from cloud.vertex import ENDPOINT_VARIABLE
 from common.project import ROOT
 from pipeline.config.loading import GLOB_CHARACTERS, REMOTE
 from pipeline.nodes import ANOMALY_GATE, PUSHER, Listener, Node
@@ -79,7 +79,7 @@ def check(file: Path, output: Path, listener: Listener, data: Path | None = None
     logs = output / "logs" / run_id
     jobs = LocalJobs(logs)
     with _opened_store(output, logs) as store, StandIn(jobs.run_job, jobs.cancel_job) as stand_in:
-        jobs.environment = {ENDPOINT: stand_in.endpoint}
+        jobs.environment = {ENDPOINT_VARIABLE: stand_in.endpoint}
         environment = TaskEnvironment(spec.name, Path(spec.root) / run_id, logs, jobs.environment)
         run = _Run(spec, environment, store, listener)
         run.run_all()

@@ -1,13 +1,13 @@
 """Rolls the endpoint of the settings back to its previous version."""
 
 from cloud import endpoint
-from cloud.endpoint import RolledBack
+from cloud.endpoint import Rollback
 from cloud.vertex import connect
 from pipeline.config.errors import ConfigError
 from pipeline.config.vertex import Vertex
 
 
-def roll_back(vertex: Vertex) -> RolledBack:
+def roll_back(vertex: Vertex) -> Rollback:
     """Sends all traffic of the endpoint back to the version before the newest one that gets traffic.
 
     Args:

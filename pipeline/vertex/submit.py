@@ -9,8 +9,8 @@ from google.api_core.exceptions import Conflict
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
-from cloud.calls import TIMEOUT, retrying
-from cloud.vertex import Connection, connect, explaining, found_by_name, named
+from cloud.calls import TIMEOUT, with_retries
+from cloud.vertex import Connection, connect, find_by_name, raising_cloud_errors, require_name
 from pipeline.config.settings import Config
 
 PipelineJob: TypeAlias = dict[str, Any]
@@ -54,7 +54,7 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
     assert vertex.region
     message = _message(job, config)
     here = connect(vertex.project, vertex.region)
-    with explaining():
+    with raising_cloud_errors():
         if vertex.schedule:
             return _put_schedule(here, message, config)
         return _run(here, message, config.pipeline_name)
@@ -89,16 +89,16 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
         )
 
     try:
-        made = retrying(create)
+        made = with_retries(create)
     except Conflict:
         if tries == 1:
             raise
         # A response was lost, so an earlier try created the run.
-        made = retrying(
+        made = with_retries(
             lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT)
         )
     link = f"{CONSOLE}/{here.region}/pipelines/runs/{job_id}?project={here.project}"
-    return Submitted("run", named(made).name, link, made.state.name)
+    return Submitted("run", require_name(made).name, link, made.state.name)
 
 
 def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
@@ -115,18 +115,21 @@ def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
 
     def find() -> Any | None:
         schedules = here.schedules.list_schedules
-        return found_by_name(
-            here, schedules, "schedule", config.name, without=lambda each: each.state.name == "COMPLETED"
+        return find_by_name(
+            here, schedules, "schedule", config.name, exclude=lambda each: each.state.name == "COMPLETED"
         )
 
     kind: Literal["scheduled", "rescheduled"] = "scheduled"
     if found := find():
         schedule.name, kind = found.name, "rescheduled"
         mask = {"paths": SCHEDULE_FIELDS}
-        made = retrying(lambda: here.schedules.update_schedule(schedule=schedule, update_mask=mask, timeout=TIMEOUT))
+        made = with_retries(
+            lambda: here.schedules.update_schedule(schedule=schedule, update_mask=mask, timeout=TIMEOUT)
+        )
     else:
-        made = retrying(
-            lambda: here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT), done=find
+        made = with_retries(
+            lambda: here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT),
+            find_result=find,
         )
     link = f"{CONSOLE}/{here.region}/pipelines/schedules/{made.name.rpartition('/')[2]}?project={here.project}"
-    return Submitted(kind, named(made).name, link, made.state.name)
+    return Submitted(kind, require_name(made).name, link, made.state.name)

@@ -3,21 +3,21 @@ import requests
 from google.api_core import exceptions
 
 from cloud import calls
-from cloud.calls import TRIES, finished, finished_once, retrying, settle
+from cloud.calls import MAX_TRIES, run_operation, wait_for_operation, wait_until_idle, with_retries
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import connect
 
 
 def _list() -> list[object]:
     here = connect("my-project", "europe-west4")
-    return retrying(lambda: list(here.endpoints.list_endpoints(parent=here.parent)))
+    return with_retries(lambda: list(here.endpoints.list_endpoints(parent=here.parent)))
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, BROKEN])
 def test_too_many_and_a_lost_answer_are_tried_again(stand_in: StandIn, status: int) -> None:
-    stand_in.refuse("endpoints", status, times=calls.TRIES - 1)
+    stand_in.refuse("endpoints", status, times=calls.MAX_TRIES - 1)
     assert _list() == []
-    assert len(stand_in.requests) == calls.TRIES
+    assert len(stand_in.requests) == calls.MAX_TRIES
 
 
 @pytest.mark.parametrize(("status", "tries"), [(403, 1), (404, 1), (409, 1), (429, 5), (500, 5), (503, 5), (BROKEN, 5)])
@@ -38,11 +38,13 @@ def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         raise exceptions.ServiceUnavailable("down")
 
     with pytest.raises(exceptions.ServiceUnavailable):
-        retrying(refused)
+        with_retries(refused)
     assert waits == [1, 2, 4, 8]
 
 
-@pytest.mark.parametrize(("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, TRIES)])
+@pytest.mark.parametrize(
+    ("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, MAX_TRIES)]
+)
 def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
     monkeypatch: pytest.MonkeyPatch, error: type[exceptions.GoogleAPICallError], calls: int
 ) -> None:
@@ -54,7 +56,7 @@ def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
         raise error("no")
 
     with pytest.raises(error):
-        retrying(refused, repeatable=False)
+        with_retries(refused, repeatable=False)
     assert len(made) == calls
 
 
@@ -62,7 +64,7 @@ def test_an_operation_is_asked_for_again(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     operation = here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})
     stand_in.refuse("operations", 503, times=2)
-    assert finished(operation).display_name == "taxi"
+    assert wait_for_operation(operation).display_name == "taxi"
 
 
 def test_what_an_earlier_try_did_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,20 +75,20 @@ def test_what_an_earlier_try_did_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(1)
         raise requests.ReadTimeout
 
-    assert retrying(lost, done=lambda: next(looks)) == "made"
+    assert with_retries(lost, find_result=lambda: next(looks)) == "made"
     assert len(asked) == 2
 
 
 def test_nothing_is_looked_for_before_the_first_try() -> None:
-    assert retrying(lambda: "made", done=lambda: pytest.fail("looked")) == "made"
+    assert with_retries(lambda: "made", find_result=lambda: pytest.fail("looked")) == "made"
 
 
 def test_an_operation_whose_answer_was_lost_gives_what_it_made(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     stand_in.refuse("POST .*/endpoints$", BROKEN, after=True)
-    made = finished_once(
+    made = run_operation(
         lambda: here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"}),
-        done=lambda: next(iter(here.endpoints.list_endpoints(parent=here.parent)), None),
+        find_result=lambda: next(iter(here.endpoints.list_endpoints(parent=here.parent)), None),
     )
     assert [made.name] == [each["name"] for each in stand_in.resources("endpoints")]
 
@@ -94,22 +96,24 @@ def test_an_operation_whose_answer_was_lost_gives_what_it_made(stand_in: StandIn
 def test_an_operation_under_way_is_waited_for(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     create = here.endpoints.create_endpoint
-    endpoint = finished(create(parent=here.parent, endpoint={"display_name": "taxi"})).name
+    endpoint = wait_for_operation(create(parent=here.parent, endpoint={"display_name": "taxi"})).name
     model = {"display_name": "taxi", "container_spec": {"image_uri": "image"}}
-    model = finished(here.models.upload_model(parent=here.parent, model=model)).model
+    model = wait_for_operation(here.models.upload_model(parent=here.parent, model=model)).model
     stand_in.delay("deployModel", 3)
     deployed = {"model": model, "dedicated_resources": {"machine_spec": {"machine_type": "n2-standard-4"}}}
     here.endpoints.deploy_model(endpoint=endpoint, deployed_model=deployed)
     assert not here.endpoints.get_endpoint(name=endpoint).deployed_models
-    settle(here.endpoints, endpoint)
+    wait_until_idle(here.endpoints, endpoint)
     assert len(here.endpoints.get_endpoint(name=endpoint).deployed_models) == 1
     assert len([each for each in stand_in.requests if each.path.endswith("/operations")]) == 4
 
 
 def test_an_operation_that_goes_on_is_waited_for_no_longer(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "MAX_SECONDS", 0.05)
+    monkeypatch.setattr(calls, "MAX_OPERATION_SECONDS", 0.05)
     here = connect("my-project", "europe-west4")
-    endpoint = finished(here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})).name
+    endpoint = wait_for_operation(
+        here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "taxi"})
+    ).name
     monkeypatch.setattr(calls, "_is_busy", lambda *_: True)
     with pytest.raises(TimeoutError):
-        settle(here.endpoints, endpoint)
+        wait_until_idle(here.endpoints, endpoint)

@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 
 from cloud.endpoint import deploy, roll_back
-from cloud.registry import register
-from cloud.serving import Serving
+from cloud.registry import register_version
+from cloud.serving import ServingSettings
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError, Connection, connect
 
 KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
-SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
+SERVING = ServingSettings(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
 CANARY = dataclasses.replace(SERVING, traffic=10)
 LOST = [503, 502, BROKEN]
 
@@ -20,7 +20,7 @@ def here(stand_in: StandIn) -> Connection:
     return connect("my-project", "europe-west4")
 
 
-def push(here: Connection, serving: Serving, *versions: int) -> None:
+def push(here: Connection, serving: ServingSettings, *versions: int) -> None:
     for version in versions:
         deploy(here, serving, str(version), f"gs://bucket/deployed/{version}")
 
@@ -148,7 +148,7 @@ def test_a_deployment_that_fails_leaves_the_traffic_as_it_was(here: Connection, 
         push(here, SERVING, 300)
     assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
     assert str(caught.value) == (
-        "Vertex AI: refused (400: the model server never became healthy); the endpoint rides serves as before"
+        "Vertex AI: rejected (400: the model server never became healthy); the endpoint rides serves as before"
     )
     push(here, SERVING, 300)
     assert traffic(stand_in) == {"taxi-100": 0, "taxi-200": 0, "taxi-300": 100}
@@ -157,7 +157,7 @@ def test_a_deployment_that_fails_leaves_the_traffic_as_it_was(here: Connection, 
 
 def test_a_first_deployment_that_fails_leaves_nothing_deployed(here: Connection, stand_in: StandIn) -> None:
     stand_in.fail("deployModel", "no machine", code=8, done=True)
-    with pytest.raises(CloudError, match="quota is used up"):
+    with pytest.raises(CloudError, match="quota is exceeded"):
         push(here, SERVING, 100)
     assert traffic(stand_in) == {}
 
@@ -166,7 +166,7 @@ def test_a_refused_deployment_says_so(here: Connection, stand_in: StandIn) -> No
     push(here, SERVING, 100)
     stand_in.refuse(":deployModel", 403, message="Permission 'aiplatform.endpoints.deploy' denied")
     with pytest.raises(
-        CloudError, match=r"give it roles/aiplatform\.user in the project; the endpoint rides serves as"
+        CloudError, match=r"grant it roles/aiplatform\.user in the project; the endpoint rides serves as"
     ):
         push(here, SERVING, 200)
     assert traffic(stand_in) == {"taxi-100": 100}
@@ -225,7 +225,7 @@ def test_what_a_killed_step_has_begun_to_deploy_is_not_deployed_twice(
         raise Killed
 
     push(here, CANARY, 100)
-    register(here, CANARY, "200", "gs://bucket/deployed/200")
+    register_version(here, CANARY, "200", "gs://bucket/deployed/200")
     stand_in.delay("deployModel", 3)
     with monkeypatch.context() as patch:
         patch.setattr("google.api_core.operation.Operation.result", die)
@@ -243,8 +243,8 @@ def test_an_operation_that_never_ends_is_told(
     push(here, SERVING, 100)
     stand_in.delay("deployModel", 10**6)
     stand_in.refuse(":deployModel", 503, after=True)
-    monkeypatch.setattr("cloud.calls.MAX_SECONDS", 0.2)
-    with pytest.raises(CloudError, match="takes too long and is waited for no longer"):
+    monkeypatch.setattr("cloud.calls.MAX_OPERATION_SECONDS", 0.2)
+    with pytest.raises(CloudError, match="still running after the time limit"):
         push(here, SERVING, 200)
 
 
@@ -258,23 +258,21 @@ def test_two_endpoints_of_a_name_are_refused(here: Connection, stand_in: StandIn
 def test_all_traffic_goes_back_to_the_version_before(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200)
     rolled_back = roll_back(here, "rides")
-    assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
+    assert (rolled_back.endpoint, rolled_back.from_version, rolled_back.to_version) == ("rides", "taxi-200", "taxi-100")
     assert traffic(stand_in) == {"taxi-100": 100, "taxi-200": 0}
 
 
 def test_one_can_go_back_twice_and_no_further(here: Connection, stand_in: StandIn) -> None:
     push(here, SERVING, 100, 200, 300)
-    assert roll_back(here, "rides").serving == "taxi-200"
-    assert roll_back(here, "rides").serving == "taxi-100"
+    assert roll_back(here, "rides").to_version == "taxi-200"
+    assert roll_back(here, "rides").to_version == "taxi-100"
     with pytest.raises(CloudError, match="found no version before taxi-100 on the endpoint rides"):
         roll_back(here, "rides")
     assert traffic(stand_in) == {"taxi-100": 100, "taxi-200": 0, "taxi-300": 0}
 
 
 def test_there_is_nothing_to_roll_back(here: Connection, stand_in: StandIn) -> None:
-    with pytest.raises(
-        CloudError, match=r"found no endpoint named rides; expected one: look at vertex\.endpoint\.name"
-    ):
+    with pytest.raises(CloudError, match=r"found no endpoint named rides; expected one: check vertex\.endpoint\.name"):
         roll_back(here, "rides")
     here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
     with pytest.raises(CloudError, match="found no version with traffic on the endpoint rides"):

@@ -3,13 +3,13 @@ from typing import Any
 
 import pytest
 
-from cloud.registry import register
-from cloud.serving import Serving, container
+from cloud.registry import register_version
+from cloud.serving import ServingSettings, container
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError, Connection, connect
 
 KEY = "projects/p/locations/europe-west4/keyRings/ring/cryptoKeys/key"
-SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
+SERVING = ServingSettings(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def numbers(here: Connection, model: str) -> list[str]:
 
 def test_a_version_is_uploaded_with_its_server_alias_labels_and_key(here: Connection, stand_in: StandIn) -> None:
     serving = dataclasses.replace(SERVING, labels={"team": "rides"}, encryption_key=KEY)
-    version = register(here, serving, "100", "gs://bucket/deployed/100")
+    version = register_version(here, serving, "100", "gs://bucket/deployed/100")
     [upload] = uploads(stand_in)
     served = upload["model"].pop("containerSpec")
     assert upload == {
@@ -46,15 +46,15 @@ def test_a_version_is_uploaded_with_its_server_alias_labels_and_key(here: Connec
 
 
 def test_the_next_push_is_the_next_version_of_the_same_model(here: Connection, stand_in: StandIn) -> None:
-    first = register(here, SERVING, "100", "gs://bucket/100")
-    second = register(here, SERVING, "200", "gs://bucket/200")
+    first = register_version(here, SERVING, "100", "gs://bucket/100")
+    second = register_version(here, SERVING, "200", "gs://bucket/200")
     assert (second.model, second.number) == (first.model, "2")
     assert [each.get("parentModel") for each in uploads(stand_in)] == [None, first.model]
 
 
 def test_a_version_that_is_registered_is_not_uploaded_again(here: Connection, stand_in: StandIn) -> None:
     for _ in range(2):
-        register(here, SERVING, "100", "gs://bucket/100")
+        register_version(here, SERVING, "100", "gs://bucket/100")
     assert len(uploads(stand_in)) == 1
 
 
@@ -65,9 +65,9 @@ def test_an_upload_whose_answer_was_lost_makes_one_version(
 ) -> None:
     """Of a new model too."""
     if pushed == "200":
-        register(here, SERVING, "100", "gs://bucket/100")
+        register_version(here, SERVING, "100", "gs://bucket/100")
     stand_in.refuse("models:upload", status, after=True)
-    version = register(here, SERVING, pushed, f"gs://bucket/{pushed}")
+    version = register_version(here, SERVING, pushed, f"gs://bucket/{pushed}")
     [model] = stand_in.resources("models")
     assert version.model == model["name"]
     assert numbers(here, version.model) == (["1"] if pushed == "100" else ["1", "2"])
@@ -76,7 +76,7 @@ def test_an_upload_whose_answer_was_lost_makes_one_version(
 
 def test_an_upload_that_was_not_done_is_tried_again(here: Connection, stand_in: StandIn) -> None:
     stand_in.refuse("models:upload", BROKEN, times=2)
-    assert register(here, SERVING, "100", "gs://bucket/100").number == "1"
+    assert register_version(here, SERVING, "100", "gs://bucket/100").number == "1"
     assert len(uploads(stand_in)) == 3
 
 
@@ -85,4 +85,4 @@ def test_two_models_of_a_name_are_refused(here: Connection, stand_in: StandIn) -
     for _ in range(2):
         here.models.upload_model(parent=here.parent, model=model)
     with pytest.raises(CloudError, match="found 2 models named taxi; expected one: delete the others in the console"):
-        register(here, SERVING, "100", "gs://bucket/100")
+        register_version(here, SERVING, "100", "gs://bucket/100")

@@ -1,9 +1,9 @@
 from google.cloud import aiplatform_v1
 from google.protobuf import json_format
 
-from cloud.serving import Serving, container
+from cloud.serving import ServingSettings, container
 
-SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
+SERVING = ServingSettings(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4")
 
 
 def test_the_server_is_tensorflow_serving_as_vertex_starts_and_asks_it() -> None:

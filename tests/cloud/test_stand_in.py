@@ -9,7 +9,7 @@ from google.api_core import exceptions
 from google.cloud import aiplatform_v1
 
 from cloud import calls, vertex
-from cloud.calls import finished
+from cloud.calls import wait_for_operation
 from cloud.stand_in import StandIn
 from cloud.vertex import Connection, connect
 
@@ -90,7 +90,7 @@ def test_a_custom_job_is_run_by_the_callback(
         return error
 
     with StandIn(run_job) as stand_in:
-        monkeypatch.setenv(vertex.ENDPOINT, stand_in.endpoint)
+        monkeypatch.setenv(vertex.ENDPOINT_VARIABLE, stand_in.endpoint)
         here = connection()
         job = aiplatform_v1.CustomJob(display_name="train", job_spec={"worker_pool_specs": [POOL]})
         made = here.jobs.create_custom_job(parent=here.parent, custom_job=job)
@@ -116,7 +116,7 @@ def test_a_custom_job_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
         cancelled.set()
 
     with StandIn(run_job, cancel_job) as stand_in:
-        monkeypatch.setenv(vertex.ENDPOINT, stand_in.endpoint)
+        monkeypatch.setenv(vertex.ENDPOINT_VARIABLE, stand_in.endpoint)
         here = connection()
         job = aiplatform_v1.CustomJob(display_name="train", job_spec={"worker_pool_specs": [POOL]})
         made = here.jobs.create_custom_job(parent=here.parent, custom_job=job)
@@ -134,7 +134,7 @@ def test_a_custom_job_ends_with_the_stand_in(monkeypatch: pytest.MonkeyPatch) ->
         return None
 
     with StandIn(run_job, lambda _name: cancelled.set()) as stand_in:
-        monkeypatch.setenv(vertex.ENDPOINT, stand_in.endpoint)
+        monkeypatch.setenv(vertex.ENDPOINT_VARIABLE, stand_in.endpoint)
         here = connection()
         job = aiplatform_v1.CustomJob(display_name="train", job_spec={"worker_pool_specs": [POOL]})
         name = here.jobs.create_custom_job(parent=here.parent, custom_job=job).name
@@ -163,7 +163,7 @@ def test_models_have_versions_and_aliases(stand_in: StandIn) -> None:
     assert not list(here.models.list_models(request={"parent": here.parent, "filter": 'display_name="other"'}))
     assert here.models.get_model(name=f"{first.model}@pushed-2").version_id == "2"
     assert [each.version_id for each in here.models.list_model_versions(name=first.model)] == ["1", "2"]
-    finished(here.models.delete_model_version(name=f"{first.model}@2"))
+    wait_for_operation(here.models.delete_model_version(name=f"{first.model}@2"))
     assert [each.version_id for each in here.models.list_model_versions(name=first.model)] == ["1"]
     with pytest.raises(exceptions.BadRequest):
         here.models.delete_model_version(name=f"{first.model}@1")
@@ -172,7 +172,7 @@ def test_models_have_versions_and_aliases(stand_in: StandIn) -> None:
 def test_an_endpoint_gets_models_and_shares_its_traffic(stand_in: StandIn) -> None:
     here = connection()
     model = _upload(here).model
-    endpoint = finished(
+    endpoint = wait_for_operation(
         here.endpoints.create_endpoint(parent=here.parent, endpoint=aiplatform_v1.Endpoint(display_name="taxi"))
     )
     [found] = here.endpoints.list_endpoints(request={"parent": here.parent, "filter": 'display_name="taxi"'})
@@ -189,19 +189,21 @@ def test_an_endpoint_gets_models_and_shares_its_traffic(stand_in: StandIn) -> No
     here.endpoints.update_endpoint(endpoint=changed, update_mask={"paths": ["traffic_split"]})
     with pytest.raises(exceptions.Conflict):
         here.endpoints.update_endpoint(endpoint=changed, update_mask={"paths": ["traffic_split"]})
-    finished(here.endpoints.undeploy_model(endpoint=endpoint.name, deployed_model_id=first))
+    wait_for_operation(here.endpoints.undeploy_model(endpoint=endpoint.name, deployed_model_id=first))
     assert [each.id for each in here.endpoints.get_endpoint(name=endpoint.name).deployed_models] == [second]
 
 
 def _upload(here: Connection, aliases: list[str] | None = None, parent: str = "") -> aiplatform_v1.UploadModelResponse:
     model = {"display_name": "taxi", "container_spec": CONTAINER, "version_aliases": aliases or []}
-    return finished(here.models.upload_model(request={"parent": here.parent, "parent_model": parent, "model": model}))
+    return wait_for_operation(
+        here.models.upload_model(request={"parent": here.parent, "parent_model": parent, "model": model})
+    )
 
 
 def _deploy(here: Connection, endpoint: str, model: str, split: dict[str, int]) -> str:
     deployed = {"model": model, "dedicated_resources": MACHINE}
     operation = here.endpoints.deploy_model(endpoint=endpoint, deployed_model=deployed, traffic_split=split)
-    return finished(operation).deployed_model.id
+    return wait_for_operation(operation).deployed_model.id
 
 
 def test_vizier_suggests_and_takes_measurements(stand_in: StandIn) -> None:
@@ -213,20 +215,22 @@ def test_vizier_suggests_and_takes_measurements(stand_in: StandIn) -> None:
     assert here.vizier.lookup_study(request={"parent": here.parent, "display_name": "search"}).name == made.name
     assert [each.name for each in here.vizier.list_studies(parent=here.parent)] == [made.name]
     asked = {"parent": made.name, "suggestion_count": 2, "client_id": "one"}
-    first, second = finished(here.vizier.suggest_trials(request=asked)).trials
+    first, second = wait_for_operation(here.vizier.suggest_trials(request=asked)).trials
     values = {each.parameter_id: each.value for each in first.parameters}
     assert 1e-4 <= values["rate"] <= 1e-1
     assert 4 <= values["units"] <= 64
     assert values["kind"] in "ab"
     assert values["dropout"] in (0.0, 0.5)
-    again = finished(here.vizier.suggest_trials(request=asked)).trials
+    again = wait_for_operation(here.vizier.suggest_trials(request=asked)).trials
     assert [each.name for each in again] == [first.name, second.name]  # those that it has not ended
-    other = finished(here.vizier.suggest_trials(request={**asked, "client_id": "two", "suggestion_count": 1})).trials
+    other = wait_for_operation(
+        here.vizier.suggest_trials(request={**asked, "client_id": "two", "suggestion_count": 1})
+    ).trials
     assert other[0].name not in (first.name, second.name)
     measurement = {"step_count": 5, "metrics": [{"metric_id": "loss", "value": 0.25}]}
     here.vizier.add_trial_measurement(request={"trial_name": first.name, "measurement": measurement})
     early = here.vizier.check_trial_early_stopping_state(request={"trial_name": first.name})
-    assert not finished(early).should_stop
+    assert not wait_for_operation(early).should_stop
     here.vizier.complete_trial(request={"name": first.name})
     here.vizier.complete_trial(request={"name": second.name, "trial_infeasible": True, "infeasible_reason": "diverged"})
     states = {each.name: each.state.name for each in here.vizier.list_trials(parent=made.name)}
@@ -242,7 +246,7 @@ def test_an_operation_fails(stand_in: StandIn, done: bool) -> None:
     stand_in.fail("createEndpoint", "no room", code=8, done=done)
     operation = here.endpoints.create_endpoint(parent=here.parent, endpoint=aiplatform_v1.Endpoint(display_name="a"))
     with pytest.raises(exceptions.ResourceExhausted, match="no room"):
-        finished(operation)
+        wait_for_operation(operation)
     assert len(stand_in.resources("endpoints")) == int(done)
 
 

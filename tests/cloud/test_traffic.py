@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloud.traffic import share
+from cloud.traffic import split_traffic
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from cloud.traffic import share
     ],
 )
 def test_the_rest_is_shared_as_before(traffic: int, earlier: dict[str, int], expected: dict[str, int]) -> None:
-    assert share("new", traffic, earlier) == expected
+    assert split_traffic("new", traffic, earlier) == expected
 
 
 @given(
@@ -30,7 +30,7 @@ def test_the_rest_is_shared_as_before(traffic: int, earlier: dict[str, int], exp
     st.dictionaries(st.text(min_size=1, max_size=3).filter(lambda key: key != "new"), st.integers(0, 100), max_size=6),
 )
 def test_shares_sum_to_a_hundred_and_are_off_by_less_than_one(traffic: int, earlier: dict[str, int]) -> None:
-    shares = share("new", traffic, earlier)
+    shares = split_traffic("new", traffic, earlier)
     assert sum(shares.values()) == 100
     assert all(isinstance(value, int) and value > 0 for value in shares.values())
     total = sum(earlier.values())

@@ -15,7 +15,7 @@ from training_job import HYPERPARAMETERS, PROBLEM, TRAINING, assert_same_weights
 from vertex_node import TRAINER_OUTPUTS, TUNER_OUTPUTS, Artifacts, filled, inputs, outputs, pool, properties
 
 from cloud.stand_in import LocalJobs, StandIn
-from cloud.vertex import ENDPOINT
+from cloud.vertex import ENDPOINT_VARIABLE
 from custom_components.vertex_jobs import job as vertex_job
 from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner
 from custom_components.vertex_jobs.failures import write_failure
@@ -40,7 +40,7 @@ def vertex(
 ) -> Iterator[StandIn]:
     monkeypatch.setattr(vertex_job, "FIRST_WAIT", 0.05)
     with StandIn(run, cancel) as stand_in:
-        monkeypatch.setenv(ENDPOINT, stand_in.endpoint)
+        monkeypatch.setenv(ENDPOINT_VARIABLE, stand_in.endpoint)
         yield stand_in
 
 

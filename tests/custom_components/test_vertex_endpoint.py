@@ -5,13 +5,13 @@ from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
-from cloud.serving import Serving
+from cloud.serving import ServingSettings
 from cloud.stand_in import StandIn
 from cloud.vertex import CloudError
 from custom_components.vertex_endpoint.component import VertexEndpoint
 from custom_components.vertex_endpoint.executor import Executor
 
-SERVING = Serving(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4", traffic=10)
+SERVING = ServingSettings(endpoint="rides", model="taxi", image="host/serving:1", machine="n2-standard-4", traffic=10)
 
 
 def pushed_model(folder: Path, version: str, pushed: int = 1) -> PushedModel:

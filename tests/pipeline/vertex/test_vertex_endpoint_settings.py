@@ -27,7 +27,7 @@ def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
     for version in ("100", "200"):
         deploy(here, serving_settings(config), version, f"gs://bucket/{version}")
     rolled_back = roll_back(config.vertex)
-    assert (rolled_back.endpoint, rolled_back.left, rolled_back.serving) == ("rides", "taxi-200", "taxi-100")
+    assert (rolled_back.endpoint, rolled_back.from_version, rolled_back.to_version) == ("rides", "taxi-200", "taxi-100")
     [endpoint] = stand_in.resources("endpoints")
     assert list(endpoint["trafficSplit"].values()) == [100]
 

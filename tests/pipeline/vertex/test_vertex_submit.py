@@ -118,11 +118,11 @@ def test_schedules_of_other_pipelines_are_left_alone(stand_in: StandIn) -> None:
 @pytest.mark.parametrize(
     ("status", "said", "told"),
     [
-        (403, "Permission 'aiplatform.pipelineJobs.create' denied", "give it roles/aiplatform.user"),
-        (404, "no such location", "look at vertex.project and vertex.region"),
-        (409, "being changed", "exists already, or is being changed"),
-        (429, "too many runs", "the quota is used up"),
-        (503, "down", "not available for now"),
+        (403, "Permission 'aiplatform.pipelineJobs.create' denied", "grant it roles/aiplatform.user"),
+        (404, "no such location", "check vertex.project and vertex.region"),
+        (409, "being changed", "already exists, or is being changed"),
+        (429, "too many runs", "the quota is exceeded"),
+        (503, "down", "temporarily unavailable"),
     ],
 )
 def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, told: str, schedule: str) -> None:
@@ -134,7 +134,7 @@ def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, 
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
     tries = len([request for request in stand_in.requests if request.method == "POST"])
-    assert tries == (calls.TRIES if status in (429, 503) else 1)
+    assert tries == (calls.MAX_TRIES if status in (429, 503) else 1)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -188,7 +188,7 @@ def test_a_file_that_is_no_job_is_refused(stand_in: StandIn) -> None:
 
 
 def test_without_credentials_it_says_how_to_log_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(vertex.ENDPOINT, raising=False)
+    monkeypatch.delenv(vertex.ENDPOINT_VARIABLE, raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing.json"))
     with pytest.raises(CloudError, match="gcloud auth application-default login"):
         submit(JOB, config_with())
