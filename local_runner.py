@@ -93,10 +93,10 @@ def run(options: Options) -> int:
 
 def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
     """Runs the pipeline in a new run folder, and prints the result."""
+    from artifacts.summary import refused
     from models.job import LOG_DIR
     from pipeline.results.console import RunConsole
     from pipeline.results.run_folder import RunFolder, interrupted_runs
-    from pipeline.results.summary import refused
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops a run like Ctrl-C
     config = inputs.config
@@ -177,8 +177,8 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
     """Prints why nothing was run; returns the exit code."""
+    from artifacts.summary import refused
     from pipeline.results.console import RunConsole
-    from pipeline.results.summary import refused
 
     RunConsole(sys.stderr).error(str(error))
     if options.verbose:

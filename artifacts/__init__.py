@@ -1,1 +1,1 @@
-"""The files and properties that nodes leave behind: their names, and one reader that turns them into records."""
+"""Names of the files and properties that nodes write, and one reader for each of them."""

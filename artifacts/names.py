@@ -22,6 +22,7 @@ REPORT_FILE = "report.json"
 
 # Files of models and of pushed versions.
 SAVED_MODEL_FILE = "saved_model.pb"
+# TensorFlow Serving replays the requests in this file; see its "SavedModel Warmup" page.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 TFLITE_FILE = "model.tflite"
 PROVENANCE_FILE = "provenance.json"

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from serving.inference.warmup import WARMUP_FILE
+from artifacts.names import WARMUP_FILE
 
 MISSING: dict[tf.DType, Any] = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: b""}
 

@@ -11,10 +11,10 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
+from artifacts.names import WARMUP_FILE
 from benchmarks.pushed_model import Pushed, exit_with_error, last_pushed, row, tensors
 from benchmarks.timing import median_seconds
 from serving.edge import EdgeModel
-from serving.inference.warmup import WARMUP_FILE
 
 REPEATS = 300
 MIN_SPEEDUP = 5.0

@@ -11,10 +11,6 @@ from models.settings import ModelConfig, Scalar
 if TYPE_CHECKING:  # takes seconds, which every worker would pay
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-HISTORY_FILE = "history.csv"
-HYPERPARAMETERS_FILE = "hyperparameters.json"
-TRAINING_FILE = "training.json"
-STATE_FILE = "state.npz"
 LOG_DIR = "AIP_TENSORBOARD_LOG_DIR"  # as Vertex AI names it
 
 

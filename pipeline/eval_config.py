@@ -1,4 +1,4 @@
-"""The blessing policy of the settings in TFMA's terms."""
+"""Translates the blessing policy of the settings into TFMA's configuration."""
 
 import json
 from collections.abc import Sequence
@@ -6,15 +6,16 @@ from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
+from artifacts.thresholds import bounds_of
 from models.features import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config, Threshold
 
 METRICS_MODULE = "custom_components.batched_evaluator.metrics"
-# What the report page draws, by TFMA's classes; the policy knows nothing of them. A hundred buckets a slice are 6 kB
-# and give the calibration and, added up from above, the ROC curve. For a regression TFMA's buckets want bounds of the
-# label, which are not known before.
+# TFMA's classes for the plots of the report page. They have no thresholds. A hundred buckets take 6 kB per slice and
+# are enough for the calibration plot and the ROC curve. Regression has no plot, because TFMA's buckets need bounds of
+# the label that are not known in advance.
 PLOTS: dict[Task, tuple[str, dict[str, int]]] = {
     "binary": ("CalibrationPlot", {"num_buckets": 100}),
     "multiclass": ("MultiClassConfusionMatrixPlot", {}),
@@ -22,10 +23,9 @@ PLOTS: dict[Task, tuple[str, dict[str, int]]] = {
 
 
 def eval_config(config: Config) -> config_pb2.EvalConfig:
-    """What the Evaluator computes and which bounds it holds the candidate to.
+    """Returns the metrics that the Evaluator computes and the bounds that the candidate has to keep.
 
-    The signature evaluated is the one that is served, on raw examples; the label comes from the same Transform
-    graph.
+    The Evaluator calls the signature that is served, on raw examples. The label comes from the same Transform graph.
     """
     policy = config.evaluation
     return config_pb2.EvalConfig(
@@ -71,22 +71,26 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
 
 
 def _batched(class_name: str, settings: dict[str, Any]) -> config_pb2.MetricConfig:
-    """A metric by TFMA's name for it; TFMA would take its own for a name that it knows, whatever the module."""
+    """Our batched version of one of TFMA's metrics.
+
+    It has another name, because TFMA uses its own class for a name that it knows, whatever the module.
+    """
     return config_pb2.MetricConfig(
         class_name=f"Batched{class_name}", module=METRICS_MODULE, config=json.dumps(settings)
     )
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:
-    bounds = config_pb2.MetricThreshold()
-    if threshold.min is not None:
-        bounds.value_threshold.lower_bound.value = threshold.min
-    if threshold.max is not None:
-        bounds.value_threshold.upper_bound.value = threshold.max
-    if threshold.min_change is not None:
-        bounds.change_threshold.direction = config_pb2.MetricDirection.HIGHER_IS_BETTER
-        bounds.change_threshold.absolute.value = threshold.min_change
-    if threshold.max_change is not None:
-        bounds.change_threshold.direction = config_pb2.MetricDirection.LOWER_IS_BETTER
-        bounds.change_threshold.absolute.value = threshold.max_change
-    return bounds
+    message = config_pb2.MetricThreshold()
+    for each in bounds_of(threshold):
+        match each.kind, each.comparison:
+            case "value", ">=":
+                message.value_threshold.lower_bound.value = each.bound
+            case "value", "<=":
+                message.value_threshold.upper_bound.value = each.bound
+            case "change", comparison:
+                direction = config_pb2.MetricDirection
+                better = direction.HIGHER_IS_BETTER if comparison == ">=" else direction.LOWER_IS_BETTER
+                message.change_threshold.direction = better
+                message.change_threshold.absolute.value = each.bound
+    return message

@@ -1,8 +1,8 @@
 """Names and order of the nodes, for code that must not import TFX."""
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Protocol
+
+from artifacts.summary import Node
 
 EXAMPLE_GEN, STATISTICS_GEN, SCHEMA_GEN = "ExampleGen", "StatisticsGen", "SchemaGen"
 CURATED_SCHEMA, EXAMPLE_VALIDATOR, ANOMALY_GATE = "CuratedSchema", "ExampleValidator", "AnomalyGate"
@@ -22,26 +22,6 @@ BEAM_NODES = (EXAMPLE_GEN, STATISTICS_GEN, TRANSFORM, EVALUATOR)
 
 # Nodes that mostly wait for another process. The local runner runs them in the background.
 BACKGROUND_NODES = (SKEW_GUARD,)
-
-State = Literal["ran", "cached", "skipped", "failed"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Node:
-    """State and duration of one node in a run.
-
-    Attributes:
-        id: Name of the node.
-        state: ``ran``, ``cached`` (outputs reused from an earlier run), ``skipped`` (not requested, or downstream of a
-            failed node) or ``failed``.
-        seconds: Wall time.
-        upstream: Names of the nodes that have to finish first.
-    """
-
-    id: str
-    state: State
-    seconds: float = 0.0
-    upstream: Sequence[str] = ()
 
 
 class Listener(Protocol):

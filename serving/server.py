@@ -11,11 +11,12 @@ import grpc
 from absl import logging
 from tensorflow.core.protobuf import config_pb2
 
+from artifacts.names import WARMUP_FILE
 from serving.errors import ServingError
 from serving.flags import Flags
 from serving.inference.metrics import Metrics, metrics_path
 from serving.inference.request_handler import HandlerSettings, RequestHandler
-from serving.inference.warmup import WARMUP_FILE, warm_up
+from serving.inference.warmup import warm_up
 from serving.models.batching_config import batching_from_flags, version_batching
 from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
 from serving.models.manager import ModelManager

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from conftest import ROOT, Finished, arguments
 
+from artifacts.metrics import Metrics, read_metrics
 from cloud.stand_in import StandIn
-from pipeline.results.node_outputs import read_metrics
 
 GOLDEN = ROOT / "tests/pipeline/vertex/golden/taxi.json"
 PLACE = (
@@ -58,9 +58,13 @@ def test_golden_file_pushes_the_model_that_a_local_run_pushes(tmp_path: Path) ->
     assert local.returncode == 0, local.stderr
     [there] = (tmp_path / "check").glob("buckets/my-bucket/taxi/artifacts/*/Evaluator/evaluation")
     [here] = (tmp_path / "local/artifacts/Evaluator/evaluation").iterdir()
-    expected = read_metrics(str(here))
+    expected = flat(read_metrics(here))
     assert len(expected) >= 20
-    assert read_metrics(str(there)) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+    assert flat(read_metrics(there)) == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def flat(metrics: Metrics) -> dict[tuple[str, str], float]:
+    return {(name, metric): value for name, each in metrics.slices.items() for metric, value in each.values.items()}
 
 
 @pytest.mark.slow

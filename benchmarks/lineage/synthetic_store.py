@@ -212,6 +212,7 @@ class StoreFiller:
         )
         artifact.custom_properties["tfx_version"].string_value = "1.21.0"
         if kind == "PushedModel" and index == 0:
+            artifact.custom_properties["pushed"].int_value = 1
             artifact.custom_properties["pushed_version"].string_value = version_of(run)
             artifact.custom_properties["pushed_destination"].string_value = f"/serving/{PROBLEM}/{version_of(run)}"
         return artifact

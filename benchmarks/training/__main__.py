@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from artifacts.names import TRAINING_FILE
 from benchmarks.pushed_model import exit_with_error
 from benchmarks.targets import Target, print_table, report_targets
 from benchmarks.timing import ROUNDS
@@ -25,7 +26,7 @@ from benchmarks.training.template_trainer import Evaluation
 from common import progress
 from models.distributed.cluster import run_cluster
 from models.distributed.task import ALONE
-from models.job import TRAINING_FILE, Job
+from models.job import Job
 from models.settings import ModelConfig
 from models.training.fitting import Rows, fit
 from models.training.input import Order, TrainingInput

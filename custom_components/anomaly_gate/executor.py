@@ -1,16 +1,17 @@
 """Executor of AnomalyGate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from absl import logging
-from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from artifacts.anomalies import NO_EXAMPLES, FoundAnomaly, parse_anomalies
 from artifacts.names import ANOMALIES_FILE
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 
@@ -37,8 +38,8 @@ class Executor(base_executor.BaseExecutor):
         errors: list[Anomaly] = []
         warnings: list[Anomaly] = []
         for split in artifact_utils.decode_split_names(artifact.split_names):
-            for anomaly, severity in _anomalies(artifact, split, schema):
-                (warnings if severity == anomalies_pb2.AnomalyInfo.WARNING else errors).append(anomaly)
+            for found in _read(artifact, split):
+                (warnings if found.severity == "WARNING" else errors).append(_described(found, schema))
         for anomaly in warnings:
             logging.warning("Let through: %s", anomaly)
         if errors:
@@ -47,26 +48,21 @@ class Executor(base_executor.BaseExecutor):
         blessing.set_int_custom_property("warnings", len(warnings))
 
 
-def _anomalies(
-    artifact: types.Artifact, split: str, schema: schema_pb2.Schema
-) -> Iterator[tuple[Anomaly, "anomalies_pb2.AnomalyInfo.Severity.ValueType"]]:
+def _read(artifact: types.Artifact, split: str) -> list[FoundAnomaly]:
     path = f"{artifact_utils.get_split_uri([artifact], split)}/{ANOMALIES_FILE}"
     with fileio.open(path, "rb") as file:
-        found = anomalies_pb2.Anomalies.FromString(file.read())
-    if found.HasField("dataset_anomaly_info"):
-        info = found.dataset_anomaly_info
-        yield Anomaly(split, "(all)", info.description, "see the schema's dataset_constraints"), info.severity
-    if found.data_missing:
-        yield Anomaly(split, "(all)", "no examples", "at least one example"), anomalies_pb2.AnomalyInfo.ERROR
+        return parse_anomalies(split, file.read())
+
+
+def _described(found: FoundAnomaly, schema: schema_pb2.Schema) -> Anomaly:
+    """Adds what the schema allows."""
+    description = found.found.rstrip(".")
+    if not found.path:
+        dataset = "at least one example" if found.found == NO_EXAMPLES else "see the schema's dataset_constraints"
+        return Anomaly(found.split, "(all)", description, dataset)
+    column = found.path[0]
     features = {feature.name: feature for feature in schema.feature}
-    for name, info in sorted(found.anomaly_info.items()):
-        column = info.path.step[0] if info.path.step else name
-        yield Anomaly(split, column, _found(info), allowed(features.get(column), schema)), info.severity
-
-
-def _found(info: anomalies_pb2.AnomalyInfo) -> str:
-    reasons = [f"{reason.short_description}: {reason.description}" for reason in info.reason]
-    return " ".join(" ".join(reasons or [info.description]).split()).rstrip(".")
+    return Anomaly(found.split, column, description, allowed(features.get(column), schema))
 
 
 def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> str:

@@ -1,4 +1,4 @@
-"""What is pushed to devices: the TFLite model, stamped with its version, and a manifest beside it."""
+"""The files that are pushed for devices: the TFLite model with its version in it, and a manifest."""
 
 import hashlib
 import json
@@ -14,12 +14,12 @@ def write_device_model(exported: Path, folder: Path, version: int, run_id: str |
 
     Args:
         exported: The TFLite exporter's model.
-        folder: Where to write.
+        folder: The folder to write to.
         version: The version that it is pushed as.
         run_id: The run that pushes it.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The model cannot be read, or a file cannot be written.
     """
     content = exported.read_bytes()
     origin = {"version": str(version), "run_id": run_id}
@@ -37,8 +37,8 @@ def write_device_model(exported: Path, folder: Path, version: int, run_id: str |
     (folder / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
-def is_whole(folder: Path) -> bool:
-    """Whether a version's folder holds the model that its manifest tells of."""
+def is_complete(folder: Path) -> bool:
+    """Returns whether a version's folder holds the model that its manifest describes."""
     try:
         manifest = json.loads((folder / MANIFEST_FILE).read_text())
         return bool(hashlib.sha256((folder / TFLITE_FILE).read_bytes()).hexdigest() == manifest["sha256"])

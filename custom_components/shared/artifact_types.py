@@ -16,7 +16,7 @@ class DataBlessing(types.artifact.Artifact):
 
 
 class SkewReport(types.artifact.Artifact):
-    """Output of SkewGuard: ``report.json``, see :class:`custom_components.skew_guard.report.Report`."""
+    """Output of SkewGuard: ``report.json``, see :class:`artifacts.skew.SkewReport`."""
 
     TYPE_NAME = "custom_components.SkewReport"
 

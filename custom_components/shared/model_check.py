@@ -85,10 +85,6 @@ def output_folder(artifact: types.Artifact) -> Path:
     return folder
 
 
-def write_report(folder: Path, report: Mapping[str, Any], allow_nan: bool = True) -> None:
-    """Writes ``report.json``.
-
-    Raises:
-        ValueError: A value is NaN or infinite, unless ``allow_nan``.
-    """
-    (folder / REPORT_FILE).write_text(json.dumps(report, indent=2, allow_nan=allow_nan))
+def write_report(folder: Path, content: str) -> None:
+    """Writes ``report.json``, such as :meth:`artifacts.skew.SkewReport.to_json`."""
+    (folder / REPORT_FILE).write_text(content)

@@ -12,11 +12,12 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, MODEL_ID, REASON
+from artifacts.skew import SkewReport
 from common.bucket_paths import on_disk
 from custom_components.shared.examples import NO_ROWS, records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
 from custom_components.skew_guard.replay import Replay, raw_columns
-from custom_components.skew_guard.report import Report, SkewError
+from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import check_server
 from custom_components.skew_guard.transform_graph import SavedModelFunctions, check_graph, check_vocabularies
 from custom_components.skew_guard.warmup import BATCH, write_warmup
@@ -40,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
         report = check_model(input_dict, exec_properties, stamped)
         logging.info("SkewGuard: %s", report)
         folder = output_folder(artifact_utils.get_single_instance(output_dict["report"]))
-        write_report(folder, report.to_dict())
+        write_report(folder, report.to_json())
         blessing.set_int_custom_property(BLESSED, int(report.skew is None))
         blessing.set_int_custom_property(HAS_MODEL, 1)
         blessing.set_int_custom_property(MODEL_ID, model.id)
@@ -49,7 +50,7 @@ class Executor(base_executor.BaseExecutor):
 
 def check_model(
     input_dict: dict[str, list[types.Artifact]], exec_properties: dict[str, Any], model_dir: Path
-) -> Report:
+) -> SkewReport:
     """Runs all checks.
 
     The model is first loaded in a separate process within limits, so that a broken model cannot end the run.
@@ -64,7 +65,7 @@ def check_model(
     problem = problem_of(exec_properties)
     split, max_examples = exec_properties["split"], exec_properties["max_examples"]
     raw, transformed = (split_files(input_dict[key], split) for key in ("examples", "transformed_examples"))
-    report = Report()
+    report = SkewReport()
     replay: Replay | None = None
     try:
         vocabularies = check_vocabularies(transform_dir, model_dir)
@@ -73,7 +74,7 @@ def check_model(
         signatures = SavedModelFunctions(model_dir).signatures
         write_warmup(model_dir, exec_properties["model_name"], examples, columns, signatures)
         server = check_server(model_dir, exec_properties["max_seconds"], exec_properties["max_megabytes"])
-        report = Report(vocabularies=vocabularies, server=server)
+        report = SkewReport(vocabularies=vocabularies, server=server)
         replay = Replay(transform_output, model_dir, problem)
         try:
             report = dataclasses.replace(report, graph=check_graph(transform_dir, model_dir))

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from artifacts.skew import Skew, SkewReport
 from common.error_reason import reason
 from custom_components.shared.examples import records
-from custom_components.skew_guard.report import Report, Skew, SkewError
+from custom_components.skew_guard.report import SkewError
 from models.features import Problem, transformed_name
 from models.preprocessing import as_column
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
@@ -43,7 +44,7 @@ class Replay:
         self._largest = 0.0
         self._seen = 0
 
-    def report(self, report: Report) -> Report:
+    def report(self, report: SkewReport) -> SkewReport:
         """Returns ``report`` with the counts of what was compared so far."""
         return dataclasses.replace(
             report, examples=self._seen, compared=dict(self._compared), largest_difference=self._largest

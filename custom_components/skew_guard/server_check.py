@@ -12,8 +12,9 @@ from typing import IO
 
 import psutil
 
+from artifacts.skew import Skew
 from common.project import ROOT
-from custom_components.skew_guard.report import Skew, SkewError
+from custom_components.skew_guard.report import SkewError
 
 POLL_SECONDS = 0.05
 # Keeps TensorFlow from importing Keras 3, which takes over a second and which no server has.

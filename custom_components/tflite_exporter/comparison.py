@@ -21,30 +21,6 @@ QUALITY_METRICS = {"binary": "auc", "multiclass": "accuracy", "regression": "r2"
 
 
 @dataclasses.dataclass(frozen=True)
-class Bound:
-    """An upper bound of a measured value.
-
-    Attributes:
-        metric: Name of the value.
-        bound: Largest allowed value.
-        value: Measured value.
-    """
-
-    metric: str
-    bound: float
-    value: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether the value is within the bound. NaN is not."""
-        return self.value <= self.bound
-
-    def __str__(self) -> str:
-        found = "not defined on the eval split" if math.isnan(self.value) else f"{self.value:.6g}"
-        return f"{self.metric} is {found}; expected at most {self.bound:g}"
-
-
-@dataclasses.dataclass(frozen=True)
 class Comparison:
     """Predictions and speed of a TFLite model on a split.
 

@@ -41,4 +41,8 @@ class TfliteExporter(ModelCheck):
 
     SPEC_CLASS = TfliteExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-    MODULES: ClassVar[tuple[str, ...]] = ("custom_components.shared.tflite_file", "serving.edge")
+    MODULES: ClassVar[tuple[str, ...]] = (
+        "custom_components.shared.tflite_file",
+        "artifacts.thresholds",
+        "serving.edge",
+    )

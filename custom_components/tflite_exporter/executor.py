@@ -16,10 +16,11 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from artifacts.names import BLESSED, REASON, TFLITE_FILE
+from artifacts.tflite import TfliteReport, upper_bound
 from custom_components.shared.examples import records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
 from custom_components.shared.tflite_file import operator_names, with_metadata
-from custom_components.tflite_exporter.comparison import Bound, Comparison, compare
+from custom_components.tflite_exporter.comparison import Comparison, compare
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.features import Problem
@@ -61,7 +62,7 @@ class Executor(base_executor.BaseExecutor):
         logging.info("TFLite: %s", report)
         folder = output_folder(exported)
         (folder / TFLITE_FILE).write_bytes(content)
-        write_report(folder, report, allow_nan=False)
+        write_report(folder, report.to_json())
         _set_properties(exported, report)
 
 
@@ -100,8 +101,8 @@ def representative_rows(files: list[str], transform_output: tft.TFTransformOutpu
 
 def _report(
     content: bytes, comparison: Comparison, unquantized: Comparison, exec_properties: dict[str, Any]
-) -> dict[str, Any]:
-    """The report as plain JSON. An undefined value is ``None``.
+) -> TfliteReport:
+    """Checks the bounds.
 
     Args:
         content: The TFLite model.
@@ -110,35 +111,32 @@ def _report(
             model computes something else.
         exec_properties: Properties of the node.
     """
-    bounds = [
-        Bound(f"tflite_{comparison.metric}_loss", exec_properties["max_quality_loss"], comparison.loss),
-        Bound("tflite_max_abs_diff", exec_properties["max_difference"], unquantized.max_abs_diff),
-    ]
+    bounds = (
+        upper_bound(f"tflite_{comparison.metric}_loss", exec_properties["max_quality_loss"]).check(comparison.loss),
+        upper_bound("tflite_max_abs_diff", exec_properties["max_difference"]).check(unquantized.max_abs_diff),
+    )
     operators = operator_names(content)
-    return {
-        **{name: _finite(value) for name, value in dataclasses.asdict(comparison).items()},
-        "loss": _finite(comparison.loss),
-        "quantization": exec_properties["quantization"],
-        "bytes": len(content),
-        "operators": operators,
-        "builtin_only": not any(name.startswith("Custom") for name in operators),
-        "bounds": [{**dataclasses.asdict(each), "value": _finite(each.value), "ok": each.ok} for each in bounds],
-        "reason": "; ".join(str(each) for each in bounds if not each.ok),
-    }
+    return TfliteReport(
+        **dataclasses.asdict(comparison),
+        loss=comparison.loss,
+        quantization=exec_properties["quantization"],
+        bytes=len(content),
+        operators=operators,
+        builtin_only=not any(name.startswith("Custom") for name in operators),
+        bounds=bounds,
+        reason="; ".join(str(each) for each in bounds if not each.ok),
+    )
 
 
-def _finite(value: Any) -> Any:
-    return value if not isinstance(value, float) or math.isfinite(value) else None
-
-
-def _set_properties(artifact: types.Artifact, report: dict[str, Any]) -> None:
+def _set_properties(artifact: types.Artifact, report: TfliteReport) -> None:
     """Copies the report's values to ML Metadata. An undefined value, which ML Metadata cannot store, is left out."""
-    artifact.set_int_custom_property(BLESSED, int(not report["reason"]))
-    artifact.set_string_custom_property(REASON, report["reason"])
+    artifact.set_int_custom_property(BLESSED, int(not report.reason))
+    artifact.set_string_custom_property(REASON, report.reason)
     for key in ("quantization", "metric"):
-        artifact.set_string_custom_property(key, report[key])
+        artifact.set_string_custom_property(key, getattr(report, key))
     for key in ("bytes", "rows", "builtin_only"):
-        artifact.set_int_custom_property(key, int(report[key]))
+        artifact.set_int_custom_property(key, int(getattr(report, key)))
     for key in ("max_abs_diff", "saved_model", "tflite", "p50_ms", "p99_ms"):
-        if report[key] is not None:
-            artifact.set_float_custom_property(key, report[key])
+        value = getattr(report, key)
+        if value is not None and math.isfinite(value):
+            artifact.set_float_custom_property(key, value)

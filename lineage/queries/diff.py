@@ -1,8 +1,9 @@
 """``diff``: what changed between two runs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from lineage import contents
+from artifacts.statistics import read_readable_rows, split_names
 from lineage.graph.run_nodes import RunNodes, read_run_nodes
 from lineage.queries.changes import changed_settings, changed_values, flat, merged
 from lineage.queries.results import Change, MetricChange, NodeChange, RunDiff
@@ -52,7 +53,7 @@ def _changed_rows(before: RunNodes, after: RunNodes) -> list[Change]:
 def _rows(run: RunNodes) -> Mapping[str, int]:
     node = run.nodes.get("StatisticsGen")
     statistics = run.graph.artifacts_of(node.execution.id, "output", "statistics") if node else []
-    return contents.rows(statistics[0]) if statistics else {}
+    return read_readable_rows(Path(statistics[0].uri), split_names(statistics[0].properties)) if statistics else {}
 
 
 def _node_change(name: str, before: RunNodes, after: RunNodes) -> NodeChange:

@@ -1,8 +1,9 @@
 """``impact``: everything that was made from an artifact."""
 
 import collections
+from collections.abc import Sequence
 
-from artifacts.names import PUSHED_DESTINATION, PUSHED_TFLITE, PUSHED_VERSION
+from artifacts.push import read_push
 from lineage.graph.walker import GraphWalker
 from lineage.queries.results import Impact, NamedArtifact, PushedVersion
 from lineage.queries.trace import MODEL, PUSHED_MODEL, named
@@ -20,7 +21,7 @@ def impact(reader: MetadataReader, artifact: Artifact) -> Impact:
         artifact=named(graph, artifact),
         type=artifact.type,
         models=[named(graph, each) for each in products if each.type == MODEL],
-        versions=[_pushed_version(graph, each) for each in products if each.properties.get(PUSHED_VERSION)],
+        versions=_pushed_versions(graph, products),
         others=dict(sorted(others.items())),
         failed=[f"{each.node}:{each.id}" for each in consumers if each.state == "failed"],
         runs=sorted({each.run_id for each in consumers}),
@@ -28,13 +29,15 @@ def impact(reader: MetadataReader, artifact: Artifact) -> Impact:
     )
 
 
-def _pushed_version(graph: LineageGraph, pushed: Artifact) -> PushedVersion:
-    return PushedVersion(
-        **vars(named(graph, pushed)),
-        version=pushed.properties[PUSHED_VERSION],
-        pushed_to=pushed.properties.get(PUSHED_DESTINATION, ""),
-        tflite_path=pushed.properties.get(PUSHED_TFLITE),
-    )
+def _pushed_versions(graph: LineageGraph, artifacts: Sequence[Artifact]) -> list[PushedVersion]:
+    pushes = [(each, read_push(each.properties)) for each in artifacts]
+    return [
+        PushedVersion(
+            **vars(named(graph, each)), version=push.version, pushed_to=push.destination, tflite_path=push.tflite
+        )
+        for each, push in pushes
+        if push
+    ]
 
 
 def _compared_models(reader: MetadataReader, baseline: Artifact) -> list[NamedArtifact]:

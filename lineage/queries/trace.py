@@ -1,22 +1,19 @@
 """``trace``: everything that an artifact came from."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from artifacts.names import (
-    BLESSED,
-    INPUT_FINGERPRINT,
-    PUSHED_DESTINATION,
-    PUSHED_TFLITE,
-    PUSHED_VERSION,
-    REASON,
-    SPAN,
-    VERSION,
-)
-from lineage import contents
+from artifacts.data_source import DataSource, matches_fingerprint
+from artifacts.files import UNREADABLE
+from artifacts.names import INPUT_FINGERPRINT, SPAN, VERSION
+from artifacts.push import read_blessing, read_push
+from artifacts.statistics import read_readable_rows, split_names
+from artifacts.training import read_hyperparameters
+from artifacts.trials import read_trials
 from lineage.errors import LineageError
 from lineage.graph.walker import GraphWalker
 from lineage.queries.find_artifact import find_target, provenance_of, unknown_version
@@ -83,15 +80,15 @@ class _Tracer:
         graph = self._graph
         models = [each for each in graph.of_type(MODEL) if graph.producer(each.id)]
         trainer = graph.producer(models[-1].id) if models else None
-        properties = self._artifact.properties if self._artifact.type == PUSHED_MODEL else {}
+        push = read_push(self._artifact.properties) if self._artifact.type == PUSHED_MODEL else None
         references = {event.artifact_id for event in graph.events if event.direction == "reference"}
         warm_starts = {event.artifact_id for event in graph.events if event.key == WARM_START}
         return Trace(
             artifact=named(graph, self._artifact),
             type=self._artifact.type,
-            version=properties.get(PUSHED_VERSION),
-            pushed_to=properties.get(PUSHED_DESTINATION),
-            tflite_path=properties.get(PUSHED_TFLITE),
+            version=push.version if push else None,
+            pushed_to=push.destination if push else None,
+            tflite_path=push.tflite if push else None,
             data=self._data(),
             rows=self._rows(),
             statistics=self._named(STATISTICS),
@@ -139,17 +136,25 @@ class _Tracer:
 
     def _rows(self) -> Mapping[str, int]:
         statistics = self._graph.of_type(STATISTICS)
-        return contents.rows(statistics[-1]) if statistics else {}
+        if not statistics:
+            return {}
+        return read_readable_rows(Path(statistics[-1].uri), split_names(statistics[-1].properties))
 
     def _hyperparameters(self, trainer: Execution | None) -> dict[str, Any]:
         model_run = self._graph.artifacts_of(trainer.id, "output", "model_run") if trainer else []
-        return contents.hyperparameters(model_run[0]) if model_run else {}
+        if model_run:
+            with contextlib.suppress(*UNREADABLE):
+                return read_hyperparameters(Path(model_run[0].uri))
+        return {}
 
     def _trials(self, trainer: Execution | None) -> list[dict[str, Any]]:
         best = self._graph.artifacts_of(trainer.id, "input", "hyperparameters") if trainer else []
         tuner = self._graph.producer(best[0].id) if best else None
         results = self._graph.artifacts_of(tuner.id, "output", "tuner_results") if tuner else []
-        return contents.trials(results[0]) if results else []
+        if results:
+            with contextlib.suppress(*UNREADABLE):
+                return [trial.to_dict() for trial in read_trials(Path(results[0].uri))]
+        return []
 
     def _metrics(self) -> Mapping[str, float]:
         """Returns the metrics of the evaluation, as recorded by the run that made it or by one that reused it."""
@@ -167,11 +172,12 @@ class _Tracer:
 
     def _blessing(self, artifact: Artifact) -> Blessing:
         producer = self._graph.producer(artifact.id)
+        decision = read_blessing(artifact.properties)
         return Blessing(
             **vars(named(self._graph, artifact)),
             judge=producer.node if producer else artifact.type,
-            blessed=artifact.type == DATA_BLESSING or bool(artifact.properties.get(BLESSED)),
-            reason=artifact.properties.get(REASON) or None,
+            blessed=artifact.type == DATA_BLESSING or decision.blessed,
+            reason=decision.reason,
         )
 
     def _earlier_models(self, artifact_ids: Iterable[int]) -> list[EarlierModel]:
@@ -183,9 +189,9 @@ class _Tracer:
 
     def _pushed_version(self, model_id: int) -> str | None:
         """Returns the version that a model was last pushed as."""
-        pushed = [each for each in self._walker.products(model_id) if each.type == PUSHED_MODEL]
-        versions = [each.properties.get(PUSHED_VERSION) for each in pushed]
-        return next((version for version in reversed(versions) if version), None)
+        products = self._walker.products(model_id)
+        pushes = [read_push(each.properties) for each in products if each.type == PUSHED_MODEL]
+        return next((push.version for push in reversed(pushes) if push), None)
 
     def _tflite(self) -> dict[str, Any] | None:
         models = self._graph.of_type(TFLITE_MODEL)
@@ -196,15 +202,16 @@ class _Tracer:
 
 def _traced_data(artifact: NamedArtifact, examples: Artifact, settings: Mapping[str, Any]) -> TracedData:
     fingerprint = examples.properties.get(INPUT_FINGERPRINT)
-    files = contents.data_files(settings)
+    source = DataSource.from_properties(settings)
+    files = source.files()
     return TracedData(
         **vars(artifact),
-        source=contents.source(settings),
+        source=str(source),
         span=_integer(examples.properties.get(SPAN)),
         version=_integer(examples.properties.get(VERSION)),
         fingerprint=fingerprint,
         files=files,
-        as_they_were=contents.are_as_they_were(files, fingerprint or ""),
+        as_they_were=matches_fingerprint(files, fingerprint or ""),
     )
 
 

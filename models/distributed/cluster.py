@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from artifacts.names import STATE_FILE
 from common import progress
 from models.distributed.peers import PortTakenError, listen
 from models.distributed.processes import NO_GPUS, Child, Children, Losses, WorkerError, poll, share_of_gpus, wait_for
 from models.distributed.task import CHIEF, CONFIG, SERVER, WORKER, Task
-from models.job import STATE_FILE, Job
+from models.job import Job
 from models.settings import ModelConfig, Training
 
 HOST = "127.0.0.1"

@@ -1,7 +1,5 @@
 """What happens between steps: the validation split is evaluated, training may stop, and its state is kept."""
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +7,10 @@ from typing import Any
 
 import tf_keras as keras
 
+from artifacts.names import HISTORY_FILE, STATE_FILE
+from artifacts.training import format_history
 from common.progress import report
-from models.job import HISTORY_FILE, STATE_FILE, Job
+from models.job import Job
 from models.settings import Training
 from models.training.state import Array, State, write_whole
 from models.training.steps import Steps
@@ -96,7 +96,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._judge(values, weights)
         if self._job:
             self.state.write(self._job.in_run_dir(STATE_FILE), weights, self.model.optimizer)
-            write_whole(self._job.in_run_dir(HISTORY_FILE), _as_csv(self.state.rows))
+            write_whole(self._job.in_run_dir(HISTORY_FILE), format_history(self.state.rows).encode())
 
     def _judge(self, values: Mapping[str, float], weights: list[Array]) -> None:
         if WATCHED not in values:
@@ -143,12 +143,3 @@ class _Clock:
     @property
     def _so_far(self) -> float:
         return self._steps.waited if self._steps else 0.0
-
-
-def _as_csv(rows: list[dict[str, float]]) -> bytes:
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return text.getvalue().encode()

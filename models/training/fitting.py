@@ -11,9 +11,10 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 
+from artifacts.names import STATE_FILE
 from models.distributed.strategy import is_asynchronous, needs_static_shapes
 from models.distributed.task import ALONE, Task
-from models.job import STATE_FILE, Job
+from models.job import Job
 from models.settings import ModelConfig
 from models.training.callbacks import Checkpoints
 from models.training.input import Order, TrainingInput, input_fn, stay_in_memory

@@ -10,12 +10,14 @@ import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
 
+from artifacts.names import HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE
+from artifacts.training import TrainingRecord
 from common.source_code import import_function
 from models.distributed.cluster import run_cluster
 from models.distributed.peers import wait_for_chief
 from models.distributed.strategy import chosen, make_strategy, serve, sum_dense_gradients
 from models.distributed.task import Task, this_task
-from models.job import HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE, Job
+from models.job import Job
 from models.network import feature_inputs, output_width
 from models.preprocessing import categorical_sizes
 from models.settings import ModelConfig, Scalar
@@ -95,8 +97,8 @@ def train(job: Job, task: Task) -> None:
     for variable, trained in zip(alone.optimizer.variables, model.optimizer.variables, strict=True):
         variable.assign(trained.numpy())
     export(alone, transform_output, config.problem, job.model_dir)
-    record = {"strategy": name, "workers": task.trainers, "logs": job.log_dir, **fitted.measured}
-    write_whole(job.in_run_dir(TRAINING_FILE), json.dumps(record, indent=2).encode())
+    record = TrainingRecord(strategy=name, workers=task.trainers, logs=job.log_dir, **fitted.measured)
+    write_whole(job.in_run_dir(TRAINING_FILE), record.to_json().encode())
     tf.io.gfile.remove(job.in_run_dir(STATE_FILE))
 
 

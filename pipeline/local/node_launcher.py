@@ -11,9 +11,9 @@ from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher
 from tfx.proto.orchestration import pipeline_pb2
 
+from artifacts.summary import State
 from lineage.store.reader import MetadataReader
 from pipeline.local.metadata import LocalMetadata
-from pipeline.nodes import State
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
 

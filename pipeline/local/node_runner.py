@@ -11,11 +11,12 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.orchestration.portable import partial_run_utils, runtime_parameter_utils
 from tfx.proto.orchestration import pipeline_pb2
 
+from artifacts.summary import Node
 from common.error_reason import reason
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.local.metadata import LocalMetadata
 from pipeline.local.node_launcher import LaunchedNode, NodeLauncher, is_resolver
-from pipeline.nodes import BACKGROUND_NODES, Listener, Node
+from pipeline.nodes import BACKGROUND_NODES, Listener
 
 
 class NodeFailedError(RuntimeError):

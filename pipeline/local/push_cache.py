@@ -7,8 +7,9 @@ from typing import NamedTuple
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from artifacts.names import PUSHED_TFLITE
-from custom_components.pusher.device import is_whole
+from artifacts.push import read_push
+from custom_components.pusher.device import is_complete
+from lineage.store.messages import to_properties
 
 Event = metadata_store_pb2.Event
 
@@ -32,21 +33,20 @@ def is_push_current(store: metadata_store.MetadataStore, folders: PushFolders, a
         artifacts: Ids of the artifacts to push: the model, and the TFLite model if there is one.
     """
     pushes = [
-        artifact
+        (push, artifact.id)
         for artifact in store.get_artifacts_by_type("PushedModel")
-        if artifact.custom_properties["pushed"].int_value
+        if (push := read_push(to_properties(artifact)))
     ]
     if not pushes:
         return True
-    last = max(pushes, key=lambda artifact: int(artifact.custom_properties["pushed_version"].string_value))
-    version = last.custom_properties["pushed_version"].string_value
+    last, artifact_id = max(pushes, key=lambda pair: int(pair[0].version))
+    version = last.version
     if _newest_version(folders.serving) != version:
         return False
-    has_tflite = last.custom_properties[PUSHED_TFLITE].string_value
-    if has_tflite and not (_newest_version(folders.tflite) == version and is_whole(folders.tflite / version)):
+    if last.tflite and not (_newest_version(folders.tflite) == version and is_complete(folders.tflite / version)):
         return False
     executions = {
-        each.execution_id for each in store.get_events_by_artifact_ids([last.id]) if each.type == Event.OUTPUT
+        each.execution_id for each in store.get_events_by_artifact_ids([artifact_id]) if each.type == Event.OUTPUT
     }
     inputs = store.get_events_by_execution_ids(list(executions))
     return set(artifacts) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl import logging
 from google.protobuf import text_format
 
+from artifacts.summary import RunSummary, Status
 from common import progress
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from lineage.recorded.origin import collect_origin
@@ -23,8 +24,7 @@ from pipeline.nodes import PUSHER, TFLITE_EXPORTER, TRAINER, Listener
 from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
-from pipeline.results.node_outputs import output_id, read_outcome
-from pipeline.results.summary import Outcome, Status, Summary
+from pipeline.results.node_outputs import NodeOutputs, output_id, read_node_outputs
 
 PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
@@ -61,7 +61,7 @@ class FinishedRun:
         failure: The error of the node that failed, if one did.
     """
 
-    summary: Summary
+    summary: RunSummary
     failure: NodeFailedError | None = None
 
     @property
@@ -125,24 +125,24 @@ def _run_nodes(
     return None
 
 
-def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> Summary:
+def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> RunSummary:
     with runner.metadata() as connection:
         executions = MetadataReader(connection.store).finished_executions(options.run_id)
-        outcome = read_outcome(connection.store, config, executions)
-    return Summary(
+        outputs = read_node_outputs(connection.store, config, executions)
+    return RunSummary(
         run_id=options.run_id,
         problem=config.name,
-        status=_status(outcome, failure),
+        status=_status(outputs, failure),
         nodes=[dataclasses.replace(node, seconds=round(node.seconds, 3)) for node in runner.nodes],
-        rows=outcome.rows,
-        metrics=outcome.metrics,
-        thresholds=outcome.thresholds,
-        baseline=outcome.baseline,
-        hyperparameters=outcome.hyperparameters,
-        training=outcome.training,
-        pushed=outcome.pushed,
-        tflite=outcome.tflite,
-        error=_error(outcome, failure),
+        rows=outputs.rows,
+        metrics=outputs.metrics,
+        thresholds=outputs.thresholds,
+        baseline=outputs.baseline,
+        hyperparameters=outputs.hyperparameters,
+        training=outputs.training,
+        pushed=outputs.pushed,
+        tflite=outputs.tflite,
+        error=_error(outputs, failure),
         seconds=round(time.monotonic() - options.started, 3),
     )
 
@@ -156,7 +156,7 @@ def _record_start(runner: NodeRunner, config: Config, options: RunOptions) -> No
         RunRecorder(connection.store, options.run_id).begin(config.pipeline_name, started, origin)
 
 
-def _record_end(runner: NodeRunner, options: RunOptions, summary: Summary) -> None:
+def _record_end(runner: NodeRunner, options: RunOptions, summary: RunSummary) -> None:
     """Records in ML Metadata how the run ended."""
     version = summary.pushed.version if summary.pushed else None
     with runner.metadata() as connection:
@@ -169,17 +169,17 @@ def _anomalies(failure: NodeFailedError | None) -> Sequence[Anomaly]:
     return cause.anomalies if isinstance(cause, DataAnomaliesError) else ()
 
 
-def _error(outcome: Outcome, failure: NodeFailedError | None) -> str | None:
+def _error(outputs: NodeOutputs, failure: NodeFailedError | None) -> str | None:
     if failure:
         return f"{failure.node_id}: {failure}"
-    if outcome.skew:
-        return f"SkewGuard: {outcome.skew}"
-    return f"TfliteExporter: {outcome.tflite_refused}" if outcome.tflite_refused else None
+    if outputs.skew:
+        return f"SkewGuard: {outputs.skew}"
+    return f"TfliteExporter: {outputs.tflite_refused}" if outputs.tflite_refused else None
 
 
-def _status(outcome: Outcome, failure: NodeFailedError | None) -> Status:
+def _status(outputs: NodeOutputs, failure: NodeFailedError | None) -> Status:
     if failure:
         return "anomalies" if _anomalies(failure) else "failed"
-    if outcome.blessed is False or outcome.skew or outcome.tflite_refused:
+    if outputs.blessed is False or outputs.skew or outputs.tflite_refused:
         return "not_blessed"
-    return "pushed" if outcome.pushed else "partial"
+    return "pushed" if outputs.pushed else "partial"

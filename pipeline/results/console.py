@@ -11,9 +11,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from artifacts.summary import Node, RunSummary, Tflite
+from artifacts.thresholds import ThresholdResult
 from custom_components.anomaly_gate.anomaly import Anomaly
-from pipeline.nodes import Node
-from pipeline.results.summary import Summary, Tflite, ThresholdResult
 
 STYLES = {"ran": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 NAME_WIDTH = 20
@@ -59,7 +59,7 @@ class RunConsole:
         self._console.print(f"  {node.id:<{NAME_WIDTH - 1}} [{STYLES[node.state]}]{node.state}[/]{seconds}")
 
     def end(
-        self, summary: Summary, anomalies: Sequence[Anomaly], log: Path, settings: str, page: Path | None = None
+        self, summary: RunSummary, anomalies: Sequence[Anomaly], log: Path, settings: str, page: Path | None = None
     ) -> None:
         """Prints how the run ended, where its page is, and what to type next."""
         self._hide()
@@ -137,7 +137,7 @@ class RunConsole:
             size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
             self._console.print(f"  for devices: {size}, {tflite.p50_ms:.2g} ms a row, in {folder}")
 
-    def _print_thresholds(self, summary: Summary) -> None:
+    def _print_thresholds(self, summary: RunSummary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
         compared = any(each.kind == "change" and each.value is not None for each in summary.thresholds)
         baseline = f"version {summary.baseline}" if summary.baseline else "a model that was never pushed"
@@ -166,7 +166,7 @@ class RunConsole:
             self._console.print(escape(f"  {'; '.join(pairs)}"))
 
 
-def _headline(summary: Summary) -> str:
+def _headline(summary: RunSummary) -> str:
     shown = list(summary.metrics.items())[:HEADLINE_METRICS]
     return "eval split: " + ", ".join(f"{name} {value:.4f}" for name, value in shown)
 

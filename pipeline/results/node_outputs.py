@@ -1,118 +1,108 @@
-"""Reads from ML Metadata and its artifacts what the nodes of a run found."""
+"""Reads the outputs of a run's nodes, from ML Metadata and from the artifacts' folders."""
 
 import dataclasses
 import functools
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-import tensorflow_model_analysis as tfma
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
-from tensorflow_metadata.proto.v0 import statistics_pb2
-from tfx.components.statistics_gen.executor import DEFAULT_FILE_NAME as STATISTICS_FILE
-from tfx.types import artifact_utils
 
-from artifacts.names import PUSHED_TFLITE, REASON, REPORT_FILE
-from artifacts.slices import OVERALL, name_of_key, slice_name
-from models.job import HYPERPARAMETERS_FILE, TRAINING_FILE
-from pipeline.config.settings import Config, Threshold
-from pipeline.results.summary import Comparison, Kind, Outcome, Pushed, Tflite, ThresholdResult, Training
+from artifacts.metrics import read_metrics
+from artifacts.names import REPORT_FILE
+from artifacts.push import Push, read_blessing, read_push
+from artifacts.slices import OVERALL
+from artifacts.statistics import read_rows, split_names
+from artifacts.summary import Pushed, Tflite
+from artifacts.tflite import TfliteReport, read_tflite_report
+from artifacts.thresholds import ThresholdResult, check_all
+from artifacts.training import TrainingRecord, read_hyperparameters, read_training
+from lineage.records import Artifact
+from lineage.store.messages import to_artifact
+from pipeline.config.settings import Config
 
 Event = metadata_store_pb2.Event
-Artifact: TypeAlias = metadata_store_pb2.Artifact
-# (metric, slice, whether it is the difference from the baseline) -> value
-Metrics = dict[tuple[str, str, bool], float]
 
 
-def read_outcome(store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]) -> Outcome:
-    """Collects what the finished nodes of one run found.
+@dataclasses.dataclass(frozen=True)
+class NodeOutputs:
+    """What the nodes of a run produced.
+
+    Attributes:
+        rows: Number of rows by split.
+        metrics: The candidate's metrics over all rows of the eval split.
+        thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
+        blessed: The Evaluator's decision; ``None`` if it did not run.
+        skew: Where serving differs from training, in one line; ``None`` if it does not.
+        baseline: Version of the model that the candidate was compared with.
+        hyperparameters: The hyperparameters of the candidate.
+        training: How the candidate was trained; ``None`` if it was not.
+        tflite: The TFLite model; ``None`` if none was exported.
+        tflite_refused: The bounds that the TFLite model does not keep, in one line; ``None`` if it keeps all.
+        pushed: The pushed version; ``None`` if nothing was pushed.
+    """
+
+    rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    thresholds: Sequence[ThresholdResult] = ()
+    blessed: bool | None = None
+    skew: str | None = None
+    baseline: str | None = None
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    training: TrainingRecord | None = None
+    tflite: Tflite | None = None
+    tflite_refused: str | None = None
+    pushed: Pushed | None = None
+
+
+def read_node_outputs(
+    store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]
+) -> NodeOutputs:
+    """Reads what the finished nodes of one run produced.
 
     Args:
         store: ML Metadata.
         config: The run's settings.
         executions: The run's executions by node.
+
+    Raises:
+        OSError: A file of an artifact cannot be read.
+        ValueError: A file of an artifact is damaged.
     """
     reader = _Reader(store, executions)
-    outcome = Outcome()
+    found: dict[str, Any] = {}
     if statistics := reader.output("StatisticsGen", "statistics"):
-        outcome = dataclasses.replace(outcome, rows=_rows(statistics))
+        found["rows"] = read_rows(Path(statistics.uri), split_names(statistics.properties))
     if model_run := reader.output("Trainer", "model_run"):
-        hyperparameters = json.loads((Path(model_run.uri) / HYPERPARAMETERS_FILE).read_text())
-        outcome = dataclasses.replace(outcome, hyperparameters=hyperparameters, training=_training(Path(model_run.uri)))
+        found["hyperparameters"] = read_hyperparameters(Path(model_run.uri))
+        found["training"] = read_training(Path(model_run.uri))
     if guard := reader.output("SkewGuard", "blessing"):
-        outcome = dataclasses.replace(outcome, skew=guard.custom_properties["reason"].string_value or None)
+        found["skew"] = read_blessing(guard.properties).reason
     if evaluation := reader.output("Evaluator", "evaluation"):
         metrics = read_metrics(evaluation.uri)
         blessing = reader.output("Evaluator", "blessing")
-        outcome = dataclasses.replace(
-            outcome,
-            metrics={name: metrics[name, OVERALL, False] for name in config.evaluation.metrics},
-            thresholds=hold_against(config.evaluation.thresholds, metrics),
-            blessed=bool(blessing and blessing.custom_properties["blessed"].int_value),
-            baseline=_baseline(store, reader),
-        )
-    push = reader.output("Pusher", "pushed_model")
-    if push and push.custom_properties["pushed"].int_value:
-        outcome = dataclasses.replace(outcome, pushed=_pushed(push))
+        found["metrics"] = {name: metrics.slices[OVERALL].values[name] for name in config.evaluation.metrics}
+        found["thresholds"] = check_all(config.evaluation.thresholds, metrics.value, metrics.has_baseline)
+        found["blessed"] = bool(blessing and read_blessing(blessing.properties).blessed)
+        found["baseline"] = _baseline(store, reader)
+    pushed_model = reader.output("Pusher", "pushed_model")
+    push = read_push(pushed_model.properties) if pushed_model else None
+    if push:
+        found["pushed"] = Pushed(push.version, push.destination)
     exported = reader.output("TfliteExporter", "tflite_model")
-    if exported and (report := Path(exported.uri) / REPORT_FILE).exists():
-        measured = json.loads(report.read_text())
-        path = push.custom_properties[PUSHED_TFLITE].string_value if push else ""
-        outcome = dataclasses.replace(
-            outcome,
-            thresholds=[*outcome.thresholds, *map(_tflite_bound, measured["bounds"])],
-            tflite=_tflite(measured, path or None),
-            tflite_refused=exported.custom_properties[REASON].string_value or None,
-        )
-    return outcome
+    if exported and (Path(exported.uri) / REPORT_FILE).exists():
+        report = read_tflite_report(Path(exported.uri))
+        found["thresholds"] = [*found.get("thresholds", ()), *report.bounds]
+        found["tflite"] = _tflite(report, push)
+        found["tflite_refused"] = report.reason or None
+    return NodeOutputs(**found)
 
 
 def output_id(store: metadata_store.MetadataStore, execution: int, key: str) -> int:
-    """Id of the artifact that an execution gave under ``key``; -1 if it gave none."""
+    """Returns the id of the artifact that an execution output under ``key``; -1 if there is none."""
     artifact = _artifact(store, execution, key, (Event.OUTPUT,))
     return artifact.id if artifact else -1
-
-
-def read_metrics(evaluation_uri: str) -> Metrics:
-    """The candidate's metrics, and their differences from the baseline, by slice."""
-    metrics: Metrics = {}
-    for in_slice in tfma.load_metrics(evaluation_uri):
-        where = name_of_key(in_slice.slice_key)
-        for each in in_slice.metric_keys_and_values:
-            if each.key.model_name != tfma.BASELINE_KEY and each.value.HasField("double_value"):
-                metrics[each.key.name, where, each.key.is_diff] = each.value.double_value.value
-    return metrics
-
-
-def hold_against(thresholds: Sequence[Threshold], metrics: Metrics) -> list[ThresholdResult]:
-    """Each bound of the policy beside what was measured.
-
-    A slice that the eval split does not hold fails its bounds; a change holds where there is no baseline.
-    """
-    has_baseline = any(diff for _, _, diff in metrics)
-    results = []
-    for threshold in thresholds:
-        where = slice_name(threshold.slice)
-        for kind, comparison, bound in _bounds(threshold):
-            value = metrics.get((threshold.metric, where, kind == "change"))
-            kept = value is not None and (value >= bound if comparison == ">=" else value <= bound)
-            ok = kept or (kind == "change" and not has_baseline)
-            results.append(ThresholdResult(threshold.metric, where, kind, comparison, bound, value, ok))
-    return results
-
-
-def _bounds(threshold: Threshold) -> Iterator[tuple[Kind, Comparison, float]]:
-    bounds: tuple[tuple[Kind, Comparison, float | None], ...] = (
-        ("value", ">=", threshold.min),
-        ("value", "<=", threshold.max),
-        ("change", ">=", threshold.min_change),
-        ("change", "<=", threshold.max_change),
-    )
-    for kind, comparison, bound in bounds:
-        if bound is not None:
-            yield kind, comparison, bound
 
 
 class _Reader:
@@ -138,27 +128,16 @@ class _Reader:
 def _artifact(store: metadata_store.MetadataStore, execution: int, key: str, kinds: tuple[int, ...]) -> Artifact | None:
     events = store.get_events_by_execution_ids([execution])
     ids = [event.artifact_id for event in events if event.type in kinds and event.path.steps[0].key == key]
-    return store.get_artifacts_by_id(ids)[0] if ids else None
+    return to_artifact(store.get_artifacts_by_id(ids)[0]) if ids else None
 
 
-def _tflite(measured: Mapping[str, Any], path: str | None) -> Tflite:
-    """The exporter's report; the size is that of the pushed file, which is stamped with its version."""
-    fields = {field.name: measured.get(field.name) for field in dataclasses.fields(Tflite)}
-    size = Path(path).stat().st_size if path and Path(path).exists() else measured["bytes"]
-    return Tflite(**fields | {"path": path, "bytes": size})
-
-
-def _tflite_bound(bound: Mapping[str, Any]) -> ThresholdResult:
-    return ThresholdResult(bound["metric"], OVERALL, "value", "<=", bound["bound"], bound["value"], bound["ok"])
-
-
-def _rows(statistics: Artifact) -> dict[str, int]:
-    rows = {}
-    for split in artifact_utils.decode_split_names(statistics.properties["split_names"].string_value):
-        path = Path(statistics.uri) / f"Split-{split}" / STATISTICS_FILE
-        found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
-        rows[split] = int(found.datasets[0].num_examples)
-    return rows
+def _tflite(report: TfliteReport, push: Push | None) -> Tflite:
+    """The size is that of the pushed file, which has the version in its metadata."""
+    path = push.tflite if push else None
+    values = {field.name: getattr(report, field.name) for field in dataclasses.fields(Tflite) if field.name != "path"}
+    if path and Path(path).exists():
+        values["bytes"] = Path(path).stat().st_size
+    return Tflite(path=path, **values)
 
 
 def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | None:
@@ -168,18 +147,8 @@ def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | Non
         return None
     events = store.get_events_by_artifact_ids([baseline.id])
     for execution in sorted({event.execution_id for event in events if event.type == Event.INPUT}, reverse=True):
-        push = _artifact(store, execution, "pushed_model", (Event.OUTPUT,))
-        if push is not None and push.custom_properties["pushed"].int_value:
-            return _pushed(push).version
+        pushed_model = _artifact(store, execution, "pushed_model", (Event.OUTPUT,))
+        push = read_push(pushed_model.properties) if pushed_model else None
+        if push:
+            return push.version
     return None
-
-
-def _training(folder: Path) -> Training | None:
-    if not (folder / TRAINING_FILE).exists():  # of an earlier version of this project
-        return None
-    return Training(**json.loads((folder / TRAINING_FILE).read_text()))
-
-
-def _pushed(artifact: Artifact) -> Pushed:
-    properties = artifact.custom_properties
-    return Pushed(properties["pushed_version"].string_value, properties["pushed_destination"].string_value)

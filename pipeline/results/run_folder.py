@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from artifacts.summary import RunSummary, Status
 from pipeline.config.errors import ConfigError
-from pipeline.results.summary import Status, Summary
 
 LOG, SUMMARY, LATEST, TRAINING_LOGS = "log", "summary.json", "latest", "tensorboard"
 COMPLETE: tuple[Status, ...] = ("pushed", "not_blessed", "partial")
@@ -65,7 +65,7 @@ class RunFolder:
         """Everything that TensorFlow, Beam and TFX print."""
         return self.path / LOG
 
-    def write_summary(self, summary: Summary) -> None:
+    def write_summary(self, summary: RunSummary) -> None:
         """Writes ``summary.json``; a reader sees all of it or none."""
         partial = self.path / f".{SUMMARY}"
         partial.write_text(summary.to_json() + "\n", encoding="utf-8")

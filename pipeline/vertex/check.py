@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 
+from artifacts.summary import Node
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT_VARIABLE
 from common.project import ROOT
 from pipeline.config.loading import GLOB_CHARACTERS, REMOTE
-from pipeline.nodes import ANOMALY_GATE, PUSHER, Listener, Node
+from pipeline.nodes import ANOMALY_GATE, PUSHER, Listener
 from pipeline.results.run_folder import locked
 from pipeline.vertex.artifact_store import Artifact, ArtifactStore, new_name
 from pipeline.vertex.condition import evaluate_condition

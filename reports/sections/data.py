@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from lineage.contents import STATISTICS_FILE
+from artifacts.names import STATISTICS_FILE
 from reports.source import Source
 from reports.statistics.distributions import Numbers, Texts, numbers, shift, texts
 

@@ -3,12 +3,11 @@
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from artifacts.slices import OVERALL, name_of_key
+from artifacts.metrics import SliceMetrics, read_metrics, read_plots
+from artifacts.slices import OVERALL
 from reports.source import Source
 from reports.statistics.buckets import Bin, Bucket, Confusion, calibration, counts, read_buckets, read_confusion, roc
 from reports.statistics.intervals import BINARY, Interval, mean_of_sizes, wilson
@@ -85,9 +84,9 @@ def read_evaluation(source: Source) -> Evaluation:
     """
     folder = source.path("Evaluator", "evaluation")
     classes = (source.problem.get("label") or {}).get("classes") or ()
-    plots = _plots(folder)
+    plots = read_plots(folder)
     buckets = {name: read_buckets(each.calibration_histogram_buckets) for name, each in plots.items()}
-    slices = [_slice(each, buckets, plots) for each in tfma.load_metrics(str(folder))]
+    slices = [_slice(name, each, buckets, plots) for name, each in read_metrics(folder).slices.items()]
     slices.sort(key=lambda each: (each.name != OVERALL, natural(each.name)))
     overall = plots.get(OVERALL)
     matrices = overall.multi_class_confusion_matrix_at_thresholds if overall else None
@@ -115,29 +114,13 @@ def natural(name: str) -> list[tuple[int, float, str]]:
     return key
 
 
-def _plots(folder: Path) -> dict[str, metrics_for_slice_pb2.PlotData]:
-    """The candidate's plots by slice."""
-    found: dict[str, metrics_for_slice_pb2.PlotData] = {}
-    for each in tfma.load_plots(str(folder)):
-        data = found.setdefault(name_of_key(each.slice_key), metrics_for_slice_pb2.PlotData())
-        for plot in each.plot_keys_and_values:
-            if plot.key.model_name != tfma.BASELINE_KEY:
-                data.MergeFrom(plot.value)
-    return found
-
-
 def _slice(
-    message: metrics_for_slice_pb2.MetricsForSlice,
+    name: str,
+    measured: SliceMetrics,
     buckets: Mapping[str, Sequence[Bucket]],
     plots: Mapping[str, metrics_for_slice_pb2.PlotData],
 ) -> Slice:
-    name = name_of_key(message.slice_key)
-    values: dict[str, float] = {}
-    changes: dict[str, float] = {}
-    for each in message.metric_keys_and_values:
-        if each.key.model_name != tfma.BASELINE_KEY and each.value.HasField("double_value"):
-            kind = changes if each.key.is_diff else values
-            kind[each.key.name] = each.value.double_value.value
+    values, changes = measured.values, measured.changes
     rows = _rows(values, buckets.get(name, ()), plots.get(name))
     metrics = {metric: _measured(metric, values, changes.get(metric), rows, buckets.get(name, ())) for metric in values}
     return Slice(name, None if rows is None else int(rows), metrics)

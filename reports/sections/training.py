@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from lineage.contents import HYPERPARAMETERS_FILE, TRIALS_FILE
+from artifacts.names import HYPERPARAMETERS_FILE, TRIALS_FILE
 from reports.source import MissingError, Source
 
 HISTORY_FILE, TRAINING_FILE = "history.csv", "training.json"

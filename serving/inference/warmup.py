@@ -6,12 +6,12 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
+from artifacts.names import WARMUP_FILE
 from serving.errors import Code, ServingError
 from serving.inference.classify_regress import classify, multi_inference, regress
 from serving.inference.predict import predict
 from serving.models.servable import Servable
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 MAX_RECORDS = 1000
 
 

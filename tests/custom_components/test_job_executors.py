@@ -14,6 +14,7 @@ from tfx.types import artifact_utils
 from training_job import HYPERPARAMETERS, PROBLEM, TRAINING, assert_same_weights, training_job
 from vertex_node import TRAINER_OUTPUTS, TUNER_OUTPUTS, Artifacts, filled, inputs, outputs, pool, properties
 
+from artifacts.names import TRAINING_FILE
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT_VARIABLE
 from custom_components.vertex_jobs import job as vertex_job
@@ -21,7 +22,6 @@ from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner
 from custom_components.vertex_jobs.failures import write_failure
 from custom_components.vertex_jobs.job import JobFailedError
 from models.distributed.task import ALONE, Task
-from models.job import TRAINING_FILE
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.training.trainer import train
 

@@ -10,10 +10,10 @@ from small_table import BINARY
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
 
 import common.bucket_paths
+from artifacts.skew import SkewReport, read_skew_report
 from custom_components.shared.artifact_types import TfliteModel
 from custom_components.shared.examples import split_files
 from custom_components.skew_guard import executor as skew_guard
-from custom_components.skew_guard.report import Report
 from custom_components.tflite_exporter import executor as tflite_exporter
 from custom_components.tflite_exporter.comparison import Comparison
 from custom_components.tflite_exporter.convert import convert_function
@@ -39,16 +39,16 @@ def test_the_skew_guard_stamps_the_model_and_reports_in_a_bucket(
 ) -> None:
     seen: list[Path] = []
 
-    def check(_inputs: object, _settings: object, stamped: Path) -> Report:
+    def check(_inputs: object, _settings: object, stamped: Path) -> SkewReport:
         seen.append(stamped)
-        return Report()
+        return SkewReport()
 
     monkeypatch.setattr(skew_guard, "check_model", check)
     blessing, report = InfraBlessing(), Examples()
     blessing.uri, report.uri = "gs://ours/blessing", "gs://ours/report"
     skew_guard.Executor().Do({"model": [model]}, {"blessing": [blessing], "report": [report]}, {})
     assert (mount / "ours/blessing" / seen[0].name / "saved_model.pb").read_bytes() == b"graph"
-    assert json.loads((mount / "ours/report/report.json").read_text()) == Report().to_dict()
+    assert read_skew_report(mount / "ours/report") == SkewReport()
 
 
 def test_the_tflite_exporter_writes_its_model_into_a_bucket(

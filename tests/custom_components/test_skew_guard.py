@@ -19,9 +19,10 @@ from random_rows import random_rows
 from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
 
 from artifacts.names import WARMUP_FILE
+from artifacts.skew import SkewReport
 from common.project import ROOT
 from custom_components.skew_guard.replay import Replay, raw_columns
-from custom_components.skew_guard.report import Report, SkewError
+from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import WITHOUT_KERAS, check_server
 from custom_components.skew_guard.warmup import write_warmup
 from models.features import Problem
@@ -75,7 +76,7 @@ def transformed_files() -> list[str]:
 def test_no_difference_in_any_task(candidate: Candidate, raw_files: list[str]) -> None:
     replay = candidate.replay()
     replay.run(raw_files, transformed_files(), 30)
-    report = replay.report(Report())
+    report = replay.report(SkewReport())
     method = "regress" if candidate.problem.task == "regression" else "classify"
     signatures = {"serving_default", "serve_raw", method, "transform_features", "transform_label"}
     assert set(report.compared) == {*signatures, "transformed_examples"}
@@ -118,7 +119,7 @@ def first_skew(candidate: Candidate, raw_files: list[str], files: list[str] | No
     replay = candidate.replay()
     with pytest.raises(SkewError) as caught:
         replay.run(raw_files, files or transformed_files(), ROWS)
-    assert replay.report(Report()).compared
+    assert replay.report(SkewReport()).compared
     return caught.value.skew
 
 

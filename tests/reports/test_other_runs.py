@@ -13,10 +13,9 @@ import pytest
 from report_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
 from whole_run import words
 
+from artifacts.summary import RunSummary, State
 from lineage.errors import LineageError
 from models.features import Task
-from pipeline.nodes import State
-from pipeline.results.summary import Summary
 from reports import index
 from reports.index import write_index
 from reports.page import write_page
@@ -31,7 +30,7 @@ def page(tiny: TinyStore, run: str = "run") -> str:
     return write_page(tiny.reader, tiny.output, run).read_text(encoding="utf-8")
 
 
-def said(tiny: TinyStore, ended: Summary | None = None, run: str = "run") -> str:
+def said(tiny: TinyStore, ended: RunSummary | None = None, run: str = "run") -> str:
     if ended:
         tiny.end(ended)
     text = words(page(tiny, run))

@@ -21,14 +21,14 @@ from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tensorflow_model_analysis.proto import config_pb2
 
+from artifacts.summary import Node, RunSummary, State, refused
+from artifacts.thresholds import ThresholdResult
 from lineage.recorded.run_recorder import RunRecorder
 from lineage.records import Origin
 from lineage.store.reader import MetadataReader
 from models.features import Task
 from pipeline.config.metrics import METRICS
 from pipeline.eval_config import PLOTS
-from pipeline.nodes import Node, State
-from pipeline.results.summary import Summary, ThresholdResult, refused
 
 Event, Execution = metadata_store_pb2.Event, metadata_store_pb2.Execution
 STATES = {"ran": Execution.COMPLETE, "cached": Execution.CACHED, "failed": Execution.FAILED}
@@ -70,7 +70,7 @@ class TinyStore:
         RunRecorder(self.store, run_id).begin(self.pipeline, STARTED, origin)
         (self.output / "runs" / run_id).mkdir(parents=True)
 
-    def end(self, summary: Summary) -> None:
+    def end(self, summary: RunSummary) -> None:
         assert summary.run_id
         version = summary.pushed.version if summary.pushed else None
         recorder = RunRecorder(self.store, summary.run_id)
@@ -197,7 +197,7 @@ def binary_rows(count: int = 400) -> pd.DataFrame:
     return pd.DataFrame({"label": label, "prediction": prediction, "city": city})
 
 
-def summary(run_id: str, nodes: Mapping[str, State], **fields: Any) -> Summary:
+def summary(run_id: str, nodes: Mapping[str, State], **fields: Any) -> RunSummary:
     """A run's summary; the nodes wait for each other in a row."""
     names = list(nodes)
     steps = [Node(name, nodes[name], 1.5, names[max(place - 1, 0) : place]) for place, name in enumerate(names)]

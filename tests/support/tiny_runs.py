@@ -32,6 +32,8 @@ from tfx.types.standard_artifacts import (
 )
 from tfx.utils import io_utils
 
+from artifacts.names import HYPERPARAMETERS_FILE
+from artifacts.summary import Node
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.curated_schema.component import CuratedSchema
 from custom_components.pusher.component import AtomicPusher
@@ -40,9 +42,7 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.store.connection import READONLY, open_reader, open_store
 from lineage.store.location import read_location
 from lineage.store.reader import MetadataReader
-from models.job import HYPERPARAMETERS_FILE
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
-from pipeline.nodes import Node
 
 # No "from __future__ import annotations" here: TFX reads the raw annotations.
 

@@ -20,8 +20,7 @@ from report_run import (
     write_statistics,
 )
 
-from pipeline.nodes import State
-from pipeline.results.summary import Pushed
+from artifacts.summary import Pushed, State
 from reports.index import write_index
 from reports.page import write_page
 

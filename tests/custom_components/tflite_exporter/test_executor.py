@@ -16,9 +16,10 @@ from small_table import IN_FULL, Row, encode, export_random, small_table, write_
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
 from artifacts.names import REPORT_FILE, TFLITE_FILE
+from artifacts.tflite import upper_bound
 from common.error_reason import reason
 from custom_components.shared.artifact_types import TfliteModel
-from custom_components.tflite_exporter.comparison import Bound, compare, quality
+from custom_components.tflite_exporter.comparison import compare, quality
 from custom_components.tflite_exporter.executor import Executor
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from models.features import Problem
@@ -216,9 +217,10 @@ def test_a_metric_that_is_not_defined_blocks_the_model_and_can_be_recorded(model
 
 
 def test_a_bound_is_kept_up_to_itself() -> None:
-    assert Bound("loss", 0.5, 0.5).ok
-    assert not Bound("loss", 0.5, 0.50001).ok
-    assert not Bound("loss", 0.5, math.nan).ok
+    bound = upper_bound("loss", 0.5)
+    assert bound.check(0.5).ok
+    assert not bound.check(0.50001).ok
+    assert not bound.check(math.nan).ok
 
 
 @pytest.mark.parametrize(

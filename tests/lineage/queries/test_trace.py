@@ -1,11 +1,8 @@
 import dataclasses
-import os
-from pathlib import Path
 
 import pytest
-from tiny_runs import FAILED, FIRST, MORE_STEPS, NEW_DATA, SCHEMA, now, shared_runs
+from tiny_runs import FAILED, FIRST, MORE_STEPS, NEW_DATA, SCHEMA, shared_runs
 
-from lineage import contents
 from lineage.graph.run_nodes import read_run_nodes
 from lineage.queries.find_artifact import find_artifact
 from lineage.queries.find_run import find_run
@@ -14,7 +11,6 @@ from lineage.queries.results import Impact, Trace
 from lineage.queries.trace import trace
 from lineage.records import Artifact
 from lineage.store.reader import MetadataReader
-from models.job import HYPERPARAMETERS_FILE
 
 
 @pytest.fixture(scope="module")
@@ -53,20 +49,6 @@ def test_a_trace_has_the_data_with_span_fingerprint_and_files(reader: MetadataRe
     assert (earlier.as_they_were, later.as_they_were) == (False, True)
 
 
-def test_changed_files_do_not_match_the_fingerprint(tmp_path: Path) -> None:
-    files = [tmp_path / name for name in ("a.csv", "b.csv")]
-    for file, seconds in zip(files, (3000, 5), strict=True):
-        file.write_text("12345")
-        os.utime(file, (seconds, seconds))
-    names = list(map(str, files))
-    fingerprint = f"split:s,num_files:2,total_bytes:10,xor_checksum:{3000 ^ 5},sum_checksum:3005"
-    assert contents.are_as_they_were(names, fingerprint) is True
-    os.utime(files[0], (3001, 3001))
-    assert contents.are_as_they_were(names, fingerprint) is False
-    assert contents.are_as_they_were(names[:1], fingerprint) is False
-    assert contents.are_as_they_were(names, "the digest of a query") is None
-
-
 def test_a_trace_has_the_checks_of_the_data(traced: Trace) -> None:
     assert traced.rows == {"train": 70, "eval": 30}
     assert [each.run_id for each in traced.statistics] == [FIRST]
@@ -78,7 +60,6 @@ def test_a_trace_has_transform_graph_model_hyperparameters_and_code(traced: Trac
     assert [each.run_id for each in traced.transform_graph] == [FIRST]
     assert [each.run_id for each in traced.model] == [MORE_STEPS]
     assert traced.hyperparameters == {"steps": 120}
-    assert contents.HYPERPARAMETERS_FILE == HYPERPARAMETERS_FILE
     assert traced.code == {"Transform": "c" * 64, "Trainer": "c" * 64}
     assert [run.run_id for run in traced.runs] == [FIRST, MORE_STEPS]
 
@@ -120,26 +101,6 @@ def test_the_trace_of_a_schema_is_short(reader: MetadataReader) -> None:
     empty = {field.name for field in dataclasses.fields(Trace) if not getattr(schema, field.name)}
     assert schema.nodes == ["CuratedSchema:1"]
     assert {"data", "statistics", "model", "judgements", "metrics", "baseline"} <= empty
-
-
-def test_missing_folders_are_left_out() -> None:
-    gone = Artifact(1, "Any", "/no/such/folder", now(), {"split_names": '["train"]'})
-    remote = dataclasses.replace(gone, uri="gs://bucket/folder")
-    for artifact in (gone, remote):
-        assert contents.rows(artifact) == {}
-        assert contents.hyperparameters(artifact) == {}
-        assert contents.trials(artifact) == []
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[1]", b'"text"', b'{"a":'])
-def test_incomplete_files_are_left_out(content: bytes, tmp_path: Path) -> None:
-    artifact = Artifact(1, "Any", str(tmp_path), now(), {"split_names": '["train"]'})
-    (tmp_path / "Split-train").mkdir()
-    for name in ("Split-train/FeatureStats.pb", HYPERPARAMETERS_FILE, contents.TRIALS_FILE):
-        (tmp_path / name).write_bytes(content)
-    assert contents.rows(artifact) == {}
-    assert contents.hyperparameters(artifact) == {}
-    assert contents.trials(artifact) == []
 
 
 def of(reader: MetadataReader, name: str) -> Impact:

@@ -19,11 +19,12 @@ from conftest import ROOT
 from small_table import small_table
 from training_job import assert_same_weights, training_job, weights_of
 
+from artifacts.names import HISTORY_FILE, STATE_FILE, TRAINING_FILE
 from common import progress
 from models.distributed.cluster import free_ports, run_cluster, tasks_of
 from models.distributed.processes import Children, WorkerError
 from models.distributed.task import ALONE, CONFIG, Task
-from models.job import HISTORY_FILE, STATE_FILE, TRAINING_FILE, Job
+from models.job import Job
 from models.settings import Training
 from models.training.trainer import train
 

@@ -10,9 +10,10 @@ import tensorflow as tf
 from small_table import small_table
 from training_job import PROBLEM, training_job, weights_of
 
+from artifacts.names import HISTORY_FILE, HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE
 from models.distributed.peers import wait_for_chief
 from models.distributed.task import ALONE
-from models.job import HISTORY_FILE, HYPERPARAMETERS_FILE, LOG_DIR, STATE_FILE, TRAINING_FILE, Job
+from models.job import LOG_DIR, Job
 from models.settings import ModelConfig
 from models.training.state import write_whole
 from models.training.trainer import build, train

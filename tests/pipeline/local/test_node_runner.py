@@ -12,8 +12,9 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Model, String
 
+from artifacts.summary import Node
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
-from pipeline.nodes import BACKGROUND_NODES, Node
+from pipeline.nodes import BACKGROUND_NODES
 
 # No "from __future__ import annotations" here: TFX reads the annotations as they stand.
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.summary import Node, Pushed, Status, Tflite, refused
+from artifacts.thresholds import ThresholdResult
 from custom_components.anomaly_gate.anomaly import Anomaly
-from pipeline.nodes import Node
 from pipeline.results.console import RunConsole
-from pipeline.results.summary import Pushed, Status, Tflite, ThresholdResult, refused
 
 KEPT = ThresholdResult("auc", "overall", "value", ">=", 0.93, 0.95, True)
 MISSED = ThresholdResult("accuracy", "payment_type=Credit Card", "value", ">=", 0.65, 0.6, False)

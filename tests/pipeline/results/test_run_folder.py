@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.summary import refused
 from common.project import ROOT
 from pipeline.config.errors import ConfigError
 from pipeline.results.run_folder import RunFolder, interrupted_runs, locked
-from pipeline.results.summary import refused
 
 HOLD = """
 import sys
 from pathlib import Path
-from pipeline.run_folder import locked
+from pipeline.results.run_folder import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -25,7 +25,7 @@ with locked(Path(sys.argv[1])):
 NOISE = """
 import os, subprocess, sys
 from pathlib import Path
-from pipeline.run_folder import RunFolder
+from pipeline.results.run_folder import RunFolder
 folder = RunFolder(Path(sys.argv[1]))
 print("before")
 try:

@@ -8,7 +8,7 @@ import pytest
 from compiled import BLESSING, SCHEMA, Compiled, container
 from conftest import ROOT
 
-from pipeline.nodes import Node
+from artifacts.summary import Node
 from pipeline.vertex.check import CheckSummary, check
 from pipeline.vertex.spec import SpecError, read_spec
 

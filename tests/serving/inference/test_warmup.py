@@ -9,8 +9,9 @@ import tensorflow as tf
 from server_process import Client, predict_request
 from tensorflow_serving.apis import prediction_log_pb2
 
+from artifacts.names import WARMUP_FILE
 from serving.errors import Code, ServingError
-from serving.inference.warmup import WARMUP_FILE, warm_up
+from serving.inference.warmup import warm_up
 from serving.models.servable import Servable
 
 PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog

@@ -3,14 +3,15 @@ import math
 
 import pytest
 
-from pipeline.nodes import Node
-from pipeline.results.summary import Pushed, Summary, ThresholdResult, Training, refused
+from artifacts.summary import Node, Pushed, RunSummary, refused
+from artifacts.thresholds import ThresholdResult
+from artifacts.training import TrainingRecord
 
 THRESHOLD = ThresholdResult("auc", "overall", "value", ">=", 0.9, 0.95, True)
 
 
-def summary(metrics: dict[str, float]) -> Summary:
-    return Summary(
+def summary(metrics: dict[str, float]) -> RunSummary:
+    return RunSummary(
         run_id="20260101T000000.000Z",
         problem="taxi",
         status="pushed",
@@ -20,7 +21,7 @@ def summary(metrics: dict[str, float]) -> Summary:
         thresholds=[THRESHOLD],
         baseline="3",
         hyperparameters={"dropout": 0.3, "layers": [1, math.nan]},
-        training=Training("mirrored", 1, 2, 1600, 410.5, 0.02, "/logs"),
+        training=TrainingRecord("mirrored", 1, 2, 1600, 410.5, 0.02, "/logs"),
         pushed=Pushed("4", "/out/4"),
         tflite=None,
         error=None,

@@ -1,0 +1,149 @@
+"""``summary.json``: the result of a run in one record."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from artifacts.files import read_object, to_record
+from artifacts.thresholds import ThresholdResult
+from artifacts.training import TrainingRecord
+
+Status = Literal["pushed", "not_blessed", "anomalies", "failed", "partial"]
+State = Literal["ran", "cached", "skipped", "failed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Node:
+    """State and duration of one node in a run.
+
+    Attributes:
+        id: Name of the node.
+        state: ``ran``, ``cached`` (outputs reused from an earlier run), ``skipped`` (not requested, or downstream of a
+            failed node) or ``failed``.
+        seconds: Wall time.
+        upstream: Names of the nodes that have to finish first.
+    """
+
+    id: str
+    state: State
+    seconds: float = 0.0
+    upstream: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Pushed:
+    """A pushed version and its folder."""
+
+    version: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Tflite:
+    """The TFLite model, as the exporter measured it on the eval split.
+
+    Attributes:
+        path: The pushed file; ``None`` if it was not pushed.
+        bytes: Its size.
+        quantization: Quantization of the network.
+        builtin_only: Whether it needs only TFLite's builtin operators.
+        max_abs_diff: Largest difference from the SavedModel's predictions, relative above 1; this and the figures below
+            are ``None`` if they are not defined.
+        metric: ``auc``, ``accuracy`` or ``r2``.
+        saved_model: The metric of the SavedModel.
+        tflite: The metric of the TFLite model.
+        p50_ms: Median latency of one row on one thread, in milliseconds.
+        p99_ms: 99th percentile of the latency.
+    """
+
+    path: str | None
+    bytes: int
+    quantization: str
+    builtin_only: bool
+    max_abs_diff: float | None
+    metric: str
+    saved_model: float | None
+    tflite: float | None
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSummary:
+    """The result of a run; the fields are those of ``summary.json``.
+
+    Attributes:
+        run_id: The run; ``None`` if it was refused before it started.
+        problem: Name of the problem.
+        status: ``pushed``, ``not_blessed``, ``anomalies``, ``failed``, or ``partial`` if ``--to`` ended the run before
+            the Pusher.
+        nodes: The result of each node.
+        rows: Number of rows by split.
+        metrics: The candidate's metrics over all rows of the eval split.
+        thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
+        baseline: Version of the model that the candidate was compared with.
+        hyperparameters: The hyperparameters of the candidate.
+        training: How the candidate was trained; ``None`` if it was not.
+        pushed: The pushed version; ``None`` if nothing was pushed.
+        tflite: The TFLite model; ``None`` if none was exported.
+        error: Why the run failed or the model was not blessed, in one line.
+        seconds: Wall time, imports included.
+    """
+
+    run_id: str | None
+    problem: str | None
+    status: Status
+    nodes: Sequence[Node] = ()
+    rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    thresholds: Sequence[ThresholdResult] = ()
+    baseline: str | None = None
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    training: TrainingRecord | None = None
+    pushed: Pushed | None = None
+    tflite: Tflite | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+    def to_json(self) -> str:
+        """Returns the record as JSON; numbers that JSON does not have become null."""
+        return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def refused(problem: str | None, error: str, run_id: str | None = None) -> RunSummary:
+    """Returns the summary of a run that failed before any node ran."""
+    return RunSummary(run_id, problem, "failed", error=error)
+
+
+def read_summary(path: Path) -> RunSummary:
+    """Reads a ``summary.json``; a metric that is not defined is NaN.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not a summary.
+    """
+    values = read_object(path)
+    try:
+        metrics = {name: math.nan if each is None else float(each) for name, each in values["metrics"].items()}
+        nested = {
+            "nodes": [to_record(Node, each, path) for each in values["nodes"]],
+            "thresholds": [to_record(ThresholdResult, each, path) for each in values["thresholds"]],
+            "metrics": metrics,
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: found no summary of a run; expected the one that the run wrote") from error
+    kinds: Mapping[str, type[Any]] = {"training": TrainingRecord, "pushed": Pushed, "tflite": Tflite}
+    for name, kind in kinds.items():
+        nested[name] = to_record(kind, values[name], path) if values.get(name) else None
+    return to_record(RunSummary, {**values, **nested}, path)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

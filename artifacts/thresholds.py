@@ -1,0 +1,137 @@
+"""Decides whether a model keeps its bounds.
+
+The blessing policy in the settings, the Evaluator's configuration, the run's summary and the TFLite exporter all take
+their bounds from here.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, Protocol
+
+from artifacts.slices import slice_name
+
+Kind = Literal["value", "change"]
+Comparison = Literal[">=", "<="]
+_WORDS: dict[Comparison, str] = {">=": "at least", "<=": "at most"}
+
+
+class Threshold(Protocol):
+    """A threshold of the blessing policy, as the settings declare it."""
+
+    @property
+    def metric(self) -> str:
+        """Name of the metric."""
+
+    @property
+    def slice(self) -> Mapping[str, str | int]:
+        """Column values of the slice; empty for all rows."""
+
+    @property
+    def min(self) -> float | None:
+        """Smallest value allowed."""
+
+    @property
+    def max(self) -> float | None:
+        """Largest value allowed."""
+
+    @property
+    def min_change(self) -> float | None:
+        """Smallest difference from the baseline allowed."""
+
+    @property
+    def max_change(self) -> float | None:
+        """Largest difference from the baseline allowed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ThresholdResult:
+    """A bound and the value that was compared with it; the fields are those of ``summary.json``.
+
+    Attributes:
+        metric: Name of the metric.
+        slice: ``overall``, or ``column=value`` pairs.
+        kind: ``value``, or ``change`` for a difference from the baseline.
+        comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
+        bound: The bound.
+        value: The measured value; ``None`` if there is none.
+        ok: Whether the bound is kept.
+    """
+
+    metric: str
+    slice: str
+    kind: Kind
+    comparison: Comparison
+    bound: float
+    value: float | None
+    ok: bool
+
+    def __str__(self) -> str:
+        defined = self.value is not None and not math.isnan(self.value)
+        found = f"{self.value:.6g}" if defined else "not defined on the eval split"
+        return f"{self.metric} is {found}; expected {_WORDS[self.comparison]} {self.bound:g}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Bound:
+    """One bound on a metric.
+
+    Attributes:
+        metric: Name of the metric.
+        slice: ``overall``, or ``column=value`` pairs.
+        kind: ``value``, or ``change`` for a difference from the baseline.
+        comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
+        bound: The bound. A value that equals it keeps it.
+    """
+
+    metric: str
+    slice: str
+    kind: Kind
+    comparison: Comparison
+    bound: float
+
+    def check(self, value: float | None, has_baseline: bool = True) -> ThresholdResult:
+        """Compares a measured value with the bound.
+
+        A value that is missing (the slice has no rows) or NaN does not keep the bound. A bound on a change is kept if
+        there is no baseline.
+
+        >>> bound = Bound("auc", "overall", "value", ">=", 0.9)
+        >>> bound.check(0.9).ok, bound.check(0.89).ok, bound.check(None).ok
+        (True, False, False)
+        >>> Bound("auc", "overall", "change", ">=", -0.01).check(None, has_baseline=False).ok
+        True
+        """
+        kept = value is not None and (value >= self.bound if self.comparison == ">=" else value <= self.bound)
+        ok = kept or (self.kind == "change" and not has_baseline)
+        return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok)
+
+
+def bounds_of(threshold: Threshold) -> list[Bound]:
+    """Returns the bounds that a threshold sets, in the order ``min``, ``max``, ``min_change``, ``max_change``."""
+    bounds: tuple[tuple[Kind, Comparison, float | None], ...] = (
+        ("value", ">=", threshold.min),
+        ("value", "<=", threshold.max),
+        ("change", ">=", threshold.min_change),
+        ("change", "<=", threshold.max_change),
+    )
+    name = slice_name(threshold.slice)
+    return [
+        Bound(threshold.metric, name, kind, comparison, bound)
+        for kind, comparison, bound in bounds
+        if bound is not None
+    ]
+
+
+def check_all(
+    thresholds: Iterable[Threshold], value_of: Callable[[str, str, Kind], float | None], has_baseline: bool
+) -> list[ThresholdResult]:
+    """Checks every bound of a policy, in its order.
+
+    Args:
+        thresholds: The blessing policy.
+        value_of: Returns the measured value by metric, slice and kind; ``None`` if there is none.
+        has_baseline: Whether the model was compared with a baseline.
+    """
+    bounds = [bound for threshold in thresholds for bound in bounds_of(threshold)]
+    return [each.check(value_of(each.metric, each.slice, each.kind), has_baseline) for each in bounds]
