@@ -113,7 +113,13 @@ def mariadb() -> Iterator[Running]:
         data, share = folder / "data", root / "usr/share/mysql"
         data.mkdir()
         environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(map(str, sorted(root.glob("usr/lib/*-linux-gnu"))))}
-        common = ["--no-defaults", f"--basedir={root}/usr", f"--datadir={data}", "--innodb-flush-log-at-trx-commit=0"]
+        common = [
+            "--no-defaults",
+            f"--basedir={root}/usr",
+            f"--datadir={data}",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--debug-no-sync",
+        ]
         command = [str(root / "usr/sbin/mariadbd"), *common, *(["--user=root"] if os.geteuid() == 0 else [])]
         tables = "".join((share / f"mysql_system_tables{each}.sql").read_text() for each in ("", "_data"))
         subprocess.run(

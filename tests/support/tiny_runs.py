@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest import mock
 
+from memory_folder import memory_folder
 from ml_metadata import metadata_store
 from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx import types
@@ -274,7 +275,7 @@ def _nodes(runs: TinyRuns, steps: int, problem: str, warm_start: bool, schema_te
     return [schema, read, rows, graph, *warm, train, guard, latest, evaluate, push]
 
 
-_TEMPORARY = tempfile.TemporaryDirectory(prefix="tiny_runs")
+_TEMPORARY = tempfile.TemporaryDirectory(prefix="tiny_runs", dir=memory_folder())
 DEAD = 2**22 - 1  # larger than any process id of Linux
 
 

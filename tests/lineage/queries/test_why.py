@@ -1,6 +1,9 @@
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from memory_folder import memory_folder
 from tiny_runs import FAILED, FIRST, FROM_GUARD, MORE_STEPS, NEW_DATA, SAME, SCHEMA, TinyRuns, shared_runs
 
 from lineage.errors import LineageError
@@ -14,6 +17,15 @@ from lineage.store.reader import MetadataReader
 @pytest.fixture(scope="module")
 def reader() -> MetadataReader:
     return shared_runs().reader
+
+
+@pytest.fixture
+def runs() -> Iterator[TinyRuns]:
+    """A pipeline of its own, without runs."""
+    with tempfile.TemporaryDirectory(prefix="tiny_runs", dir=memory_folder()) as folder:
+        made = TinyRuns(Path(folder) / "output", Path(folder) / "table")
+        made.write_table("fare\n", 1)
+        yield made
 
 
 def reason(reader: MetadataReader, node: str, run: str) -> Reason:
@@ -94,9 +106,7 @@ def test_a_node_that_is_not_in_the_run_is_refused_with_its_nodes(reader: Metadat
         reason(reader, "Pusher", FAILED)
 
 
-def test_a_run_without_the_cache_says_so(tmp_path: Path) -> None:
-    runs = TinyRuns(tmp_path / "output", tmp_path / "table")
-    runs.write_table("fare\n", 1)
+def test_a_run_without_the_cache_says_so(runs: TinyRuns) -> None:
     for cache in (True, False, True):
         runs.run(cache=cache)
     forced = reason(runs.reader, "Trainer", "run-1")
@@ -135,9 +145,7 @@ def test_changed_data_is_listed(reader: MetadataReader) -> None:
     assert ("WarmStartModel", None, "ran") in [(each.node, each.before, each.after) for each in found.nodes]
 
 
-def test_changed_features_schema_code_and_rows_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = TinyRuns(tmp_path / "output", tmp_path / "table")
-    runs.write_table("fare\n", 1)
+def test_changed_features_schema_code_and_rows_are_listed(runs: TinyRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.run(recorded=False)
     monkeypatch.setattr("tiny_runs.LABEL", {"label": {"name": "tip"}, "task": "regression"})
     monkeypatch.setattr("tiny_runs.CODE", "d" * 64)
