@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs schema lint format lock image-locks doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs schema lint format lock image-locks docs-images doctor clean
 
 help:  ## list all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -102,6 +102,10 @@ image-locks:  ## pin the packages of deploy/'s images, in the versions of requir
 
 doctor:  ## check this machine and its environment
 	@$(PYTHON) scripts/doctor.py
+
+docs-images:  ## make the pictures of the README from a run (needs Chromium or apt-get)
+	$(INSTALL)
+	@PYTHONPATH=.:scripts:tests/support $(PY) scripts/docs_images.py $(ARGS)
 
 clean:  ## remove the environment, its downloads and all runs
 	rm -rf .venv .cache output

@@ -6,7 +6,7 @@ model="${MODEL:-taxi}"
 base="$(realpath -m "${BASE:-output/$model/serving/$model}")"
 flags=("--model_name=$model" "--model_base_path=$base" "--port=${PORT:-8500}" "--rest_api_port=${REST_PORT:-8501}")
 if ! compgen -G "$base/[0-9]*" > /dev/null; then
-  echo "error: $base: found no model version; expected one that a run pushed: run make run first, or set BASE=folder" >&2
+  echo "error: $base: found no version; expected one that a run pushed: run make run first, or set BASE=folder" >&2
   exit 2
 fi
 if command -v tensorflow_model_server > /dev/null; then

@@ -1,18 +1,80 @@
-import dataclasses
-import re
-import typing
+"""The pages name files, commands, options and settings that exist, and the examples in docstrings run."""
 
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import re
+import shlex
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
 import pytest
+import yaml
 from conftest import ROOT
 
+import local_runner
+import vertex_runner
+from lineage.commands.cli import main as lineage_main
 from models.features import KINDS
 from models.settings import Hyperparameters
+from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config
 
+PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
+FOLDERS = (*PACKAGES, "configs", "data", "deploy", "docs", "schema", "scripts", "tests")
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
+    for path in ROOT.glob(pattern)
+)
+USER_FILES = r"\b(mine|cancer|bad)\b"  # which a reader creates
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+COMMANDS: dict[str, click.Command] = {
+    "local_runner.py": local_runner.main,
+    "vertex_runner.py": vertex_runner.main,
+    "-m lineage": lineage_main,
+}
+EXAMPLES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for package in PACKAGES
+    for path in ROOT.glob(f"{package}/**/*.py")
+    if re.search(r"^\s*>>> ", path.read_text(), re.MULTILINE)
+)
+
+each_page = pytest.mark.parametrize("page", PAGES)
+
+
+def code(page: str) -> Iterator[str]:
+    """Yields the inline code, and the lines of code blocks with their continuation lines, of a page."""
+    text = re.sub(r" *\\\n\s+", " ", (ROOT / page).read_text())
+    for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        yield from block.splitlines()
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    yield from (line.strip() for line in re.findall(r"^ {4,}\S.*$", text, re.MULTILINE))
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def options(command: click.Command, name: str) -> set[str]:
+    """The options of a command, or of a group's subcommand; of all subcommands if the name is none of them."""
+    commands = getattr(command, "commands", {})
+    chosen = [commands[name]] if name in commands else [command, *commands.values()]
+    parameters = [parameter for each in chosen for parameter in each.params]
+    return {"--help", *(name for each in parameters for name in (*each.opts, *each.secondary_opts))}
+
 
 def fields(record: object) -> set[str]:
-    """Names of the fields of a record and of the records in it."""
+    """Names of the fields of a record and of its nested records."""
     names: set[str] = set()
     if isinstance(record, type) and dataclasses.is_dataclass(record):
         for name, annotation in typing.get_type_hints(record).items():
@@ -28,18 +90,77 @@ def fields(record: object) -> set[str]:
         fields(Config) | fields(Hyperparameters) | set(KINDS) | {name for names in METRICS.values() for name in names}
     ),
 )
-def test_settings_page_names_every_key(name: str) -> None:
+def test_the_settings_page_names_every_key(name: str) -> None:
     page = (ROOT / "docs/settings.md").read_text()
-    assert re.search(rf"\b{name}\b", page), f"docs/settings.md says nothing of '{name}'"
+    assert re.search(rf"\b{name}\b", page), f"docs/settings.md does not mention '{name}'"
 
 
-@pytest.mark.parametrize("page", ["README.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))])
-def test_links_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
-        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
+@each_page
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
+        name, _, anchor = target.partition("#")
+        if ":" in name:
+            continue
+        path = (ROOT / page).parent / name if name else ROOT / page
+        assert path.exists(), f"{page} links to {target}"
+        assert not anchor or anchor in anchors(path), f"{page} links to {target}"
 
 
-def test_every_component_has_a_page_of_its_own() -> None:
+@each_page
+def test_files_named_in_code_exist(page: str) -> None:
+    for text in code(page):
+        for word in re.findall(r"(?<![\w./$<{*-])(?:\w[\w.-]*/)+[\w.-]*\w(?![\w/*<{…])", text):
+            if word.partition("/")[0] in FOLDERS and not re.search(USER_FILES, word):
+                assert (ROOT / page).parent.joinpath(word).exists() or (ROOT / word).exists(), f"{page} names {word}"
+
+
+@each_page
+def test_make_targets_and_modules_exist(page: str) -> None:
+    for text in code(page):
+        for target in re.findall(r"(?:^|[$&] |PATH )make ([a-z][a-z0-9-]*)", text):
+            assert target in TARGETS, f"{page} names make {target}"
+        for module in re.findall(r"python -m ([a-z_][\w.]*\w)", text):
+            assert importlib.util.find_spec(module), f"{page} names python -m {module}"
+
+
+@each_page
+def test_commands_take_the_options_in_use(page: str) -> None:
+    for line in code(page):
+        for program, command in COMMANDS.items():
+            _, found, arguments = line.partition(f"python {program} ")
+            if found:
+                words = shlex.split(arguments, comments=True)
+                used = {word.partition("=")[0] for word in words if word.startswith("--")}
+                assert used <= options(command, words[0]), f"{page}: {line}"
+
+
+@each_page
+def test_settings_in_commands_are_accepted(page: str) -> None:
+    for line in code(page):
+        _, found, arguments = line.partition("local_runner.py ")
+        for key, value in re.findall(r"--set '?([\w.]+)=([^'\s]+)", arguments if found else ""):
+            load_config(ROOT / "configs/taxi.yaml", {key: value})
+
+
+def test_the_settings_of_the_tutorial_are_accepted(tmp_path: Path) -> None:
+    [settings] = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/tutorial.md").read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "cancer.yaml").write_text(settings)
+    overrides = {"data.path": "data/taxi", "data.schema": "schema/taxi/schema.pbtxt"}
+    assert load_config(tmp_path / "cancer.yaml", overrides).name == yaml.safe_load(settings)["name"]
+
+
+def test_every_component_has_its_own_page() -> None:
     for folder in (ROOT / "custom_components").iterdir():
-        if (folder / "__init__.py").exists():
+        if (folder / "__init__.py").exists() and folder.name != "shared":
             assert (folder / "README.md").is_file(), folder.name
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_in_docstrings_run(module: str) -> None:
+    results = doctest.testmod(importlib.import_module(module))
+    assert results.attempted
+    assert not results.failed
+
+
+def test_some_docstrings_have_examples() -> None:
+    assert EXAMPLES

@@ -130,7 +130,7 @@ def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Pat
 
 @pytest.fixture(scope="module")
 def server(first: Finished, output: Path) -> Iterator[Server]:
-    """``make serve`` over what was pushed, as the README says, on other ports."""
+    """``make serve`` over what was pushed, on other ports."""
     port, rest_port = free_port(), free_port()
     environment = {**os.environ, "BASE": str(output / "serving/taxi"), "PORT": str(port), "REST_PORT": str(rest_port)}
     log = output / "server.log"
@@ -143,21 +143,21 @@ def server(first: Finished, output: Path) -> Iterator[Server]:
         assert process.wait(60) == 0
 
 
-def readme_commands(program: str) -> list[str]:
-    """The README's commands of a program, a command with its further lines."""
-    page = (ROOT / "README.md").read_text()
-    return re.findall(rf"^    ({program} .*?')$", page, re.MULTILINE | re.DOTALL)
+def documented_commands(program: str) -> list[str]:
+    """Commands of a program in the README and in docs/serving.md, including their continuation lines."""
+    pages = "".join((ROOT / page).read_text() for page in ("README.md", "docs/serving.md"))
+    return re.findall(rf"^    ({program} .*?')$", pages, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("command", readme_commands("curl"))
-def test_what_the_readme_asks_the_server_is_answered(server: Server, command: str) -> None:
+@pytest.mark.parametrize("command", documented_commands("curl"))
+def test_documented_rest_requests_get_predictions(server: Server, command: str) -> None:
     line = command.replace("localhost:8501", f"127.0.0.1:{server.rest_port}")
     answer = subprocess.run(["bash", "-c", f"{line} -sf"], capture_output=True, text=True, check=True).stdout
     assert "generous" in answer
 
 
-def test_what_the_readme_asks_over_grpc_is_answered(server: Server) -> None:
-    [program] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+def test_the_documented_grpc_request_gets_predictions(server: Server) -> None:
+    [program] = re.findall(r"^```python\n(.*?)^```$", (ROOT / "docs/serving.md").read_text(), re.MULTILINE | re.DOTALL)
     program = program.replace("localhost:8500", f"127.0.0.1:{server.port}")
     line = [sys.executable, "-c", program]
     answer = subprocess.run(line, capture_output=True, text=True, check=True).stdout
@@ -181,8 +181,8 @@ def test_the_client_gets_the_same_over_both_protocols(server: Server, output: Pa
     assert answers[0] == pytest.approx(on_device, abs=1e-5)
 
 
-def test_the_readme_asks_something() -> None:
-    assert len(readme_commands("curl")) == 2
+def test_the_pages_document_rest_requests() -> None:
+    assert len(documented_commands("curl")) == 3
 
 
 def test_a_folder_without_a_version_is_refused(tmp_path: Path) -> None:
