@@ -2,4 +2,4 @@
 
 from lineage.commands.cli import main
 
-main(prog_name="lineage")
+main(prog_name="python -m lineage")

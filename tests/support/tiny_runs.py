@@ -1,11 +1,13 @@
 """Runs of a tiny pipeline with the nodes, artifacts and settings of the real one, whose nodes do almost nothing."""
 
+import contextlib
 import dataclasses
 import datetime
 import functools
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 from unittest import mock
@@ -277,6 +279,15 @@ def _nodes(runs: TinyRuns, steps: int, problem: str, warm_start: bool, schema_te
 
 _TEMPORARY = tempfile.TemporaryDirectory(prefix="tiny_runs", dir=memory_folder())
 DEAD = 2**22 - 1  # larger than any process id of Linux
+
+
+@contextlib.contextmanager
+def new_runs() -> Iterator[TinyRuns]:
+    """Creates an output folder without runs, for tests that need their own."""
+    with tempfile.TemporaryDirectory(prefix="tiny_runs", dir=memory_folder()) as folder:
+        runs = TinyRuns(Path(folder) / "output", Path(folder) / "table")
+        runs.write_table("fare\n", 1)
+        yield runs
 
 
 @functools.cache
