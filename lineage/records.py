@@ -118,7 +118,7 @@ class LineageGraph:
         Args:
             execution_id: The execution.
             direction: The direction of the events.
-            key: Name of an input or output; all of them by default.
+            key: Name of an input or output. All of them by default.
         """
         events = [
             event
@@ -167,9 +167,9 @@ class Origin:
     """Code, settings and environment that a run started from.
 
     Attributes:
-        commit: Git commit of the checkout; ``None`` without Git.
-        dirty: Whether tracked files differ from the commit; ``None`` without Git.
-        lock: SHA-256 of ``requirements.lock``; ``None`` if there is no such file.
+        commit: Git commit of the checkout, or ``None`` without Git.
+        dirty: Whether tracked files differ from the commit, or ``None`` without Git.
+        lock: SHA-256 of ``requirements.lock``, or ``None`` if there is no such file.
         command: The command line.
         settings: All settings in effect, with passwords removed.
         user: Name of the user.
@@ -203,8 +203,8 @@ class RunRecord:
         status: The status in ``summary.json``, or ``running``, ``interrupted`` for a killed run, ``unfinished`` for a
             run on another machine that may be either, or ``unknown``.
         started: When it started, in UTC.
-        seconds: Wall time; ``None`` while the run is not finished.
-        version: The pushed version; ``None`` if nothing was pushed.
+        seconds: Wall time, or ``None`` while the run is not finished.
+        version: The pushed version, or ``None`` if nothing was pushed.
         metrics: Metrics of the candidate on the eval split, overall slice.
         error: Why the run failed, in one line.
         origin: What the run started from.

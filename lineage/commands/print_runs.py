@@ -55,7 +55,7 @@ def print_run_details(run: RunDetails, as_json: bool) -> None:
 
 
 def format_commit(run: RunRecord, digits: int | None = COMMIT_DIGITS) -> str:
-    """Returns the start of a run's commit, and whether files had changed; empty if the commit is unknown."""
+    """Returns the start of a run's commit, marked if files had changed. Empty if the commit is unknown."""
     if run.origin is None or run.origin.commit is None:
         return ""
     return run.origin.commit[:digits] + (" with changes" if run.origin.dirty else "")

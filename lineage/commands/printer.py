@@ -36,7 +36,7 @@ class Printer:
             self._console.print(f"  [dim]{escape(name):<{width}}[/]  {escape(as_text(value))}")
 
     def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """Prints a table; in a pipe one line per row with tabs, for other programs to parse."""
+        """Prints a table. A pipe gets one tab-separated line per row, for other programs to parse."""
         if not rows:
             return
         cells = [[as_text(cell) for cell in row] for row in rows]

@@ -15,7 +15,7 @@ class NodeRun(NamedTuple):
     Attributes:
         execution: Its newest execution in the run.
         made_by: The execution that made its outputs: an earlier one if the node was cached or reused by ``--from``. It
-            has the inputs and settings; a reused execution has none.
+            has the inputs and settings. A reused execution has none.
     """
 
     execution: Execution
@@ -40,7 +40,7 @@ class RunNodes(NamedTuple):
 
 
 def read_run_nodes(reader: MetadataReader, run: RunRecord) -> RunNodes:
-    """Reads the nodes of a run, and the executions whose outputs were reused from the cache."""
+    """Reads the nodes of a run, and the earlier executions that made the outputs of cached nodes."""
     walker = GraphWalker(reader)
     graph = _with_producers(walker, walker.of_run(run))
     newest = {each.node: each for each in graph.executions.values() if each.run_id == run.run_id}

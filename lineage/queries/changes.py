@@ -22,7 +22,7 @@ FEATURES = ("problem.", "task", "label.", "features.")
 
 
 def changed_settings(before: Execution, after: Execution) -> list[Change]:
-    """Compares the settings of two executions of a node; schemas are compared feature by feature."""
+    """Compares the settings of two executions of a node. Schemas are compared feature by feature."""
     changes = []
     for name in sorted({*before.properties, *after.properties}):
         old, new = before.properties.get(name), after.properties.get(name)
@@ -37,7 +37,7 @@ def changed_settings(before: Execution, after: Execution) -> list[Change]:
 
 
 def changed_schema(before: str, after: str, node: str) -> list[Change]:
-    """Compares two schemas in text format; line by line if one of them cannot be parsed.
+    """Compares two schemas in text format, line by line if one of them cannot be parsed.
 
     >>> [change] = changed_schema('feature { name: "fare" type: INT }', 'feature { name: "fare" type: FLOAT }', "Node")
     >>> change.what, change.before, change.after

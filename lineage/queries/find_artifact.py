@@ -31,8 +31,8 @@ class Target(NamedTuple):
     """What the user named.
 
     Attributes:
-        artifact: The artifact; ``None`` if the store does not have it.
-        provenance: Provenance of a pushed version; ``None`` if there is no such file.
+        artifact: The artifact, or ``None`` if the store does not have it.
+        provenance: Provenance of a pushed version, or ``None`` if there is no such file.
     """
 
     artifact: Artifact | None
@@ -57,7 +57,7 @@ def find_target(reader: MetadataReader, output: Path, name: str, provenance: Pro
     Args:
         reader: ML Metadata.
         output: The output folder of the runs.
-        name: A pushed version; the path of its folder, of a copy, or of an artifact; the id of an artifact;
+        name: A pushed version, the path of its folder, of a copy or of an artifact, the id of an artifact,
             ``NODE.KEY`` for the newest output of a node, or ``NODE.KEY:ID``.
         provenance: The result of :func:`provenance_of` for this name.
 
@@ -78,7 +78,7 @@ def find_target(reader: MetadataReader, output: Path, name: str, provenance: Pro
 
 
 def provenance_of(name: str) -> Provenance | None:
-    """Returns the provenance in a version's folder, which needs no store; ``None`` if there is none.
+    """Returns the provenance in a version's folder, which needs no store, or ``None`` if there is none.
 
     Raises:
         LineageError: The file cannot be read.

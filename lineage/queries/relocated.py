@@ -11,7 +11,7 @@ DEPTH = 4  # artifacts/<node>/<key>/<execution>
 
 
 def relative_to_output(output: Path, path: Path) -> str | None:
-    """Returns a path relative to the output folder; ``None`` if it is outside or the folder itself."""
+    """Returns a path relative to the output folder, or ``None`` if it is outside or the folder itself."""
     full, folder = path.resolve(), output.resolve()
     return full.relative_to(folder).as_posix() if full.is_relative_to(folder) and full != folder else None
 

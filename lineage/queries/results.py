@@ -64,10 +64,10 @@ class TracedData(NamedArtifact):
     Attributes:
         source: Folder with file pattern, or query.
         span: TFX's span.
-        version: TFX's version within the span; ``None`` if the pattern has none.
+        version: TFX's version within the span, or ``None`` if the pattern has none.
         fingerprint: TFX's fingerprint: number, size and modification times of the files.
         files: Files that match the pattern now.
-        as_they_were: Whether these files still have the fingerprint; ``None`` if this is unknown.
+        as_they_were: Whether these files still have the fingerprint, or ``None`` if this is unknown.
     """
 
     source: str
@@ -98,7 +98,7 @@ class EarlierModel(NamedArtifact):
     """A model of an earlier run.
 
     Attributes:
-        version: The version that it was last pushed as; ``None`` if it was not pushed.
+        version: The version that it was last pushed as, or ``None`` if it was not pushed.
     """
 
     version: str | None
@@ -164,9 +164,9 @@ class NamedTrace:
     """The trace of what the user named.
 
     Attributes:
-        provenance: ``provenance.json`` of a pushed version; ``None`` if there is no such file.
+        provenance: ``provenance.json`` of a pushed version, or ``None`` if there is no such file.
         note: Why there is no trace, in one line.
-        story: The trace; ``None`` if the store does not have the version or cannot be read.
+        story: The trace, or ``None`` if the store does not have the version or cannot be read.
     """
 
     provenance: Provenance | None
@@ -181,7 +181,7 @@ class PushedVersion(NamedArtifact):
     Attributes:
         version: The version.
         pushed_to: The folder that TensorFlow Serving loads.
-        tflite_path: The file that LiteRT loads; ``None`` if none was pushed.
+        tflite_path: The file that LiteRT loads, or ``None`` if none was pushed.
     """
 
     version: str
@@ -221,9 +221,9 @@ class Change:
     Attributes:
         kind: The kind of thing that differs.
         what: Its name: dotted key of a setting, name of an input, or path in the schema.
-        before: The value before; ``None`` if it was missing.
-        after: The value after; ``None`` if it is missing.
-        nodes: The nodes whose setting or input it is; empty for a setting of the run.
+        before: The value before, or ``None`` if it was missing.
+        after: The value after, or ``None`` if it is missing.
+        nodes: The nodes with this setting or input. Empty for a setting of the run.
     """
 
     kind: ChangeKind
@@ -235,7 +235,7 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class MetricChange:
-    """A metric of two runs on the eval split, overall slice; ``None`` for a run that does not have it."""
+    """A metric of two runs on the eval split, overall slice, or ``None`` for a run that does not have it."""
 
     metric: str
     before: float | None
@@ -248,9 +248,9 @@ class NodeChange:
 
     Attributes:
         node: Id of the node.
-        before: Its state in the first run; ``None`` if it was not in the run.
-        after: Its state in the second run; ``None`` if it was not in the run.
-        same_outputs: Whether both runs have the same artifacts; ``None`` if one has none.
+        before: Its state in the first run, or ``None`` if it was not in the run.
+        after: Its state in the second run, or ``None`` if it was not in the run.
+        same_outputs: Whether both runs have the same artifacts, or ``None`` if one has none.
     """
 
     node: str
@@ -291,8 +291,8 @@ class Reason:
         run_id: The run.
         state: What the node did.
         because: The reason in one line.
-        same_as: The run whose outputs were reused; ``None`` if the node ran.
-        compared_with: The run of the previous execution; ``None`` if there is none.
+        same_as: The run that made the reused outputs, or ``None`` if the node ran.
+        compared_with: The run of the previous execution, or ``None`` if there is none.
         changes: Differences from the previous execution.
         back_to: Reasons of the upstream nodes where the changes of the inputs started.
     """

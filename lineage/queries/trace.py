@@ -110,7 +110,7 @@ class _Tracer:
         )
 
     def _ancestors(self) -> LineageGraph:
-        """Returns all ancestors, with the blessings of a model and, below a Transform graph, the checks of the data."""
+        """Returns all ancestors, with the blessings of a model and, if it has a Transform graph, the data checks."""
         walker, artifact = self._walker, self._artifact
         start = [artifact.id]
         if artifact.type == MODEL:
@@ -220,7 +220,7 @@ def _integer(value: Any) -> int | None:
 
 
 def _code_digests(graph: LineageGraph) -> dict[str, str]:
-    """Returns the digest of the source code in each node's settings; that of the newest execution counts."""
+    """Returns the digest of the source code in each node's settings, from the newest execution of the node."""
     digests = {}
     for execution in graph.executions.values():
         for name in ("code", "custom_config"):

@@ -93,7 +93,7 @@ class _Explainer:
     def _back_to(self, graph: LineageGraph, before: Execution, after: Execution) -> list[Reason]:
         """Returns the reasons of this run's nodes that made or selected the new inputs, or of nodes upstream.
 
-        A node whose own changes are only inputs is replaced with the nodes that its changes go back to.
+        If only the inputs of a node changed, the nodes that these changes go back to take its place.
         """
         old = {artifact.id for artifact in _flatten(graph.inputs_of(before.id))}
         new = {artifact.id for artifact in _flatten(graph.inputs_of(after.id))} - old

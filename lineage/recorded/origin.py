@@ -29,7 +29,7 @@ SECRET_ADDRESS = re.compile(r"(://[^/\s:@]*:)[^/\s@]+(@)")
 
 
 class CodeVersion(NamedTuple):
-    """Version of the code; all ``None`` without Git.
+    """Version of the code. Both fields are ``None`` without Git.
 
     Attributes:
         commit: Git commit of the checkout.
@@ -45,7 +45,7 @@ def collect_origin(settings: Mapping[str, Any], command: Sequence[str] | None = 
 
     Args:
         settings: All settings in effect. Passwords are removed.
-        command: The command line; by default that of this process.
+        command: The command line, by default that of this process.
     """
     code = code_version()
     return Origin(
@@ -87,7 +87,7 @@ def package_versions() -> dict[str, str]:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Returns what Git prints, stripped; ``None`` if Git is not installed or fails."""
+    """Returns what Git prints, stripped, or ``None`` if Git is not installed or fails."""
     # In a Git hook these variables name the hook's repository.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:

@@ -19,11 +19,11 @@ class Provenance:
         pipeline: Name of the pipeline, which is the problem's name.
         run_id: The run that pushed it.
         version: The version.
-        model_id: Id of the Trainer's model in ML Metadata; 0 if the orchestrator has no such id.
+        model_id: Id of the Trainer's model in ML Metadata, or 0 if the orchestrator has no such id.
         model_uri: Folder of the Trainer's model.
         pushed_uri: Folder of the pushed model's artifact.
-        commit: Git commit of the code that pushed it; ``None`` without Git.
-        dirty: Whether tracked files differed from the commit; ``None`` without Git.
+        commit: Git commit of the code that pushed it, or ``None`` without Git.
+        dirty: Whether tracked files differed from the commit, or ``None`` without Git.
         versions: Package versions by name.
         pushed: When it was pushed, in UTC.
     """
@@ -68,7 +68,7 @@ def read_provenance(path: Path) -> Provenance | None:
         path: The version's folder or a file in it.
 
     Returns:
-        The provenance; ``None`` if the folder has no such file.
+        The provenance, or ``None`` if the folder has no such file.
 
     Raises:
         ValueError: The file cannot be read, or the Pusher did not write it.

@@ -54,8 +54,8 @@ class RunRecorder:
 
         Args:
             status: The status in ``summary.json``, or ``interrupted``.
-            seconds: Wall time, imports included; ``None`` for a killed run.
-            version: The pushed version; ``None`` if nothing was pushed.
+            seconds: Wall time, imports included, or ``None`` for a killed run.
+            version: The pushed version, or ``None`` if nothing was pushed.
             metrics: Metrics of the candidate on the eval split, overall slice.
             error: Why the run failed, in one line.
         """

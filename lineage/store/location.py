@@ -102,7 +102,7 @@ def read_location(output: Path) -> StoreLocation:
 
 
 def save_location(location: StoreLocation, output: Path) -> None:
-    """Writes the server's name to the output folder, for :func:`read_location`; removes it for an SQLite file."""
+    """Writes the server's name to the output folder for :func:`read_location`, or removes it for an SQLite file."""
     path = output / SERVER_FILE
     if isinstance(location, Sqlite):
         path.unlink(missing_ok=True)

@@ -47,7 +47,7 @@ def to_artifact(message: metadata_store_pb2.Artifact) -> Artifact:
 
 
 def to_execution(message: metadata_store_pb2.Execution, contexts: Iterable[metadata_store_pb2.Context]) -> Execution:
-    """Converts an execution; its contexts name the node, the pipeline and the run."""
+    """Converts an execution. Its contexts name the node, the pipeline and the run."""
     names: dict[str, list[str]] = {}
     # Oldest first: a partial run reuses executions of an earlier run, whose context is older.
     for context in sorted(contexts, key=lambda each: each.id):
@@ -90,7 +90,7 @@ def to_time(milliseconds: float) -> datetime.datetime:
 
 
 def json_object(value: Any) -> dict[str, Any]:
-    """Returns a dictionary, or parses the JSON of one; empty for anything else.
+    """Returns a dictionary, or parses the JSON of one. Anything else becomes an empty one.
 
     >>> json_object('{"steps": 20}')
     {'steps': 20}

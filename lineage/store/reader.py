@@ -46,7 +46,7 @@ class MetadataReader:
         return to_run_record(context) if context else None
 
     def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, RunRecord]:
-        """Returns several runs by their names, without those that are not in the store; one query per run."""
+        """Returns several runs by their names, without those that are not in the store. One query per run."""
         return {run_id: run for run_id in run_ids if (run := self.run(run_id))}
 
     def run_of(self, execution_id: int) -> str:
@@ -128,7 +128,7 @@ class MetadataReader:
         return [to_artifact(each) for each in self._store.get_artifacts_by_uri(uri)]
 
     def executions(self, ids: Collection[int]) -> list[Execution]:
-        """Returns executions, without those that are not in the store; one query per execution for its contexts."""
+        """Returns executions, without those that are not in the store. One query per execution for its contexts."""
         messages = self._store.get_executions_by_id(list(ids)) if ids else ()
         return [to_execution(each, self._store.get_contexts_by_execution(each.id)) for each in messages]
 
