@@ -133,7 +133,7 @@ class ModelServer:
             logging.info("Exporting HTTP/REST API at:%s:%d ...", self._flags.address, self._flags.rest_api_port)
 
     def _repeat(self, seconds: int, function: Callable[[], None]) -> None:
-        def run() -> None:
+        def repeat_until_stopped() -> None:
             while not self._stopped.wait(seconds):
                 try:
                     function()
@@ -141,7 +141,7 @@ class ModelServer:
                     logging.exception("Polling for changes failed.")
 
         if seconds > 0:
-            threading.Thread(target=run, name="poll", daemon=True).start()
+            threading.Thread(target=repeat_until_stopped, name="poll", daemon=True).start()
 
     def _reload_model_configs(self) -> None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 from conftest import Finished, run
-from server_process import Server, free_port, started
+from server_process import Server, free_port, wait_until_open
 
 from common.project import ROOT
 from serving.edge import load
@@ -137,7 +137,7 @@ def server(first: Finished, output: Path) -> Iterator[Server]:
     with log.open("w") as file:
         process = subprocess.Popen(["scripts/serve.sh"], stdout=file, stderr=file, text=True, cwd=ROOT, env=environment)
     try:
-        yield started(Server(port, rest_port, log, process))
+        yield wait_until_open(Server(port, rest_port, log, process))
     finally:
         process.terminate()
         assert process.wait(60) == 0

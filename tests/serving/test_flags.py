@@ -5,7 +5,7 @@ import pytest
 from serving.flags import Flags, parse
 
 
-def test_flags_are_name_equals_value_and_a_bare_bool_is_true() -> None:
+def test_flags_have_values_and_booleans_may_omit_them() -> None:
     flags = parse(["--port=9000", "--model_name=taxi", "--enable_batching", "--enable_model_warmup=false"])
     assert flags == dataclasses.replace(
         Flags(), port=9000, model_name="taxi", enable_batching=True, enable_model_warmup=False
@@ -13,13 +13,13 @@ def test_flags_are_name_equals_value_and_a_bare_bool_is_true() -> None:
 
 
 @pytest.mark.parametrize("argument", ["--no_such_flag=1", "--port", "9000", "-port=9000", "--model_name"])
-def test_what_is_no_flag_is_told_and_skipped(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_argument_is_reported_and_ignored(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert parse([argument]) == Flags()
     assert capsys.readouterr().err == f"unknown argument: {argument}\n"
 
 
 @pytest.mark.parametrize(
-    ("argument", "said"),
+    ("argument", "message"),
     [
         ("--port=x", "--port: found 'x'; expected an integer"),
         ("--port=", "--port: found ''; expected an integer"),
@@ -31,6 +31,6 @@ def test_what_is_no_flag_is_told_and_skipped(argument: str, capsys: pytest.Captu
         ("--enable_batching=maybe", "--enable_batching: found 'maybe'; expected true or false"),
     ],
 )
-def test_a_value_of_another_type_is_refused(argument: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_value_of_the_wrong_type_is_rejected(argument: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse([argument])

@@ -1,7 +1,5 @@
 import shutil
-import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +7,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from server_process import Client, predict_request
+from server_process import Embedded, predict_request, wait_for_stack
 from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2
-from tiny_models import write_model
+from tiny_models import write_adding_model
 
 from serving.errors import ServingError
 
@@ -20,7 +18,7 @@ LOADS = "/tensorflow/cc/saved_model/load_attempt_count"
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("two") / "model", plus=3.0)
+    return write_adding_model(tmp_path_factory.mktemp("two") / "model", plus=3.0)
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def base(tiny: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(embed: Callable[..., Client], base: Path) -> Client:
+def server(embed: Callable[..., Embedded], base: Path) -> Embedded:
     return embed("--model_name=tiny", f"--model_base_path={base}", "--max_num_load_retries=0")
 
 
@@ -41,7 +39,7 @@ def folder(path: Path, **versions: Path) -> Path:
 
 
 def request_of(*metrics: str, **models: Any) -> model_management_pb2.ReloadConfigRequest:
-    """A reload of models by name: a folder, or a folder and the fields of its config."""
+    """Returns a reload request. Each model is given as a folder, or as a folder and fields of its config."""
     request = model_management_pb2.ReloadConfigRequest(metric_names=metrics)
     request.config.model_config_list.SetInParent()
     for name, given in models.items():
@@ -61,8 +59,8 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
-def test_the_metrics_that_are_named_are_answered_with_what_they_grew_by(
-    server: Client, base: Path, two: Path, tmp_path: Path
+def test_reload_returns_the_increase_of_the_named_metrics(
+    server: Embedded, base: Path, two: Path, tmp_path: Path
 ) -> None:
     other = folder(tmp_path / "other", **{"4": two})
     names = (LOADS, ":tensorflow:serving:request_count", "/no/such/metric", "/tensorflow/serving/request_latency")
@@ -75,37 +73,22 @@ def test_the_metrics_that_are_named_are_answered_with_what_they_grew_by(
     assert not server.models.HandleReloadConfigRequest(request_of(tiny=base), timeout=30).metric
 
 
-def waiting() -> list[str]:
-    """The stacks of this process' threads that wait for a model."""
-    stacks = ["".join(traceback.format_stack(frame)) for frame in sys._current_frames().values()]
-    return [stack for stack in stacks if "wait_available" in stack]
-
-
-def wait_for_waiting(count: int) -> None:
-    end = time.monotonic() + 30
-    while len(found := waiting()) != count:
-        assert time.monotonic() < end, "\n".join(found)
-        time.sleep(0.05)
-
-
-def test_a_reload_whose_model_has_no_version_ends_with_its_client(
-    embed: Callable[..., Client], base: Path, tmp_path: Path
-) -> None:
-    # Without polls, which would wake those who wait.
+def test_reload_ends_when_its_client_disconnects(embed: Callable[..., Embedded], base: Path, tmp_path: Path) -> None:
+    # Without polling, which would wake waiting threads.
     server = embed("--model_name=tiny", f"--model_base_path={base}", "--file_system_poll_wait_seconds=0")
     empty = folder(tmp_path / "empty")
     reload = server.models.HandleReloadConfigRequest
     code, _ = refused(lambda: reload(request_of(tiny=base, empty=empty), timeout=0.5))
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
-    wait_for_waiting(0)
-    gone = reload.future(request_of(tiny=base, another=empty), timeout=60)
-    wait_for_waiting(1)
-    gone.cancel()
-    wait_for_waiting(0)
+    wait_for_stack("wait_available", count=0)
+    call = reload.future(request_of(tiny=base, another=empty), timeout=60)
+    wait_for_stack("wait_available")
+    call.cancel()
+    wait_for_stack("wait_available", count=0)
     assert server.predict() == [2.5]
 
 
-def test_a_new_version_of_a_known_model_is_not_waited_for(server: Client, base: Path, tmp_path: Path) -> None:
+def test_reload_does_not_wait_for_new_versions_of_known_models(server: Embedded, base: Path, tmp_path: Path) -> None:
     (tmp_path / "later").mkdir()
     reload = server.models.HandleReloadConfigRequest
     assert reload(request_of(tiny=(base, {"versions": [1, 9]})), timeout=5).status.error_code == 0
@@ -113,7 +96,7 @@ def test_a_new_version_of_a_known_model_is_not_waited_for(server: Client, base: 
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "said"),
+    ("change", "code", "message"),
     [
         ({"name": "tiny"}, "INVALID_ARGUMENT", "Illegal to list model tiny multiple times in config list"),
         ({"base_path": "relative"}, "INVALID_ARGUMENT", "to have an absolute path or URI"),
@@ -126,8 +109,8 @@ def test_a_new_version_of_a_known_model_is_not_waited_for(server: Client, base: 
         ({"base_path": "BROKEN"}, "UNKNOWN", "Some models did not become available: new/1: "),
     ],
 )
-def test_a_reload_that_cannot_be_served_is_an_error_and_what_was_served_is_served_on(
-    server: Client, base: Path, tmp_path: Path, change: dict[str, Any], code: str, said: str
+def test_rejected_reload_keeps_the_current_models(
+    server: Embedded, base: Path, tmp_path: Path, change: dict[str, Any], code: str, message: str
 ) -> None:
     broken = folder(tmp_path / "broken")
     (broken / "1").mkdir()
@@ -136,28 +119,27 @@ def test_a_reload_that_cannot_be_served_is_an_error_and_what_was_served_is_serve
     config.MergeFrom(type(config)(**{key: str(broken) if each == "BROKEN" else each for key, each in change.items()}))
     found, text = refused(lambda: server.models.HandleReloadConfigRequest(request, timeout=30))
     assert found == grpc.StatusCode[code]
-    assert said in text
+    assert message in text
     assert server.predict() == [2.5]
 
 
-def test_only_lists_of_models_are_taken(server: Client) -> None:
+def test_reload_accepts_only_a_model_config_list(server: Embedded) -> None:
     request = model_management_pb2.ReloadConfigRequest()
     request.config.custom_model_config.SetInParent()
     code, text = refused(lambda: server.models.HandleReloadConfigRequest(request, timeout=30))
     assert (code, text[:32]) == (grpc.StatusCode.INVALID_ARGUMENT, "ServerModelConfig type not suppo")
 
 
-def test_a_version_keeps_its_status_when_a_label_is_asked_for_and_after_its_end(
-    server: Client, base: Path, two: Path
-) -> None:
+def test_status_ignores_labels_and_lists_ended_versions(server: Embedded, base: Path, two: Path) -> None:
     server.models.HandleReloadConfigRequest(request_of(tiny=(base, {"labels": {"stable": 1}})), timeout=30)
     (base / "2").symlink_to(two)
+    server.poll()
     server.wait_for(lambda: server.states() == {2: "AVAILABLE", 1: "END"})
     assert server.predict() == [3.5]
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name, request.model_spec.version_label = "tiny", "stable"
     found = server.models.GetModelStatus(request, timeout=30).model_version_status
-    assert [each.version for each in found] == [2, 1], "the newest first, whatever the label"
+    assert [each.version for each in found] == [2, 1], "newest first, regardless of the label"
     for path in ("/v1/models/tiny", "/v1/models/tiny/labels/stable", "/v1/models/tiny/labels/nothing"):
         status, answer = server.json("GET", path)
         assert status == 200
@@ -173,7 +155,7 @@ def test_a_version_keeps_its_status_when_a_label_is_asked_for_and_after_its_end(
 
 
 def test_labels_of_unavailable_versions_need_their_flag(
-    embed: Callable[..., Client], base: Path, two: Path, tmp_path: Path
+    embed: Callable[..., Embedded], base: Path, two: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "models"
     config.write_text(
@@ -190,42 +172,45 @@ def test_labels_of_unavailable_versions_need_their_flag(
     moved = request_of(tiny=(base, {"labels": {"blue green": 2}}))
     code, _ = refused(lambda: server.models.HandleReloadConfigRequest(moved, timeout=30))
     assert code == grpc.StatusCode.FAILED_PRECONDITION
-    assert server.json("POST", f"{labelled}:predict", {"instances": [1.0]})[0] == 200, "the old map is kept"
+    assert server.json("POST", f"{labelled}:predict", {"instances": [1.0]})[0] == 200, "the old labels are kept"
 
 
-def test_without_polls_a_version_is_found_by_a_reload_only(
-    embed: Callable[..., Client], base: Path, two: Path, tmp_path: Path
+def test_without_polling_only_a_reload_finds_new_versions(
+    embed: Callable[..., Embedded], base: Path, two: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "models"
     text = f"model_config_list {{ config {{ name: 'tiny' base_path: '{base}' model_platform: 'tensorflow' }} }}"
     config.write_text(text)
+    wait_for_stack("repeat_until_stopped", count=0)
     server = embed(f"--model_config_file={config}", "--file_system_poll_wait_seconds=0")
+    wait_for_stack("repeat_until_stopped", count=0)
     (base / "2").symlink_to(two)
     config.write_text(text.replace("'tiny'", "'renamed'"))
-    time.sleep(1.5)
     assert server.states() == {1: "AVAILABLE"}
     server.models.HandleReloadConfigRequest(request_of(tiny=base), timeout=30)
     server.wait_for(lambda: server.predict() == [3.5])
 
 
-def test_a_version_that_is_mended_between_two_tries_is_loaded(
-    embed: Callable[..., Client], base: Path, two: Path, tmp_path: Path
+def test_version_fixed_between_two_attempts_is_loaded(
+    embed: Callable[..., Embedded], base: Path, two: Path, tmp_path: Path
 ) -> None:
     server = embed(
         "--model_name=tiny",
         f"--model_base_path={base}",
         "--max_num_load_retries=4",
-        "--load_retry_interval_micros=300000",
+        "--load_retry_interval_micros=200000",
     )
     shutil.copytree(two, tmp_path / "model")
     graph = (tmp_path / "model/saved_model.pb").read_bytes()
     (tmp_path / "model/saved_model.pb").write_bytes(graph[:100])
     (base / "2").symlink_to(tmp_path / "model")
     start = time.monotonic()
+    server.poll()
     server.wait_for(lambda: server.states().get(2) == "END")
-    assert time.monotonic() - start > 4 * 0.3
+    assert time.monotonic() - start > 4 * 0.2
     assert server.predict() == [2.5]
     (base / "3").symlink_to(tmp_path / "model")
+    server.poll()
     server.wait_for(lambda: server.states().get(3) == "LOADING")
     (tmp_path / "model/saved_model.pb").write_bytes(graph)
     server.wait_for(lambda: server.predict() == [3.5])

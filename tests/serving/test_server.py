@@ -1,4 +1,4 @@
-"""Flags that other tests of the server do not need, each seen at work over a socket."""
+"""The effect of flags that other tests do not need, over real connections."""
 
 import json
 import socket
@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Client, predict_request
+from server_process import Embedded, predict_request
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from serving.__main__ import main
@@ -31,7 +31,9 @@ def flags(tiny: Path, tmp_path: Path) -> list[str]:
     return ["--model_name=tiny", f"--model_base_path={tmp_path / 'base'}"]
 
 
-def test_a_unix_socket_answers_beside_the_port(embed: Callable[..., Client], flags: list[str], tmp_path: Path) -> None:
+def test_unix_socket_is_served_in_addition_to_the_port(
+    embed: Callable[..., Embedded], flags: list[str], tmp_path: Path
+) -> None:
     path = tmp_path / "socket"
     server = embed(*flags, f"--grpc_socket_path={path}")
     with grpc.insecure_channel(f"unix:{path}") as channel:
@@ -41,7 +43,7 @@ def test_a_unix_socket_answers_beside_the_port(embed: Callable[..., Client], fla
     assert server.predict() == [2.5]
 
 
-def test_channel_arguments_reach_grpc(embed: Callable[..., Client], flags: list[str]) -> None:
+def test_channel_arguments_reach_grpc(embed: Callable[..., Embedded], flags: list[str]) -> None:
     arguments = "grpc.max_receive_message_length=2000,grpc.default_compression_algorithm=2,grpc.some_text=text"
     server = embed(*flags, f"--grpc_channel_arguments={arguments}")
     assert server.predict() == [2.5]
@@ -50,8 +52,8 @@ def test_channel_arguments_reach_grpc(embed: Callable[..., Client], flags: list[
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def test_messages_of_a_hundred_megabytes_are_taken_and_large_ones_given(
-    embed: Callable[..., Client], flags: list[str]
+def test_messages_of_100_megabytes_are_accepted_and_large_ones_returned(
+    embed: Callable[..., Embedded], flags: list[str]
 ) -> None:
     server = embed(*flags)
     large = np.zeros(28_000_000, np.float32)  # 112 MB
@@ -67,7 +69,7 @@ def test_messages_of_a_hundred_megabytes_are_taken_and_large_ones_given(
     assert len(reply.outputs["y"].float_val) == 2_000_000
 
 
-def test_methods_are_looked_at_if_the_flag_says_so(embed: Callable[..., Client], flags: list[str]) -> None:
+def test_flag_enables_the_check_of_the_method_name(embed: Callable[..., Embedded], flags: list[str]) -> None:
     request = classification_pb2.ClassificationRequest()
     request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
     request.input.example_list.examples.add().features.feature["x"].float_list.value.append(1.0)
@@ -76,7 +78,7 @@ def test_methods_are_looked_at_if_the_flag_says_so(embed: Callable[..., Client],
         embed(*flags, "--enable_signature_method_name_check").prediction.Classify(request, timeout=30)
 
 
-def test_health_is_answered_only_if_the_flag_says_so(embed: Callable[..., Client], flags: list[str]) -> None:
+def test_health_service_needs_its_flag(embed: Callable[..., Embedded], flags: list[str]) -> None:
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - of this test alone
 
     stub = health_pb2_grpc.HealthStub(embed(*flags).channel)
@@ -85,8 +87,7 @@ def test_health_is_answered_only_if_the_flag_says_so(embed: Callable[..., Client
     assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_what_is_off_is_not_there(embed: Callable[..., Client], flags: list[str]) -> None:
-    """Metrics and headers for browsers of other origins."""
+def test_metrics_and_cors_are_off_by_default(embed: Callable[..., Embedded], flags: list[str]) -> None:
     server = embed(*flags)
     status, body, headers = server.rest_headers("GET", "/monitoring/prometheus/metrics")
     assert (status, body[:6], headers["Content-Type"].partition(";")[0]) == (404, b"<HTML>", "text/html")
@@ -96,8 +97,8 @@ def test_what_is_off_is_not_there(embed: Callable[..., Client], flags: list[str]
     assert server.rest("OPTIONS", PREDICT, Origin="http://elsewhere")[0] == 400
 
 
-def test_metrics_are_told_at_the_path_of_the_file(
-    embed: Callable[..., Client], flags: list[str], tmp_path: Path
+def test_metrics_are_served_at_the_path_of_the_file(
+    embed: Callable[..., Embedded], flags: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
     server = embed(*flags, f"--monitoring_config_file={tmp_path / 'monitoring'}")
@@ -107,8 +108,8 @@ def test_metrics_are_told_at_the_path_of_the_file(
     assert server.rest("GET", "/monitoring/prometheus/metrics")[0] == 404
 
 
-def test_metadata_is_of_the_latest_version_or_of_the_one_asked_for(
-    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+def test_metadata_is_that_of_the_latest_or_the_requested_version(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
 ) -> None:
     for version in ("1", "00000012"):
         (tmp_path / "base").mkdir(exist_ok=True)
@@ -125,20 +126,20 @@ def test_metadata_is_of_the_latest_version_or_of_the_one_asked_for(
     assert [each["version"] for each in server.json("GET", "/v1/models/tiny")[1]["model_version_status"]] == ["12", "1"]
 
 
-def test_the_version_is_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version", "--port=1"]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("TensorFlow ModelServer: ")
     assert second == f"TensorFlow Library: {tf.__version__}"
 
 
-def test_tls_is_refused_before_anything_is_loaded() -> None:
+def test_tls_is_rejected_before_models_are_loaded() -> None:
     with pytest.raises(ServingError, match="--ssl_config_file is not supported"):
         ModelServer(Flags(model_base_path="/a", ssl_config_file="/b"))
 
 
 @pytest.mark.parametrize("flag", ["port", "rest_api_port"])
-def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path, flag: str) -> None:
+def test_port_in_use_is_reported_before_models_are_loaded(tmp_path: Path, flag: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         ports = {"port": 0, "rest_api_port": 0} | {flag: taken}
@@ -171,7 +172,11 @@ def test_a_port_that_is_taken_is_told_before_anything_is_loaded(tmp_path: Path, 
 )
 def test_each_code_has_its_status(code: grpc.StatusCode, status: int) -> None:
     def fails(_request: Any) -> None:
-        raise ServingError(code, "said")
+        raise ServingError(code, "message")
 
     reply = RestApi(SimpleNamespace(status=fails), None).handle("GET", "/v1/models/tiny", b"")  # type: ignore[arg-type]
-    assert (reply.status, json.loads(reply.body), reply.content_type) == (status, {"error": "said"}, "application/json")
+    assert (reply.status, json.loads(reply.body), reply.content_type) == (
+        status,
+        {"error": "message"},
+        "application/json",
+    )

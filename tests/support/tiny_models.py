@@ -1,53 +1,82 @@
-"""SavedModels that answer in microseconds, one signature for each thing a client may ask."""
+"""SavedModels that run in microseconds, with one signature for each kind of request."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 HALF = 0.5
 LABELS = ("low", "high")
+Function = tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]
 
 
 def write_model(path: Path, plus: float = 2.0) -> Path:
-    """``x / 2 + plus``, and more signatures beside it.
+    """Writes a model that computes ``x / 2 + plus``, and has more signatures.
 
-    ``serving_default``: x float [N] to y; ``two``: x float [N] and s string [N] to total float and text_bytes string;
-    ``scalar``: x float [N] to its sum, without rows; ``slow``: x products of large matrices;
-    ``classify`` and ``regress``: examples with the feature x.
+    ``serving_default``: x float [N] to y. ``two``: x float [N] and s string [N] to total float and text_bytes string.
+    ``scalar``: x float [N] to its sum, without rows. ``wait``: waits for x[0] values from ``release``, and returns
+    their sum as y. ``release``: gives the values x float [N] to ``wait``. ``classify`` and ``regress``: examples with
+    the feature x.
     """
     module = tf.Module()
     module.plus = tf.Variable(plus)
     numbers = tf.TensorSpec([None], tf.float32, "x")
 
-    def parsed(examples: tf.Tensor) -> tf.Tensor:
+    def parse(examples: tf.Tensor) -> tf.Tensor:
         spec = {"x": tf.io.FixedLenFeature([], tf.float32)}
         return tf.io.parse_example(examples, spec)["x"] * HALF + module.plus
 
     def classes(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        high = parsed(inputs)[:, tf.newaxis]
+        high = parse(inputs)[:, tf.newaxis]
         labels = tf.tile([list(LABELS)], [tf.shape(high)[0], 1])
         return {"classes": labels, "scores": tf.concat([1 - high, high], axis=1)}
 
-    def slow(x: tf.Tensor) -> dict[str, tf.Tensor]:
-        # As many products of a matrix with itself as x says.
-        start = tf.fill([1000, 1000], 1e-3)
-        steps = tf.cast(x[0], tf.int32)
-        _, product = tf.while_loop(
-            lambda step, _: step < steps, lambda step, each: (step + 1, each @ start), (0, start)
-        )
-        return {"y": tf.reduce_sum(product)[tf.newaxis]}
-
     examples = tf.TensorSpec([None], tf.string, "inputs")
     texts = tf.TensorSpec([None], tf.string, "s")
-    functions: dict[str, tuple[Callable[..., dict[str, tf.Tensor]], list[tf.TensorSpec]]] = {
+    functions: dict[str, Function] = {
         "serving_default": (lambda x: {"y": x * HALF + module.plus}, [numbers]),
         "two": (lambda x, s: {"total": x + module.plus, "text_bytes": s}, [numbers, texts]),
         "scalar": (lambda x: {"sum": tf.reduce_sum(x)}, [numbers]),
-        "slow": (slow, [numbers]),
+        "wait": (_wait, [numbers]),
+        "release": (_release, [numbers]),
         "classify": (classes, [examples]),
-        "regress": (lambda inputs: {"outputs": parsed(inputs)}, [examples]),
+        "regress": (lambda inputs: {"outputs": parse(inputs)}, [examples]),
     }
+    return _save(module, path, functions)
+
+
+def write_adding_model(path: Path, plus: float) -> Path:
+    """Writes a model whose only signature computes ``x / 2 + plus``, like the default signature of the other one."""
+    module = tf.Module()
+    module.plus = tf.Variable(plus)
+    numbers = tf.TensorSpec([None], tf.float32, "x")
+    return _save(module, path, {"serving_default": (lambda x: {"y": x * HALF + module.plus}, [numbers])})
+
+
+def numbers(*values: float) -> dict[str, np.ndarray[Any, Any]]:
+    """Inputs of a signature that takes x."""
+    return {"x": np.array(values, np.float32)}
+
+
+def _save(module: tf.Module, path: Path, functions: dict[str, Function]) -> Path:
     signatures = {key: tf.function(run, input_signature=specs) for key, (run, specs) in functions.items()}
     tf.saved_model.save(module, str(path), signatures=signatures)
     return path
+
+
+def _gate() -> tf.Tensor:
+    """The queue between ``wait`` and ``release``, one per loaded model."""
+    return tf.raw_ops.FIFOQueueV2(component_types=[tf.float32], shapes=[[]], shared_name="gate", capacity=1000)
+
+
+def _wait(x: tf.Tensor) -> dict[str, tf.Tensor]:
+    count = tf.cast(x[0], tf.int32)
+    [values] = tf.raw_ops.QueueDequeueManyV2(handle=_gate(), n=count, component_types=[tf.float32])
+    return {"y": tf.reduce_sum(values)[tf.newaxis]}
+
+
+def _release(x: tf.Tensor) -> dict[str, tf.Tensor]:
+    with tf.control_dependencies([tf.raw_ops.QueueEnqueueManyV2(handle=_gate(), components=[x])]):
+        return {"y": tf.identity(x)}

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,8 @@ from serving.errors import ServingError
 
 
 @pytest.fixture(scope="module")
-def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    base = tmp_path_factory.mktemp("tiny")
-    (base / "1").symlink_to(tiny)
-    (base / "4").symlink_to(tiny)
-    config = base / "models.config"
-    config.write_text(
-        f'model_config_list {{ config {{ name: "tiny" base_path: "{base}" model_platform: "tensorflow" '
-        'model_version_policy { all {} } version_labels { key: "stable" value: 1 } '
-        'version_labels { key: "a/b: é%" value: 1 } } }'
-    )
-    return serve(f"--model_config_file={config}", "--allow_version_labels_for_unavailable_models")
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 @pytest.fixture(params=["grpc", "rest"])
@@ -33,48 +24,48 @@ def client(request: pytest.FixtureRequest, server: Server) -> Iterator[Client]:
         yield client
 
 
-def test_rows_are_answered_with_missing_values_in_their_place(client: Client) -> None:
-    first, second = client.predict("tiny", [{"x": 1, "s": "é"}, {"s": None}], signature="two")
+def test_missing_values_keep_their_place(client: Client) -> None:
+    first, second = client.predict("labelled", [{"x": 1, "s": "é"}, {"s": None}], signature="two")
     assert first == {"total": [3.0], "text_bytes": ["é".encode()]}
     assert math.isnan(second["total"][0])
 
 
-def test_bytes_go_there_and_back(client: Client) -> None:
-    [answer] = client.predict("tiny", [{"x": 1, "s": b"\xff\x00"}], signature="two")
-    assert answer == {"total": [3.0], "text_bytes": [b"\xff\x00"]}
+def test_bytes_round_trip(client: Client) -> None:
+    [outputs] = client.predict("labelled", [{"x": 1, "s": b"\xff\x00"}], signature="two")
+    assert outputs == {"total": [3.0], "text_bytes": [b"\xff\x00"]}
 
 
-def test_a_single_output_has_its_name(client: Client) -> None:
-    assert client.predict("tiny", [{"x": 1}, {"x": 2}], signature="serving_default") == [{"y": [2.5]}, {"y": [3.0]}]
+def test_single_output_is_named(client: Client) -> None:
+    assert client.predict("labelled", [{"x": 1}, {"x": 2}], signature="serving_default") == [{"y": [2.5]}, {"y": [3.0]}]
 
 
-def test_a_client_that_is_closed_asks_no_more_over_its_connection(client: Client) -> None:
-    client.status("tiny")
+def test_closed_client_has_no_connection(client: Client) -> None:
+    client.status("labelled")
     transport: Any = client._transport
     client.close()
     if hasattr(transport, "_connection"):
         assert transport._connection.sock is None
     else:
         with pytest.raises(ValueError, match="closed"):
-            client.status("tiny")
+            client.status("labelled")
 
 
-def test_a_version_and_a_label_may_be_asked_for(client: Client) -> None:
+def test_version_and_label_select_the_version(client: Client) -> None:
     for choice in ({"version": 1}, {"label": "stable"}, {"label": "a/b: é%"}, {}):
-        [answer] = client.predict("tiny", [{"x": 1.0, "s": "a"}], signature="two", **choice)
-        assert answer["total"] == [3.0]
+        [outputs] = client.predict("labelled", [{"x": 1.0, "s": "a"}], signature="two", **choice)
+        assert outputs["total"] == [3.0]
 
 
-def test_no_rows_are_no_answers(client: Client) -> None:
-    assert client.predict("tiny", []) == []
+def test_no_rows_give_no_predictions(client: Client) -> None:
+    assert client.predict("labelled", []) == []
 
 
-def test_status_is_told(client: Client) -> None:
-    assert client.status("tiny") == {4: "AVAILABLE", 1: "AVAILABLE"}
+def test_status_lists_the_versions_of_a_model(client: Client) -> None:
+    assert client.status("labelled") == {4: "AVAILABLE", 1: "AVAILABLE"}
 
 
 @pytest.mark.parametrize(
-    ("model", "row", "signature", "said"),
+    ("model", "row", "signature", "message"),
     [
         ("tiny", {"y": 1}, "two", "row 0: unknown feature 'y'; expected one of s, x"),
         ("tiny", {"x": 1}, "no_such", "the model has no signature 'no_such'; expected one of"),
@@ -88,21 +79,21 @@ def test_status_is_told(client: Client) -> None:
         ("no/such: é%", {"x": 1}, "two", "Servable not found for request: Latest(no/such: é%)"),
     ],
 )
-def test_rows_that_do_not_fit_are_refused(
-    client: Client, model: str, row: dict[str, float | str], signature: str, said: str
+def test_rows_that_do_not_fit_are_rejected(
+    client: Client, model: str, row: dict[str, float | str], signature: str, message: str
 ) -> None:
     with pytest.raises(ServingError) as caught:
         client.predict(model, [row], signature=signature)
-    assert said in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize("value", [1.5, 2.0, True, 2**63, -(2**63) - 1, "1"])
-def test_whole_numbers_are_no_others(value: Any) -> None:
+def test_integer_feature_accepts_only_integers(value: Any) -> None:
     with pytest.raises(ServingError, match=r"row 1, feature 'n': found .*; expected a value of DT_INT64"):
         _columns([{"n": 1}, {"n": value}], {"n": "DT_INT64"})
 
 
-def test_values_of_numpy_are_values() -> None:
+def test_numpy_values_are_accepted() -> None:
     rows: list[dict[str, Any]] = [{"n": np.int32(4), "x": np.float32(0.5)}, {"n": None, "x": np.float64("nan")}]
     columns = _columns(rows, {"n": "DT_INT64", "x": "DT_FLOAT"})
     assert columns["n"] == [4, -(2**63)]
@@ -110,16 +101,16 @@ def test_values_of_numpy_are_values() -> None:
     assert math.isnan(columns["x"][1])
 
 
-def test_what_is_beyond_a_float_is_infinite(client: Client) -> None:
-    assert client.predict("tiny", [{"x": 1e39}], signature="serving_default") == [{"y": [math.inf]}]
+def test_value_too_large_for_a_float_is_infinite(client: Client) -> None:
+    assert client.predict("labelled", [{"x": 1e39}], signature="serving_default") == [{"y": [math.inf]}]
 
 
-def test_an_address_that_is_none_is_named() -> None:
+def test_invalid_address_is_reported() -> None:
     with pytest.raises(ServingError, match="found the address 'localhost:http'; expected HOST:PORT"):
         Client.rest("localhost:http")
 
 
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_unreachable_server_is_reported() -> None:
     port = free_port()
     with pytest.raises(ServingError, match=f"127.0.0.1:{port}"):
         Client.rest(f"127.0.0.1:{port}").status("tiny")
@@ -128,18 +119,20 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "code", "said"),
+    ("lines", "code", "message"),
     [
         ("{", 2, "error: --rows: line 1: Expecting property name"),
         ('{"x": 1}\n[1]', 2, "error: --rows: line 2: found list; expected a JSON object"),
         ('{"x": 1}', 1, "error: the model has no signature 'serve_raw'"),
     ],
 )
-def test_the_command_refuses_in_one_line(server: Server, tmp_path: Path, lines: str, code: int, said: str) -> None:
+def test_command_reports_an_error_in_one_line(
+    server: Server, tmp_path: Path, lines: str, code: int, message: str
+) -> None:
     (tmp_path / "rows").write_text(lines)
     options = ["predict", "--model=tiny", f"--rows={tmp_path / 'rows'}", f"--address=127.0.0.1:{server.port}"]
     result = CliRunner().invoke(cli, options)
     assert result.exit_code == code
     assert result.stdout == ""
-    assert result.stderr.startswith(said)
+    assert result.stderr.startswith(message)
     assert len(result.stderr.splitlines()) == 1

@@ -17,7 +17,7 @@ CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
 def write_odd(path: Path) -> Path:
-    """Signatures of every form that Classify and Regress may meet, one without inputs, and one with a default."""
+    """Writes a model with all kinds of signatures, valid and invalid ones."""
     module = tf.Module()
     examples = tf.TensorSpec([None], tf.string, "inputs")
     numbers = tf.TensorSpec([None], tf.float32, "x")
@@ -43,7 +43,7 @@ def write_odd(path: Path) -> Path:
     definitions = saved.meta_graphs[0].signature_def
     definitions["default"].defaults["k"].CopyFrom(tf.make_tensor_proto([3.0], tf.float32))
     definitions["scores"].method_name, definitions["column"].method_name = CLASSIFY, REGRESS
-    definitions["plain"].method_name = "of/no/method"
+    definitions["plain"].method_name = "not/a/method"
     (path / "saved_model.pb").write_bytes(saved.SerializeToString())
     return path
 
@@ -53,7 +53,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Servable:
     return Servable("odd", 1, write_odd(tmp_path_factory.mktemp("odd") / "model"))
 
 
-def given(count: int) -> input_pb2.Input:
+def example_input(count: int) -> input_pb2.Input:
     request = input_pb2.Input()
     request.example_list.SetInParent()
     for _ in range(count):
@@ -62,18 +62,18 @@ def given(count: int) -> input_pb2.Input:
 
 
 def classify(odd: Servable, key: str, count: int = 2, check: bool = False) -> Any:
-    request = classification_pb2.ClassificationRequest(input=given(count))
+    request = classification_pb2.ClassificationRequest(input=example_input(count))
     request.model_spec.name, request.model_spec.signature_name = "odd", key
     return classify_regress.classify(odd, request, check).result
 
 
 def regress(odd: Servable, key: str, count: int = 2, check: bool = False) -> Any:
-    request = regression_pb2.RegressionRequest(input=given(count))
+    request = regression_pb2.RegressionRequest(input=example_input(count))
     request.model_spec.name, request.model_spec.signature_name = "odd", key
     return classify_regress.regress(odd, request, check).result
 
 
-def test_an_input_that_is_left_out_has_its_default(odd: Servable) -> None:
+def test_omitted_input_has_its_default(odd: Servable) -> None:
     request = predict_request("odd", np.array([1, 2], np.float32), signature_name="default")
     assert list(predict.predict(odd, request).outputs["y"].float_val) == [3.0, 6.0]
     request.inputs["k"].CopyFrom(tf.make_tensor_proto([5.0], tf.float32))
@@ -83,32 +83,32 @@ def test_an_input_that_is_left_out_has_its_default(odd: Servable) -> None:
         predict.predict(odd, request)
 
 
-def test_a_signature_without_inputs_answers(odd: Servable) -> None:
+def test_signature_without_inputs_runs(odd: Servable) -> None:
     request = predict_pb2.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = "odd", "none"
     assert list(predict.predict(odd, request).outputs["y"].float_val) == [1.0, 2.0]
 
 
-def test_a_shape_is_the_models_matter_and_not_the_signatures(odd: Servable) -> None:
+def test_shape_is_checked_by_the_model_only(odd: Servable) -> None:
     request = predict_request("odd", np.array([[1, 2], [3, 4]], np.float32), signature_name="plain")
     output = predict.predict(odd, request).outputs["y"]
     assert [each.size for each in output.tensor_shape.dim] == [2, 2]
     assert list(output.float_val) == [2, 4, 6, 8]
 
 
-def test_classes_or_scores_alone_are_enough(odd: Servable) -> None:
+def test_classes_or_scores_are_sufficient(odd: Servable) -> None:
     scores = [[(each.label, each.score) for each in row.classes] for row in classify(odd, "scores").classifications]
     assert scores == [[("", 0.5), ("", 0.5)]] * 2
     classes = [[(each.label, each.score) for each in row.classes] for row in classify(odd, "classes").classifications]
     assert classes == [[("a", 0.0), ("a", 0.0)]] * 2
 
 
-def test_a_column_of_numbers_is_a_number_an_example(odd: Servable) -> None:
+def test_regression_output_may_be_a_column(odd: Servable) -> None:
     assert [each.value for each in regress(odd, "column").regressions] == [1.5, 1.5]
 
 
 @pytest.mark.parametrize(
-    ("ask", "key", "count", "said"),
+    ("ask", "key", "count", "message"),
     [
         (classify, "scores", 0, "Input is empty."),
         (classify, "nope", 2, "No signature was found with the name: nope"),
@@ -122,16 +122,16 @@ def test_a_column_of_numbers_is_a_number_an_example(odd: Servable) -> None:
         (regress, "double", 2, "Expected output Tensor of DT_FLOAT. Got: DT_DOUBLE"),
     ],
 )
-def test_a_signature_that_gives_no_classes_or_numbers_is_refused(
-    odd: Servable, ask: Callable[..., Any], key: str, count: int, said: str
+def test_unsuitable_signature_is_rejected(
+    odd: Servable, ask: Callable[..., Any], key: str, count: int, message: str
 ) -> None:
     with pytest.raises(ServingError) as caught:
         ask(odd, key, count)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
-def test_methods_are_looked_at_only_if_told(odd: Servable) -> None:
+def test_method_name_is_checked_only_on_request(odd: Servable) -> None:
     assert classify(odd, "classes", check=False)
     assert regress(odd, "column", check=True)
     assert classify(odd, "scores", check=True)
@@ -140,7 +140,7 @@ def test_methods_are_looked_at_only_if_told(odd: Servable) -> None:
             ask(odd, key, check=True)
     request = predict_request("odd", np.array([1], np.float32), signature_name="plain")
     assert predict.predict(odd, request)
-    with pytest.raises(ServingError, match="Was: of/no/method"):
+    with pytest.raises(ServingError, match="Was: not/a/method"):
         predict.predict(odd, request, check_method=True)
     for key in ("default", "none"):
         request.model_spec.signature_name = key
@@ -149,8 +149,8 @@ def test_methods_are_looked_at_only_if_told(odd: Servable) -> None:
         assert predict.predict(odd, request, check_method=True)
 
 
-def test_the_tasks_of_a_multi_inference_keep_their_order_and_the_default_is_a_signature_too(odd: Servable) -> None:
-    request = inference_pb2.MultiInferenceRequest(input=given(1))
+def test_multi_inference_keeps_the_order_of_tasks_and_knows_the_default_signature(odd: Servable) -> None:
+    request = inference_pb2.MultiInferenceRequest(input=example_input(1))
     for key, method in (("column", REGRESS), ("scores", CLASSIFY)):
         task = request.tasks.add(method_name=method)
         task.model_spec.name, task.model_spec.signature_name = "odd", key

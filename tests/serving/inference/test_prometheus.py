@@ -7,7 +7,7 @@ from serving.flags import Flags
 from serving.inference.metrics import BOUNDS, DEFAULT_PATH, QUEUE_BOUNDS, Metrics, metrics_path
 
 
-def test_counters_are_whole_numbers_however_large() -> None:
+def test_counters_are_integers_of_any_size() -> None:
     metrics = Metrics()
     metrics.requests.add(("tiny", "OK"), 123_456_789)
     metrics.requests.add(('a"b\\c\n', "OK"))
@@ -16,7 +16,7 @@ def test_counters_are_whole_numbers_however_large() -> None:
     assert ':tensorflow:serving:request_count{model_name="a\\"b\\\\c\\n",status="OK"} 1' in lines
 
 
-def test_a_histogram_adds_up_from_bucket_to_bucket() -> None:
+def test_histogram_buckets_are_cumulative() -> None:
     metrics = Metrics()
     for microseconds in (5, 15, 1e12):
         metrics.request_latency.observe(("tiny", "Predict", "REST"), microseconds / 1e6)
@@ -29,12 +29,12 @@ def test_a_histogram_adds_up_from_bucket_to_bucket() -> None:
     assert f"{name}_sum{{{labels}}} 1000000000020" in lines
 
 
-def test_the_bounds_are_the_originals() -> None:
+def test_bucket_bounds_are_tensorflow_servings() -> None:
     assert (len(BOUNDS), BOUNDS[0], round(BOUNDS[1] / BOUNDS[0], 9)) == (33, 10, 1.8)
     assert (len(QUEUE_BOUNDS), QUEUE_BOUNDS[0], round(QUEUE_BOUNDS[1] / QUEUE_BOUNDS[0], 9)) == (52, 100, 1.2)
 
 
-def test_values_are_found_by_either_name_over_all_labels() -> None:
+def test_totals_are_found_by_both_forms_of_the_name() -> None:
     metrics = Metrics()
     for model in ("a", "b", "b"):
         metrics.requests.add((model, "OK"))
@@ -51,12 +51,12 @@ def test_values_are_found_by_either_name_over_all_labels() -> None:
         ("", None),
     ],
 )
-def test_metrics_are_told_where_the_file_says(tmp_path: Path, content: str, path: str | None) -> None:
+def test_monitoring_config_sets_the_metrics_path(tmp_path: Path, content: str, path: str | None) -> None:
     (tmp_path / "monitoring").write_text(content)
     assert metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring"))) == path
 
 
-def test_metrics_are_not_told_where_nobody_can_ask(tmp_path: Path) -> None:
+def test_relative_metrics_path_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: 'metrics' }")
     with pytest.raises(ServingError, match="monitoring: found the path 'metrics'; expected one that starts with /"):
         metrics_path(Flags(monitoring_config_file=str(tmp_path / "monitoring")))

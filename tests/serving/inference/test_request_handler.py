@@ -34,7 +34,7 @@ def counted(handler: RequestHandler) -> int:
     return handler.metrics.values([EXAMPLES])[EXAMPLES]
 
 
-def test_rows_are_counted_once_they_are_read(handler: RequestHandler) -> None:
+def test_examples_are_counted_once_they_are_parsed(handler: RequestHandler) -> None:
     before = counted(handler)
     request = predict_request("tiny", np.zeros(3, np.float32))
     handler.predict(request, "GRPC")
@@ -51,7 +51,7 @@ def test_rows_are_counted_once_they_are_read(handler: RequestHandler) -> None:
     assert counted(handler) - before == 9
 
 
-def test_a_defect_of_ours_is_counted_as_one(handler: RequestHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_error_is_counted_as_internal(handler: RequestHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import text_format
-from server_process import Server, predict_request
+from server_process import Embedded, predict_request
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
 from tensorflow_serving.config import logging_config_pb2
 
@@ -41,7 +41,7 @@ def values(folder: Path) -> list[float]:
     return [each.predict_log.request.inputs["x"].float_val[0] for each in records]
 
 
-def test_records_are_written_to_files_of_a_bounded_size(tmp_path: Path) -> None:
+def test_files_have_a_maximum_size(tmp_path: Path) -> None:
     counted: list[str] = []
     log = RequestLog("tiny", config(tmp_path / "requests"), counted.append, max_file_bytes=200)
     for value in range(20):
@@ -52,22 +52,22 @@ def test_records_are_written_to_files_of_a_bounded_size(tmp_path: Path) -> None:
     assert counted == ["written"] * 20
 
 
-def test_a_sample_is_taken_and_the_others_are_not_even_made(tmp_path: Path) -> None:
-    made: list[int] = []
+def test_only_sampled_records_are_created(tmp_path: Path) -> None:
+    created: list[int] = []
 
     def make() -> prediction_log_pb2.PredictionLog:
-        made.append(1)
+        created.append(1)
         return record(1.0)
 
     log = RequestLog("tiny", config(tmp_path / "requests", rate=0.1), lambda _status: None)
     for _ in range(2000):
         log.offer(make)
     log.close()
-    assert 100 < len(made) < 320
-    assert len(values(tmp_path)) == len(made)
+    assert 100 < len(created) < 320
+    assert len(values(tmp_path)) == len(created)
 
 
-def test_a_log_that_cannot_be_written_loses_records_and_still_ends(tmp_path: Path) -> None:
+def test_unwritable_log_drops_records_and_can_be_closed(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     counted: list[str] = []
     log = RequestLog("tiny", config(tmp_path / "gone/requests"), counted.append)
@@ -78,9 +78,7 @@ def test_a_log_that_cannot_be_written_loses_records_and_still_ends(tmp_path: Pat
     assert counted == ["lost"] * 3
 
 
-def test_a_record_that_cannot_be_made_or_taken_is_lost_and_the_next_one_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failure_to_log_affects_only_one_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> prediction_log_pb2.PredictionLog:
         raise RuntimeError("can't start new thread")
 
@@ -97,12 +95,12 @@ def test_a_record_that_cannot_be_made_or_taken_is_lost_and_the_next_one_is_not(
     assert values(tmp_path) == [2.0]
 
 
-def test_what_waits_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+def test_queue_is_limited_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started, proceed = threading.Event(), threading.Event()
 
     def hold(_log: RequestLog) -> Path:
-        begun.set()
-        assert go_on.wait(10)
+        started.set()
+        assert proceed.wait(10)
         return tmp_path / "requests-1.tfrecord"
 
     monkeypatch.setattr(RequestLog, "_new_path", hold)
@@ -110,13 +108,13 @@ def test_what_waits_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Monk
     counted: list[str] = []
     log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
     log.offer(lambda: record(0.0))
-    assert begun.wait(10)  # what is written does not wait any more
+    assert started.wait(10)  # a record that is being written is no longer queued
     for value in range(1, 10):
         log.offer(lambda value=value: record(value))  # type: ignore[misc]
     lost = len(counted)
     assert set(counted) == {"lost"}
     assert 5 <= lost <= 6
-    go_on.set()
+    proceed.set()
     log.close()
     assert values(tmp_path) == list(range(10 - lost))
     log.offer(lambda: record(20.0))
@@ -124,7 +122,7 @@ def test_what_waits_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Monk
     assert counted[-1] == "written"
 
 
-def test_two_logs_of_one_prefix_write_to_files_of_their_own(tmp_path: Path) -> None:
+def test_logs_with_the_same_prefix_write_separate_files(tmp_path: Path) -> None:
     logs = [RequestLog("tiny", config(tmp_path / "requests"), lambda _status: None) for _ in range(2)]
     for number, log in enumerate(logs):
         log.offer(lambda number=number: record(number))  # type: ignore[misc]
@@ -134,24 +132,24 @@ def test_two_logs_of_one_prefix_write_to_files_of_their_own(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("kind", "prefix", "said"),
+    ("kind", "prefix", "message"),
     [("kafka", "/tmp/x", "type 'kafka'; expected one of"), ("jsonl", "relative", "expected an absolute path")],
 )
-def test_a_log_that_makes_no_sense_is_refused(kind: str, prefix: str, said: str) -> None:
-    with pytest.raises(ServingError, match=said):
+def test_invalid_log_configuration_is_rejected(kind: str, prefix: str, message: str) -> None:
+    with pytest.raises(ServingError, match=message):
         RequestLog("tiny", config(prefix, kind), lambda _status: None)
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
-def test_a_rate_that_is_no_share_is_refused(tmp_path: Path, rate: float) -> None:
+def test_sampling_rate_outside_0_to_1_is_rejected(tmp_path: Path, rate: float) -> None:
     wrong = config(str(tmp_path / "log"), "jsonl")
     wrong.sampling_config.sampling_rate = rate
     with pytest.raises(ServingError, match=f"model tiny: found sampling_rate {rate:g}; expected 0 to 1"):
         RequestLog("tiny", wrong, lambda _status: None)
 
 
-def test_the_server_logs_what_either_protocol_asked_and_was_answered(
-    serve: Callable[..., Server], tiny: Path, tmp_path: Path
+def test_server_logs_requests_and_responses_of_both_protocols(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
@@ -160,7 +158,7 @@ def test_the_server_logs_what_either_protocol_asked_and_was_answered(
         f'model_config_list {{ config {{ name: "tiny" base_path: "{tmp_path / "base"}" model_platform: "tensorflow" '
         f"logging_config {{ {config(tmp_path / 'requests', 'jsonl')} }} }} }}"
     )
-    server = serve(f"--model_config_file={models}")
+    server = embed(f"--model_config_file={models}")
     assert server.predict(values=(1.0,)) == [2.5]
     assert server.json("POST", "/v1/models/tiny:predict", {"instances": [3.0]})[0] == 200
     assert server.json("POST", "/v1/models/tiny:predict", {"instances": ["a"]})[0] == 400
@@ -168,7 +166,7 @@ def test_the_server_logs_what_either_protocol_asked_and_was_answered(
     request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
     request.input.example_list.examples.add().features.feature["x"].float_list.value.append(1.0)
     server.prediction.Classify(request)
-    assert server.stop() == 0
+    server.server.handler.close()
     [path] = tmp_path.glob("requests-*.jsonl")
     logged = [json.loads(line) for line in path.read_text().splitlines()]
     assert [each["predict_log"]["request"]["inputs"]["x"]["float_val"] for each in logged[:2]] == [[1.0], [3.0]]
@@ -181,7 +179,7 @@ def log_threads() -> int:
     return sum(thread.name == "log tiny" for thread in threading.enumerate())
 
 
-def test_what_is_offered_after_the_end_is_written_too(tmp_path: Path) -> None:
+def test_record_offered_after_close_is_written(tmp_path: Path) -> None:
     counted: list[str] = []
     log = RequestLog("tiny", config(tmp_path / "requests"), counted.append)
     log.offer(lambda: record(1.0))
@@ -194,20 +192,20 @@ def test_what_is_offered_after_the_end_is_written_too(tmp_path: Path) -> None:
 
 
 def models(base: Path, log: Path | None, *more: str) -> list[ModelConfig]:
-    made = ModelConfig(name="tiny", base_path=str(base), model_platform="tensorflow")
+    model = ModelConfig(name="tiny", base_path=str(base), model_platform="tensorflow")
     if log:
-        made.logging_config.CopyFrom(config(log))
-    return [made, *(ModelConfig(name=name, base_path=str(base), model_platform="tensorflow") for name in more)]
+        model.logging_config.CopyFrom(config(log))
+    return [model, *(ModelConfig(name=name, base_path=str(base), model_platform="tensorflow") for name in more)]
 
 
-class Held(Servable):
-    """Answers once it is let go on."""
+class BlockedServable(Servable):
+    """Runs requests only after it is told to proceed."""
 
-    begun, go_on = threading.Event(), threading.Event()
+    started, proceed = threading.Event(), threading.Event()
 
     def run(self, *arguments: Any) -> Any:
-        self.begun.set()
-        assert self.go_on.wait(10)
+        self.started.set()
+        assert self.proceed.wait(10)
         return super().run(*arguments)
 
 
@@ -215,14 +213,14 @@ class Held(Servable):
 def handler(tiny: Path, tmp_path: Path) -> Iterator[RequestHandler]:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
-    Held.begun.clear()
-    Held.go_on.set()
-    handler = RequestHandler(ModelManager(Held, Retries(0, 0)), Metrics(), HandlerSettings())
+    BlockedServable.started.clear()
+    BlockedServable.proceed.set()
+    handler = RequestHandler(ModelManager(BlockedServable, Retries(0, 0)), Metrics(), HandlerSettings())
     yield handler
     handler.close()
 
 
-def test_a_change_that_is_refused_leaves_the_log_as_it_was(handler: RequestHandler, tmp_path: Path) -> None:
+def test_rejected_change_keeps_the_log(handler: RequestHandler, tmp_path: Path) -> None:
     base = tmp_path / "base"
     handler.configure(models(base, tmp_path / "old"))
     assert handler.manager.wait_available(["tiny"])
@@ -239,34 +237,34 @@ def test_a_change_that_is_refused_leaves_the_log_as_it_was(handler: RequestHandl
     assert not list(tmp_path.glob("new*"))
 
 
-@pytest.mark.parametrize("change", ["swapped", "taken away"])
-def test_a_request_under_way_is_logged_whatever_becomes_of_its_log(
+@pytest.mark.parametrize("change", ["replaced", "removed"])
+def test_running_request_is_logged_even_if_its_log_is_replaced(
     handler: RequestHandler, tmp_path: Path, change: str
 ) -> None:
     base = tmp_path / "base"
     handler.configure(models(base, tmp_path / "old"))
     assert handler.manager.wait_available(["tiny"])
-    Held.go_on.clear()
+    BlockedServable.proceed.clear()
     request = predict_request("tiny", np.array([1], np.float32))
-    under_way = threading.Thread(target=handler.predict, args=(request, "GRPC"))
-    under_way.start()
-    assert Held.begun.wait(10)
-    handler.configure(models(base, tmp_path / "new") if change == "swapped" else [])
-    Held.go_on.set()
-    under_way.join()
+    running = threading.Thread(target=handler.predict, args=(request, "GRPC"))
+    running.start()
+    assert BlockedServable.started.wait(10)
+    handler.configure(models(base, tmp_path / "new") if change == "replaced" else [])
+    BlockedServable.proceed.set()
+    running.join()
     handler.close()
     assert values(tmp_path) == [1.0]
     assert log_threads() == 0
 
 
-def test_changes_at_the_same_time_leave_a_log_that_is_open(
+def test_concurrent_changes_leave_an_open_log(
     handler: RequestHandler, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base, configure = tmp_path / "base", handler.manager.configure
     handler.configure(models(base, tmp_path / "old"))
 
     def slow(*arguments: Any) -> None:
-        time.sleep(0.2)  # so that the changes would meet
+        time.sleep(0.2)  # so that the changes would overlap
         configure(*arguments)
 
     monkeypatch.setattr(handler.manager, "configure", slow)
@@ -281,13 +279,13 @@ def test_changes_at_the_same_time_leave_a_log_that_is_open(
     for value in (1.0, 2.0):
         handler._logs["tiny"].offer(lambda value=value: record(value))  # type: ignore[misc]
         time.sleep(0.1)
-    assert log_threads() == 1, "a log that was closed writes each record to a file of its own"
+    assert log_threads() == 1, "a closed log would write each record to a separate file"
     handler.close()
     assert values(tmp_path) == [1.0, 2.0]
     assert log_threads() == 0
 
 
-def test_a_log_that_is_turned_off_writes_no_more(handler: RequestHandler, tmp_path: Path) -> None:
+def test_log_that_is_turned_off_writes_nothing(handler: RequestHandler, tmp_path: Path) -> None:
     handler.configure(models(tmp_path / "base", tmp_path / "old"))
     assert handler.manager.wait_available(["tiny"])
     handler.configure(models(tmp_path / "base", None))

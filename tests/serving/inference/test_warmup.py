@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Client, predict_request
+from server_process import Embedded, predict_request
 from tensorflow_serving.apis import prediction_log_pb2
 
 from artifacts.names import WARMUP_FILE
@@ -19,7 +19,7 @@ CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
 class Counted(Servable):
-    """Remembers which signatures were run."""
+    """Records which signatures were run."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("tiny", 1, path)
@@ -66,7 +66,7 @@ def multi_log() -> PredictionLog:
     return log
 
 
-def test_every_kind_of_request_is_replayed_as_often_as_told(model: Path) -> None:
+def test_every_kind_of_request_is_replayed_the_given_number_of_times(model: Path) -> None:
     write(
         model,
         [predict_log(), example_log("classify_log", "classify"), example_log("regress_log", "regress"), multi_log()],
@@ -81,13 +81,13 @@ def test_every_kind_of_request_is_replayed_as_often_as_told(model: Path) -> None
     ]
 
 
-def test_a_version_without_requests_is_not_warmed_up(model: Path) -> None:
+def test_version_without_warmup_requests_is_not_warmed_up(model: Path) -> None:
     servable = Counted(model)
     assert warm_up(servable) == 0
     assert servable.ran == []
 
 
-def test_a_thousand_requests_are_taken_and_no_more(model: Path) -> None:
+def test_warmup_accepts_at_most_a_thousand_requests(model: Path) -> None:
     servable = Counted(model)
     write(model, [predict_log()] * 1000)
     assert warm_up(servable) == 1000
@@ -97,7 +97,7 @@ def test_a_thousand_requests_are_taken_and_no_more(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("logs", "code", "said"),
+    ("logs", "code", "message"),
     [
         ([predict_log("nope")], Code.FAILED_PRECONDITION, "nope"),
         ([predict_log(), b"\xff\xff"], Code.DATA_LOSS, "Failed to read warmup data"),
@@ -105,25 +105,25 @@ def test_a_thousand_requests_are_taken_and_no_more(model: Path) -> None:
         ([PredictionLog()], Code.UNIMPLEMENTED, "Unsupported log_type"),
     ],
 )
-def test_a_request_that_fails_or_cannot_be_read_fails_the_version(
-    model: Path, logs: list[PredictionLog | bytes], code: Code, said: str
+def test_failing_or_unreadable_warmup_request_fails_the_version(
+    model: Path, logs: list[PredictionLog | bytes], code: Code, message: str
 ) -> None:
     write(model, logs)
-    with pytest.raises(ServingError, match=said) as caught:
+    with pytest.raises(ServingError, match=message) as caught:
         warm_up(Counted(model))
     assert caught.value.code == code
 
 
-def test_a_file_that_is_no_records_fails_the_version(model: Path) -> None:
+def test_warmup_file_that_is_not_a_tfrecord_fails_the_version(model: Path) -> None:
     (model / WARMUP_FILE).parent.mkdir()
-    (model / WARMUP_FILE).write_bytes(b"no records at all, but some text")
+    (model / WARMUP_FILE).write_bytes(b"some text instead of records")
     with pytest.raises(ServingError, match="Please verify the file") as caught:
         warm_up(Counted(model))
     assert caught.value.code == Code.DATA_LOSS
 
 
 def write_calls(path: Path) -> Path:
-    """A model that tells how often it was called."""
+    """Writes a model that returns how many times it was called."""
     module = tf.Module()
     module.calls = tf.Variable(0)
 
@@ -135,6 +135,11 @@ def write_calls(path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_calls(tmp_path_factory.mktemp("counting") / "model")
+
+
 @pytest.mark.parametrize(
     ("flag", "calls"),
     [
@@ -143,11 +148,11 @@ def write_calls(path: Path) -> Path:
         ("--enable_model_warmup=false", 1.0),
     ],
 )
-def test_the_flags_say_whether_and_how_often(
-    embed: Callable[..., Client], tmp_path: Path, flag: str, calls: float
+def test_flags_control_warmup(
+    embed: Callable[..., Embedded], counting: Path, tmp_path: Path, flag: str, calls: float
 ) -> None:
-    """What a version was called before its first client came, and that the time of it is told."""
-    model = write_calls(tmp_path / "base/1")
+    """Checks the number of warm-up calls before the first request, and the metric of their duration."""
+    model = Path(shutil.copytree(counting, tmp_path / "base/1"))
     write(model, [predict_log()])
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
     flags = ("--model_name=tiny", f"--model_base_path={tmp_path / 'base'}", "--max_num_load_retries=0", flag)

@@ -10,7 +10,8 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Client, predict_request
+from server_process import Embedded, predict_request
+from tiny_models import numbers
 
 from serving.errors import ServingError
 from serving.models.batching import Batching
@@ -21,7 +22,7 @@ MERGED = Batching(max_batch_size=8, batch_timeout_micros=200_000, num_batch_thre
 
 
 def write_counting(path: Path) -> Path:
-    """A model that gives the rows of the batch that it was run over."""
+    """Writes a model that returns the number of rows in its batch."""
     module = tf.Module()
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "x")])
@@ -38,26 +39,26 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def together(works: list[Callable[[], Any]]) -> list[Any]:
-    """Does all at the same time; answers or errors in their order."""
-    answers: list[Any] = [None] * len(works)
+    """Runs functions concurrently, and returns their results or errors in order."""
+    results: list[Any] = [None] * len(works)
 
     def do(place: int) -> None:
         try:
-            answers[place] = works[place]()
+            results[place] = works[place]()
         except ServingError as error:
-            answers[place] = error
+            results[place] = error
 
     threads = [threading.Thread(target=do, args=(place,)) for place in range(len(works))]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return answers
+    return results
 
 
 def ask_together(servable: Servable, requests: list[list[float]]) -> list[dict[str, list[float]]]:
-    """All requests at the same time; the answers in their order."""
-    servable.run("serving_default", {"x": np.zeros(1, np.float32)}, ["rows", "y"])  # the first one prepares the graph
+    """Sends requests concurrently, and returns the outputs in order."""
+    servable.run("serving_default", {"x": np.zeros(1, np.float32)}, ["rows", "y"])  # prepares the graph
 
     def ask(request: list[float]) -> dict[str, list[float]]:
         found = servable.run("serving_default", {"x": np.array(request, np.float32)}, ["rows", "y"])
@@ -66,19 +67,19 @@ def ask_together(servable: Servable, requests: list[list[float]]) -> list[dict[s
     return together([lambda request=request: ask(request) for request in requests])  # type: ignore[misc]
 
 
-def test_requests_at_the_same_time_become_one_batch_and_come_back_apart(counting: Path) -> None:
+def test_concurrent_requests_are_merged_and_split_again(counting: Path) -> None:
     requests = [[1.0], [2.0, 3.0], [4.0], [5.0, 6.0, 7.0]]
-    answers = ask_together(Servable("counting", 1, counting, MERGED), requests)
-    assert [answer["y"] for answer in answers] == [[2 * each for each in request] for request in requests]
-    assert any(answer["rows"][0] == 8 for answer in answers), "no batch was padded to the size that is allowed"
+    results = ask_together(Servable("counting", 1, counting, MERGED), requests)
+    assert [answer["y"] for answer in results] == [[2 * each for each in request] for request in requests]
+    assert any(answer["rows"][0] == 8 for answer in results), "no batch was padded to the allowed size"
 
 
-def test_without_batching_each_request_is_run_on_its_own(counting: Path) -> None:
-    answers = ask_together(Servable("counting", 1, counting), [[1.0], [2.0, 3.0]])
-    assert [answer["rows"] for answer in answers] == [[1], [2, 2]]
+def test_without_batching_each_request_is_run_separately(counting: Path) -> None:
+    results = ask_together(Servable("counting", 1, counting), [[1.0], [2.0, 3.0]])
+    assert [answer["rows"] for answer in results] == [[1], [2, 2]]
 
 
-def test_a_request_beyond_the_largest_batch_is_refused_unless_it_may_be_split(counting: Path) -> None:
+def test_request_over_the_maximum_batch_size_is_rejected_unless_split(counting: Path) -> None:
     large = {"x": np.arange(20, dtype=np.float32)}
     with pytest.raises(ServingError) as caught:
         Servable("counting", 1, counting, MERGED).run("serving_default", large, ["y"])
@@ -89,8 +90,8 @@ def test_a_request_beyond_the_largest_batch_is_refused_unless_it_may_be_split(co
     assert found["y"].tolist() == (large["x"] * 2).tolist()
 
 
-def test_what_a_request_of_a_batch_gets_wrong_is_told_to_it(
-    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+def test_error_in_a_batch_is_returned_to_its_request(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
@@ -111,12 +112,12 @@ def test_what_a_request_of_a_batch_gets_wrong_is_told_to_it(
         {"predictions": [2.5, 3.0]},
     )
     scalar = {"signature_name": "scalar", "inputs": [1.0, 2.0]}
-    assert server.json("POST", "/v1/models/tiny:predict", scalar)[0] == 400  # no rows to give back apart
+    assert server.json("POST", "/v1/models/tiny:predict", scalar)[0] == 400  # the output cannot be split into rows
 
 
 @pytest.fixture(scope="module")
 def varying(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that gives its inputs back, whose rows may have any size, and the rows of the batch."""
+    """A model that returns its inputs, whose rows may have any size, and the number of rows in its batch."""
     module = tf.Module()
     specs = [tf.TensorSpec([None, None], tf.float32, "x"), tf.TensorSpec([None, None, None], tf.string, "s")]
     specs += [tf.TensorSpec([None, None], tf.bool, "b"), tf.TensorSpec([None, 1], tf.int64, "i")]
@@ -147,11 +148,11 @@ EMPTY = varied(np.zeros([1, 0]), [[[b"g"]]], [[True]], [[10]])
 
 def ask_varied(servable: Servable, requests: list[dict[str, np.ndarray[Any, Any]]]) -> list[Any]:
     names = ["x", "s", "b", "i", "rows"]
-    servable.run("serving_default", ONE, names)  # the first one prepares the graph
+    servable.run("serving_default", ONE, names)  # prepares the graph
     return together([lambda request=request: servable.run("serving_default", request, names) for request in requests])  # type: ignore[misc]
 
 
-def test_rows_of_other_sizes_are_padded_with_the_first_value_of_their_request(varying: Path) -> None:
+def test_rows_are_padded_with_the_first_value_of_their_request(varying: Path) -> None:
     padding = dataclasses.replace(MERGED, pad_variable_length_inputs=True)
     first, second, third = ask_varied(Servable("varying", 1, varying, padding), [ONE, OTHER, EMPTY])
     assert {first["rows"][0], second["rows"][0], third["rows"][0]} == {8}
@@ -165,7 +166,7 @@ def test_rows_of_other_sizes_are_padded_with_the_first_value_of_their_request(va
     assert third["x"].tolist() == [[0, 0, 0]]
 
 
-def test_a_large_request_of_rows_without_a_fixed_size_is_split(varying: Path) -> None:
+def test_large_request_with_variable_rows_is_split(varying: Path) -> None:
     splitting = Batching(
         max_batch_size=64,
         enable_large_batch_splitting=True,
@@ -179,24 +180,44 @@ def test_a_large_request_of_rows_without_a_fixed_size_is_split(varying: Path) ->
     assert max(found["rows"]) == 4
 
 
-def test_without_padding_rows_of_other_sizes_cannot_be_merged(varying: Path) -> None:
-    answers = ask_varied(Servable("varying", 1, varying, MERGED), [ONE, OTHER])
-    assert [type(answer) for answer in answers] == [ServingError, ServingError]
+def test_rows_of_different_sizes_cannot_be_merged_without_padding(varying: Path) -> None:
+    results = ask_varied(Servable("varying", 1, varying, MERGED), [ONE, OTHER])
+    assert [type(answer) for answer in results] == [ServingError, ServingError]
     assert ask_varied(Servable("varying", 1, varying), [ONE, OTHER])[1]["x"].tolist() == [[4], [5]]
 
 
-def test_requests_beyond_the_queue_are_refused(tiny: Path) -> None:
+def test_requests_beyond_the_queue_are_rejected(tiny: Path) -> None:
     parameters = Batching(max_batch_size=1, max_enqueued_batches=1, num_batch_threads=1)
     servable = Servable("tiny", 1, tiny, parameters)
-    slow = {"x": np.array([30], np.float32)}
-    servable.run("slow", {"x": np.array([1], np.float32)}, ["y"])
-    answers = together([lambda: servable.run("slow", slow, ["y"])] * 8)
-    refused = [answer.code for answer in answers if isinstance(answer, ServingError)]
-    assert 0 < len(refused) < 8
-    assert set(refused) == {grpc.StatusCode.UNAVAILABLE}
+    servable.run("release", numbers(1), ["y"])
+    servable.run("wait", numbers(1), ["y"])  # prepares the graph
+    rejected: list[grpc.StatusCode] = []
+    accepted: list[float] = []
+
+    def wait() -> None:
+        try:
+            accepted.append(servable.run("wait", numbers(1), ["y"])["y"][0])
+        except ServingError as error:
+            rejected.append(error.code)
+
+    threads = [threading.Thread(target=wait) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 30
+    while not rejected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for _ in threads:
+        servable.run("release", numbers(1), ["y"])
+    for thread in threads:
+        thread.join()
+    assert 0 < len(rejected) < 8
+    assert set(rejected) == {grpc.StatusCode.UNAVAILABLE}
+    assert accepted == [1.0] * (8 - len(rejected))
 
 
-def test_a_full_queue_is_told_in_either_protocol(embed: Callable[..., Client], tiny: Path, tmp_path: Path) -> None:
+def test_full_queue_is_unavailable_in_both_protocols(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
+) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
     names = ("max_batch_size", "max_enqueued_batches", "num_batch_threads")
@@ -207,29 +228,32 @@ def test_a_full_queue_is_told_in_either_protocol(embed: Callable[..., Client], t
         "--enable_batching",
         f"--batching_parameters_file={tmp_path / 'batching'}",
     )
-    request = predict_request("tiny", np.array([1], np.float32), signature_name="slow")
-    server.prediction.Predict(request)  # the first one prepares the graph
-    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
-    under_way = [server.prediction.Predict.future(slow) for _ in range(6)]
-    server.wait_for(lambda: any(call.done() for call in under_way))  # refused; one runs, one waits
-    status, answer = server.json("POST", "/v1/models/tiny:predict", {"signature_name": "slow", "inputs": [1.0]})
-    assert (status, list(answer)) == (503, ["error"])
-    codes = [call.code() for call in under_way]
-    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    wait, release = (
+        predict_request("tiny", np.array([1], np.float32), signature_name=name) for name in ("wait", "release")
+    )
+    server.prediction.Predict(release)
+    server.prediction.Predict(wait)  # prepares the graph
+    calls = [server.prediction.Predict.future(wait) for _ in range(6)]
+    server.wait_for(lambda: any(call.done() for call in calls))  # rejected, since one runs and one is in the queue
+    status, document = server.json("POST", "/v1/models/tiny:predict", {"signature_name": "wait", "inputs": [1.0]})
+    assert (status, list(document)) == (503, ["error"])
+    for _ in calls:
+        server.prediction.Predict(release)
+    assert {call.code() for call in calls} == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
-def test_the_time_in_the_queue_is_told(counting: Path) -> None:
-    told: list[float] = []
+def test_time_in_the_queue_is_reported(counting: Path) -> None:
+    seconds: list[float] = []
     parameters = Batching(max_batch_size=8, batch_timeout_micros=150_000, num_batch_threads=1)
-    servable = Servable("counting", 1, counting, parameters, told.append)
+    servable = Servable("counting", 1, counting, parameters, seconds.append)
     start = time.monotonic()
     for _ in range(2):
         servable.run("serving_default", {"x": np.zeros(1, np.float32)}, ["y"])
-    assert len(told) == 2
-    assert 0.1 < told[1] <= time.monotonic() - start
+    assert len(seconds) == 2
+    assert 0.1 < seconds[1] <= time.monotonic() - start
 
 
-def test_output_filters_without_end_do_not_grow_the_version(counting: Path) -> None:
+def test_number_of_callables_is_limited(counting: Path) -> None:
     servable = Servable("counting", 1, counting)
     assert MAX_CALLABLES >= 64
     servable._callables.update({("serving_default", (str(number),)): None for number in range(MAX_CALLABLES)})  # type: ignore[misc]
@@ -239,10 +263,10 @@ def test_output_filters_without_end_do_not_grow_the_version(counting: Path) -> N
     assert len(servable._callables) == MAX_CALLABLES
 
 
-def test_a_version_may_bring_parameters_of_its_own(
-    embed: Callable[..., Client], counting: Path, tmp_path: Path
+def test_version_can_have_its_own_batching_parameters(
+    embed: Callable[..., Embedded], counting: Path, tmp_path: Path
 ) -> None:
-    """One without them is not merged at all; threads are the server's for all."""
+    """A version without such a file is not batched. The number of threads is always the server's."""
     models = []
     for name, own in (("alone", ""), ("own", "max_batch_size { value: 4 } allowed_batch_sizes: 4")):
         folder = tmp_path / name / "1"
@@ -266,7 +290,7 @@ def test_a_version_may_bring_parameters_of_its_own(
     assert ':tensorflow:serving:batching_session:queuing_latency_count{thread_pool_name=""} 1\n' in page
 
 
-def test_only_the_threads_of_the_server_hold_for_a_version_with_parameters(tmp_path: Path) -> None:
+def test_own_batching_parameters_use_the_servers_threads(tmp_path: Path) -> None:
     common = Batching(max_batch_size=100, num_batch_threads=7, pad_variable_length_inputs=True)
     assert version_batching(tmp_path, common) is None
     (tmp_path / "batching_params.pbtxt").write_text("max_batch_size { value: 4 } num_batch_threads { value: 3 }")

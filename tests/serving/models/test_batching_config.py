@@ -37,20 +37,20 @@ def test_batching_parameters_are_read(tmp_path: Path) -> None:
         ("max_execution_batch_size", -2),
     ],
 )
-def test_batching_parameters_out_of_bounds_are_refused(tmp_path: Path, field: str, value: int) -> None:
+def test_batching_parameters_out_of_range_are_rejected(tmp_path: Path, field: str, value: int) -> None:
     path = tmp_path / "batching"
     path.write_text(f"{field} {{ value: {value} }}")
     with pytest.raises(ServingError, match=f"found {field} {value}; expected [01] to "):
         batching_from_flags(Flags(enable_batching=True, batching_parameters_file=str(path)))
 
 
-def test_batching_parameters_without_batching_are_refused() -> None:
+def test_batching_parameters_without_batching_are_rejected() -> None:
     with pytest.raises(ServingError, match="--batching_parameters_file supplied without --enable_batching"):
         batching_from_flags(Flags(batching_parameters_file="/b"))
 
 
 @pytest.mark.parametrize("sizes", ["allowed_batch_sizes: 8 allowed_batch_sizes: 4", "allowed_batch_sizes: 8"])
-def test_batch_sizes_that_do_not_fit_are_refused(tmp_path: Path, sizes: str) -> None:
+def test_inconsistent_batch_sizes_are_rejected(tmp_path: Path, sizes: str) -> None:
     (tmp_path / "b").write_text(f"max_batch_size {{ value: 32 }} {sizes}")
     with pytest.raises(ServingError, match="expected increasing sizes that end with max_batch_size 32"):
         batching_from_flags(Flags(enable_batching=True, batching_parameters_file=str(tmp_path / "b")))

@@ -8,37 +8,37 @@ from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
 ALL = os.sched_getaffinity(os.getpid())
 
 
-def test_threads_that_are_started_share_one_cpu_and_may_have_all_for_a_while() -> None:
-    found: dict[str, set[int]] = {}
+def test_started_threads_share_one_cpu_and_can_use_all_temporarily() -> None:
+    affinities: dict[str, set[int]] = {}
 
     def work() -> None:
-        inner = threading.Thread(target=look)
+        inner = threading.Thread(target=record)
         inner.start()
         inner.join()
 
-    def look() -> None:
-        found["before"] = os.sched_getaffinity(0)
+    def record() -> None:
+        affinities["before"] = os.sched_getaffinity(0)
         with all_cpus():
-            found["spread"] = os.sched_getaffinity(0)
-        found["after"] = os.sched_getaffinity(0)
+            affinities["inside"] = os.sched_getaffinity(0)
+        affinities["after"] = os.sched_getaffinity(0)
 
     run_on_one_cpu(work)
-    assert len(found["before"]) == 1
-    assert found["spread"] == ALL
-    assert found["after"] == found["before"]
+    assert len(affinities["before"]) == 1
+    assert affinities["inside"] == ALL
+    assert affinities["after"] == affinities["before"]
     assert os.sched_getaffinity(0) == ALL
 
 
-def test_what_goes_wrong_is_told() -> None:
+def test_exception_is_raised_in_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         run_on_one_cpu(lambda: 1 / 0)
 
 
-def test_cpus_that_cannot_be_had_are_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(_thread: int, _cpus: set[int]) -> None:
-        raise PermissionError("no")
+def test_failure_to_set_the_affinity_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reject(_thread: int, _cpus: set[int]) -> None:
+        raise PermissionError("not permitted")
 
-    done: list[int] = []
-    monkeypatch.setattr(os, "sched_setaffinity", forbidden)
-    run_on_one_cpu(lambda: done.append(1))
-    assert done == [1]
+    calls: list[int] = []
+    monkeypatch.setattr(os, "sched_setaffinity", reject)
+    run_on_one_cpu(lambda: calls.append(1))
+    assert calls == [1]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from server_process import wait_for_stack
 from tensorflow_serving.apis import model_pb2
 
 from serving.errors import Code, ServingError
@@ -18,10 +19,10 @@ TINY = model_pb2.ModelSpec(name="tiny")
 
 
 class Loaded:
-    """Stands for a version in memory; only its life is looked at."""
+    """A fake servable."""
 
     def close(self) -> None:
-        """Frees nothing."""
+        """Does nothing."""
 
 
 def manager_of(load: Callable[[], object], retries: int = 0, seconds: float = 0.0) -> ModelManager:
@@ -49,7 +50,7 @@ def config(tmp_path: Path) -> ModelConfig:
     return ModelConfig(name="tiny", base_path=str(tmp_path))
 
 
-def test_a_version_that_is_wanted_again_while_it_is_unloaded_comes_back_without_another_look(
+def test_version_wanted_again_during_unloading_is_loaded_without_another_poll(
     config: ModelConfig,
 ) -> None:
     loads: list[float] = []
@@ -60,61 +61,61 @@ def test_a_version_that_is_wanted_again_while_it_is_unloaded_comes_back_without_
         manager.configure([])
         assert state(manager) == State.UNLOADING
         manager.configure([config])
-        assert state(manager) == State.UNLOADING, "a request still uses it"
+        assert state(manager) == State.UNLOADING, "a request is still using it"
         with pytest.raises(ServingError), manager.servable(TINY):
             pass
     assert manager.wait_available(["tiny"])
     assert len(loads) == 2
 
 
-def test_a_version_that_was_given_up_unwanted_is_tried_when_it_is_wanted_again(config: ModelConfig) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    tries: list[int] = []
+def test_abandoned_version_is_loaded_when_wanted_again(config: ModelConfig) -> None:
+    started, proceed = threading.Event(), threading.Event()
+    attempts: list[int] = []
 
     def load() -> None:
-        tries.append(1)
-        if len(tries) == 1:
-            begun.set()
-            go_on.wait(10)
+        attempts.append(1)
+        if len(attempts) == 1:
+            started.set()
+            proceed.wait(10)
             raise ServingError(Code.UNAVAILABLE, "not yet")
 
     manager = manager_of(load, retries=3, seconds=10)
     manager.configure([config])
-    assert begun.wait(10)
+    assert started.wait(10)
     manager.configure([])
-    go_on.set()
+    proceed.set()
     wait_for(lambda: state(manager) == State.END)
-    assert len(tries) == 1, "what nobody wants is not tried again"
+    assert len(attempts) == 1, "an unwanted version is not retried"
     manager.configure([config])
     assert manager.wait_available(["tiny"])
 
 
-def test_a_version_that_cannot_be_loaded_is_tried_as_often_as_told_and_then_says_why(config: ModelConfig) -> None:
+def test_loading_is_retried_and_the_last_error_kept(config: ModelConfig) -> None:
     times: list[float] = []
 
     def load() -> None:
         times.append(time.monotonic())
-        raise ServingError(Code.DATA_LOSS, "half a file\nand its trace")
+        raise ServingError(Code.DATA_LOSS, "half a file\nand a stack trace")
 
-    manager = manager_of(load, retries=2, seconds=0.25)
+    manager = manager_of(load, retries=2, seconds=0.1)
     manager.configure([config])
     assert not manager.wait_available(["tiny"])
     assert len(times) == 3
-    assert all(later - earlier >= 0.25 for earlier, later in itertools.pairwise(times))
+    assert all(later - earlier >= 0.1 for earlier, later in itertools.pairwise(times))
     ended = manager.statuses(TINY)[1]
     assert (ended.state, ended.error.code if ended.error else None) == (State.END, Code.DATA_LOSS)
     assert manager.failures(["tiny"]) == "tiny/1: half a file"
     manager.poll()
-    time.sleep(0.05)
-    assert len(times) == 3, "another look is not another try"
+    assert state(manager) == State.END
+    assert len(times) == 3, "a poll does not retry"
 
 
-def test_a_version_goes_through_the_states_in_their_order(config: ModelConfig) -> None:
-    go_on = threading.Event()
-    manager = manager_of(lambda: go_on.wait(10))
+def test_version_passes_through_all_states(config: ModelConfig) -> None:
+    proceed = threading.Event()
+    manager = manager_of(lambda: proceed.wait(10))
     manager.configure([config])
     wait_for(lambda: state(manager) == State.LOADING)
-    go_on.set()
+    proceed.set()
     assert manager.wait_available(["tiny"])
     assert state(manager) == State.AVAILABLE
     with manager.servable(TINY):
@@ -123,7 +124,7 @@ def test_a_version_goes_through_the_states_in_their_order(config: ModelConfig) -
     wait_for(lambda: state(manager) == State.END)
 
 
-def test_who_waits_for_a_model_without_a_version_may_give_up(config: ModelConfig, tmp_path: Path) -> None:
+def test_waiting_for_a_model_without_a_version_can_be_abandoned(config: ModelConfig, tmp_path: Path) -> None:
     (tmp_path / "1").rmdir()
     manager = manager_of(lambda: None)
     manager.configure([config])
@@ -131,8 +132,7 @@ def test_who_waits_for_a_model_without_a_version_may_give_up(config: ModelConfig
     found: list[Any] = []
     waiting = threading.Thread(target=lambda: found.append(manager.wait_available(["tiny"], lambda: not gone.is_set())))
     waiting.start()
-    waiting.join(0.2)
-    assert waiting.is_alive()
+    wait_for_stack("wait_available")
     gone.set()
     manager.wake()
     waiting.join(10)

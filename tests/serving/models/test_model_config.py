@@ -14,12 +14,12 @@ def model(text: str = "") -> ModelConfig:
     )
 
 
-def test_the_flags_name_one_model() -> None:
+def test_flags_configure_one_model() -> None:
     [config] = model_configs(Flags(model_name="taxi", model_base_path="/models/taxi"))
     assert config == model()
 
 
-def test_a_file_names_several(tmp_path: Path) -> None:
+def test_config_file_lists_several_models(tmp_path: Path) -> None:
     path = tmp_path / "models.config"
     path.write_text(
         "model_config_list { config { name: 'a' base_path: '/a' model_platform: 'tensorflow' } "
@@ -31,7 +31,7 @@ def test_a_file_names_several(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("name: 'a' base_path: 'relative' model_platform: 'tensorflow'", "Expected model a to have an absolute path"),
         ("base_path: '/a' model_platform: 'tensorflow'", "Missing name in ModelConfig"),
@@ -39,18 +39,18 @@ def test_a_file_names_several(tmp_path: Path) -> None:
         ("name: 'a' base_path: '/a'", "Invalid platform '' for model a"),
     ],
 )
-def test_a_model_that_cannot_be_served_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ServingError, match=said):
+def test_invalid_model_config_is_rejected(text: str, message: str) -> None:
+    with pytest.raises(ServingError, match=message):
         validated([text_format.Parse(text, ModelConfig())])
 
 
-def test_a_name_twice_is_refused() -> None:
+def test_duplicate_name_is_rejected() -> None:
     with pytest.raises(ServingError, match="Illegal to list model taxi multiple times in config list"):
         validated([model(), model()])
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (
             "model_config_list { config { nmae: 'a' } }",
@@ -59,14 +59,14 @@ def test_a_name_twice_is_refused() -> None:
         ("custom_model_config { }", "expected a model_config_list"),
     ],
 )
-def test_a_broken_file_is_named(tmp_path: Path, content: str, said: str) -> None:
+def test_broken_config_file_is_named(tmp_path: Path, content: str, message: str) -> None:
     path = tmp_path / "models.config"
     path.write_text(content)
-    with pytest.raises(ServingError, match=said) as caught:
+    with pytest.raises(ServingError, match=message) as caught:
         read_model_configs(path)
     assert str(path) in caught.value.message
 
 
-def test_no_model_is_refused() -> None:
+def test_missing_model_is_rejected() -> None:
     with pytest.raises(ServingError, match="found neither --model_base_path nor --model_config_file"):
         model_configs(Flags())

@@ -17,46 +17,46 @@ from serving.models.versions import Model, State, Version, check_labels, find_ve
         ("specific { versions: 3 versions: 7 versions: 99 }", [7, 3]),
     ],
 )
-def test_the_policy_chooses_versions(policy: str, wanted: list[int]) -> None:
+def test_policy_selects_versions(policy: str, wanted: list[int]) -> None:
     config = text_format.Parse(f"model_version_policy {{ {policy} }}" if policy else "", ModelConfig())
     assert wanted_versions(config, [3, 12, 7]) == wanted
 
 
-def test_versions_are_folders_whose_names_are_whole_numbers(tmp_path: Path) -> None:
+def test_versions_are_folders_with_integer_names(tmp_path: Path) -> None:
     for name in ("1", "00000123", "-4", "1.5", "x", ".pushing-9", "9223372036854775808", "²"):
         (tmp_path / name).mkdir()
     (tmp_path / "7").touch()
     assert find_versions(tmp_path) == {1: tmp_path / "1", 123: tmp_path / "00000123"}
-    with pytest.raises(FileNotFoundError):  # a folder that is not mounted is none without versions
+    with pytest.raises(FileNotFoundError):  # such as a folder that is not mounted
         find_versions(tmp_path / "absent")
 
 
 @pytest.mark.parametrize(
-    ("in_use", "asked", "early", "allowed"),
+    ("current", "new", "allow_unavailable", "allowed"),
     [
         ({}, {"stable": 1}, False, True),
         ({}, {"stable": 2}, False, False),
         ({}, {"stable": 2}, True, True),
-        ({"stable": 1}, {"stable": 2}, True, False),  # a label in use must not move to what does not answer
+        ({"stable": 1}, {"stable": 2}, True, False),  # a label in use must not move to an unavailable version
         ({"stable": 2}, {"stable": 2}, True, True),
         ({"stable": 2}, {"stable": 2}, False, False),
         ({"stable": 1}, {"stable": 1, "canary": 2}, True, True),
         ({"stable": 1}, {"stable": 1, "canary": 2}, False, False),
     ],
 )
-def test_labels_are_given_to_versions_that_answer(
-    in_use: dict[str, int], asked: dict[str, int], early: bool, allowed: bool
+def test_labels_refer_to_available_versions(
+    current: dict[str, int], new: dict[str, int], allow_unavailable: bool, allowed: bool
 ) -> None:
-    known = Model(ModelConfig(name="tiny", version_labels=in_use), {1: Version(Path("/"), State.AVAILABLE)})
-    config = ModelConfig(name="tiny", version_labels=asked)
+    known = Model(ModelConfig(name="tiny", version_labels=current), {1: Version(Path("/"), State.AVAILABLE)})
+    config = ModelConfig(name="tiny", version_labels=new)
     if allowed:
-        check_labels(known, config, early)
+        check_labels(known, config, allow_unavailable)
     else:
         with pytest.raises(ServingError, match="not currently available for inference") as caught:
-            check_labels(known, config, early)
+            check_labels(known, config, allow_unavailable)
         assert caught.value.code == Code.FAILED_PRECONDITION
 
 
-def test_the_labels_of_a_model_that_was_taken_away_are_free_again() -> None:
+def test_labels_of_a_removed_model_are_free() -> None:
     known = Model(ModelConfig(name="tiny", version_labels={"stable": 1}), removed=True)
     check_labels(known, ModelConfig(name="tiny", version_labels={"stable": 2}), allow_unavailable=True)

@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -7,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Client, Server, predict_request
+from server_process import Embedded, Server, predict_request, wait_for_stack
 from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
@@ -25,10 +24,8 @@ CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
 @pytest.fixture(scope="module")
-def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    base = tmp_path_factory.mktemp("tiny")
-    (base / "3").symlink_to(tiny)
-    return serve("--model_name=tiny", f"--model_base_path={base}", "--enable_grpc_healthcheck_service")
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
 def example(x: float | None) -> example_pb2.Example:
@@ -36,7 +33,7 @@ def example(x: float | None) -> example_pb2.Example:
     return example_pb2.Example(features=tf.train.Features(feature=features))
 
 
-def given(*values: float) -> input_pb2.Input:
+def example_input(*values: float) -> input_pb2.Input:
     return input_pb2.Input(example_list=input_pb2.ExampleList(examples=[example(x) for x in values]))
 
 
@@ -46,7 +43,7 @@ def refused(call: Callable[[], object]) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
-def test_predict_answers_in_typed_fields_with_the_version_that_answered(server: Server) -> None:
+def test_predict_returns_typed_fields_and_the_version(server: Server) -> None:
     response = server.prediction.Predict(predict_request("tiny", np.array([1, 2], np.float32)))
     assert (response.model_spec.name, response.model_spec.signature_name) == ("tiny", "serving_default")
     assert response.model_spec.version.value == 3
@@ -56,7 +53,7 @@ def test_predict_answers_in_typed_fields_with_the_version_that_answered(server: 
     assert [each.size for each in output.tensor_shape.dim] == [2]
 
 
-def test_a_tensor_may_come_in_any_field(server: Server) -> None:
+def test_tensor_content_is_accepted(server: Server) -> None:
     request = predict_request("tiny", np.array([4], np.float32))
     request.inputs["x"].ClearField("float_val")
     request.inputs["x"].tensor_content = np.array([6], np.float32).tobytes()
@@ -71,7 +68,7 @@ def test_several_inputs_and_strings(server: Server) -> None:
     assert list(outputs["text_bytes"].string_val) == [b"\xff\x00"]
 
 
-def test_an_output_filter_leaves_the_others_out(server: Server) -> None:
+def test_output_filter_selects_outputs(server: Server) -> None:
     request = predict_request("tiny", np.array([1], np.float32), signature_name="two")
     request.inputs["s"].CopyFrom(tf.make_tensor_proto(["a"]))
     request.output_filter.append("total")
@@ -87,14 +84,14 @@ def test_an_output_filter_leaves_the_others_out(server: Server) -> None:
     assert text.startswith("output tensor alias not found in signature: nothing")
 
 
-def test_predict_on_a_signature_for_classification(server: Server) -> None:
+def test_predict_runs_a_classification_signature(server: Server) -> None:
     serialized = np.array([example(0.5).SerializeToString()], object)
     request = predict_request("tiny", serialized, name="inputs", signature_name="classify")
     assert list(server.prediction.Predict(request).outputs["classes"].string_val) == [b"low", b"high"]
 
 
 @pytest.mark.parametrize(
-    ("change", "code", "said"),
+    ("change", "code", "message"),
     [
         ({}, "INVALID_ARGUMENT", "Missing ModelSpec"),
         ({"signature_name": "x"}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
@@ -114,8 +111,8 @@ def test_predict_on_a_signature_for_classification(server: Server) -> None:
         ),
     ],
 )
-def test_a_request_that_does_not_fit_is_refused(
-    server: Server, change: dict[str, str | int], code: str, said: str
+def test_request_that_does_not_fit_is_rejected(
+    server: Server, change: dict[str, str | int], code: str, message: str
 ) -> None:
     request = predict_pb2.PredictRequest()
     request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
@@ -128,10 +125,10 @@ def test_a_request_that_does_not_fit_is_refused(
         spec.version_label = str(change["label"])
     if not change:
         request.ClearField("model_spec")
-    assert refused(lambda: server.prediction.Predict(request)) == (grpc.StatusCode[code], said)
+    assert refused(lambda: server.prediction.Predict(request)) == (grpc.StatusCode[code], message)
 
 
-def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> None:
+def test_wrong_dtype_and_malformed_tensor_are_rejected(server: Server) -> None:
     code, text = refused(lambda: server.prediction.Predict(predict_request("tiny", np.array([1]))))
     assert (code, text) == (grpc.StatusCode.INVALID_ARGUMENT, "input x has dtype DT_INT64; expected DT_FLOAT")
     request = predict_request("tiny", np.array([1], np.float32))
@@ -140,9 +137,9 @@ def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> 
     assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
     request.inputs["x"].CopyFrom(tf.make_tensor_proto(np.array([1], np.float32)))
     request.inputs["x"].tensor_shape.dim[0].size = 4_000_000_000  # of one value
-    told = refused(lambda: server.prediction.Predict(request))[1]
-    assert "found the shape [4000000000] and 1 values or bytes; expected no negative size, and at most" in told
-    request.inputs["x"].tensor_shape.dim[0].size = 1 << 28  # would fill a gigabyte, and as much in the answer
+    details = refused(lambda: server.prediction.Predict(request))[1]
+    assert "found the shape [4000000000] and 1 values or bytes; expected no negative size, and at most" in details
+    request.inputs["x"].tensor_shape.dim[0].size = 1 << 28  # would take a gigabyte, and another one in the response
     assert "expected no negative size, and at most" in refused(lambda: server.prediction.Predict(request))[1]
     request.inputs["x"].tensor_shape.dim[0].size = 0
     assert "found 1 values for the shape [0]" in refused(lambda: server.prediction.Predict(request))[1]
@@ -154,7 +151,7 @@ def test_a_tensor_of_another_dtype_or_of_no_sense_is_refused(server: Server) -> 
     assert refused(lambda: server.prediction.Predict(text_request))[0] == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_what_the_model_itself_refuses_is_told_without_its_trace(server: Server) -> None:
+def test_error_of_the_model_comes_without_stack_trace(server: Server) -> None:
     request = predict_request("tiny", np.array([b"x" * 5000], object), name="inputs", signature_name="regress")
     code, text = refused(lambda: server.prediction.Predict(request))
     assert code == grpc.StatusCode.INVALID_ARGUMENT
@@ -163,14 +160,14 @@ def test_what_the_model_itself_refuses_is_told_without_its_trace(server: Server)
     assert "Errors may have originated" not in text
 
 
-def test_a_long_error_is_cut(server: Server) -> None:
+def test_long_error_is_truncated(server: Server) -> None:
     code, text = refused(lambda: server.predict("x" * 3000))
     assert code == grpc.StatusCode.NOT_FOUND
     assert text == f"Servable not found for request: Latest({'x' * 3000})"[:1024] + "...TRUNCATED"
 
 
-def test_classify_gives_labels_and_scores(server: Server) -> None:
-    request = classification_pb2.ClassificationRequest(input=given(-3.0, 1.0))
+def test_classify_returns_labels_and_scores(server: Server) -> None:
+    request = classification_pb2.ClassificationRequest(input=example_input(-3.0, 1.0))
     request.model_spec.name, request.model_spec.signature_name = "tiny", "classify"
     response = server.prediction.Classify(request)
     found = [[(each.label, each.score) for each in row.classes] for row in response.result.classifications]
@@ -178,8 +175,8 @@ def test_classify_gives_labels_and_scores(server: Server) -> None:
     assert response.model_spec.version.value == 3
 
 
-def test_regress_gives_a_number_an_example_and_takes_a_context(server: Server) -> None:
-    request = regression_pb2.RegressionRequest(input=given(1.0, 2.0))
+def test_regress_returns_one_number_per_example_and_accepts_a_context(server: Server) -> None:
+    request = regression_pb2.RegressionRequest(input=example_input(1.0, 2.0))
     request.model_spec.name, request.model_spec.signature_name = "tiny", "regress"
     assert [each.value for each in server.prediction.Regress(request).result.regressions] == [2.5, 3.0]
     with_context = input_pb2.ExampleListWithContext(context=example(8.0), examples=[example(None), example(2.0)])
@@ -188,19 +185,19 @@ def test_regress_gives_a_number_an_example_and_takes_a_context(server: Server) -
 
 
 @pytest.mark.parametrize(
-    ("signature", "values", "said"),
+    ("signature", "values", "message"),
     [
         ("regress", (), "Input is empty."),
         ("nope", (1.0,), "No signature was found with the name: nope"),
         ("serving_default", (1.0,), "Expected signature inputs to be exactly \"inputs\"; found ['x']"),
     ],
 )
-def test_examples_that_do_not_fit_are_refused(
-    server: Server, signature: str, values: tuple[float, ...], said: str
+def test_examples_that_do_not_fit_are_rejected(
+    server: Server, signature: str, values: tuple[float, ...], message: str
 ) -> None:
-    request = regression_pb2.RegressionRequest(input=given(*values))
+    request = regression_pb2.RegressionRequest(input=example_input(*values))
     request.model_spec.name, request.model_spec.signature_name = "tiny", signature
-    assert refused(lambda: server.prediction.Regress(request)) == (grpc.StatusCode.INVALID_ARGUMENT, said)
+    assert refused(lambda: server.prediction.Regress(request)) == (grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def task(signature: str, method: str, model: str = "tiny") -> inference_pb2.InferenceTask:
@@ -209,9 +206,9 @@ def task(signature: str, method: str, model: str = "tiny") -> inference_pb2.Infe
     return made
 
 
-def test_multi_inference_answers_several_signatures(server: Server) -> None:
+def test_multi_inference_runs_several_signatures(server: Server) -> None:
     request = inference_pb2.MultiInferenceRequest(
-        tasks=[task("classify", CLASSIFY), task("regress", REGRESS)], input=given(1.0)
+        tasks=[task("classify", CLASSIFY), task("regress", REGRESS)], input=example_input(1.0)
     )
     first, second = server.prediction.MultiInference(request).results
     assert first.classification_result.classifications[0].classes[1].score == 2.5
@@ -228,14 +225,14 @@ def test_multi_inference_answers_several_signatures(server: Server) -> None:
         ([task("regress", "tensorflow/serving/predict")], "UNIMPLEMENTED"),
     ],
 )
-def test_multi_inference_that_does_not_fit_is_refused(
+def test_multi_inference_that_does_not_fit_is_rejected(
     server: Server, tasks: list[inference_pb2.InferenceTask], code: str
 ) -> None:
-    request = inference_pb2.MultiInferenceRequest(tasks=tasks, input=given(1.0))
+    request = inference_pb2.MultiInferenceRequest(tasks=tasks, input=example_input(1.0))
     assert refused(lambda: server.prediction.MultiInference(request))[0] == grpc.StatusCode[code]
 
 
-def test_metadata_is_the_signatures(server: Server) -> None:
+def test_metadata_lists_the_signatures(server: Server) -> None:
     request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
     request.model_spec.name = "tiny"
     response = server.prediction.GetModelMetadata(request)
@@ -257,14 +254,14 @@ def test_status_lists_the_versions(server: Server) -> None:
 
 
 @pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
-def test_the_health_service_answers(server: Server, service: str) -> None:
+def test_health_service_reports_serving(server: Server, service: str) -> None:
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415 - of this test alone
 
     stub = health_pb2_grpc.HealthStub(server.channel)
     assert stub.Check(health_pb2.HealthCheckRequest(service=service)).status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_bytes_that_are_no_request_are_refused_and_the_next_one_is_answered(server: Server) -> None:
+def test_malformed_message_is_rejected_and_the_next_request_handled(server: Server) -> None:
     call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
     assert refused(lambda: call(b"\x0a\xff\xff\xff\xff\x01abc"))[0] in (
         grpc.StatusCode.INTERNAL,
@@ -274,15 +271,16 @@ def test_bytes_that_are_no_request_are_refused_and_the_next_one_is_answered(serv
     assert server.predict() == [2.5]
 
 
-def test_a_deadline_is_kept(server: Server) -> None:
-    request = predict_request("tiny", np.array([400], np.float32), signature_name="slow")
+def test_deadline_ends_the_wait(server: Server) -> None:
+    request = predict_request("tiny", np.array([1], np.float32), signature_name="wait")
     code, _ = refused(lambda: server.prediction.Predict(request, timeout=0.3))
     assert code == grpc.StatusCode.DEADLINE_EXCEEDED
     assert server.predict() == [2.5]
+    server.prediction.Predict(predict_request("tiny", np.array([1], np.float32), signature_name="release"))
 
 
-def test_a_call_whose_deadline_passes_in_the_queue_is_never_run(
-    embed: Callable[..., Client], tiny: Path, tmp_path: Path
+def test_call_whose_deadline_passes_in_the_queue_is_never_run(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "base").mkdir()
     (tmp_path / "base/1").symlink_to(tiny)
@@ -293,22 +291,24 @@ def test_a_call_whose_deadline_passes_in_the_queue_is_never_run(
         f"--monitoring_config_file={tmp_path / 'monitoring'}",
         "--grpc_max_threads=1",
     )
-    slow = predict_request("tiny", np.array([40], np.float32), signature_name="slow")
-    under_way = server.prediction.Predict.future(slow)
-    time.sleep(0.1)
+    wait = predict_request("tiny", np.array([1], np.float32), signature_name="wait")
+    running = server.prediction.Predict.future(wait)
+    wait_for_stack("Predict", "run")
     queued = refused(lambda: server.prediction.Predict(predict_request("tiny", np.ones(7, np.float32)), timeout=0.1))
-    assert not under_way.done(), "the call was not queued"
+    assert not running.done(), "the call was not queued"
     assert queued[0] == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert under_way.result().outputs["y"].float_val
-    assert server.predict() == [2.5]  # behind the one that was given up
+    release = {"signature_name": "release", "inputs": [1.0]}
+    assert server.json("POST", "/v1/models/tiny:predict", release)[0] == 200
+    assert list(running.result().outputs["y"].float_val) == [1.0]
+    assert server.predict() == [2.5]  # queued after the one that was abandoned
     page = server.rest("GET", "/numbers")[1].decode().splitlines()
-    assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} 2' in page
-    assert ':tensorflow:serving:request_example_count_total{model_name="tiny"} 2' in page
+    assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} 3' in page
+    assert ':tensorflow:serving:request_example_count_total{model_name="tiny"} 3' in page
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0])
-def test_a_call_that_comes_too_late_is_not_handed_on(left: float) -> None:
-    """Where gRPC has not yet noticed itself."""
+def test_call_past_its_deadline_is_not_handled(left: float) -> None:
+    """In case gRPC has not noticed it yet."""
     context, handler = mock.Mock(spec=grpc.ServicerContext), mock.Mock(spec=RequestHandler)
     context.time_remaining.return_value = left
     context.abort.side_effect = RuntimeError

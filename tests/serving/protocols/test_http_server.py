@@ -8,7 +8,7 @@ import pytest
 from server_process import free_port
 
 from serving.flags import Flags
-from serving.protocols import http_server as rest_server
+from serving.protocols import http_server
 from serving.protocols.http_server import RestServer
 from serving.protocols.rest import Response
 
@@ -16,7 +16,7 @@ PORT = free_port()
 
 
 class Echo:
-    """Answers with the length of the body."""
+    """Responds with the length of the body."""
 
     def handle(self, method: str, path: str, body: bytes) -> Response:
         return Response(200, json.dumps(len(body)).encode())
@@ -24,12 +24,12 @@ class Echo:
 
 @pytest.fixture
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-    monkeypatch.setattr(rest_server, "MAX_TOTAL_BYTES", 1000)
+    monkeypatch.setattr(http_server, "MAX_TOTAL_BYTES", 1000)
     number = free_port()
-    made = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
-    made.start()
+    server = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
+    server.start()
     yield number
-    made.stop()
+    server.stop()
 
 
 def post(port: int, body: bytes) -> tuple[int, object]:
@@ -39,30 +39,30 @@ def post(port: int, body: bytes) -> tuple[int, object]:
     return response.status, json.loads(response.read())
 
 
-def test_a_client_that_says_it_sends_no_more_is_answered(port: int) -> None:
+def test_half_closed_connection_gets_its_response(port: int) -> None:
     request = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as whole:
-        whole.sendall(request + b"12345")
-        whole.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: whole.recv(1000), b""))  # until the server closes, too
-    assert answer.startswith(b"HTTP/1.1 200")
-    assert answer.endswith(b"\r\n\r\n5")
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as cut:
-        cut.sendall(request + b"123")
-        cut.shutdown(socket.SHUT_WR)
-        assert cut.recv(1000) == b""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as complete:
+        complete.sendall(request + b"12345")
+        complete.shutdown(socket.SHUT_WR)
+        response = b"".join(iter(lambda: complete.recv(1000), b""))  # until the server closes the connection
+    assert response.startswith(b"HTTP/1.1 200")
+    assert response.endswith(b"\r\n\r\n5")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as incomplete:
+        incomplete.sendall(request + b"123")
+        incomplete.shutdown(socket.SHUT_WR)
+        assert incomplete.recv(1000) == b""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
         silent.shutdown(socket.SHUT_WR)
         assert silent.recv(1000) == b""
 
 
-def test_bodies_that_are_held_are_bounded_together_and_given_back(port: int) -> None:
+def test_sum_of_bodies_is_limited_and_released(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Length: 901\r\n\r\n" + b"x" * 900)
         deadline = time.monotonic() + 10
-        while (answer := post(port, b"x" * 200))[0] == 200 and time.monotonic() < deadline:
+        while (response := post(port, b"x" * 200))[0] == 200 and time.monotonic() < deadline:
             time.sleep(0.01)  # until the first body has been read
-        assert answer == (429, {"error": "Request bodies in memory exceed 1000 bytes; try again later"})
+        assert response == (429, {"error": "Request bodies in memory exceed 1000 bytes; try again later"})
         assert post(port, b"x" * 50) == (200, 50)
         slow.sendall(b"x")
         assert slow.recv(100).startswith(b"HTTP/1.1 200")

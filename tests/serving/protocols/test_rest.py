@@ -2,42 +2,47 @@ import gzip
 import json
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from server_process import Server
+from server_process import Embedded, Server, embedded
+
+from serving.protocols import http_server
 
 PREDICT, CLASSIFY, REGRESS = (f"/v1/models/tiny:{method}" for method in ("predict", "classify", "regress"))
-NO_UTF8 = "JSON Parse error: Invalid encoding in string"
+INVALID_UTF8 = "JSON Parse error: Invalid encoding in string"
 
 
 @pytest.fixture(scope="module")
-def server(serve: Callable[..., Server], tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    base = tmp_path_factory.mktemp("tiny")
-    (base / "3").symlink_to(tiny)
-    monitoring = base / "monitoring"
-    monitoring.write_text("prometheus_config { enable: true }")
-    return serve(
-        "--model_name=tiny",
-        f"--model_base_path={base}",
-        f"--monitoring_config_file={monitoring}",
-        "--rest_api_enable_cors_support",
-        "--rest_api_max_body_bytes=1000000",
-        "--rest_api_timeout_in_ms=2000",
-        "--no_such_flag=1",
-    )
+def server(shared_server: Server) -> Server:
+    return shared_server
 
 
-def test_curl_asks_by_rows_and_by_columns(server: Server) -> None:
+@pytest.fixture(scope="module")
+def impatient(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A server with a short timeout."""
+    folder = tmp_path_factory.mktemp("impatient")
+    (folder / "base").mkdir()
+    (folder / "base/1").symlink_to(tiny)
+    flags = ["--model_name=tiny", f"--model_base_path={folder / 'base'}", "--rest_api_timeout_in_ms=500"]
+    server = embedded(folder, *flags)
+    server.server.start()
+    yield server
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http_server, "LAST_REQUEST_SECONDS", 0.1)
+        server.stop()
+
+
+def test_curl_sends_rows_and_columns(server: Server) -> None:
     url = f"http://127.0.0.1:{server.rest_port}{PREDICT}"
     for body, expected in (
         ('{"instances": [1.0, 2.0]}', {"predictions": [2.5, 3.0]}),
         ('{"inputs": {"x": [1.0, 2.0]}}', {"outputs": [2.5, 3.0]}),
     ):
-        answer = subprocess.run(["curl", "-sf", url, "-d", body], capture_output=True, text=True, check=True).stdout
-        assert json.loads(answer) == expected
+        output = subprocess.run(["curl", "-sf", url, "-d", body], capture_output=True, text=True, check=True).stdout
+        assert json.loads(output) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,15 +55,15 @@ def test_curl_asks_by_rows_and_by_columns(server: Server) -> None:
         f"{PREDICT}?pretty=1",
     ],
 )
-def test_paths_lead_to_the_model(server: Server, path: str) -> None:
+def test_paths_select_the_model(server: Server, path: str) -> None:
     assert server.json("POST", path, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
 
 
-def test_a_flag_that_is_unknown_is_told_and_the_server_starts(server: Server) -> None:
+def test_unknown_flag_is_reported_and_ignored(server: Server) -> None:
     assert "unknown argument: --no_such_flag=1" in server.log.read_text()
 
 
-def test_answers_and_errors_are_json_and_other_pages_html(server: Server) -> None:
+def test_responses_and_errors_are_json_and_other_pages_are_html(server: Server) -> None:
     for method, path, body, status, kind in (
         ("POST", PREDICT, '{"instances": [1]}', 200, "application/json"),
         ("GET", "/v1/models/tiny", None, 200, "application/json"),
@@ -70,7 +75,7 @@ def test_answers_and_errors_are_json_and_other_pages_html(server: Server) -> Non
         assert (found, headers["Content-Type"].partition(";")[0]) == (status, kind)
 
 
-def test_several_inputs_come_back_by_name_and_bytes_as_base64(server: Server) -> None:
+def test_several_outputs_are_named_and_bytes_are_base64(server: Server) -> None:
     body = {"signature_name": "two", "instances": [{"x": 1, "s": {"b64": "/wA="}}, {"x": 2, "s": "a"}]}
     rows = [{"text_bytes": {"b64": "/wA="}, "total": 3.0}, {"text_bytes": {"b64": "YQ=="}, "total": 4.0}]
     assert server.json("POST", PREDICT, body) == (200, {"predictions": rows})
@@ -85,7 +90,7 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "said"),
+    ("method", "path", "body", "status", "message"),
     [
         ("POST", PREDICT, "", 400, "JSON Parse error: The document is empty"),
         ("POST", PREDICT, "{", 400, "JSON Parse error: "),
@@ -148,26 +153,26 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
         # http.client writes a body's \xff as that one byte.
         ("POST", PREDICT, '{"signature_name": "\xff", "instances": [1]}', 400, "not found in signature def"),
         ("POST", PREDICT, '{"instances": [{"\xff": 1}]}', 400, "does not have named input"),
-        ("POST", CLASSIFY, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{NO_UTF8} at offset: 20"),
-        ("POST", REGRESS, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{NO_UTF8} at offset: 20"),
-        ("POST", REGRESS, '{"examples": [{"\xff": 1}]}', 400, f"{NO_UTF8} at offset: 16"),
-        ("POST", REGRESS, '{"context": {"a\xff": 1}, "examples": [{}]}', 400, f"{NO_UTF8} at offset: 14"),
-        ("POST", REGRESS, r'{"examples": [{"\udcff": 1}]}', 400, f"{NO_UTF8} at offset: 0"),
+        ("POST", CLASSIFY, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{INVALID_UTF8} at offset: 20"),
+        ("POST", REGRESS, '{"signature_name": "\xff", "examples": [{}]}', 400, f"{INVALID_UTF8} at offset: 20"),
+        ("POST", REGRESS, '{"examples": [{"\xff": 1}]}', 400, f"{INVALID_UTF8} at offset: 16"),
+        ("POST", REGRESS, '{"context": {"a\xff": 1}, "examples": [{}]}', 400, f"{INVALID_UTF8} at offset: 14"),
+        ("POST", REGRESS, r'{"examples": [{"\udcff": 1}]}', 400, f"{INVALID_UTF8} at offset: 0"),
         ("GET", "/v1/models/%ff", None, 404, "Could not find any versions of model \ufffd"),
         ("POST", "/v1/models/%ff:predict", "{}", 404, "Servable not found for request: Latest(\ufffd)"),
         ("GET", "/v1/models/tiny/labels/%ff/metadata", None, 400, "Unrecognized servable version label: \ufffd"),
     ],
 )
 def test_errors_have_tensorflow_servings_code_and_text(
-    server: Server, method: str, path: str, body: str | None, status: int, said: str
+    server: Server, method: str, path: str, body: str | None, status: int, message: str
 ) -> None:
     found, answer = server.rest(method, path, body)
     assert found == status
     assert list(json.loads(answer)) == ["error"]
-    assert said in json.loads(answer)["error"]
+    assert message in json.loads(answer)["error"]
 
 
-def test_bytes_that_are_no_utf8_are_values(server: Server) -> None:
+def test_values_need_not_be_utf8(server: Server) -> None:
     body = b'{"signature_name": "two", "inputs": {"x": [1.0], "s": ["\xff"]}}'
     assert server.rest("POST", PREDICT, body)[1].split() == (
         b'{ "outputs": {"text_bytes": [{"b64": "/w=="}], "total": [3.0]} }'.split()
@@ -176,18 +181,18 @@ def test_bytes_that_are_no_utf8_are_values(server: Server) -> None:
     assert server.rest("POST", REGRESS, text)[0] == 200
 
 
-def test_what_is_not_the_api_is_an_html_page(server: Server) -> None:
+def test_other_paths_are_an_html_page(server: Server) -> None:
     status, answer = server.rest("GET", "/")
     assert (status, answer[:6]) == (404, b"<HTML>")
 
 
-def test_status_is_told_with_the_defaults(server: Server) -> None:
+def test_status_includes_default_values(server: Server) -> None:
     version = {"version": "3", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
     for path in ("/v1/models/tiny", "/v1/models/tiny/versions/3"):
         assert server.json("GET", path) == (200, {"model_version_status": [version]})
 
 
-def test_metadata_is_the_signatures_by_their_proto_names(server: Server) -> None:
+def test_metadata_lists_the_signatures_with_proto_field_names(server: Server) -> None:
     status, answer = server.json("GET", "/v1/models/tiny/metadata")
     assert status == 200
     assert answer["model_spec"] == {"name": "tiny", "signature_name": "", "version": "3"}
@@ -198,37 +203,38 @@ def test_metadata_is_the_signatures_by_their_proto_names(server: Server) -> None
     assert taken["tensor_shape"] == {"dim": [{"size": "-1", "name": ""}], "unknown_rank": False}
 
 
-def test_a_packed_body_is_unpacked(server: Server) -> None:
+def test_gzip_body_is_decompressed(server: Server) -> None:
     body = gzip.compress(b'{"instances": [1.0]}')
     assert server.rest("POST", PREDICT, body, Content_Encoding="gzip")[0] == 200
-    assert server.rest("POST", PREDICT, b"no gzip", Content_Encoding="gzip")[0] == 400
+    assert server.rest("POST", PREDICT, b"not gzip", Content_Encoding="gzip")[0] == 400
 
 
-@pytest.mark.parametrize("packed", [False, True])
-def test_a_body_beyond_the_bound_is_refused(server: Server, packed: bool) -> None:
-    body = b'{"instances": [' + b"1.0," * 25_000_000 + b"1.0]}"  # 100 MB
-    headers = {"Content_Encoding": "gzip"} if packed else {}
+@pytest.mark.parametrize("compressed", [False, True])
+def test_body_over_the_limit_is_rejected(server: Server, compressed: bool) -> None:
+    body = b'{"instances": [' + b"1.0," * 2_500_000 + b"1.0]}"  # 10 MB
+    headers = {"Content_Encoding": "gzip"} if compressed else {}
     try:
-        status, answer = server.rest("POST", PREDICT, gzip.compress(body, 1) if packed else body, **headers)
+        status, answer = server.rest("POST", PREDICT, gzip.compress(body, 1) if compressed else body, **headers)
         assert status == 413
         assert "larger than 1000000 bytes" in json.loads(answer)["error"]
     except (BrokenPipeError, ConnectionResetError):
-        assert not packed  # the server need not read on
+        assert not compressed  # the server may close the connection before it has read everything
     assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
 
 
-def test_a_request_that_takes_too_long_is_answered_and_the_next_one_too(server: Server) -> None:
-    slow = {"signature_name": "slow", "instances": [2000.0]}
-    assert server.json("POST", PREDICT, slow)[0] == 504
-    assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+def test_request_that_takes_too_long_times_out(impatient: Embedded) -> None:
+    wait = {"signature_name": "wait", "instances": [1.0]}
+    assert impatient.json("POST", PREDICT, wait)[0] == 504
+    assert impatient.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+    assert impatient.json("POST", PREDICT, {"signature_name": "release", "instances": [1.0]})[0] == 200
 
 
-def test_browsers_of_other_origins_may_ask(server: Server) -> None:
+def test_cors_headers_are_sent_to_other_origins(server: Server) -> None:
     url = f"http://127.0.0.1:{server.rest_port}{PREDICT}"
     line = ["curl", "-si", "-X", "OPTIONS", url, "-H", "Origin: http://elsewhere"]
-    answer = subprocess.run(line, capture_output=True, text=True, check=True).stdout
-    assert answer.startswith("HTTP/1.1 200")
-    assert "Access-Control-Allow-Origin: *" in answer
+    output = subprocess.run(line, capture_output=True, text=True, check=True).stdout
+    assert output.startswith("HTTP/1.1 200")
+    assert "Access-Control-Allow-Origin: *" in output
     _, _, headers = server.rest_headers("POST", PREDICT, '{"instances": [1]}', Origin="http://elsewhere")
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Origin" not in server.rest_headers("POST", PREDICT, '{"instances": [1]}')[2]
@@ -253,32 +259,33 @@ def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
     assert value("request_example_count_total", model_name="tiny") >= 1
     assert "# TYPE :tensorflow:serving:request_count counter" in page.decode()
     assert "# TYPE :tensorflow:serving:request_latency histogram" in page.decode()
-    buckets = [name for name in lines if "request_latency_bucket" in name and 'name="tiny",API="Predict"' in name]
+    labels = 'model_name="tiny",API="Predict",entrypoint="REST"'
+    buckets = [name for name in lines if "request_latency_bucket" in name and labels in name]
     assert len(buckets) == 34
 
 
-def test_a_client_that_sends_half_a_request_holds_nobody_up(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.rest_port)) as slow:
+def test_incomplete_request_delays_nobody_and_times_out(impatient: Embedded) -> None:
+    with socket.create_connection(("127.0.0.1", impatient.rest_port)) as slow:
         slow.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
-        assert server.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
+        assert impatient.json("POST", PREDICT, {"instances": [1.0]})[0] == 200
         slow.settimeout(10)
         assert slow.recv(100).startswith(b"HTTP/1.1 504")
 
 
-def test_a_client_that_asks_whether_to_go_on_is_told_so(server: Server) -> None:
+def test_expect_100_continue_is_honored(server: Server) -> None:
     body = b'{"instances": [1.0]}'
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as careful:
-        careful.sendall(head.encode())
-        assert careful.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        careful.sendall(body)
-        assert careful.recv(100).startswith(b"HTTP/1.1 200")
+    with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as client:
+        client.sendall(head.encode())
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(body)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
     "request_", [b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"], ids=["line", "header"]
 )
-def test_what_is_no_http_is_told_in_json(server: Server, request_: bytes) -> None:
+def test_malformed_http_is_reported_as_json(server: Server, request_: bytes) -> None:
     before = len(server.log.read_text())
     with socket.create_connection(("127.0.0.1", server.rest_port), timeout=10) as client:
         client.sendall(request_)
@@ -289,6 +296,6 @@ def test_what_is_no_http_is_told_in_json(server: Server, request_: bytes) -> Non
     assert "Traceback" not in server.log.read_text()[before:]
 
 
-def test_the_server_says_nothing_of_its_files(server: Server) -> None:
+def test_errors_reveal_no_paths(server: Server) -> None:
     answer: Any = server.rest("POST", PREDICT, '{"instances": ["a"]}')[1]
     assert b"/serving/" not in answer

@@ -5,13 +5,13 @@ import pytest
 from serving.protocols.sockets import drop_new_connections
 
 
-def test_who_waits_is_accepted_and_nobody_else_comes_in() -> None:
+def test_pending_connection_is_accepted_and_new_ones_are_dropped() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(5)
         address = listening.getsockname()
-        with socket.create_connection(address, 5) as early:
+        with socket.create_connection(address, 5) as pending:
             drop_new_connections(listening)
-            early.sendall(b"a")
+            pending.sendall(b"a")
             with pytest.raises(TimeoutError):
                 socket.create_connection(address, 0.2)
             accepted, _ = listening.accept()

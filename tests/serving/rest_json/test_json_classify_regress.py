@@ -32,12 +32,12 @@ def features(value: Any) -> dict[str, Any]:
         (["a", {"b64": "Yg=="}], {"bytes_list": {"value": ["YQ==", "Yg=="]}}),
     ],
 )
-def test_a_value_goes_to_the_list_of_its_type(value: Any, expected: dict[str, Any]) -> None:
+def test_value_is_stored_in_the_list_of_its_type(value: Any, expected: dict[str, Any]) -> None:
     assert features({"f": value})["f"] == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "message"),
     [
         ([1, 2.0], "Unexpected element type in feature: f expecting type: int64"),
         ([1.0, 2], "Unexpected element type in feature: f expecting type: float"),
@@ -50,19 +50,19 @@ def test_a_value_goes_to_the_list_of_its_type(value: Any, expected: dict[str, An
         ({"b64": "*"}, "Unable to base64 decode"),
     ],
 )
-def test_a_value_without_a_list_is_refused(value: Any, said: str) -> None:
-    with pytest.raises(ServingError, match=said.replace("*", r"\*")):
+def test_value_without_a_list_is_rejected(value: Any, message: str) -> None:
+    with pytest.raises(ServingError, match=message.replace("*", r"\*")):
         features({"f": value})
 
 
-def test_a_context_goes_beside_the_examples() -> None:
+def test_context_is_stored_with_the_examples() -> None:
     given = read_input({"context": {"c": 1}, "examples": [{"f": 2}, {}]})
     both = given.example_list_with_context
     assert both.context.features.feature["c"].int64_list.value == [1]
     assert [list(each.features.feature) for each in both.examples] == [["f"], []]
 
 
-def test_results_are_pairs_and_numbers() -> None:
+def test_results_are_written_as_pairs_and_numbers() -> None:
     classes = classification_pb2.ClassificationResult()
     row = classes.classifications.add()
     row.classes.add(label='"a"', score=3.0)

@@ -47,18 +47,18 @@ ONE, TWO = {"x": tf.float32}, {"x": tf.float32, "s": tf.string}
         ('\ufeff {"instances": [1]} and more', ONE, {"x": [1]}),
     ],
 )
-def test_requests_are_read(text: str, dtypes: dict[str, tf.DType], expected: dict[str, Any]) -> None:
+def test_requests_are_parsed(text: str, dtypes: dict[str, tf.DType], expected: dict[str, Any]) -> None:
     assert read(text, **dtypes) == expected
 
 
-def test_numbers_that_are_none_are_bare_tokens() -> None:
+def test_nan_and_infinity_are_tokens() -> None:
     found = read('{"instances": [NaN, Infinity, -Infinity]}', **ONE)["x"]
     assert math.isnan(found[0])
     assert found[1:] == [math.inf, -math.inf]
 
 
 @pytest.mark.parametrize(
-    ("text", "dtypes", "said"),
+    ("text", "dtypes", "message"),
     [
         ("", ONE, "JSON Parse error: The document is empty"),
         ("{", ONE, "JSON Parse error: "),
@@ -97,20 +97,20 @@ def test_numbers_that_are_none_are_bare_tokens() -> None:
         ('{"inputs": {"x": {"b": "YQ"}}}', {"x": tf.string}, "not formatted correctly for base64 data"),
     ],
 )
-def test_requests_that_do_not_fit_are_refused(text: str, dtypes: dict[str, tf.DType], said: str) -> None:
+def test_requests_that_do_not_fit_are_rejected(text: str, dtypes: dict[str, tf.DType], message: str) -> None:
     with pytest.raises(ServingError) as caught:
         read(text, **dtypes)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.code == Code.INVALID_ARGUMENT
 
 
-def test_a_dtype_without_json_is_unimplemented() -> None:
+def test_dtype_without_json_is_unimplemented() -> None:
     with pytest.raises(ServingError) as caught:
         read('{"instances": [1]}', x=tf.complex64)
     assert caught.value.code == Code.UNIMPLEMENTED
 
 
-def test_nesting_without_end_is_refused() -> None:
+def test_excessive_nesting_is_rejected() -> None:
     with pytest.raises(ServingError, match="JSON Parse error"):
         read('{"instances": ' + "[" * 500_000 + "]" * 500_000 + "}", **ONE)
 
@@ -140,19 +140,19 @@ def test_nesting_without_end_is_refused() -> None:
         ),
     ],
 )
-def test_replies_are_written(outputs: dict[str, Any], form: Format, expected: Any) -> None:
+def test_responses_are_written(outputs: dict[str, Any], form: Format, expected: Any) -> None:
     assert json.loads(write_outputs(outputs, form)) == expected
 
 
 @pytest.mark.parametrize(
-    ("outputs", "said"),
+    ("outputs", "message"),
     [
         ({"y": np.array(1.0)}, "Tensor name: y has no shape information "),
         ({"y": np.zeros(2), "z": np.zeros(3)}, "Tensor name: z has inconsistent batch size: 3 expecting: 2"),
     ],
 )
-def test_outputs_without_rows_are_refused(outputs: dict[str, Any], said: str) -> None:
-    with pytest.raises(ServingError, match=said):
+def test_outputs_without_rows_are_rejected(outputs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ServingError, match=message):
         write_outputs(outputs, "row")
 
 
@@ -170,12 +170,12 @@ def test_outputs_without_rows_are_refused(outputs: dict[str, Any], said: str) ->
         (-0.0, "-0.0"),
     ],
 )
-def test_floats_are_short_and_never_whole_numbers(value: float, text: str) -> None:
+def test_floats_are_short_and_have_a_decimal_point(value: float, text: str) -> None:
     assert float_texts(np.array([value], np.float32)) == [text]
 
 
 @given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
-def test_a_float32_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
+def test_float32_round_trips_with_six_digits_if_possible(value: float) -> None:
     [text] = float_texts(np.array([value], np.float32))
     assert float(np.float32(float(text))) == value
     short = f"{value:g}"
@@ -183,7 +183,7 @@ def test_a_float32_comes_back_from_its_text_and_is_short_if_it_may_be(value: flo
 
 
 @given(value=st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(0, 10).map(lambda x: round(x, 5))))
-def test_a_float64_comes_back_from_its_text_and_is_short_if_it_may_be(value: float) -> None:
+def test_float64_round_trips_with_six_digits_if_possible(value: float) -> None:
     [text] = float_texts(np.array([value]))
     assert float(text) == value
     assert text.removesuffix(".0") == (f"{value:g}" if float(f"{value:g}") == value else f"{value:.17g}")

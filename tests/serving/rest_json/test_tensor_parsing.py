@@ -27,7 +27,7 @@ DTYPES = [tf.float32, tf.float64, tf.float16, tf.int64, tf.int32, tf.uint8, tf.u
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
 @given(value=VALUES)
-def test_what_is_read_at_once_is_what_is_read_value_by_value(dtype: tf.DType, value: Any) -> None:
+def test_fast_and_slow_parsing_agree(dtype: tf.DType, value: Any) -> None:
     kind = rules_for(dtype.as_datatype_enum)
     fast = read_well_formed(value, kind)
     try:
@@ -42,7 +42,7 @@ def test_what_is_read_at_once_is_what_is_read_value_by_value(dtype: tf.DType, va
 
 
 @pytest.mark.parametrize("whole", [10**308, 17 * 10**307, -17 * 10**307])
-def test_a_whole_number_is_infinite_only_beyond_the_largest_float(whole: int) -> None:
+def test_integer_becomes_infinite_only_beyond_the_largest_float(whole: int) -> None:
     double, single = (rules_for(dtype.as_datatype_enum) for dtype in (tf.float64, tf.float32))
     assert read_tensor([whole, 10**309, -(10**400)], double).tolist() == [float(whole), np.inf, -np.inf]
     assert read_tensor(whole, single) == np.copysign(np.inf, float(whole))
