@@ -1,1 +1,1 @@
-"""ExampleGen for CSV, Parquet and TFRecord: streamed by Arrow, with a seeded split that keeps groups together."""
+"""ExampleGen for CSV, Parquet and TFRecord files, streamed by Arrow, with a seeded split that keeps groups together."""

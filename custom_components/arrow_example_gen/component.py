@@ -1,4 +1,4 @@
-"""ArrowExampleGen: CSV, Parquet and TFRecord to tf.Examples, split by a seeded hash that keeps groups together."""
+"""ArrowExampleGen: converts files to tf.Examples, with a seeded split that keeps groups together."""
 
 from collections.abc import Mapping
 
@@ -12,18 +12,18 @@ from custom_components.shared.seeded_split import split_settings
 
 
 class ArrowExampleGen(component.FileBasedExampleGen):
-    """TFX's CsvExampleGen, streamed by Arrow, whose split can be seeded and can follow a column."""
+    """Like TFX's CsvExampleGen, but streamed by Arrow and with a split by a seed and, optionally, by a column."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, source: Source, splits: Mapping[str, int], seed: int = 0, key: str | None = None) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
             source: The files of the table.
-            splits: Share of the rows by split name, in any unit.
-            seed: Another seed makes another split.
-            key: Column whose value decides a row's split; ``None`` hashes the whole row.
+            splits: Weight of each split, by its name.
+            seed: Seed of the split.
+            key: Column whose value decides the split of a row; ``None`` hashes the complete row.
         """
         super().__init__(
             input_base=source.folder,

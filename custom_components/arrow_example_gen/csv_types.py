@@ -1,7 +1,7 @@
-"""The types of a CSV file's columns, by the rules of TFX's CsvExampleGen, over Arrow's arrays.
+"""Infers the types of a CSV file's columns by the rules of TFX's CsvExampleGen, on Arrow arrays.
 
-Those rules are Python's ``int`` and ``float`` of a cell's bytes. What a pattern settles, which is all of an ordinary
-table, is settled for a whole array; Python is asked about the few other cells.
+The rules are that Python's ``int`` or ``float`` accepts the bytes of a cell. Patterns decide for most cells, a complete
+array at a time. Python decides for the few others.
 """
 
 import enum
@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 INT64 = range(-(2**63), 2**63)
-# What is surely an integer, with no more digits than fit into 64 bits anyhow, and what is surely a number.
+# Cells that are certainly integers, with few enough digits for 64 bits, and cells that are certainly numbers.
 INTEGER = r"^[+-]?[0-9]{1,18}$"
 NUMBER = r"^[+-]?([0-9]{1,18}|([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)$"
 
 
 class ColumnType(enum.IntEnum):
-    """Type of a column: the highest of its cells' types, as in tfx_bsl's ``csv_decoder``."""
+    """Type of a column: the highest type of its cells, as in tfx_bsl's ``csv_decoder``."""
 
     EMPTY = 0
     INT = 1
@@ -29,18 +29,22 @@ Types = dict[str, ColumnType]
 
 
 def infer_types(batches: Iterable[pa.RecordBatch]) -> Types:
-    """The types that a file's columns have over all its rows."""
+    """Infers the types of a file's columns from all its rows."""
     types: Types = {}
     for batch in batches:
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             known = types.get(name, ColumnType.EMPTY)
-            if known != ColumnType.STRING:  # nothing is above it
+            if known != ColumnType.STRING:  # the highest type
                 types[name] = type_of(column.unique(), known)
     return types
 
 
 def merge_types(parts: Iterable[Mapping[str, ColumnType]]) -> Types:
-    """The types over several files."""
+    """Merges the types that were inferred from several files.
+
+    >>> merge_types([{"fare": ColumnType.INT}, {"fare": ColumnType.FLOAT}])
+    {'fare': <ColumnType.FLOAT: 2>}
+    """
     merged: Types = {}
     for part in parts:
         for name, found in part.items():
@@ -49,7 +53,11 @@ def merge_types(parts: Iterable[Mapping[str, ColumnType]]) -> Types:
 
 
 def type_of(cells: pa.Array, known: ColumnType = ColumnType.EMPTY) -> ColumnType:
-    """The highest type among cells, and that known of others."""
+    """The highest type of cells, given the type that other cells of the column have.
+
+    >>> type_of(pa.array(["1", "", "2.5"]))
+    <ColumnType.FLOAT: 2>
+    """
     cells = cells.filter(pc.not_equal(cells, ""))
     if known < ColumnType.FLOAT and len(cells):
         known, cells = ColumnType.INT, _others(cells, INTEGER)
@@ -64,18 +72,22 @@ def type_of(cells: pa.Array, known: ColumnType = ColumnType.EMPTY) -> ColumnType
 
 
 def convert(cells: pa.Array, kind: ColumnType) -> pa.Array:
-    """Cells as int64, float32 or bytes; an empty one is null."""
+    """Converts cells to int64, float32 or bytes. Empty cells become null.
+
+    >>> convert(pa.array(["1", ""]), ColumnType.INT).to_pylist()
+    [1, None]
+    """
     cells = pc.if_else(pc.equal(cells, ""), pa.scalar(None, cells.type), cells)
     if kind == ColumnType.EMPTY:
         return pa.nulls(len(cells), pa.binary())
     if kind == ColumnType.STRING:
         return cells.cast(pa.binary())
-    number, of_python = (pa.int64(), int) if kind == ColumnType.INT else (pa.float64(), float)
+    number, parse = (pa.int64(), int) if kind == ColumnType.INT else (pa.float64(), float)
     try:
         numbers = cells.cast(number)
-    except pa.ArrowInvalid:  # such as '+5', '1_000' or ' 7', which Python takes
+    except pa.ArrowInvalid:  # such as '+5', '1_000' or ' 7', which Python accepts
         texts: Sequence[bytes | None] = cells.cast(pa.binary()).to_pylist()
-        numbers = pa.array([None if text is None else of_python(text) for text in texts], number)
+        numbers = pa.array([None if text is None else parse(text) for text in texts], number)
     return numbers if kind == ColumnType.INT else numbers.cast(pa.float32())
 
 

@@ -1,9 +1,9 @@
-"""Columns of Arrow to serialized tf.Examples, whole batches at once.
+"""Encodes Arrow columns as serialized tf.Examples, one batch at a time.
 
-tfx_bsl's encoder writes a row's features in an order that changes from process to process, and a feature without values
-for what is missing. The split is a hash of the row's bytes, and what is missing has to be absent. So it is given one
-column at a time, and each distinct value once; Arrow joins what it makes of them row by row, in the order of the names,
-which is what protobuf calls deterministic; where a name begins with another one, the longer one comes first.
+tfx_bsl's encoder writes the features of a row in an order that differs between processes, and writes a feature without
+values for a missing value. The split is a hash of the row's bytes, and missing values must be absent. So the encoder
+gets one column at a time, and each distinct value once. Arrow then joins the encoded values row by row, sorted by
+feature name, which is protobuf's deterministic order. If one name is a prefix of another, the longer name comes first.
 """
 
 import itertools
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-FEATURES_TAG = b"\n"  # of tf.Example's field 1: the features, which a varint of their length and they follow
+FEATURES_TAG = b"\n"  # tag of tf.Example's field 1, the features; a varint of their length and the features follow
 ONE_BYTE_VARINT = 1 << 7
 FLOAT_BYTES = 4
 EMPTY = pa.scalar(b"", pa.large_binary())
@@ -23,13 +23,13 @@ _encoder = RecordBatchToExamplesEncoder()
 
 
 def encode(columns: Mapping[str, pa.Array]) -> pa.LargeBinaryArray:
-    """Rows as serialized tf.Examples, the bytes that ``SerializeToString(deterministic=True)`` gives.
+    """Encodes rows as serialized tf.Examples, with the bytes of ``SerializeToString(deterministic=True)``.
 
     Args:
-        columns: By name, arrays of int64, float32 or bytes, perhaps lists of them, perhaps dictionary-encoded. Null and
-            an empty list are left out of a row.
+        columns: Arrays by name: int64, float32, bytes, or lists of these, optionally dictionary-encoded. Nulls and
+            empty lists are left out.
     """
-    features = [_encode_column(name, columns[name]) for name in sorted(columns, key=_place)]
+    features = [_encode_column(name, columns[name]) for name in sorted(columns, key=_sort_key)]
     rows = _join(features)
     lengths = pc.binary_length(rows).dictionary_encode()
     headers = pa.array([FEATURES_TAG + varint(length) for length in lengths.dictionary.to_pylist()], pa.large_binary())
@@ -37,7 +37,7 @@ def encode(columns: Mapping[str, pa.Array]) -> pa.LargeBinaryArray:
 
 
 def encode_values(name: str, values: pa.Array) -> list[bytes]:
-    """Each value as a serialized tf.Example with this feature alone; empty bytes for null and an empty list."""
+    """Encodes each value as a tf.Example with a single feature. Nulls and empty lists become empty bytes."""
     is_list = pa.types.is_large_list(values.type)
     lists = values if is_list else pa.LargeListArray.from_arrays(np.arange(len(values) + 1), values)
     present = pc.greater(pc.list_value_length(lists), 0) if is_list else values.is_valid()
@@ -46,8 +46,11 @@ def encode_values(name: str, values: pa.Array) -> list[bytes]:
 
 
 def distinct(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
-    """A column's distinct values and each row's index among them; ``None`` where values are taken row by row."""
-    if pa.types.is_large_list(column.type) or column.type == pa.float32():  # 0.0 and -0.0 are not the same bytes
+    """The distinct values of a column, and the index of each row's value.
+
+    Where values are used row by row, they are returned as they are, without indices.
+    """
+    if pa.types.is_large_list(column.type) or column.type == pa.float32():  # 0.0 and -0.0 have different bytes
         return column, None
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
@@ -55,17 +58,21 @@ def distinct(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:
 
 
 def to_bytes(rows: pa.LargeBinaryArray) -> list[bytes]:
-    """An array's values, several times faster than ``to_pylist``."""
+    """The values of an array, several times faster than ``to_pylist``."""
     _, offsets, content = rows.buffers()
     if content is None:
         return [b""] * len(rows)
     bounds = np.frombuffer(offsets, np.int64)[rows.offset : rows.offset + len(rows) + 1].tolist()
-    text = content.to_pybytes()
-    return [text[start:end] for start, end in itertools.pairwise(bounds)]
+    data = content.to_pybytes()
+    return [data[start:end] for start, end in itertools.pairwise(bounds)]
 
 
 def varint(number: int) -> bytes:
-    """A number as protobuf writes it: seven bits a byte, the lowest first, the eighth set in all bytes but the last."""
+    r"""Encodes a number as protobuf's varint: 7 bits per byte, lowest first, with bit 8 set except in the last byte.
+
+    >>> varint(300)
+    b'\xac\x02'
+    """
     found = bytearray()
     while number >= ONE_BYTE_VARINT:
         found.append(number & 0x7F | 0x80)
@@ -74,20 +81,20 @@ def varint(number: int) -> bytes:
     return bytes(found)
 
 
-def _place(name: str) -> bytes:
-    """What names are sorted by; no name has the byte that ends it here, and which is above all that might follow."""
+def _sort_key(name: str) -> bytes:
+    """Sort key of a feature name: ends in a byte that no name contains and that is higher than any other."""
     return name.encode() + b"\xff"
 
 
 def _encode_column(name: str, column: pa.Array) -> pa.LargeBinaryArray:
-    """A column's entry of the map of features, row by row; null where the row lacks it."""
+    """The column's entry in each row's map of features; null where the value is missing."""
     values, indices = distinct(column)
     entries = _entries(name, values)
     return entries if indices is None else entries.take(indices)
 
 
 def _entries(name: str, values: pa.Array) -> pa.LargeBinaryArray:
-    if values.type == pa.float32():  # all are as long, and end in the float's own four bytes
+    if values.type == pa.float32():  # all have the same length, and end in the float's four bytes
         [zero] = encode_values(name, pa.array([0.0], pa.float32()))
         before = pa.scalar(zero[_header_bytes(len(zero)) : -FLOAT_BYTES], pa.large_binary())
         floats = values.view(pa.binary(FLOAT_BYTES)).cast(pa.large_binary())
@@ -97,7 +104,7 @@ def _entries(name: str, values: pa.Array) -> pa.LargeBinaryArray:
 
 
 def _header_bytes(length: int) -> int:
-    """Bytes before the features in a serialized tf.Example of ``length``: the tag, and the varint of their length."""
+    """Number of bytes before the features in a tf.Example of ``length`` bytes: a tag and a varint."""
     header = 2
     while length - header >= ONE_BYTE_VARINT ** (header - 1):
         header += 1
@@ -105,5 +112,5 @@ def _header_bytes(length: int) -> int:
 
 
 def _join(parts: list[pa.Array]) -> pa.LargeBinaryArray:
-    # Arrow leaves out a row that has nulls alone: empty bytes before them are there in any row.
+    # Arrow returns null for a row with only nulls: the empty bytes make it empty.
     return pc.binary_join_element_wise(EMPTY, *parts, EMPTY, null_handling="skip")

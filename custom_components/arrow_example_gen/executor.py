@@ -18,21 +18,21 @@ from custom_components.arrow_example_gen.table import Table, infer_types, to_col
 from custom_components.shared.beam_workers import has_several_workers
 from custom_components.shared.seeded_split import Split, custom_options, examples_artifact, source_of
 
-FORMAT = "format"  # the node's option that says what is in the files
+FORMAT = "format"  # the option with the format of the files
 
 
-class Part(NamedTuple):
-    """A file, and its number in the table."""
+class NumberedFile(NamedTuple):
+    """A file and its position in the table."""
 
     number: int
     path: str
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Reads a table's files for their rows, and CSV files before that for the types of their columns.
+    """Reads the files of a table. CSV files are read twice: first to infer the types of their columns.
 
-    Nothing is kept between, and batches go one after the other through one step of Beam's that reads and encodes rows.
-    So memory does not grow with the table.
+    Batches pass one at a time through one Beam step that reads and encodes rows, so memory does not grow with the
+    table.
     """
 
     def Do(
@@ -41,13 +41,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the splits as gzipped TFRecords, their rows in the table's order."""
+        """Writes the splits as gzipped TFRecords, with the rows in the table's order."""
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact, split = examples_artifact(output_dict, exec_properties), Split.of_node(exec_properties)
         paths = table_files(os.path.join(exec_properties[INPUT_BASE_KEY], source_of(exec_properties)))
         table = Table.of(custom_options(exec_properties)[FORMAT], paths[0])
         with self._make_beam_pipeline() as pipeline:
-            files = [Part(number, path) for number, path in enumerate(paths)]
+            files = [NumberedFile(number, path) for number, path in enumerate(paths)]
             parts = pipeline | "Read" >> beam.Create(files, reshuffle=has_several_workers(pipeline.options))
             types = (
                 parts | "InferTypes" >> beam.Map(types_of, table) | "MergeTypes" >> beam.CombineGlobally(merge_types)
@@ -57,10 +57,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def table_files(pattern: str) -> list[str]:
-    """The files of a table, in its order.
+    """The files of a table, sorted by path.
 
     Raises:
-        TableError: There is none.
+        TableError: No file matches.
     """
     paths = sorted(path for path in fileio.glob(pattern) if not fileio.isdir(path))
     if not paths:
@@ -68,18 +68,18 @@ def table_files(pattern: str) -> list[str]:
     return [str(path) for path in paths]
 
 
-def types_of(part: Part, table: Table) -> Types:
-    """The types of a file's columns."""
-    return infer_types(table, part.path)
+def types_of(file: NumberedFile, table: Table) -> Types:
+    """Infers the types of a file's columns."""
+    return infer_types(table, file.path)
 
 
-def batches_of(part: Part, table: Table, split: Split, types: Types) -> Iterator[Batch]:
-    """Yields a file's rows as serialized tf.Examples."""
+def batches_of(file: NumberedFile, table: Table, split: Split, types: Types) -> Iterator[Batch]:
+    """Yields the rows of a file as serialized tf.Examples."""
     before = 0
-    for number, batch in enumerate(table.read(part.path)):
+    for number, batch in enumerate(table.read(file.path)):
         if isinstance(batch, list):
-            rows = split_records(batch, split, part.path, before)
+            rows = split_records(batch, split, file.path, before)
         else:
             rows = split_columns(to_columns(batch, types), split)
-        yield Batch((part.number, number), rows)
+        yield Batch((file.number, number), rows)
         before += len(batch)

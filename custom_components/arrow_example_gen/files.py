@@ -1,4 +1,4 @@
-"""Opens the files of a table, and says in one line what is wrong with them."""
+"""Opens the files of a table, and reports errors in one line."""
 
 import gzip
 import io
@@ -9,69 +9,69 @@ from typing import IO
 
 GZIP = ".gz"
 CHUNK_BYTES = 1 << 20
-# Of a batch of rows, which are held as tf.Examples at once.
+# Limits of a batch of rows, which is in memory as tf.Examples.
 BATCH_ROWS = 1 << 14
 BATCH_BYTES = 16 << 20
-# What Python raises for a gzip file that is cut off, or is none.
+# Errors of Python for a truncated or invalid gzip file.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 class TableError(ValueError):
-    """A file that is not of the table; the message is one line, with the file and the place in it."""
+    """An error in a table's file. The message is one line, with the file and the position in it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(" ".join(text.split()))
 
 
 def open_file(path: str) -> IO[bytes]:
-    """Opens a file to be read, unzipped if its name says that it is gzipped.
+    """Opens a file for reading, and decompresses it if its extension is ``.gz``.
 
     Raises:
         TableError: It cannot be opened.
     """
-    file = open_as_it_is(path)
+    file = open_raw(path)
     return io.BufferedReader(gzip.GzipFile(fileobj=file)) if path.endswith(GZIP) else file
 
 
-def open_as_it_is(path: str) -> IO[bytes]:
-    """Opens a file to be read, gzipped or not.
+def open_raw(path: str) -> IO[bytes]:
+    """Opens a file for reading, without decompression.
 
     Raises:
         TableError: It cannot be opened.
     """
-    if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe would wait for who writes to it
-        raise TableError(f"{path}: found no regular file; expected a file that can be read")
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would block until it is written to
+        raise TableError(f"{path}: found a special file; expected a regular, readable file")
     try:
         return _beam_open()(path) if "://" in path else open(path, "rb")
     except OSError as error:
-        raise TableError(f"{path}: {error.strerror or error}; expected a file that can be read") from error
+        raise TableError(f"{path}: {error.strerror or error}; expected a readable file") from error
 
 
 def name_of(path: str) -> str:
-    """A file's name, as messages about two files show the other one."""
+    """The name of a file, for the second file in an error about two."""
     return os.path.basename(path)
 
 
-def broken_gzip(path: str, rows: int, what: str) -> TableError:
-    """The error for a gzip file that ends early or is none.
+def broken_gzip(path: str, count: int, unit: str) -> TableError:
+    """The error for a truncated or invalid gzip file.
 
     Args:
         path: The file.
-        rows: Whole rows, lines or records before the place.
-        what: What they are called.
+        count: Number of complete lines or records before the error.
+        unit: ``line`` or ``record``.
     """
     try:
-        with open_as_it_is(path) as file:
+        with open_raw(path) as file:
             is_gzip = file.read(2) == b"\x1f\x8b"
     except OSError:
         is_gzip = True
     if not is_gzip:
-        return TableError(f"{path}: its name ends in {GZIP}, and it is not gzipped; expected a gzip file")
-    return TableError(f"{path}: behind {what} {rows}: the gzip stream is cut off or damaged; expected a whole file")
+        return TableError(f"{path}: the extension is {GZIP}, but the file is not gzipped; expected a gzip file")
+    return TableError(f"{path}: after {unit} {count}: the gzip stream is truncated or damaged; expected a valid file")
 
 
 def _beam_open() -> Callable[[str], IO[bytes]]:
-    # Takes seconds to import, and serves remote folders alone.
+    # Takes seconds to import, and is only needed for remote folders.
     from apache_beam.io.filesystem import CompressionTypes  # noqa: PLC0415
     from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Streams a Parquet file as batches of the types that tf.Examples have."""
+"""Reads a Parquet file as batches of the types that tf.Examples have."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,82 +6,81 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from custom_components.arrow_example_gen.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_as_it_is
+from custom_components.arrow_example_gen.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_raw
 
 BUFFER_BYTES = 1 << 20  # of each column that is read
-# What to do about a column of another type.
+# How to fix a column of an unsupported type.
 HINTS = {
-    "timestamp": "cast it to a number, such as its seconds since 1970",
-    "date": "cast it to a number, such as its days since 1970",
+    "timestamp": "cast it to a number, such as the seconds since 1970",
+    "date": "cast it to a number, such as the days since 1970",
     "time": "cast it to a number",
     "duration": "cast it to a number",
     "decimal": "cast it to a float",
-    "struct": "make a column of each of its fields",
-    "map": "make a column of each of its keys",
-    "list": "flatten it to one list a row",
+    "struct": "make a column for each field",
+    "map": "make a column for each key",
+    "list": "flatten it to one list per row",
 }
 Types = dict[str, pa.DataType]
 
 
 def read_columns(path: str) -> Types:
-    """The columns and the types that they become: int64, float32, bytes or lists of them; ``null`` if all are missing.
+    """Reads the columns with the types that they become: int64, float32, bytes, lists of these, or null.
 
     Raises:
-        TableError: It is no Parquet file, or is cut off; a column is there twice, or is of a type that is none of a
-            feature's.
+        TableError: The file is not a valid Parquet file, has a column twice, or has a column of an unsupported type.
     """
-    with open_as_it_is(path) as file:
+    with open_raw(path) as file:
         schema = _open(path, file).schema_arrow
     names = schema.names
     if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise TableError(f"{path}: found the column '{twice}' twice; expected each name once")
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise TableError(f"{path}: found the column '{repeated}' twice; expected each name once")
     return {field.name: _feature_type(path, field) for field in schema}
 
 
 def check_columns(path: str, types: Types, first: str) -> Types:
-    """Checks that a file has the columns and types of the table's first one; returns its own.
+    """Checks that a file has the columns and types of the table's first file; returns its own.
 
     Raises:
-        TableError: A column is missing, is one too many, or is of another type.
+        TableError: A column is missing, unexpected or of another type.
     """
     found = read_columns(path)
     other = next(iter(sorted(found.keys() ^ types.keys())), None)
     if other is not None:
         has, lacks = (path, first) if other in found else (first, path)
         raise TableError(
-            f"{path}: the column '{other}' is in {name_of(has)} and not in {name_of(lacks)}; expected the same columns"
+            f"{path}: the column '{other}' is in {name_of(has)} but not in {name_of(lacks)}; expected the same columns"
         )
     for name, kind in found.items():
         if pa.null() not in (kind, types[name]) and kind != types[name]:
             raise TableError(
-                f"{path}: column '{name}' becomes {_shown(kind)}, and {_shown(types[name])} in {name_of(first)}; "
+                f"{path}: column '{name}' becomes {_shown(kind)}, but {_shown(types[name])} in {name_of(first)}; "
                 "expected the same type"
             )
     return found
 
 
 def read_rows(path: str, types: Types) -> Iterator[pa.RecordBatch]:
-    """Yields a file's rows, as many at once as a few megabytes hold.
+    """Yields the rows of a file in batches of a few megabytes.
 
     Args:
         path: The file.
-        types: Its columns, as ``read_columns`` gives them.
+        types: Its columns, as returned by :func:`read_columns`.
 
     Raises:
-        TableError: The file is damaged, or a value does not fit.
+        TableError: The file is damaged, or a value does not fit into the type of its column.
     """
     row = 0
-    with open_as_it_is(path) as file:
+    with open_raw(path) as file:
         parquet = _open(path, file)
         groups = [parquet.metadata.row_group(index) for index in range(parquet.num_row_groups)]
-        longest = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
-        batches = parquet.iter_batches(min(BATCH_ROWS, BATCH_BYTES // max(longest, 1) + 1), use_threads=False)
+        row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+        batches = parquet.iter_batches(min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1) + 1), use_threads=False)
         while True:
             try:
                 batch = next(batches, None)
             except (pa.ArrowException, OSError) as error:
-                raise TableError(f"{path}: behind row {row}: {error}; expected a whole Parquet file") from error
+                raise TableError(f"{path}: after row {row}: {error}; expected a complete Parquet file") from error
             if batch is None:
                 return
             columns = zip(batch.schema.names, batch.columns, strict=True)
@@ -95,7 +94,7 @@ def _open(path: str, file: object) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file, buffer_size=BUFFER_BYTES)
     except (pa.ArrowException, OSError) as error:
-        raise TableError(f"{path}: {error}; expected a whole Parquet file") from error
+        raise TableError(f"{path}: {error}; expected a complete Parquet file") from error
 
 
 def _feature_type(path: str, field: pa.Field) -> pa.DataType:
@@ -109,7 +108,7 @@ def _feature_type(path: str, field: pa.Field) -> pa.DataType:
         hint = next((hint for name, hint in HINTS.items() if name in str(kind)), "cast it, or leave it out")
         raise TableError(
             f"{path}: column '{field.name}' is {field.type}; expected integers, floats, booleans, text, bytes or "
-            f"lists of one of them: {hint}"
+            f"lists of one of these: {hint}"
         )
     return pa.large_list(found) if is_list and found != pa.null() else found
 
@@ -127,20 +126,22 @@ def _value_type(kind: pa.DataType) -> pa.DataType | None:
     return None
 
 
-def _converted(where: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.Array:
-    """A column as ``kind``; errors name the row, of which ``row`` are before the column's first."""
+def _converted(location: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.Array:
+    """Casts a column. Errors name the row; the batch starts after ``row`` rows of the file."""
     if kind == pa.null():
         return pa.nulls(len(column), pa.large_binary())
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if pa.types.is_large_list(kind) and pc.list_flatten(column).null_count:
-        place = next(index for index, values in enumerate(column.to_pylist()) if values and None in values)
-        raise TableError(f"{where}: row {row + place + 1}: found null within a list; expected values alone")
+        index = next(index for index, values in enumerate(column.to_pylist()) if values and None in values)
+        raise TableError(f"{location}: row {row + index + 1}: found null within a list; expected only values")
     try:
         return column.cast(kind)
     except pa.ArrowInvalid as error:
-        place = next(index for index in range(len(column)) if not _fits(column.take([index]), kind))
-        raise TableError(f"{where}: row {row + place + 1}: {error}; expected what fits into {_shown(kind)}") from error
+        index = next(index for index in range(len(column)) if not _fits(column.take([index]), kind))
+        raise TableError(
+            f"{location}: row {row + index + 1}: {error}; expected a value that fits into {_shown(kind)}"
+        ) from error
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:

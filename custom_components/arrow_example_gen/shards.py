@@ -12,21 +12,21 @@ from apache_beam.io.filesystems import FileSystems
 from artifacts.names import split_folder
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
-SHARD_BYTES = 32 << 20  # of records, before they are zipped: several readers find work in a table that is worth it
+SHARD_BYTES = 32 << 20  # of records before compression; a large table gets several shards for parallel readers
 PREFIX = "data_tfrecord"
-Place = tuple[int, int]  # in the table: number of the file, number of the batch in it
+Position = tuple[int, int]  # in the table: number of the file, number of the batch in the file
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Rows that follow each other in the table.
+    """Consecutive rows of the table.
 
     Attributes:
-        place: Where in the table.
+        position: Position in the table.
         rows: Serialized tf.Examples by split.
     """
 
-    place: Place
+    position: Position
     rows: Mapping[str, Sequence[bytes]]
 
 
@@ -36,54 +36,54 @@ class Shard:
 
     Attributes:
         split: The split.
-        place: Where in the table its first row is.
+        position: Position of its first row in the table.
         path: The file, in the temporary folder.
     """
 
     split: str
-    place: Place
+    position: Position
     path: str
 
 
 class ShardWriter(iobase.Writer):
-    """Writes batches to a temporary folder, one file a split and shard.
+    """Writes batches to a temporary folder, one file per split and shard.
 
-    A shard's rows follow each other in the table: a batch that does not follow the last one begins others. So the
-    shards can be put into the table's order, whichever worker read which file.
+    The rows of a shard are consecutive: a batch that does not follow the last one starts new shards. So the shards can
+    be sorted into the table's order, whichever worker read which file.
     """
 
     def __init__(self, folder: str, name: str) -> None:
-        """Makes a writer.
+        """Creates a writer.
 
         Args:
-            folder: Where the files are written.
-            name: Sets them apart from those of other writers.
+            folder: Folder of the files.
+            name: Prefix of the files' names, unique for each writer.
         """
         self._path = FileSystems.join(folder, name)
         self._numbers = itertools.count()
         self._open: dict[str, tuple[tf.io.TFRecordWriter, int]] = {}
-        self._last: Place = (-1, -1)
+        self._last: Position = (-1, -1)
         self._shards: list[Shard] = []
 
     def write(self, batch: Batch) -> None:
         """Writes the rows of a batch."""
         file, number = self._last
-        if batch.place not in ((file, number + 1), (file + 1, 0)):
+        if batch.position not in ((file, number + 1), (file + 1, 0)):
             self._close(list(self._open))
-        self._last = batch.place
+        self._last = batch.position
         for split, rows in batch.rows.items():
             if rows:
-                self._write(split, rows, batch.place)
+                self._write(split, rows, batch.position)
 
     def close(self) -> list[Shard]:
-        """Ends the last shards, and returns all."""
+        """Closes the last shards, and returns all."""
         self._close(list(self._open))
         return self._shards
 
-    def _write(self, split: str, rows: Sequence[bytes], place: Place) -> None:
+    def _write(self, split: str, rows: Sequence[bytes], position: Position) -> None:
         if split not in self._open:
             path = f"{self._path}-{next(self._numbers)}{SUFFIX}"
-            self._shards.append(Shard(split, place, path))
+            self._shards.append(Shard(split, position, path))
             self._open[split] = tf.io.TFRecordWriter(path, TFRECORD_OPTIONS), 0
         writer, size = self._open[split]
         for row in rows:
@@ -100,32 +100,32 @@ class ShardWriter(iobase.Writer):
 
 
 class ShardSink(iobase.Sink):
-    """Beam's sink of batches: workers write shards, which are named and moved where they belong once all are there."""
+    """A Beam sink for batches: workers write shards, which are renamed and moved once all are written."""
 
-    skip_if_empty = True  # Beam asks; files of splits without rows are made here
+    skip_if_empty = True  # required by Beam; empty splits get a file here
 
     def __init__(self, folder: str, splits: Sequence[str]) -> None:
-        """Makes the sink.
+        """Creates the sink.
 
         Args:
-            folder: Where the splits' folders are.
-            splits: Their names.
+            folder: Folder of the artifact.
+            splits: Names of the splits.
         """
         self._folder, self._splits = folder, tuple(splits)
 
     def initialize_write(self) -> str:
-        """Makes the temporary folder."""
+        """Creates the temporary folder."""
         folder = str(FileSystems.join(self._folder, f"beam-temp-{PREFIX}"))
         if not FileSystems.exists(folder):
             FileSystems.mkdirs(folder)
         return folder
 
     def open_writer(self, init_result: str, uid: str) -> ShardWriter:
-        """Makes a worker's writer."""
+        """Creates the writer of a worker."""
         return ShardWriter(init_result, uid)
 
     def pre_finalize(self, _init_result: str, _writer_results: Iterable[list[Shard]]) -> list[str]:
-        """Removes what an earlier attempt at the same artifact left behind."""
+        """Removes the files of an earlier attempt at the same artifact."""
         patterns = [os.path.join(self._folder, split_folder(split), PREFIX + "-*") for split in self._splits]
         old = [each.path for match in FileSystems.match(patterns) for each in match.metadata_list]
         if old:
@@ -135,10 +135,10 @@ class ShardSink(iobase.Sink):
     def finalize_write(
         self, init_result: str, writer_results: Iterable[list[Shard]], _pre_finalize_results: object
     ) -> list[str]:
-        """Moves the shards to their places; may be called again when it was cut off."""
-        if not FileSystems.exists(init_result):  # all was moved before
+        """Moves the shards into the folders of their splits. May be called again if it was interrupted."""
+        if not FileSystems.exists(init_result):  # everything has already been moved
             return []
-        found = sorted(itertools.chain.from_iterable(writer_results), key=lambda shard: (shard.place, shard.path))
+        found = sorted(itertools.chain.from_iterable(writer_results), key=lambda shard: (shard.position, shard.path))
         moves = {}
         for split in self._splits:
             paths = [shard.path for shard in found if shard.split == split] or [self._empty(init_result, split)]
@@ -147,8 +147,8 @@ class ShardSink(iobase.Sink):
                 FileSystems.mkdirs(folder)
             for number, path in enumerate(paths):
                 moves[path] = FileSystems.join(folder, f"{PREFIX}-{number:05}-of-{len(paths):05}{SUFFIX}")
-        left = {path: target for path, target in moves.items() if FileSystems.exists(path)}
-        FileSystems.rename(list(left), list(left.values()))
+        remaining = {path: target for path, target in moves.items() if FileSystems.exists(path)}
+        FileSystems.rename(list(remaining), list(remaining.values()))
         FileSystems.delete([init_result])
         return list(moves.values())
 

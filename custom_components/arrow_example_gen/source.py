@@ -1,19 +1,18 @@
-"""Which files are a table, and what is in them, for code that must not import TFX."""
+"""The files of a table: their folder, pattern and format. Imports neither TFX nor pyarrow."""
 
 import dataclasses
 import datetime
 import re
-from typing import Literal, get_args
 
-Format = Literal["csv", "parquet", "tfrecord"]
-FORMATS = get_args(Format)
+from custom_components.arrow_example_gen.formats import FORMATS, Format
+
 DATE = ("YYYY", "MM", "DD")
 EPOCH = datetime.date(1970, 1, 1)
 LAST_DAY = (datetime.date.max - EPOCH).days
 TOKEN = re.compile(r"\{(SPAN|VERSION|YYYY|MM|DD)(?::([^{}]*))?\}")
-MOST_DIGITS = 18  # of a number that ML Metadata has room for
-WIDTHS = frozenset(map(str, range(1, MOST_DIGITS + 1)))
-_ENDING = re.compile(rf"\.({'|'.join(FORMATS)})(\.gz)?$")
+MAX_DIGITS = 18  # of a number that fits into ML Metadata
+WIDTHS = frozenset(map(str, range(1, MAX_DIGITS + 1)))
+_EXTENSION = re.compile(rf"\.({'|'.join(FORMATS)})(\.gz)?$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +20,11 @@ class Source:
     """The files of a table.
 
     Attributes:
-        folder: Where they are.
-        pattern: Which files of it; ``{SPAN}``, ``{VERSION}``, or ``{YYYY}``, ``{MM}`` and ``{DD}`` in it stand for
-            those of the latest span and of its latest version.
-        format: What is in them.
-        span: Another span than the latest.
+        folder: Folder of the files.
+        pattern: Pattern of the files' paths within the folder. ``{SPAN}`` and ``{VERSION}``, or ``{YYYY}``, ``{MM}``
+            and ``{DD}``, stand for the latest span and its latest version.
+        format: Format of the files.
+        span: A span to read in place of the latest one.
     """
 
     folder: str
@@ -35,65 +34,73 @@ class Source:
 
 
 def format_of(pattern: str) -> Format | None:
-    """The format that the ending of a pattern says; ``None`` if it says none, or one that is not unzipped here."""
-    found = _ENDING.search(pattern)
-    if found is None or (found[1] == "parquet" and found[2]):
+    """The format that a pattern's extension names, or ``None``.
+
+    >>> format_of("{SPAN}/*.csv.gz")
+    'csv'
+    >>> format_of("*.parquet.gz") is None
+    True
+    """
+    found = _EXTENSION.search(pattern)
+    if found is None or (found[2] and not FORMATS[found[1]].can_be_gzipped):
         return None
-    return next(each for each in FORMATS if each == found[1])
+    return found[1]
 
 
 def check_pattern(pattern: str, kind: Format | None, span: int | None) -> None:
     """Checks the pattern of a table's files.
 
     Args:
-        pattern: Of files, within their folder.
-        kind: What is in them; ``None`` leaves it to the pattern's ending.
-        span: The one that is asked for.
+        pattern: Pattern of the files' paths within their folder.
+        kind: Format of the files; ``None`` if the pattern's extension names it.
+        span: The span to read; ``None`` for the latest.
 
     Raises:
-        ValueError: It leads out of the folder, says no format, or says of spans what TFX would refuse.
+        ValueError: The pattern leaves the folder, names no format, or has spans that TFX does not accept.
     """
     if not {"", ".", ".."}.isdisjoint(pattern.split("/")):
         raise ValueError(
-            f"pattern: found '{pattern}'; expected one within the folder, without '.', '..', '//' or a '/' at an end"
+            f"pattern: found '{pattern}'; expected a path within the folder, without '.', '..', '//' and without a "
+            "leading or trailing '/'"
         )
-    if odd := re.search(r"[{}\\]", TOKEN.sub("", pattern)):  # TFX takes each for more than a letter of a name
+    if special := re.search(r"[{}\\]", TOKEN.sub("", pattern)):  # TFX gives each of them a meaning
         raise ValueError(
-            f"pattern: found '{odd[0]}' in '{pattern}'; expected {{SPAN}}, {{VERSION}}, {{YYYY}}, {{MM}} and {{DD}} "
-            "alone in braces, and no backslash"
+            f"pattern: found '{special[0]}' in '{pattern}'; expected {{SPAN}}, {{VERSION}}, {{YYYY}}, {{MM}} and "
+            "{DD} as the only braces, and no backslash"
         )
     if kind is None and format_of(pattern) is None:
+        extensions = [
+            f".{name}{gz}" for name, spec in FORMATS.items() for gz in ("", ".gz") if not gz or spec.can_be_gzipped
+        ]
         raise ValueError(
-            f"pattern: found '{pattern}', whose ending says no format; expected .csv, .parquet or .tfrecord, .csv.gz "
-            "or .tfrecord.gz, or data.format beside it"
+            f"pattern: found '{pattern}', whose extension names no format; expected {', '.join(extensions)}, or "
+            "set data.format"
         )
     _check_spans(pattern, span)
 
 
 def _check_spans(pattern: str, span: int | None) -> None:
     found = [match[1] for match in TOKEN.finditer(pattern)]
-    twice = next((name for name in found if found.count(name) > 1), None)
+    repeated = next((name for name in found if found.count(name) > 1), None)
     dates = [name for name in DATE if name in found]
-    if twice:
-        raise ValueError(f"pattern: found {{{twice}}} twice in '{pattern}'; expected it once")
+    if repeated:
+        raise ValueError(f"pattern: found {{{repeated}}} twice in '{pattern}'; expected it once")
     if dates and len(dates) < len(DATE):
         raise ValueError(
-            f"pattern: found {{{dates[0]}}} in '{pattern}'; expected {{YYYY}}, {{MM}} and {{DD}}, or none of them"
+            f"pattern: found {{{dates[0]}}} in '{pattern}'; expected all of {{YYYY}}, {{MM}} and {{DD}}, or none"
         )
     if dates and "SPAN" in found:
         raise ValueError(
             f"pattern: found both {{SPAN}} and a date in '{pattern}'; expected one of them, since a date is a span"
         )
     if "VERSION" in found and not dates and "SPAN" not in found:
-        raise ValueError(f"pattern: found {{VERSION}} without {{SPAN}} in '{pattern}'; expected the span that it is of")
+        raise ValueError(f"pattern: found {{VERSION}} without {{SPAN}} in '{pattern}'; expected a span with versions")
     for name, width in TOKEN.findall(pattern):
         if f"{{{name}:" in pattern and (name in DATE or width not in WIDTHS):
             raise ValueError(
-                f"pattern: found {{{name}:{width}}} in '{pattern}'; expected {{{name}}}, or digits as in {{SPAN:2}}"
+                f"pattern: found {{{name}:{width}}} in '{pattern}'; expected {{{name}}}, or a width as in {{SPAN:2}}"
             )
     if span is not None and dates and span > LAST_DAY:
-        raise ValueError(f"span: found {span}; expected a date's number of days since 1970, at most {LAST_DAY}")
+        raise ValueError(f"span: found {span}; expected a date as the number of days since 1970, at most {LAST_DAY}")
     if span is not None and not found:
-        raise ValueError(
-            f"span: found {span}, and no {{SPAN}} in the pattern '{pattern}'; leave it out, or say where it is"
-        )
+        raise ValueError(f"span: found {span}, but no {{SPAN}} in the pattern '{pattern}'; remove one or add the other")

@@ -1,4 +1,4 @@
-"""The seeded split of ``custom_components.shared.seeded_split``, for whole batches."""
+"""Applies the seeded split of :mod:`custom_components.shared.seeded_split` to batches of rows."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,7 +14,7 @@ Rows = dict[str, list[bytes]]
 
 
 def split_columns(columns: Columns, split: Split) -> Rows:
-    """Rows as serialized tf.Examples, by the name of their split; a group is hashed once."""
+    """Encodes rows as tf.Examples, by split. Each group is hashed once."""
     rows = to_bytes(encode(columns))
     if split.key is None or split.key not in columns:
         return _by_split(rows, (split_of_bytes(row, split.bounds, split.seed) for row in rows), split)
@@ -29,30 +29,30 @@ def split_columns(columns: Columns, split: Split) -> Rows:
     return _by_split(rows, indexes, split)
 
 
-def split_records(records: Sequence[bytes], split: Split, place: str, before: int) -> Rows:
-    """Records as they are, by the name of their split.
+def split_records(records: Sequence[bytes], split: Split, path: str, before: int) -> Rows:
+    """Groups records by split.
 
     Args:
         records: Serialized tf.Examples.
-        split: How they are split.
-        place: Their file.
-        before: Records of it before these.
+        split: The split.
+        path: The file of the records, for errors.
+        before: Number of records before these in the file.
 
     Raises:
-        TableError: One is no tf.Example.
+        TableError: A record is not a valid tf.Example.
     """
     indexes = []
     for number, record in enumerate(records, start=before + 1):
         try:
             example = tf.train.Example.FromString(record)
         except DecodeError as error:
-            raise TableError(f"{place}: record {number}: it is no tf.Example; expected tf.Examples alone") from error
+            raise TableError(f"{path}: record {number}: not a valid tf.Example; expected one per record") from error
         indexes.append(split_index(example, len(split.bounds), split.bounds, split.seed, split.key))
     return _by_split(records, indexes, split)
 
 
 def _split_of_group(encoded: bytes, split: Split) -> int | None:
-    """Split of the rows that have a key's value, which comes as a tf.Example of its own; ``None`` where it is null."""
+    """Split of the rows with a value of the key, given as an encoded tf.Example; ``None`` for null."""
     if not encoded:
         return None
     feature = tf.train.Example.FromString(encoded).features.feature[split.key]

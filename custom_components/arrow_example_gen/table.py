@@ -1,7 +1,6 @@
-"""A table's files, of any format, as columns that can be encoded, or as records that are."""
+"""Reads the files of a table, whatever their format."""
 
 import dataclasses
-import importlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,19 +9,19 @@ import pyarrow as pa
 from custom_components.arrow_example_gen import csv_types
 from custom_components.arrow_example_gen.csv_types import Types
 from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.source import Format
+from custom_components.arrow_example_gen.formats import FORMATS, Format, file_format
 
 Columns = dict[str, pa.Array]
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """What the files of a table have in common.
+    """What all files of a table have in common.
 
     Attributes:
-        format: What is in them; the module ``<format>_files`` reads it.
-        first: The first one.
-        columns: Its columns, as that module reads them; none of TFRecord, whose records name their own.
+        format: Format of the files.
+        first: Path of the first file.
+        columns: Columns of the first file; see :class:`custom_components.arrow_example_gen.formats.FileFormat`.
     """
 
     format: Format
@@ -36,47 +35,42 @@ class Table:
         Raises:
             TableError: They cannot be read.
         """
-        return cls(kind, first, _reader(kind).read_columns(first))
+        return cls(kind, first, file_format(kind).read_columns(first))
 
     def check_columns(self, path: str) -> Any:
-        """Checks that a file has the table's columns; returns them as this file has them.
+        """Checks that a file has the table's columns; returns the columns of this file.
 
         Raises:
-            TableError: It has others.
+            TableError: The columns differ.
         """
         if path == self.first:
             return self.columns
-        return _reader(self.format).check_columns(path, self.columns, self.first)
+        return file_format(self.format).check_columns(path, self.columns, self.first)
 
     def read(self, path: str) -> Iterator[pa.RecordBatch | list[bytes]]:
-        """Yields a file's rows: columns of text (CSV), columns of the types of tf.Examples (Parquet), or records.
+        """Yields the rows of a file in batches; see :class:`custom_components.arrow_example_gen.formats.FileFormat`.
 
         Raises:
-            TableError: The file is none of the table's, or is damaged; with the place in it.
+            TableError: The file has other columns, or is damaged; the message says where.
         """
         columns = self.check_columns(path)
         try:
-            yield from _reader(self.format).read_rows(path, columns)
+            yield from file_format(self.format).read_rows(path, columns)
         except OSError as error:
-            raise TableError(f"{path}: {error.strerror or error}; expected a file that can be read") from error
+            raise TableError(f"{path}: {error.strerror or error}; expected a readable file") from error
 
 
 def infer_types(table: Table, path: str) -> Types:
-    """The types of a CSV file's columns; none of other formats, which say them."""
-    return csv_types.infer_types(table.read(path)) if table.format == "csv" else {}
+    """Infers the types of a text file's columns. Empty for other formats, which have types."""
+    return csv_types.infer_types(table.read(path)) if FORMATS[table.format].is_text else {}
 
 
 def to_columns(batch: pa.RecordBatch, types: Types) -> Columns:
-    """The columns of a batch by name, those of a CSV file with the types that were inferred."""
+    """The columns of a batch by name. Those of a text file are converted to the inferred types."""
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    return {name: _typed(column, types[name]) if name in types else column for name, column in columns.items()}
+    return {name: _converted(column, types[name]) if name in types else column for name, column in columns.items()}
 
 
-def _typed(column: pa.Array, kind: csv_types.ColumnType) -> pa.DictionaryArray:
+def _converted(column: pa.Array, kind: csv_types.ColumnType) -> pa.DictionaryArray:
     cells = column.dictionary_encode()
     return pa.DictionaryArray.from_arrays(cells.indices, csv_types.convert(cells.dictionary, kind))
-
-
-def _reader(kind: Format) -> Any:
-    # One table needs one of them, and pyarrow.parquet takes a tenth of a second to import.
-    return importlib.import_module(f"custom_components.arrow_example_gen.{kind}_files")

@@ -1,8 +1,8 @@
-"""Streams the records of a TFRecord file.
+"""Reads the records of a TFRecord file.
 
-A record is its length in eight bytes, a checksum of these in four, its content, and a checksum of it in four, as
-https://www.tensorflow.org/tutorials/load_data/tfrecord has it. Read here, and not by TensorFlow, so that a run's checks
-need not import it, and errors can name the record.
+A record has its length in 8 bytes, their checksum in 4 bytes, the content, and its checksum in 4 bytes; see
+https://www.tensorflow.org/tutorials/load_data/tfrecord. This module does not use TensorFlow, so that the checks before
+a run do not have to import it, and so that errors can name the record.
 """
 
 import struct
@@ -20,24 +20,24 @@ from custom_components.arrow_example_gen.files import (
     open_file,
 )
 
-MOST_BYTES = 2**31 - 1  # of a message of protobuf's
+MAX_BYTES = 2**31 - 1  # of a protobuf message
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
 
 
 def read_columns(_path: str) -> None:
-    """None: each record names its own."""
+    """Returns ``None``: each record lists its own features."""
 
 
 def check_columns(_path: str, _columns: None, _first: str) -> None:
-    """Checks nothing."""
+    """Returns ``None``: there is nothing to check."""
 
 
 def read_rows(path: str, _columns: None) -> Iterator[list[bytes]]:
-    """Yields a file's records, as many at once as a few megabytes hold.
+    """Yields the records of a file in batches of a few megabytes.
 
     Raises:
-        TableError: The file is cut off, or a record is not what its checksum says.
+        TableError: The file is truncated, or a checksum does not match.
     """
     batch: list[bytes] = []
     size = 0
@@ -57,19 +57,21 @@ def _records(path: str) -> Iterator[bytes]:
         with open_file(path) as file:
             while header := file.read(_HEADER_BYTES):
                 number += 1
-                place = f"{path}: record {number}"
+                location = f"{path}: record {number}"
                 if len(header) < _HEADER_BYTES:
-                    raise TableError(f"{place}: the file ends in it; expected a whole TFRecord file")
+                    raise TableError(f"{location}: the file ends within the record; expected a complete TFRecord file")
                 length = header[: _LENGTH.size]
                 [size] = _LENGTH.unpack(length)
-                if header[_LENGTH.size :] != _masked_checksum(length) or size > MOST_BYTES:
-                    raise TableError(f"{place}: its length is not what its checksum says; expected {_expected(path)}")
+                if header[_LENGTH.size :] != _masked_checksum(length) or size > MAX_BYTES:
+                    raise TableError(f"{location}: the length does not match its checksum; expected {_expected(path)}")
                 content = file.read(size + _CHECKSUM.size)
                 if len(content) < size + _CHECKSUM.size:
-                    raise TableError(f"{place}: the file ends in it; expected a whole TFRecord file")
+                    raise TableError(f"{location}: the file ends within the record; expected a complete TFRecord file")
                 record = content[:size]
                 if content[size:] != _masked_checksum(record):
-                    raise TableError(f"{place}: it is not what its checksum says; expected a whole TFRecord file")
+                    raise TableError(
+                        f"{location}: the content does not match its checksum; expected a complete TFRecord file"
+                    )
                 yield record
     except GZIP_ERRORS as error:
         raise broken_gzip(path, max(number - 1, 0), "record") from error
@@ -81,4 +83,4 @@ def _masked_checksum(content: bytes) -> bytes:
 
 
 def _expected(path: str) -> str:
-    return "a TFRecord file" if path.endswith(GZIP) else f"a TFRecord file, whose name ends in {GZIP} if it is gzipped"
+    return "a TFRecord file" if path.endswith(GZIP) else f"a TFRecord file, with the extension {GZIP} if it is gzipped"

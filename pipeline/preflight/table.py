@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats import FORMATS
 from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import Table
 from pipeline.config.errors import UserError, unknown_name
@@ -44,7 +45,7 @@ def _check_folder(folder: Path, pattern: str) -> None:
 
 def _check_files(config: Config) -> int:
     source = config.data.source
-    files = files_of(source)
+    files, is_text = files_of(source), FORMATS[source.format].is_text
     table = Table.of(source.format, files[0])
     for path in files:
         table.check_columns(path)
@@ -53,10 +54,10 @@ def _check_files(config: Config) -> int:
         needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
         for kind, column in needed:
             if column not in table.columns:
-                header = f"{files[0]}: line 1" if source.format == "csv" else files[0]
+                header = f"{files[0]}: line 1" if is_text else files[0]
                 raise DataError(unknown_name(header, kind, column, table.columns))
     rows = sum(len(batch) for path in files for batch in table.read(path))
     if rows == 0:
-        found = "a header and no rows" if source.format == "csv" else "no rows"
+        found = "a header and no rows" if is_text else "no rows"
         raise DataError(f"{files[0]}: found {found}; expected at least one row")
     return rows

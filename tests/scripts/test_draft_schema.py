@@ -48,7 +48,7 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("*.txt", "pattern: found '*.txt', whose ending says no format"),
+        ("*.txt", "pattern: found '*.txt', whose extension names no format"),
         ("*.parquet", "found no file that matches *.parquet"),
         ("*.csv", "a.csv: line 3: found 1 values; expected 2"),
     ],

@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_leaves_no_split(tmp_path: Pa
     (folder / "b.csv").write_bytes(b"a,b\n1,2\n3\n")
     with pytest.raises(ValueError, match=r"b\.csv") as caught:
         ingest(folder, tmp_path / "out")
-    assert reason(caught.value) == f"{folder}/b.csv: line 3: found 1 values; expected 2, as the header has"
+    assert reason(caught.value) == f"{folder}/b.csv: line 3: found 1 values; expected 2, as in the header"
     assert list((tmp_path / "out").glob("Split-*/*")) == []
 
 
@@ -118,5 +118,5 @@ def test_a_file_in_a_bucket_is_unzipped_once(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(FileSystems, "open", download)
     table = Table.of("csv", "gs://bucket/a.csv.gz")
     assert [len(batch) for batch in table.read(table.first)] == [1]
-    with pytest.raises(TableError, match=r"^gs://bucket/b.csv: No such file or directory; expected a file that can be"):
+    with pytest.raises(TableError, match=r"^gs://bucket/b.csv: No such file or directory; expected a readable file"):
         Table.of("csv", "gs://bucket/b.csv")

@@ -73,12 +73,12 @@ def test_varint_is_protobufs(number: int) -> None:
 
 def test_a_record_that_is_no_example_is_told_with_its_number(tmp_path: Path) -> None:
     good = tf.train.Example().SerializeToString()
-    with pytest.raises(ValueError, match=r"^t.tfrecord: record 12: it is no tf.Example; expected tf.Examples alone$"):
+    with pytest.raises(ValueError, match=r"^t.tfrecord: record 12: not a valid tf.Example; expected one per record$"):
         split_records([good, b"no example"], SPLIT, "t.tfrecord", 10)
 
 
 def write(sink: ShardSink, folder: str, *batches: Batch) -> list[shards.Shard]:
-    writer = sink.open_writer(folder, f"worker-{batches[0].place}")
+    writer = sink.open_writer(folder, f"worker-{batches[0].position}")
     for batch in batches:
         writer.write(batch)
     return writer.close()

@@ -104,13 +104,13 @@ def test_a_table_without_such_a_span(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("/a.csv", None, None), "pattern: found '/a.csv'; expected one within the folder"),
-        (("../a.csv", None, None), "pattern: found '../a.csv'; expected one within the folder"),
-        (("1//*.csv", None, None), "pattern: found '1//*.csv'; expected one within the folder"),
+        (("/a.csv", None, None), "pattern: found '/a.csv'; expected a path within the folder"),
+        (("../a.csv", None, None), "pattern: found '../a.csv'; expected a path within the folder"),
+        (("1//*.csv", None, None), "pattern: found '1//*.csv'; expected a path within the folder"),
         (("{span}/*.csv", None, None), "pattern: found '{' in '{span}/*.csv'; expected {SPAN}, {VERSION}"),
         (("\\*.csv", None, None), "pattern: found '\\' in '\\*.csv'; expected"),
-        (("*.txt", None, None), "pattern: found '*.txt', whose ending says no format; expected .csv, .parquet"),
-        (("*.parquet.gz", None, None), "whose ending says no format"),
+        (("*.txt", None, None), "pattern: found '*.txt', whose extension names no format; expected .csv, .csv.gz, "),
+        (("*.parquet.gz", None, None), "whose extension names no format"),
         (("{SPAN}/{SPAN}.csv", None, None), "pattern: found {SPAN} twice"),
         (("v{VERSION}/a.csv", None, None), "pattern: found {VERSION} without {SPAN}"),
         (("{YYYY}-{MM}/a.csv", None, None), "pattern: found {YYYY} in"),
@@ -119,7 +119,7 @@ def test_a_table_without_such_a_span(
         (("{SPAN:0}.csv", None, None), "pattern: found {SPAN:0}"),
         (("{SPAN:19}.csv", None, None), "pattern: found {SPAN:19}"),
         (("{YYYY:4}-{MM}-{DD}.csv", None, None), "pattern: found {YYYY:4}"),
-        (("*.csv", None, 3), "span: found 3, and no {SPAN} in the pattern '*.csv'"),
+        (("*.csv", None, 3), "span: found 3, but no {SPAN} in the pattern '*.csv'"),
         (("{YYYY}-{MM}-{DD}.csv", None, 2_932_897), "since 1970, at most 2932896"),
     ],
 )

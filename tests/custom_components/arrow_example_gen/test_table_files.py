@@ -90,14 +90,14 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (CSV + b"3\n", "line 5: found 1 values; expected 2, as the header has"),
+        (CSV + b"3\n", "line 5: found 1 values; expected 2, as in the header"),
         (CSV + b"3,b,c\n", "line 5: found 3 values; expected 2"),
         (CSV + b'\n3,"two\nlines"\n4,b,c\n', "line 8: found 3 values"),
         (CSV + b'"3\n4,b\n', "line 5: found 1 values"),  # from a quote that is never closed to the file's end
-        (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected the file to end outside"),
+        (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected a closing quote"),
         (CSV + b'3,"', "line 5: found a quote that is never closed"),
         (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8"),
-        (CSV + b"3," + LONG * 9 + b"\n", "line 5: found a row of more than 4 MiB; .* is a quote left open"),
+        (CSV + b"3," + LONG * 9 + b"\n", "line 5: found a row of more than 4 MiB; .* is a quote unclosed"),
         (CSV + b'3,"' + b"more\n" * (2 << 20), "line 5: found a row of more than 4 MiB"),
     ],
 )
@@ -111,13 +111,13 @@ def test_a_truncated_gzip_file_is_told_with_its_last_whole_line(tmp_path: Path) 
     whole = gzip.compress(text)
     path = tmp_path / "table.csv.gz"
     path.write_bytes(whole[: len(whole) // 2])
-    found = re.match(r"behind line (\d+): the gzip stream is cut off or damaged", refusal(str(path)))
+    found = re.match(r"after line (\d+): the gzip stream is truncated or damaged", refusal(str(path)))
     assert found
     assert 5_000 < int(found[1]) < 15_000
     path.write_bytes(whole[:20])
-    assert refusal(str(path)).startswith("behind line 0: the gzip stream is cut off")
+    assert refusal(str(path)).startswith("after line 0: the gzip stream is truncated")
     path.write_bytes(text)
-    assert refusal(str(path)) == "its name ends in .gz, and it is not gzipped; expected a gzip file"
+    assert refusal(str(path)) == "the extension is .gz, but the file is not gzipped; expected a gzip file"
 
 
 TYPES = {
@@ -174,14 +174,17 @@ def test_parquet_in_several_row_groups(tmp_path: Path) -> None:
     [
         (
             pa.array([0], pa.timestamp("us")),
-            r"'x' is timestamp\[us\]; expected .*: cast it to a number, such as its sec",
+            r"'x' is timestamp\[us\]; expected .*: cast it to a number, such as the sec",
         ),
         (pa.array([0], pa.date32()), r"'x' is date32\[day\]; expected .* days since 1970"),
         (pa.array(["1.5"]).cast(pa.decimal128(5, 2)), r"'x' is decimal128\(5, 2\); expected .*: cast it to a float"),
-        (pa.array([{"y": 1}]), r"'x' is struct<.*>; expected .*: make a column of each of its fields"),
+        (pa.array([{"y": 1}]), r"'x' is struct<.*>; expected .*: make a column for each field"),
         (pa.array([[[1]]]), r"'x' is list<.*>; expected .*: flatten it"),
-        (pa.array([1, 2**63], pa.uint64()), r"'x': row 2: .* expected what fits into int64"),
-        (pa.array([[1], [2**63]], pa.list_(pa.uint64())), r"'x': row 2: .* expected what fits into lists of int64"),
+        (pa.array([1, 2**63], pa.uint64()), r"'x': row 2: .* expected a value that fits into int64"),
+        (
+            pa.array([[1], [2**63]], pa.list_(pa.uint64())),
+            r"'x': row 2: .* expected a value that fits into lists of int64",
+        ),
         (pa.array([[1], [2, None]]), r"'x': row 2: found null within a list"),
     ],
 )
@@ -195,11 +198,11 @@ def test_parquet_files_share_their_columns_and_what_these_become(tmp_path: Path)
     same = written(tmp_path / "b.parquet", pa.table({"b": pa.nulls(1), "a": pa.array([2], pa.int64())}))
     assert rows(same, first) == [{"a": [2]}]
     other = written(tmp_path / "c.parquet", pa.table({"a": [1.5], "b": ["x"]}))
-    assert refusal(other, first) == "column 'a' becomes float, and int64 in a.parquet; expected the same type"
+    assert refusal(other, first) == "column 'a' becomes float, but int64 in a.parquet; expected the same type"
     fewer = written(tmp_path / "d.parquet", pa.table({"a": [1]}))
-    assert refusal(fewer, first).startswith("the column 'b' is in a.parquet and not in d.parquet")
+    assert refusal(fewer, first).startswith("the column 'b' is in a.parquet but not in d.parquet")
     more = written(tmp_path / "e.parquet", pa.table({"a": [1], "b": ["x"], "c": [1]}))
-    assert refusal(more, first).startswith("the column 'c' is in e.parquet and not in a.parquet")
+    assert refusal(more, first).startswith("the column 'c' is in e.parquet but not in a.parquet")
 
 
 def test_a_truncated_or_damaged_parquet_file(tmp_path: Path) -> None:
@@ -207,14 +210,14 @@ def test_a_truncated_or_damaged_parquet_file(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": range(9_000)}), path, row_group_size=3_000, compression="gzip", use_dictionary=False)
     whole = path.read_bytes()
     path.write_bytes(whole[:-100])
-    assert re.match("Parquet .*; expected a whole Parquet file$", refusal(str(path)))
+    assert re.match("Parquet .*; expected a complete Parquet file$", refusal(str(path)))
     middle = len(whole) // 2
     path.write_bytes(whole[:middle] + bytes(200) + whole[middle + 200 :])
-    found = re.match(r"behind row (\d+): .*; expected a whole Parquet file$", refusal(str(path)))
+    found = re.match(r"after row (\d+): .*; expected a complete Parquet file$", refusal(str(path)))
     assert found
     assert int(found[1]) in range(9_000)
     path.write_bytes(b"")
-    assert refusal(str(path)).endswith("expected a whole Parquet file")
+    assert refusal(str(path)).endswith("expected a complete Parquet file")
 
 
 RECORDS = [
@@ -232,12 +235,12 @@ def test_records_are_passed_on_as_they_are(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("cut", "said"),
     [
-        (slice(0, -1), "record 2: the file ends in it; expected a whole TFRecord file"),
-        (slice(0, -20), "record 2: the file ends in it"),
-        (slice(0, 45), "record 2: the file ends in it"),
+        (slice(0, -1), "record 2: the file ends within the record; expected a complete TFRecord file"),
+        (slice(0, -20), "record 2: the file ends within the record"),
+        (slice(0, 45), "record 2: the file ends within the record"),
         (
             slice(1, None),
-            "record 1: its length is not what its checksum says; expected a TFRecord file, whose name ends",
+            "record 1: the length does not match its checksum; expected a TFRecord file, with the extension",
         ),
     ],
 )
@@ -252,13 +255,13 @@ def test_a_damaged_record(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-6] ^= 1
     path.write_bytes(content)
-    assert refusal(str(path)).startswith("record 2: it is not what its checksum says")
+    assert refusal(str(path)).startswith("record 2: the content does not match its checksum")
 
 
 def test_a_truncated_gzip_of_records(tmp_path: Path) -> None:
     path = Path(written(tmp_path / "table.tfrecord.gz", RECORDS * 1000))
     path.write_bytes(path.read_bytes()[:-30])
-    assert re.match(r"behind record \d+: the gzip stream is cut off", refusal(str(path)))
+    assert re.match(r"after record \d+: the gzip stream is truncated", refusal(str(path)))
 
 
 def test_batches_of_parquet_hold_few_bytes(tmp_path: Path) -> None:

@@ -300,15 +300,15 @@ def test_place_that_is_no_local_folder_is_refused(option: str, place: str) -> No
         ("evaluation.slices", "[[payment_type], [payment_type]]", "evaluation.slices: found an entry twice"),
         ("evaluation.slices", "[[]]", "evaluation.slices.0: "),
         ("label.above.of", "tips", "label.above.of: found 'tips'"),
-        ("data.pattern", "/x.csv", "data.pattern: found '/x.csv'; expected one within the folder"),
-        ("data.pattern", "'*.txt'", "data.pattern: found '*.txt', whose ending says no format"),
+        ("data.pattern", "/x.csv", "data.pattern: found '/x.csv'; expected a path within the folder"),
+        ("data.pattern", "'*.txt'", "data.pattern: found '*.txt', whose extension names no format"),
         ("data.pattern", "v{VERSION}/a.csv", "data.pattern: found {VERSION} without {SPAN}"),
         (
             "data.format",
             "cvs",
             "data.format: unknown value 'cvs'; allowed: csv, parquet, tfrecord; did you mean 'csv'?",
         ),
-        ("data.span", "3", "data.span: found 3, and no {SPAN} in the pattern '*.csv'"),
+        ("data.span", "3", "data.span: found 3, but no {SPAN} in the pattern '*.csv'"),
         ("network.hyperparameters.dropout", "[1]", "expected a valid boolean or a valid integer"),
     ],
 )

@@ -142,11 +142,15 @@ def test_good_table_of_another_kind_passes(tmp_path: Path, pattern: str, files: 
 @pytest.mark.parametrize(
     ("pattern", "files", "line"),
     [
-        ("*.csv.gz", {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]}, "a.csv.gz: behind line 2: the gzip stream is cut"),
+        (
+            "*.csv.gz",
+            {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]},
+            "a.csv.gz: after line 2: the gzip stream is trunc",
+        ),
         ("*.parquet", {"a.parquet": HEADER + ROW}, "a.parquet: Parquet magic bytes not found"),
         ("*.parquet", {"a.parquet": parquet(tip=[1.0], fare=[2.0])}, "a.parquet: unknown label column 'tips'"),
         ("*.parquet", {"a.parquet": parquet(tips=[], fare=[])}, "a.parquet: found no rows; expected at least one row"),
-        ("*.tfrecord", {"a.tfrecord": b"x" * 9}, "a.tfrecord: record 1: the file ends in it"),
+        ("*.tfrecord", {"a.tfrecord": b"x" * 9}, "a.tfrecord: record 1: the file ends within the record"),
         ("*.tfrecord", {"a.tfrecord": b""}, "a.tfrecord: found no rows"),
         ("{SPAN}/*.csv", {"a.csv": HEADER + ROW}, "found no file that matches {SPAN}/*.csv"),
         ("{SPAN}/*.csv", {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}, "2/a.csv: found a header and no rows"),
@@ -178,7 +182,7 @@ def test_a_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW})
     os.mkfifo(Path(config.data.path) / "b.csv")
-    with pytest.raises(DataError, match=r"b\.csv: found no regular file; expected a file that can be read"):
+    with pytest.raises(DataError, match=r"b\.csv: found a special file; expected a regular, readable file"):
         check_table(config)
 
 
@@ -189,7 +193,7 @@ def test_a_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
 
     config = other_files(tmp_path, "*.tfrecord", {"a.tfrecord": b""})
     monkeypatch.setattr(tfrecord_files, "open_file", lambda _path: Stale(b"x"))
-    with pytest.raises(DataError, match=r"a\.tfrecord: Stale file handle; expected a file that can be read"):
+    with pytest.raises(DataError, match=r"a\.tfrecord: Stale file handle; expected a readable file"):
         check_table(config)
 
 

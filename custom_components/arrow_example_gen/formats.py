@@ -1,0 +1,90 @@
+"""The formats that a table's files may have, and what a module that reads one of them provides.
+
+Imports neither TFX nor pyarrow, so that settings can be checked quickly. To add a format, write a module that
+implements :class:`FileFormat` and add a row to :data:`FORMATS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class FileFormat(Protocol):
+    """Reads the files of one format. Usually implemented by a module.
+
+    ``columns`` is whatever the format needs to know about the columns of a file, with their names as its elements or
+    keys. It is ``None`` for a format whose files do not list their columns.
+    """
+
+    def read_columns(self, path: str, /) -> Any:
+        """Returns the columns of a file.
+
+        Raises:
+            TableError: The columns cannot be read, or one of them cannot become a feature.
+        """
+
+    def check_columns(self, path: str, columns: Any, first: str, /) -> Any:
+        """Checks that a file has the same columns as the table's first file; returns the columns of this file.
+
+        Args:
+            path: The file.
+            columns: The columns of the first file.
+            first: Path of the first file.
+
+        Raises:
+            TableError: The columns differ.
+        """
+
+    def read_rows(self, path: str, columns: Any, /) -> Iterator[pa.RecordBatch | list[bytes]]:
+        """Yields the rows of a file in batches, in constant memory.
+
+        Args:
+            path: The file.
+            columns: Its columns.
+
+        Yields:
+            Record batches of strings (if :attr:`FormatSpec.is_text`), record batches of int64, float32, binary or lists
+            of these, or lists of serialized tf.Examples.
+
+        Raises:
+            TableError: A row cannot be read; the message says which.
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class FormatSpec:
+    """A row in the table of formats.
+
+    Attributes:
+        module: Module that implements :class:`FileFormat`.
+        can_be_gzipped: Whether files may be gzipped, with the extension ``.gz``.
+        is_text: Whether values are text below a header line, so that types are inferred from all rows.
+    """
+
+    module: str
+    can_be_gzipped: bool = False
+    is_text: bool = False
+
+
+# By name, which is also the file extension.
+FORMATS = {
+    "csv": FormatSpec("custom_components.arrow_example_gen.csv_files", can_be_gzipped=True, is_text=True),
+    "parquet": FormatSpec("custom_components.arrow_example_gen.parquet_files"),
+    "tfrecord": FormatSpec("custom_components.arrow_example_gen.tfrecord_files", can_be_gzipped=True),
+}
+
+if TYPE_CHECKING:
+    Format: TypeAlias = str
+else:
+    Format = Literal[tuple(FORMATS)]  # for the settings, which list the allowed values in errors
+
+
+def file_format(name: Format) -> FileFormat:
+    """Imports the module of a format. Only one is needed for a table, and pyarrow.parquet takes 0.1 s to import."""
+    return cast("FileFormat", importlib.import_module(FORMATS[name].module))
