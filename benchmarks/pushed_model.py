@@ -32,7 +32,7 @@ class Pushed:
 
 
 def last_pushed(output: Path) -> Pushed:
-    """Returns the version that the last run in ``output`` pushed; exits with an error if it pushed none."""
+    """Returns the version that the last run in ``output`` pushed. Exits with an error if it pushed none."""
     try:
         summary = json.loads((output / "runs/latest/summary.json").read_text())
         saved = Path(summary["pushed"]["path"])
@@ -64,7 +64,7 @@ def columns(examples: list[bytes], signature: Any) -> dict[str, Any]:
 
 
 def tensors(examples: list[bytes], signature: Any) -> dict[str, tf.Tensor]:
-    """Returns the inputs of ``serve_raw`` as tensors; see :func:`columns`."""
+    """Returns the inputs of ``serve_raw`` as tensors. See :func:`columns`."""
     return {name: tf.constant(array) for name, array in columns(examples, signature).items()}
 
 

@@ -77,14 +77,14 @@ class EdgeModel:
         return self.run(self.encode(row))
 
     def encode(self, row: Mapping[str, Any]) -> dict[str, Array]:
-        """Returns the model's input tensors for one raw row; see :meth:`predict`."""
+        """Returns the model's input tensors for one raw row. See :meth:`predict`."""
         for name in row:
             if name not in self._features:
                 raise ValueError(_unknown(name, list(self._features)))
         return {name: encode(row.get(name), feature) for name, feature in self._features.items()}
 
     def run(self, tensors: Mapping[str, Array]) -> Array:
-        """Predicts from the model's input tensors; see :meth:`predict` for the result.
+        """Predicts from the model's input tensors. See :meth:`predict` for the result.
 
         Raises:
             ValueError: The model is damaged.

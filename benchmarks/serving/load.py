@@ -37,7 +37,7 @@ def rest_rate(port: int, path: str, body: bytes, clients: int, seconds: float) -
 
 
 def grpc_rate(port: int, request: bytes, clients: int, seconds: float) -> float:
-    """Returns the gRPC requests per second for a serialized PredictRequest; see :func:`rest_rate`."""
+    """Returns the gRPC requests per second for a serialized PredictRequest. See :func:`rest_rate`."""
     return _rate(port, lambda: _Grpc(request), clients, seconds)
 
 

@@ -31,7 +31,7 @@ class Client:
     """
 
     def __init__(self, transport: Transport) -> None:
-        """Creates a client on top of a transport; see also :meth:`grpc` and :meth:`rest`."""
+        """Creates a client on top of a transport. See also :meth:`grpc` and :meth:`rest`."""
         self._transport = transport
 
     def __enter__(self) -> Self:

@@ -184,17 +184,17 @@ class RequestHandler:
     def classify(
         self, request: classification_pb2.ClassificationRequest, entrypoint: str
     ) -> classification_pb2.ClassificationResponse:
-        """Handles Classify; see :meth:`predict`."""
+        """Handles Classify. See :meth:`predict`."""
         return self._handle(_CLASSIFY, request.model_spec, request, entrypoint)
 
     def regress(self, request: regression_pb2.RegressionRequest, entrypoint: str) -> regression_pb2.RegressionResponse:
-        """Handles Regress; see :meth:`predict`."""
+        """Handles Regress. See :meth:`predict`."""
         return self._handle(_REGRESS, request.model_spec, request, entrypoint)
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, entrypoint: str
     ) -> inference_pb2.MultiInferenceResponse:
-        """Handles MultiInference; see :meth:`predict`."""
+        """Handles MultiInference. See :meth:`predict`."""
         if not request.tasks:
             raise invalid_argument("Inference request must have at least one task.")
         return self._handle(_MULTI_INFERENCE, request.tasks[0].model_spec, request, entrypoint)
