@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-pytest_plugins = ["database_servers", "server_process", "vertex_server"]
+pytest_plugins = ["database_servers", "pushed_run", "server_process", "vertex_server"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data/taxi/taxi.csv"

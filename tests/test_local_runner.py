@@ -1,11 +1,9 @@
 import json
-import shutil
 from pathlib import Path
 
 import pytest
-from conftest import POLICY, ROWS, Finished, run
-from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2
+from conftest import POLICY, ROWS, Finished
+from pushed_run import PushedRun, executed, open_store
 
 from lineage.queries.diff import diff
 from lineage.queries.find_artifact import find_artifact
@@ -23,37 +21,14 @@ SUMMARY_KEYS = {
 }
 
 
-@pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("first") / "output"
+@pytest.fixture
+def output(pushed_run: PushedRun) -> Path:
+    return pushed_run.output
 
 
-@pytest.fixture(scope="module")
-def first(output: Path, table: Path) -> Finished:
-    return run(output, f"--data={table}", "--json")
-
-
-def open_store(output: Path) -> metadata_store.MetadataStore:
-    config = metadata_store_pb2.ConnectionConfig()
-    config.sqlite.filename_uri = str(output / "metadata.db")
-    return metadata_store.MetadataStore(config)
-
-
-def executions(output: Path, run_id: str) -> dict[str, int]:
-    """Last known state by node, from ML Metadata."""
-    store = open_store(output)
-    context = store.get_context_by_type_and_name("pipeline_run", run_id)
-    states = {}
-    for execution in store.get_executions_by_context(context.id):
-        nodes = [each.name for each in store.get_contexts_by_execution(execution.id) if each.type == "node"]
-        states[nodes[0].partition(".")[2]] = execution.last_known_state
-    return states
-
-
-def executed(output: Path, run_id: str) -> set[str]:
-    """Nodes whose executor ran, from ML Metadata; a resolver has none."""
-    complete = metadata_store_pb2.Execution.COMPLETE
-    return {node for node, state in executions(output, run_id).items() if state == complete} - {"LatestBlessedModel"}
+@pytest.fixture
+def first(pushed_run: PushedRun) -> Finished:
+    return pushed_run.finished
 
 
 def test_first_run_pushes_a_model_and_says_so(first: Finished, output: Path) -> None:
@@ -106,7 +81,7 @@ def test_tuned_hyperparameters_reach_the_trainer(first: Finished, output: Path) 
     assert found["values"].items() <= first.summary["hyperparameters"].items()
 
 
-def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, table: Path) -> None:
+def test_lineage_tells_what_the_first_run_did(pushed_run: PushedRun, first: Finished, output: Path) -> None:
     reader, summary = open_reader(output), first.summary
     recorded = find_run(reader, summary["run_id"])
     assert (recorded.pipeline, recorded.status, recorded.version) == ("taxi", "pushed", summary["pushed"]["version"])
@@ -115,7 +90,7 @@ def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, tab
     assert recorded.origin
     assert "local_runner.py" in recorded.origin.command
     assert recorded.origin.settings["training"]["steps"] == 60
-    assert recorded.origin.settings["data"]["path"] == str(table)
+    assert recorded.origin.settings["data"]["path"] == str(pushed_run.table)
     version = Path(summary["pushed"]["path"])
     story = trace(reader, find_artifact(reader, output, version.name))
     assert story.rows == summary["rows"]
@@ -123,9 +98,14 @@ def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, tab
     assert story.hyperparameters == summary["hyperparameters"]
     assert len(story.trials) == 2
     assert story.trials[0].items() >= {"dropout": story.hyperparameters["dropout"]}.items()
-    assert [each.judge for each in story.judgements if each.blessed] == ["AnomalyGate", "SkewGuard", "Evaluator"]
-    assert [(data.files, data.as_they_were) for data in story.data] == [([str(table / "taxi.csv")], True)]
-    ours = {"ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "Tuner", "Trainer", "SkewGuard", "Evaluator"}
+    assert [each.judge for each in story.judgements if each.blessed] == [
+        *("AnomalyGate", "SkewGuard", "Evaluator", "TfliteExporter")
+    ]
+    assert [(data.files, data.as_they_were) for data in story.data] == [([str(pushed_run.table / "taxi.csv")], True)]
+    ours = {
+        *("ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "Tuner", "Trainer", "SkewGuard", "Evaluator"),
+        "TfliteExporter",
+    }
     assert ours == set(story.code)
     provenance = read_provenance(version)
     assert provenance
@@ -134,8 +114,8 @@ def test_lineage_tells_what_the_first_run_did(first: Finished, output: Path, tab
     assert provenance.model_uri == story.model[0].uri
 
 
-def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: Path) -> None:
-    again = run(output, f"--data={table}", "--json")
+def test_unchanged_rerun_executes_nothing(pushed_run: PushedRun, first: Finished, output: Path) -> None:
+    again = pushed_run.rerun()
     assert again.code == 0
     assert executed(output, again.summary["run_id"]) == set()
     assert set(again.states.values()) == {"cached"}
@@ -147,44 +127,11 @@ def test_unchanged_rerun_executes_nothing(first: Finished, output: Path, table: 
     assert why(reader, after, "Trainer").same_as == first.summary["run_id"]
 
 
-@pytest.mark.slow
-def test_changed_network_reruns_from_the_tuner(first: Finished, output: Path, table: Path) -> None:
-    changed = {"hidden_units": 17, "learning_rate": 0.01}
-    again = run(output, f"--data={table}", "--json", network__hyperparameters=changed)
-    assert executed(output, again.summary["run_id"]) == {"Tuner", "Trainer", "SkewGuard", "Evaluator", "Pusher"}
-
-
-@pytest.mark.slow
-def test_changed_features_rerun_from_transform(first: Finished, output: Path, table: Path) -> None:
-    again = run(output, f"--data={table}", "--json", "--no-tune", features__bucketed={})
-    expected = {"Transform", "Trainer", "SkewGuard", "Evaluator", "Pusher"}
-    assert executed(output, again.summary["run_id"]) == expected
-
-
-@pytest.mark.slow
-def test_model_that_is_no_longer_served_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
-    again = run(output, f"--data={table}", "--json")
-    # Another model was pushed since: this one is compared with that, and pushed over it.
-    assert executed(output, again.summary["run_id"]) == {"Evaluator", "Pusher"}
-    assert again.summary["pushed"]["version"] > first.summary["pushed"]["version"]
-    shutil.rmtree(output / "serving")
-    last = run(output, f"--data={table}", "--json")
-    assert executed(output, last.summary["run_id"]) == {"Pusher"}
-    assert (Path(last.summary["pushed"]["path"]) / "saved_model.pb").is_file()
-
-
-def test_worse_model_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
+def test_worse_model_is_not_pushed(pushed_run: PushedRun, output: Path) -> None:
     before = sorted(path.name for path in (output / "serving/taxi").iterdir())
     untrained = {"hidden_units": 16, "learning_rate": 1e-9}
     policy = [{"metric": "auc", "min": 0.0}, *POLICY[1:]]
-    worse = run(
-        output,
-        f"--data={table}",
-        "--no-tune",
-        "--json",
-        network__hyperparameters=untrained,
-        evaluation__thresholds=policy,
-    )
+    worse = pushed_run.rerun("--no-tune", network__hyperparameters=untrained, evaluation__thresholds=policy)
     assert worse.code == 4, worse.stderr
     assert worse.summary["status"] == "not_blessed"
     assert worse.summary["pushed"] is None

@@ -1,6 +1,5 @@
 import csv
 import os
-import pty
 import random
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 import yaml
-from conftest import ROOT, arguments, run
+from conftest import ROOT, run
 
 pytestmark = pytest.mark.e2e
 
@@ -65,25 +64,6 @@ def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     answer = serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
     assert answer["predictions"].shape == (1, 3)
     assert [name.decode() for name in answer["classes"].numpy()[0]] == list(CLASSES)
-
-
-def test_terminal_shows_the_nodes_and_none_of_the_noise(table: Path, tmp_path: Path) -> None:
-    command = arguments(tmp_path, f"--data={table}", "--to=SchemaGen")
-    terminal, terminal_end = pty.openpty()
-    with subprocess.Popen(command, stdout=terminal_end, stderr=terminal_end, cwd=ROOT) as process:
-        os.close(terminal_end)
-        shown = b""
-        try:
-            while chunk := os.read(terminal, 65536):
-                shown += chunk
-        except OSError:  # the other end is closed
-            pass
-    os.close(terminal)
-    text = shown.decode()
-    assert process.returncode == 0, text
-    assert "StatisticsGen" in text
-    assert "INFO:" not in text
-    assert "WARNING" not in text
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from conftest import Finished, run
+from conftest import Finished
+from pushed_run import PushedRun
 from server_process import Server, free_port, wait_until_open
 
 from common.project import ROOT
@@ -20,13 +21,13 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("tflite") / "output"
+def output(pushed_run: PushedRun) -> Path:
+    return pushed_run.output
 
 
 @pytest.fixture(scope="module")
-def first(output: Path, table: Path) -> Finished:
-    finished = run(output, f"--data={table}", "--no-tune", "--json", tflite__enabled=True)
+def first(pushed_run: PushedRun) -> Finished:
+    finished = pushed_run.finished
     assert finished.code == 0, finished.stderr
     return finished
 
@@ -86,46 +87,6 @@ def test_the_device_answers_as_the_server_does(first: Finished, row: dict[str, f
     served = tf.saved_model.load(first.summary["pushed"]["path"]).signatures["serving_default"](tf.constant([example]))
     assert answer["predictions"] == pytest.approx(served["predictions"].numpy()[0].tolist(), abs=1e-5)
     assert answer["class"] in ("ordinary", "generous")
-
-
-@pytest.mark.slow
-def test_a_model_that_devices_miss_is_pushed_again(first: Finished, output: Path, table: Path) -> None:
-    options = (f"--data={table}", "--no-tune", "--json")
-    cached = run(output, *options, tflite__enabled=True)
-    assert set(cached.states.values()) == {"cached"}
-    assert cached.summary["tflite"] == first.summary["tflite"]
-    shutil.rmtree(output / "tflite")
-    again = run(output, *options, tflite__enabled=True)
-    assert {node for node, state in again.states.items() if state == "ran"} == {"Pusher"}
-    assert Path(again.summary["tflite"]["path"]).exists()
-
-
-@pytest.mark.slow
-def test_another_quantization_and_back_reaches_the_devices(first: Finished, output: Path, table: Path) -> None:
-    options = (f"--data={table}", "--no-tune", "--json")
-    quantized = run(output, *options, tflite__enabled=True, tflite__quantization="float16")
-    assert quantized.summary["tflite"]["quantization"] == "float16"
-    back = run(output, *options, tflite__enabled=True)
-    assert back.states["TfliteExporter"] == "cached"
-    newest = max(output.glob("tflite/taxi/*"), key=lambda path: int(path.name))
-    assert load(newest / "model.tflite").metadata["quantization"] == "none"
-    assert back.summary["tflite"]["path"] == str(newest / "model.tflite")
-
-
-@pytest.mark.slow
-def test_a_model_beyond_its_bound_is_pushed_nowhere(first: Finished, output: Path, table: Path) -> None:
-    before = sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*"))
-    options = (f"--data={table}", "--no-tune")
-    blocked = run(output, *options, "--json", tflite__enabled=True, tflite__max_difference=0.0)
-    assert blocked.code == 4
-    summary = blocked.summary
-    assert summary["status"] == "not_blessed"
-    assert summary["pushed"] is None
-    assert summary["tflite"]["path"] is None
-    assert summary["error"].startswith("TfliteExporter: tflite_max_abs_diff is ")
-    [missed] = [each for each in summary["thresholds"] if not each["ok"]]
-    assert (missed["metric"], missed["bound"]) == ("tflite_max_abs_diff", 0.0)
-    assert sorted(output.glob("serving/taxi/*")) + sorted(output.glob("tflite/taxi/*")) == before
 
 
 @pytest.fixture(scope="module")
@@ -191,4 +152,4 @@ def test_a_folder_without_a_version_is_refused(tmp_path: Path) -> None:
         ["scripts/serve.sh"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
     )
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"error: {tmp_path}: found no version")
+    assert refused.stderr.startswith(f"error: {tmp_path}: found no model version")

@@ -1,22 +1,27 @@
-import json
+"""Runs that are refused before the first node, or stopped by the data."""
+
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import ROOT, arguments, run, wait_for
+from click.testing import CliRunner
+from conftest import ROOT, Finished, arguments, run
+
+import local_runner
 
 pytestmark = pytest.mark.e2e
 
 EXECUTED = ("Transform", "Tuner", "Trainer", "Evaluator", "Pusher")
 
 
-def test_from_a_node_needs_an_earlier_run(table: Path, tmp_path: Path) -> None:
-    refused = run(tmp_path, f"--data={table}", "--from=Trainer")
-    assert refused.code == 2
-    assert "Expected an earlier run to start from" in refused.stdout
+def refusal(output: Path, *options: str, **settings: Any) -> Finished:
+    """The result of a command that imports nothing heavy, run in this process."""
+    result = CliRunner().invoke(local_runner.main, arguments(output, *options, **settings)[2:])
+    assert isinstance(result.exception, SystemExit), result.exception
+    return Finished(result.exit_code, result.stdout, result.stderr)
 
 
 def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_path: Path) -> None:
@@ -36,16 +41,16 @@ def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_mended_table_goes_through(table: Path, tmp_path: Path) -> None:
+def test_corrected_table_passes(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "data/taxi.csv"
     shutil.copytree(table, path.parent)
     good = path.read_text()
     path.write_text(good.replace("Credit Card", "Kredit Card"))
     assert run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate").code == 3
     path.write_text(good)
-    mended = run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate", "--json")
-    assert mended.code == 0
-    assert mended.states["AnomalyGate"] == "ran"
+    corrected = run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate", "--json")
+    assert corrected.code == 0
+    assert corrected.states["AnomalyGate"] == "ran"
 
 
 @pytest.mark.slow
@@ -73,7 +78,7 @@ def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: st
     data = tmp_path / "data"
     data.mkdir()
     (data / name).write_text(text)
-    refused = run(tmp_path / "out", f"--data={data}")
+    refused = refusal(tmp_path / "out", f"--data={data}")
     assert refused.code == 2
     assert expected in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
@@ -81,7 +86,7 @@ def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: st
 
 
 def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    refused = run(tmp_path / "out", f"--data={tmp_path / 'gone'}", "--json")
+    refused = refusal(tmp_path / "out", f"--data={tmp_path / 'gone'}", "--json")
     assert refused.code == 2
     assert refused.summary["status"] == "failed"
     assert "found nothing; expected a folder" in refused.summary["error"]
@@ -94,22 +99,11 @@ def test_misspelt_setting_names_the_nearest(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_second_run_on_one_output_is_refused(table: Path, tmp_path: Path) -> None:
-    command = arguments(tmp_path, f"--data={table}", "--to=ExampleGen")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as running:
-        wait_for(tmp_path, "", running)
-        second = run(tmp_path, f"--data={table}", "--to=ExampleGen")
-        running.communicate()
-    assert running.returncode == 0
-    assert second.code == 2
-    assert "another run is using it" in second.stderr
-
-
 def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Path) -> None:
     (tmp_path / "metadata.db").write_bytes(b"not a database" * 100)
-    refused = run(tmp_path, f"--data={table}", "--to=CuratedSchema", "--json")
+    refused = refusal(tmp_path, f"--data={table}", "--to=CuratedSchema", "--json")
     assert refused.code == 2
-    assert "this is no SQLite database" in refused.summary["error"]
+    assert "not an SQLite database" in refused.summary["error"]
     assert (tmp_path / "metadata.db").read_bytes().startswith(b"not a database")
 
 
@@ -118,28 +112,13 @@ def test_store_on_a_server_that_is_away_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.setenv("ONEGRAPH_METADATA_PASSWORD", "hush")
     server = {"kind": "postgresql", "host": "localhost", "port": 1, "database": "onegraph", "user": "taxi"}
-    refused = run(tmp_path, f"--data={table}", "--json", metadata=server)
+    refused = refusal(tmp_path, f"--data={table}", "--json", metadata=server)
     assert refused.code == 2
     expected = "metadata: postgresql://taxi@localhost:1/onegraph: cannot be reached ("
     assert refused.summary["error"].startswith(expected)
     assert len(refused.stderr.strip().splitlines()) == 1
     assert "hush" not in refused.stdout + refused.stderr
     assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_stopped_run_says_so_and_goes_on(table: Path, tmp_path: Path, stop: signal.Signals) -> None:
-    options = (f"--data={table}", "--to=ExampleGen", "--json")
-    with subprocess.Popen(
-        arguments(tmp_path, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    ) as process:
-        wait_for(tmp_path, "Node ExampleGen starts", process)
-        process.send_signal(stop)
-        shown, errors = process.communicate()
-    assert process.returncode == 130
-    assert json.loads(shown)["error"] == "interrupted"
-    assert b"interrupted; run the same command to resume" in errors
-    assert run(tmp_path, *options).code == 0
 
 
 def test_help_names_every_option_and_exit_code() -> None:

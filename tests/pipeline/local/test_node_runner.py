@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Model, String
 
 from artifacts.summary import Node
+from pipeline.config.errors import ConfigError
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
 from pipeline.nodes import BACKGROUND_NODES
 
@@ -130,3 +131,9 @@ def test_what_never_ran_beside_finds_the_last_runs_artifacts(tmp_path: Path) -> 
     NodeRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
     states = [line for line in told.lines if not line.endswith("starts")]
     assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]
+
+
+def test_from_a_node_needs_an_earlier_run(tmp_path: Path) -> None:
+    runner = NodeRunner(tiny(tmp_path), "first", Told())
+    with pytest.raises(ConfigError, match=r"^--from: .*Expected an earlier run to start from; run once without --from"):
+        runner.run(from_node="Evaluate")

@@ -1,18 +1,25 @@
+"""Runs that were stopped or killed: the same command completes them."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from conftest import kill_in, run
+from conftest import ROOT, arguments, kill_in, run, wait_for
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from lineage.store.connection import open_reader
 from serving.edge import load
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = pytest.mark.e2e
 
 FAILED = metadata_store_pb2.Execution.FAILED
-# Seconds into a node's work, a sixth of it or so. Each kill leaves the nodes before it to be answered from the cache.
+# Seconds into the work of a node, about a sixth of it. After each kill, the nodes before it are cached.
 KILLED_IN = (
     ("ExampleGen", 0.05),
     ("StatisticsGen", 0.3),
@@ -26,6 +33,47 @@ KILLED_IN = (
 TAKES_A_MOMENT = {"Pusher"}  # it may have ended before the kill
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_running_command_keeps_others_out_and_resumes_after_it_was_stopped(
+    table: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    options = (f"--data={table}", "--to=SchemaGen")
+    with subprocess.Popen(
+        arguments(tmp_path, *options, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
+    ) as process:
+        wait_for(tmp_path, "", process)
+        second = run(tmp_path, *options)
+        wait_for(tmp_path, "Node ExampleGen starts", process)
+        process.send_signal(stop)
+        shown, errors = process.communicate()
+    assert second.code == 2
+    assert "another run is using it" in second.stderr
+    assert process.returncode == 130
+    assert json.loads(shown)["error"] == "interrupted"
+    assert b"interrupted; run the same command to resume" in errors
+    code, text = run_in_terminal(arguments(tmp_path, *options))
+    assert code == 0, text
+    assert "StatisticsGen" in text
+    assert "INFO:" not in text
+    assert "WARNING" not in text
+
+
+def run_in_terminal(command: list[str]) -> tuple[int, str]:
+    """Runs a command in a pseudo-terminal; returns the exit code and what it showed."""
+    terminal, terminal_end = pty.openpty()
+    with subprocess.Popen(command, stdout=terminal_end, stderr=terminal_end, cwd=ROOT) as process:
+        os.close(terminal_end)
+        shown = b""
+        try:
+            while chunk := os.read(terminal, 65536):
+                shown += chunk
+        except OSError:  # the other end is closed
+            pass
+    os.close(terminal)
+    return process.returncode, shown.decode()
+
+
+@pytest.mark.slow
 def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_path: Path) -> None:
     options = (f"--data={table}", "--set=tflite.enabled=true", "--json")
     for node, after in KILLED_IN:
