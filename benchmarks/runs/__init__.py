@@ -1,1 +1,1 @@
-"""Whole runs compared with TFX's taxi template."""
+"""Complete runs compared with TFX's taxi template."""

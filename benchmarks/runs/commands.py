@@ -1,4 +1,4 @@
-"""Runs a command in a process of its own, and notes its time and its memory."""
+"""Runs a command in a separate process and measures its time and memory."""
 
 import dataclasses
 import json
@@ -12,20 +12,19 @@ from typing import Any
 
 import psutil
 
-EVERY = 0.2  # seconds between two looks at the memory; a look takes milliseconds
-LINES = 15  # of standard error that a failure shows
+SAMPLE_SECONDS = 0.2  # between two memory samples, which take milliseconds each
+MAX_LINES = 15  # of standard error in an error
 
 
 @dataclasses.dataclass(frozen=True)
-class Finished:
-    """A command that ended well.
+class CommandResult:
+    """A command that succeeded.
 
     Attributes:
-        seconds: Wall time, from the start of the process to its end.
-        cpu: Seconds of all cores together, its children's included.
-        peak: Most resident memory of it and its children together at any look, in bytes; pages that they share count
-            for each.
-        stdout: What it printed.
+        seconds: Wall time of the process.
+        cpu: CPU seconds, including child processes.
+        peak: Peak resident memory of the process and its children in bytes. Shared pages count once per process.
+        stdout: Standard output.
     """
 
     seconds: float
@@ -34,22 +33,22 @@ class Finished:
     stdout: str
 
     @property
-    def answer(self) -> Any:
-        """Standard output as JSON, or, behind what libraries print, its last line."""
+    def parsed(self) -> Any:
+        """Standard output as JSON, or its last line if libraries printed something before."""
         try:
             return json.loads(self.stdout)
         except ValueError:
             return json.loads(self.stdout.splitlines()[-1])
 
 
-def run(command: Sequence[str]) -> Finished:
-    """Runs a command of this project to its end.
+def run(command: Sequence[str]) -> CommandResult:
+    """Runs a Python command of this project and waits for it.
 
     Args:
-        command: What follows the interpreter.
+        command: Arguments of the Python interpreter.
 
     Raises:
-        RuntimeError: It fails.
+        RuntimeError: The command fails.
     """
     before, start, peak = _cpu(), time.perf_counter(), 0
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -57,26 +56,26 @@ def run(command: Sequence[str]) -> Finished:
         while process.poll() is None:
             peak = max(peak, resident(process.pid))
             try:
-                process.wait(EVERY)
+                process.wait(SAMPLE_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
         seconds = time.perf_counter() - start
         out.seek(0)
         err.seek(0)
         if process.returncode:
-            told = "".join(err.readlines()[-LINES:])
-            raise RuntimeError(f"{' '.join(command)}: found exit code {process.returncode}; expected 0\n{told}")
-        return Finished(seconds, _cpu() - before, peak, out.read())
+            shown = "".join(err.readlines()[-MAX_LINES:])
+            raise RuntimeError(f"{' '.join(command)}: found exit code {process.returncode}; expected 0\n{shown}")
+        return CommandResult(seconds, _cpu() - before, peak, out.read())
 
 
 def resident(pid: int) -> int:
-    """Resident memory of a process and of all that it started, in bytes; 0 if it ended."""
+    """Returns the resident memory of a process and its descendants in bytes; 0 if it has ended."""
     try:
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
+        processes = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
-    return sum(map(_resident, family))
+    return sum(map(_resident, processes))
 
 
 def _resident(process: psutil.Process) -> int:
@@ -87,6 +86,6 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _cpu() -> float:
-    """Seconds that children took that have ended and were waited for."""
+    """Returns the CPU seconds of finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

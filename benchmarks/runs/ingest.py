@@ -1,4 +1,4 @@
-"""The table to tf.Examples, by one of three: TFX's CsvExampleGen, this pipeline's ExampleGen, one plain loop."""
+"""Converts the table to tf.Examples with TFX's CsvExampleGen, with this pipeline's ExampleGen, or in a plain loop."""
 
 import argparse
 import dataclasses
@@ -20,42 +20,42 @@ from tfx import v1 as tfx
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-from benchmarks.runs.launches import BEAM_ARGS, timed_nodes
-from benchmarks.runs.measurements import Contestant, Ingested
+from benchmarks.runs.measurements import Contestant, IngestRun
+from benchmarks.runs.node_times import BEAM_ARGS, timed_nodes
 from pipeline.beam.arguments import beam_args
 from pipeline.config.loading import load_config
 from pipeline.pipeline import ingest
 
 CONFIG = Path("configs/taxi.yaml")
-LEVEL = 6  # of zlib: its default, which Beam takes
+LEVEL = 6  # zlib's default, which Beam uses
 KILOBYTE = 1024
 
 
 def main() -> None:
-    """Prints as JSON what one contestant took."""
+    """Prints the measurements of one contestant as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runs.ingest", description=__doc__)
     parser.add_argument("contestant", choices=CONTESTANTS)
     parser.add_argument("--data", type=Path, metavar="DIR", required=True, help="folder of the table")
-    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="empty folder for what is written")
+    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="empty folder for the output")
     arguments = parser.parse_args()
     imported = _peak()
     seconds = CONTESTANTS[arguments.contestant](arguments.data, arguments.output)
-    print(json.dumps(dataclasses.asdict(Ingested(seconds, _peak(), imported))))
+    print(json.dumps(dataclasses.asdict(IngestRun(seconds, _peak(), imported))))
 
 
 def template(data: Path, output: Path) -> float:
-    """TFX's CsvExampleGen, in a pipeline of its own; returns the node's seconds."""
+    """Runs TFX's CsvExampleGen in a pipeline with one node; returns the node's seconds."""
     return _node(tfx.components.CsvExampleGen(input_base=str(data)), output, BEAM_ARGS)
 
 
 def onegraph(data: Path, output: Path) -> float:
-    """This pipeline's ExampleGen, the same way; three splits, in the table's order."""
+    """Runs this pipeline's ExampleGen the same way, with three splits in the order of the table."""
     config = load_config(CONFIG, {}, str(data), str(output))
     return _node(ingest(config), output, beam_args(config))
 
 
 def loop(data: Path, output: Path) -> float:
-    """What there is to do at least: read, encode, write; one file, rows in order, no split."""
+    """Does the minimum: read, encode and write one file, without splits; returns the seconds."""
     encoder = RecordBatchToExamplesEncoder()
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=LEVEL)
     output.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def loop(data: Path, output: Path) -> float:
 
 
 def read(data: Path) -> Iterator[pa.RecordBatch]:
-    """The rows as the encoder takes them: each column a list of no value or of one, floats in single precision."""
+    """Reads the rows in the encoder's format: each column is a list of at most one value, with 32-bit floats."""
     for path in sorted(data.glob("*.csv")):
         options = pyarrow.csv.ConvertOptions(strings_can_be_null=True)
         for batch in pyarrow.csv.read_csv(path, convert_options=options).to_batches():
@@ -99,7 +99,7 @@ def _node(node: BaseNode, output: Path, arguments: list[str]) -> float:
 
 
 def _peak() -> int:
-    """Linux hands a child the peak of its parent, so the parent must have had less than the imports take."""
+    """Returns the peak memory. Linux passes the parent's peak on, so the parent has to use less than the imports do."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
 
 

@@ -1,4 +1,4 @@
-"""What the benchmark of whole runs measures, as its JSON has it."""
+"""Records of the benchmark of complete runs, as in its JSON file."""
 
 import dataclasses
 import statistics
@@ -11,15 +11,15 @@ Contestant = Literal["template", "onegraph", "loop"]
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One whole run.
+    """One complete run.
 
     Attributes:
-        seconds: Wall time of the command, imports and all.
-        cpu: Seconds of all cores together.
-        peak: Most resident memory of its processes together, in bytes.
+        seconds: Wall time of the command, including imports.
+        cpu: CPU seconds.
+        peak: Peak resident memory of all processes in bytes.
         nodes: Wall seconds by node.
-        quality: ``auc`` and ``accuracy`` on its eval split; the template's has ``majority`` too, the accuracy of
-            always giving the more frequent class.
+        quality: ``auc`` and ``accuracy`` on the eval split. The template's also has ``majority``, the accuracy of
+            always predicting the more frequent class.
     """
 
     seconds: float
@@ -30,18 +30,18 @@ class Run:
 
     @property
     def in_nodes(self) -> float:
-        """Seconds of all nodes, added up, whether they ran side by side or not."""
+        """Sum of the seconds of all nodes, even if they ran in parallel."""
         return sum(self.nodes.values())
 
 
 @dataclasses.dataclass(frozen=True)
-class Ingested:
-    """What the table took to become tf.Examples.
+class IngestRun:
+    """One conversion of the table to tf.Examples.
 
     Attributes:
         seconds: Wall time without imports.
-        peak: Most memory that the process ever had, in bytes, imports included.
-        imported: What it had before it began.
+        peak: Peak memory of the process in bytes, including imports.
+        imported: Peak memory after the imports in bytes.
     """
 
     seconds: float
@@ -54,12 +54,12 @@ class Size:
     """All rounds on one table.
 
     Attributes:
-        copies: How often each row of the sample is there.
+        copies: Copies of each row of the sample.
         rows: Rows of the table.
         template: Runs of TFX's taxi template.
         onegraph: Runs of this pipeline.
-        rerun: The same commands again, with nothing changed.
-        ingest: ExampleGen alone, by contestant.
+        rerun: Unchanged reruns of this pipeline.
+        ingest: Runs of ExampleGen alone, by contestant.
     """
 
     copies: int
@@ -67,22 +67,22 @@ class Size:
     template: list[Run] = dataclasses.field(default_factory=list)
     onegraph: list[Run] = dataclasses.field(default_factory=list)
     rerun: list[Run] = dataclasses.field(default_factory=list)
-    ingest: dict[Contestant, list[Ingested]] = dataclasses.field(default_factory=dict)
+    ingest: dict[Contestant, list[IngestRun]] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """The number of rows, to be read."""
+        """The number of rows, for display."""
         return f"{self.rows:,} rows"
 
 
 @dataclasses.dataclass(frozen=True)
-class Starts:
-    """Seconds from the start of a process, one a round.
+class StartTimes:
+    """Startup times in seconds, one per round.
 
     Attributes:
-        help: ``local_runner.py --help``, to its end.
-        tfx: ``from tfx import v1``, to its end.
-        first_node: ``local_runner.py``, until its first node starts.
+        help: Time of ``local_runner.py --help``.
+        tfx: Time of ``from tfx import v1``.
+        first_node: Time from the start of ``local_runner.py`` to its first node.
     """
 
     help: list[float] = dataclasses.field(default_factory=list)
@@ -91,20 +91,20 @@ class Starts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """All that a benchmark measured.
+class Measurements:
+    """All measurements of a benchmark.
 
     Attributes:
-        machine: Where and with what, by name.
-        starts: Start-up; ``None`` if it was left out.
-        sizes: Tables, small to large.
+        machine: The machine and the versions of the libraries, by name.
+        starts: Startup times; ``None`` if they were skipped.
+        sizes: Results by table, in ascending size.
     """
 
     machine: Mapping[str, Any]
-    starts: Starts | None
+    starts: StartTimes | None
     sizes: Sequence[Size]
 
 
 def median(items: Sequence[Item], key: Callable[[Item], float]) -> float:
-    """Median over the rounds."""
+    """Returns the median over the rounds."""
     return statistics.median(map(key, items))

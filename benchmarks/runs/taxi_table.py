@@ -1,4 +1,4 @@
-"""The bundled sample, repeated with jitter to as many rows as a benchmark asks for."""
+"""Writes larger tables: the bundled sample, repeated with jitter."""
 
 from pathlib import Path
 
@@ -8,23 +8,23 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 SAMPLE = Path("data/taxi/taxi.csv")
-# Factor by column: those of one trip are scaled together, so that a tip stays the share of the fare that it was.
+# Decimals by column. All are scaled by one factor per trip, so that the ratio of tip to fare stays the same.
 SCALED = {"trip_miles": 4, "trip_seconds": 0, "fare": 4, "tips": 4}
 MOVED = ("pickup_latitude", "pickup_longitude", "dropoff_latitude", "dropoff_longitude")
 FIFTH, MARGIN = 0.2, 0.001
-QUARTER = 15 * 60  # seconds that the source rounds times to
+QUARTER = 15 * 60  # in seconds; the source rounds times to it
 
 
 def write(path: Path, copies: int, seed: int = 0) -> int:
     """Writes the sample ``copies`` times into one CSV file; returns the number of rows.
 
-    The first copy is the sample as it is. In each further one a trip is up to a tenth longer or shorter, with its fare
-    and its tip, begins and ends up to a kilometre away, and starts up to four weeks later; its label is the same.
+    The first copy is the unchanged sample. In all others, trips with their fare and tip are up to a tenth longer or
+    shorter, start and end up to a kilometer away, and start up to four weeks later. The label does not change.
 
     Args:
-        path: The file; its folder is made.
-        copies: How often each row of the sample is there.
-        seed: Another seed makes other values.
+        path: The file; its folder is created.
+        copies: Copies of each row of the sample.
+        seed: Seed of the jitter.
     """
     sample = pyarrow.csv.read_csv(SAMPLE, convert_options=pyarrow.csv.ConvertOptions(strings_can_be_null=True))
     random = np.random.default_rng(seed)
@@ -40,7 +40,7 @@ def write(path: Path, copies: int, seed: int = 0) -> int:
 
 def _jittered(sample: pa.Table, random: np.random.Generator) -> pa.Table:
     rows = sample.num_rows
-    # A tip of just a fifth of the fare would fall to either side of the label's bound once it is rounded.
+    # A tip of exactly a fifth of the fare could cross the bound of the label when it is rounded.
     at_bound = pc.less(pc.abs(pc.subtract(sample["tips"], pc.multiply(sample["fare"], FIFTH))), MARGIN)
     factor = pc.if_else(at_bound, 1.0, pa.array(random.uniform(0.9, 1.1, rows)))
     changed = {name: pc.round(pc.multiply(sample[name], factor), digits) for name, digits in SCALED.items()}

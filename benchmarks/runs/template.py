@@ -1,6 +1,6 @@
-"""TFX's own taxi template with all of its nodes on, as its ``local_runner.py`` runs it; one run, or one AUC, a process.
+"""Runs TFX's taxi template with all of its nodes, as its ``local_runner.py`` does, or measures the model it pushed.
 
-Its modules are the installed package's: features, ``preprocessing_fn``, ``run_fn``, numbers of steps, threshold.
+Features, ``preprocessing_fn``, ``run_fn``, steps and the threshold are those of the installed package.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("NO_GCE_CHECK", "true")  # its settings ask for Google's credentials; waiting for none is no work
+os.environ.setdefault("NO_GCE_CHECK", "true")  # else it waits for Google credentials
 
 import numpy as np
 import tensorflow as tf
@@ -20,7 +20,7 @@ from tfx import v1 as tfx
 from tfx.experimental.templates.taxi.models import features
 from tfx.experimental.templates.taxi.pipeline import configs
 
-from benchmarks.runs.launches import BEAM_ARGS, timed_nodes
+from benchmarks.runs.node_times import BEAM_ARGS, timed_nodes
 
 MODULES = "tfx.experimental.templates.taxi."
 LABEL = features.transformed_name(features.LABEL_KEY)
@@ -28,17 +28,19 @@ BATCH = 1024
 
 
 def main() -> None:
-    """Prints as JSON what was measured: seconds by node of a run, or the quality of what it pushed."""
+    """Prints JSON: seconds by node of a run, or the quality of the pushed model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runs.template", description=__doc__)
-    parser.add_argument("what", choices=("run", "quality"))
+    parser.add_argument("command", choices=("run", "quality"))
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder of the table, for run")
-    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="where a run writes, or wrote")
+    parser.add_argument("--output", type=Path, metavar="DIR", required=True, help="output folder of the run")
     arguments = parser.parse_args()
-    print(json.dumps(run(arguments.data, arguments.output) if arguments.what == "run" else quality(arguments.output)))
+    print(
+        json.dumps(run(arguments.data, arguments.output) if arguments.command == "run" else quality(arguments.output))
+    )
 
 
 def run(data: Path, output: Path) -> dict[str, float]:
-    """Runs the template; returns seconds by node."""
+    """Runs the template; returns the seconds by node."""
     pipeline = tfx.dsl.Pipeline(
         pipeline_name="template",
         pipeline_root=str(output / "artifacts"),
@@ -54,17 +56,19 @@ def run(data: Path, output: Path) -> dict[str, float]:
 
 
 def quality(output: Path) -> dict[str, float]:
-    """How well the model that a run pushed tells the classes of the eval split apart.
+    """Measures the quality of the pushed model on the eval split.
 
     Returns:
-        ``auc``, ``accuracy`` at 0.5, and ``majority``: the accuracy of always giving the more frequent class.
+        ``auc``, ``accuracy`` at 0.5, and ``majority``, the accuracy of always predicting the more frequent class.
 
     Raises:
-        FileNotFoundError: The run pushed nothing.
+        FileNotFoundError: The run pushed no model.
     """
-    versions = sorted(_served(output).glob("[0-9]*"))
+    versions = sorted(_serving_folder(output).glob("[0-9]*"))
     if not versions:
-        raise FileNotFoundError(f"{_served(output)}: found no version; expected the one that the template pushed")
+        raise FileNotFoundError(
+            f"{_serving_folder(output)}: found no version; expected the version that the template pushed"
+        )
     signatures = tf.saved_model.load(str(versions[-1])).signatures
     files = [str(path) for path in output.glob("artifacts/CsvExampleGen/examples/*/Split-eval/*")]
     labels, scores = list[Any](), list[Any]()
@@ -79,7 +83,7 @@ def quality(output: Path) -> dict[str, float]:
     }
 
 
-def _served(output: Path) -> Path:
+def _serving_folder(output: Path) -> Path:
     return output / "served"
 
 
@@ -113,7 +117,7 @@ def _components(data: Path, output: Path) -> list[Any]:
         baseline_model=resolver.outputs["model"],
         eval_config=_eval_config(),
     )
-    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(_served(output)))
+    filesystem = tfx.proto.PushDestination.Filesystem(base_directory=str(_serving_folder(output)))
     pusher = tfx.components.Pusher(
         model=trainer.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
@@ -123,7 +127,7 @@ def _components(data: Path, output: Path) -> list[Any]:
 
 
 def _eval_config() -> tfma.EvalConfig:
-    """The template's: accuracy over all rows, at least its bound, and no worse than the last model."""
+    """Returns the template's policy: a minimum accuracy over all rows, and no worse than the last model."""
     threshold = tfma.MetricThreshold(
         value_threshold=tfma.GenericValueThreshold(lower_bound={"value": configs.EVAL_ACCURACY_THRESHOLD}),
         change_threshold=tfma.GenericChangeThreshold(
@@ -131,11 +135,11 @@ def _eval_config() -> tfma.EvalConfig:
         ),
     )
     accuracy = tfma.MetricConfig(class_name="BinaryAccuracy", threshold=threshold)
-    served = tfma.ModelSpec(
+    model = tfma.ModelSpec(
         signature_name="serving_default", label_key=LABEL, preprocessing_function_names=["transform_features"]
     )
     return tfma.EvalConfig(
-        model_specs=[served],
+        model_specs=[model],
         slicing_specs=[tfma.SlicingSpec()],
         metrics_specs=[tfma.MetricsSpec(metrics=[accuracy])],
     )

@@ -6,11 +6,11 @@ HOG = "import time; block = b'x' * 300_000_000; time.sleep(1)"
 
 
 def test_answer_is_the_last_line_behind_what_libraries_print() -> None:
-    assert commands.run(["-c", "print('1/1000 steps'); print('{\"a\": 1}')"]).answer == {"a": 1}
+    assert commands.run(["-c", "print('1/1000 steps'); print('{\"a\": 1}')"]).parsed == {"a": 1}
 
 
 def test_answer_may_have_many_lines() -> None:
-    assert commands.run(["-c", "import json; print(json.dumps({'a': [1, 2]}, indent=2))"]).answer == {"a": [1, 2]}
+    assert commands.run(["-c", "import json; print(json.dumps({'a': [1, 2]}, indent=2))"]).parsed == {"a": [1, 2]}
 
 
 def test_memory_and_time_of_children_count() -> None:

@@ -20,9 +20,9 @@ def in_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_template_runs_whole_and_its_model_is_asked(table: Path, tmp_path: Path) -> None:
     options = [f"--data={table}", f"--output={tmp_path}"]
     ran = commands.run(["-m", "benchmarks.runs.template", "run", *options])
-    assert ran.answer.keys() == NODES
-    assert 0 < sum(ran.answer.values()) < ran.seconds
-    quality = commands.run(["-m", "benchmarks.runs.template", "quality", *options]).answer
+    assert ran.parsed.keys() == NODES
+    assert 0 < sum(ran.parsed.values()) < ran.seconds
+    quality = commands.run(["-m", "benchmarks.runs.template", "quality", *options]).parsed
     assert 0.4 < quality["auc"] < 0.8  # three features tell little
     assert 0.6 < quality["accuracy"] < 0.9
     assert 0.5 < quality["majority"] < 0.9

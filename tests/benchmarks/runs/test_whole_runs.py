@@ -17,7 +17,7 @@ def test_numbers_that_would_fail_late_are_refused_first(
     option: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(runs, "_measure", pytest.fail)
-    monkeypatch.setattr(runs, "starts", pytest.fail)
+    monkeypatch.setattr(runs, "measure_starts", pytest.fail)
     monkeypatch.setattr(sys, "argv", ["runs", f"{option}={value}"])
     with pytest.raises(SystemExit):
         runs.main()

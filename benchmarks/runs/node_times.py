@@ -1,4 +1,4 @@
-"""Times the nodes that TFX's launcher runs in this process."""
+"""Measures the time of each node that TFX's launcher runs in this process."""
 
 import contextlib
 import time
@@ -8,14 +8,14 @@ from unittest import mock
 
 from tfx.orchestration.portable import launcher
 
-# Beam's default first tries to download another runner. TFX packs itself up for workers elsewhere as soon as it is
-# given arguments without an image; the template, which gives none, does not pay for that.
+# Beam's default runner first tries to download another one. TFX packages itself for remote workers if it gets arguments
+# without an image. The template passes no arguments, so it does not pay for that.
 BEAM_ARGS = ["--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner", "--sdk_container_image=none"]
 
 
 @contextlib.contextmanager
 def timed_nodes() -> Iterator[dict[str, float]]:
-    """Gives the seconds of each node that is launched inside the block: its driver, executor and ML Metadata."""
+    """Yields a mapping that fills with the seconds of each node: its driver, executor and ML Metadata."""
     seconds: dict[str, float] = {}
     launch = launcher.Launcher.launch
 
