@@ -1,1 +1,1 @@
-"""Helpers that know nothing of TFX or of a model."""
+"""Helpers that depend on neither TFX nor a model."""

@@ -1,6 +1,6 @@
-"""Imports TFX and TensorFlow without what comes with them and few processes need.
+"""Imports TFX and TensorFlow without the dependencies that few processes need.
 
-The start of a run, of a worker and of the skew guard's process is nearly all imports.
+Imports take most of the time that a run, a worker or the skew guard's process needs to start.
 """
 
 import contextlib
@@ -13,35 +13,36 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# What TFX, its libraries and Beam import and a process uses late, or never. Each is loaded when it is first used.
+# Modules that TFX, its libraries and Beam import, and that a process uses late or never. Each is loaded on first use.
 DEFERRED = frozenset(
     {
         "google.cloud.dataflow",  # Beam's Dataflow runner
-        "google.cloud.pubsub",  # Beam's streams
-        "keras.src.visualization",  # matplotlib, for galleries of Keras 3, which TensorFlow and keras-tuner import
+        "google.cloud.pubsub",  # Beam's streaming sources
+        "keras.src.visualization",  # matplotlib, for Keras 3, which TensorFlow and keras-tuner import
         "keras.visualization",
         "keras.wrappers",  # scikit-learn, for Keras 3
-        "scipy.ndimage",  # tf_keras's pictures
+        "scipy.ndimage",  # tf_keras's image preprocessing
         "scipy.optimize",  # keras-tuner's Bayesian search
         "scipy.stats",  # TFMA's confidence intervals
         "sklearn",  # keras-tuner's Bayesian search, the TfliteExporter's gate
-        "tensorflow_model_analysis.metrics.rouge",  # nltk, for a metric of texts
+        "tensorflow_model_analysis.metrics.rouge",  # nltk, for a metric of generated text
         "tfx.components.infra_validator.model_server_runners.kubernetes_runner",  # kubernetes
         "tqdm.notebook",  # IPython, for BigQuery's progress bars
     }
 )
-# Objects between two looks for garbage, and looks of one generation between two of the next. Python's own 700 and 10
-# are for programs that make few; graphs and Beam's pipelines are millions, most of which stay.
+# Allocations that start a collection of the youngest generation, and collections of one generation that start one of
+# the next. Python's defaults, 700 and 10, suit programs that allocate little. TensorFlow's graphs and Beam's pipelines
+# are millions of objects, most of which live until the process ends.
 GARBAGE_THRESHOLDS = (50_000, 20, 50)
-WAITING, BEGUN = "waiting", "begun"
+PENDING, LOADING = "pending", "loading"
 
 
 @contextlib.contextmanager
 def deferring() -> Iterator[None]:
-    """While it is open, imports are quick: what is in :data:`DEFERRED` waits, and no garbage is collected.
+    """Makes imports fast while the block runs: modules in :data:`DEFERRED` wait, and garbage collection is off.
 
-    What was imported is there to stay, so the collector does not look at it later either; and it looks less often,
-    which takes a twelfth off a run's processor time.
+    Imported modules live until the process ends, so the collector ignores them from then on. It also runs less often,
+    which saves a twelfth of a run's processor time.
     """
     finder = _Finder()
     sys.meta_path.insert(0, finder)
@@ -55,25 +56,25 @@ def deferring() -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-class _Deferred(types.ModuleType):
-    """A module that is loaded when something is asked of it that it does not have yet.
+class _DeferredModule(types.ModuleType):
+    """A module that is loaded on the first access to an attribute that it does not have yet.
 
-    As :class:`importlib.util.LazyLoader` makes, but for three things: it may be asked for its own description and for
-    submodules without being loaded, so that ``import sklearn.exceptions`` does not load ``sklearn``; its ``vars`` are
-    what they are, since Beam asks for those of all modules when it measures a side input; and threads that ask at the
-    same time wait for the one that loads it, which that class sees to from Python 3.12 on.
+    It differs from what :class:`importlib.util.LazyLoader` makes in three ways. Its spec and its submodules can be read
+    without loading it, so ``import sklearn.exceptions`` does not load ``sklearn``. ``vars()`` does not load it either,
+    because Beam calls that on all modules when it measures a side input. And it is thread-safe: threads wait for the
+    one that loads it, which the standard class does only from Python 3.12 on.
     """
 
     def __getattribute__(self, name: str) -> Any:
-        plain = types.ModuleType.__getattribute__  # not super's: once it is loaded, this class is no longer its own
-        known = plain(self, "__dict__")
-        if name not in known and name not in ("__class__", "__dict__"):
+        get = types.ModuleType.__getattribute__  # not super(): once the module is loaded, its class is another one
+        attributes = get(self, "__dict__")
+        if name not in attributes and name not in ("__class__", "__dict__"):
             _load(self)
-        return plain(self, name)
+        return get(self, name)
 
 
-# One for all: of a package and its submodule each may need the other while it is loaded.
-_ONE_AT_A_TIME = threading.RLock()
+# One lock for all modules: while they load, a package and its submodule may each need the other.
+_LOADING_LOCK = threading.RLock()
 
 
 def _load(module: types.ModuleType) -> None:
@@ -81,17 +82,17 @@ def _load(module: types.ModuleType) -> None:
     spec = module.__spec__
     assert spec
     assert spec.loader
-    with _ONE_AT_A_TIME:
+    with _LOADING_LOCK:
         package = sys.modules.get(spec.name.rpartition(".")[0])
-        if isinstance(package, _Deferred):
+        if isinstance(package, _DeferredModule):
             _load(package)
-        if spec.loader_state == BEGUN:  # by this thread, whose code asks for more; or it is done
+        if spec.loader_state == LOADING:  # already loaded, or this thread is loading it further up the stack
             return
-        spec.loader_state = BEGUN
+        spec.loader_state = LOADING
         try:
             spec.loader.exec_module(module)
         except BaseException:
-            spec.loader_state = WAITING
+            spec.loader_state = PENDING
             raise
         module.__class__ = types.ModuleType
 
@@ -106,17 +107,17 @@ class _Loader(importlib.abc.Loader):
         spec = module.__spec__
         assert spec
         spec.loader = module.__loader__ = self._loader
-        spec.loader_state = WAITING
-        module.__class__ = _Deferred
+        spec.loader_state = PENDING
+        module.__class__ = _DeferredModule
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules to defer, and those of a package that waits itself."""
+    """Finds the modules to defer, and the submodules of packages that are still deferred."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in DEFERRED and not isinstance(sys.modules.get(name.rpartition(".")[0]), _Deferred):
+        if name not in DEFERRED and not isinstance(sys.modules.get(name.rpartition(".")[0]), _DeferredModule):
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
         if spec and isinstance(spec.loader, importlib.machinery.SourceFileLoader):

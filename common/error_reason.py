@@ -1,4 +1,4 @@
-"""Why something failed, in one line."""
+"""The cause of an error, in one line."""
 
 import re
 import traceback
@@ -6,44 +6,52 @@ from pathlib import Path
 
 from common.project import ROOT
 
-NOT_OURS = "site-packages"
-# What TensorFlow and Beam put around their words: the node, the operation, where it ran.
-_AROUND = re.compile(r"^\{\{\w+ \S+\}\}\s*|\s*\[Op:\w*\].*$|\s*\[while running.*$|\s*\[\[\{\{.*$")
-_OF_BEAM = "[while running"
-_IN_TRACE, _IN_GRAPH = "in user code:", "Graph execution error:"
-_RAISED = re.compile(r"^    (\w+(?:Error|Exception): .*)$", re.MULTILINE)
-_OF_GRAPH = re.compile(r"^(?!Detected at node|\d+ root error|Graph execution error)\S.*$", re.MULTILINE)
+SITE_PACKAGES = "site-packages"
+# What TensorFlow and Beam add to a message: the node, the operation, the transform.
+_ADDED = re.compile(r"^\{\{\w+ \S+\}\}\s*|\s*\[Op:\w*\].*$|\s*\[while running.*$|\s*\[\[\{\{.*$")
+_BEAM_SUFFIX = "[while running"
+_TRACING, _RUNNING_GRAPH = "in user code:", "Graph execution error:"
+_RAISED_LINE = re.compile(r"^    (\w+(?:Error|Exception): .*)$", re.MULTILINE)
+_GRAPH_LINE = re.compile(r"^(?!Detected at node|\d+ root error|Graph execution error)\S.*$", re.MULTILINE)
 
 
 def reason(error: BaseException) -> str:
-    """What started a chain of errors: the first that this project raised, with what to do, or else the innermost."""
+    """Returns the message of the error that started a chain of errors.
+
+    That is the first one raised by this project, since its message says what to do. Without one it is the innermost.
+
+    >>> reason(ValueError("found 3 rows; expected 4 [while running 'Count']"))
+    'found 3 rows; expected 4'
+    >>> reason(KeyError("fare"))
+    "KeyError: 'fare'"
+    """
     chain = [error]
-    while (behind := _behind(chain[-1])) is not None:
-        chain.append(behind)
-    chosen = next((each for each in reversed(chain) if _is_ours(each)), chain[-1])
-    text = _line(str(chosen))
-    if not text or isinstance(chosen, KeyError):
-        return f"{type(chosen).__name__}: {text}" if text else type(chosen).__name__
+    while (cause := _cause(chain[-1])) is not None:
+        chain.append(cause)
+    root = next((each for each in reversed(chain) if _is_ours(each)), chain[-1])
+    text = _headline(str(root))
+    if not text or isinstance(root, KeyError):
+        return f"{type(root).__name__}: {text}" if text else type(root).__name__
     return text
 
 
-def _behind(error: BaseException) -> BaseException | None:
-    """What an error was raised for; Beam raises what it caught anew, with where it ran and without a cause."""
-    by_beam = error.__cause__ is None and _OF_BEAM in str(error)
-    return error.__context__ if by_beam else error.__cause__
+def _cause(error: BaseException) -> BaseException | None:
+    """The error that led to this one. Beam raises a new error for one that it caught, and sets no cause."""
+    from_beam = error.__cause__ is None and _BEAM_SUFFIX in str(error)
+    return error.__context__ if from_beam else error.__cause__
 
 
 def _is_ours(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and NOT_OURS not in frames[-1].filename and Path(frames[-1].filename).is_relative_to(ROOT)
+    return bool(frames) and SITE_PACKAGES not in frames[-1].filename and Path(frames[-1].filename).is_relative_to(ROOT)
 
 
-def _line(text: str) -> str:
-    """The line of a text that says what happened: its first, but where TensorFlow begins with where it happened."""
-    text = text.strip()
-    told = [text.partition("\n")[0]]
-    if text.startswith(_IN_TRACE):
-        told += _RAISED.findall(text)
-    elif text.startswith(_IN_GRAPH):
-        told += _OF_GRAPH.findall(text)
-    return _AROUND.sub("", told[-1]).strip()
+def _headline(message: str) -> str:
+    """The line that says what happened: the first one, unless TensorFlow starts with where it happened."""
+    message = message.strip()
+    lines = [message.partition("\n")[0]]
+    if message.startswith(_TRACING):
+        lines += _RAISED_LINE.findall(message)
+    elif message.startswith(_RUNNING_GRAPH):
+        lines += _GRAPH_LINE.findall(message)
+    return _ADDED.sub("", lines[-1]).strip()

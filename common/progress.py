@@ -1,4 +1,4 @@
-"""How far training is, for whoever wants to show it."""
+"""Progress of training, for listeners that want to show it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,14 +6,19 @@ from typing import TypeAlias
 
 from absl import logging
 
-MARK = "\x1eprogress "  # begins a line of a worker's output that is one
-Listener: TypeAlias = Callable[[str, str], None]  # who says it, empty for this process, and the line
+LINE_PREFIX = "\x1eprogress "  # marks a progress line in a worker's output
+Listener: TypeAlias = Callable[[str, str], None]  # takes the source, which is empty for this process, and the line
 _listeners: list[Listener] = []
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Hands each line to a listener for as long as the block lasts."""
+    """Passes each progress line to a listener while the block runs.
+
+    >>> with listening(lambda source, line: print(f"{source}: {line}")):
+    ...     report("step 80 of 1600, loss 0.41", source="worker 0")
+    worker 0: step 80 of 1600, loss 0.41
+    """
     _listeners.append(listener)
     try:
         yield
@@ -22,7 +27,12 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 def report(line: str, source: str = "") -> None:
-    """Tells a line, such as ``step 80 of 1600, loss 0.41``, of this process or of another one."""
+    """Reports progress of this process or of another one.
+
+    Args:
+        line: Such as ``step 80 of 1600, loss 0.41``.
+        source: Name of the process; empty for this one.
+    """
     logging.info("%s%s", f"{source}: " if source else "", line)
     for listener in list(_listeners):
         listener(source, line)

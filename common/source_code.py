@@ -1,4 +1,4 @@
-"""Functions named by import path, and a digest of the code that they stand in."""
+"""Functions named by import path, and digests of source code."""
 
 import hashlib
 import importlib
@@ -11,8 +11,11 @@ from typing import Any
 def import_function(path: str) -> Callable[..., Any]:
     """Imports ``package.module.function``.
 
+    >>> import_function("os.path.basename")("/models/taxi")
+    'taxi'
+
     Raises:
-        ValueError: There is no such module, or no such function in it.
+        ValueError: The module or the function does not exist, or it is not a function.
     """
     module_name, _, name = path.rpartition(".")
     try:
@@ -25,10 +28,17 @@ def import_function(path: str) -> Callable[..., Any]:
 
 
 def source_digest(*modules: str) -> str:
-    """SHA-256 over the sources of modules, or of all modules of a package, without importing them.
+    """SHA-256 of the source files of modules, without importing them.
+
+    The digest of a package covers all modules in it and in its subpackages.
+
+    >>> source_digest("common") == source_digest("common")
+    True
+    >>> source_digest("common") == source_digest("common.project")
+    False
 
     Raises:
-        ValueError: There is no such module, or it has no Python source.
+        ValueError: A module does not exist, or has no Python source.
     """
     digest = hashlib.sha256()
     for name in modules:

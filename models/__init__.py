@@ -1,1 +1,1 @@
-"""The model's side of the pipeline: features, the Transform graph, the network, training and signatures."""
+"""Features, the Transform graph, the network, training, tuning and signatures."""

@@ -1,11 +1,17 @@
-"""What a problem is made of: its task, its label and its features, as the YAML declares them.
+"""A learning problem as the YAML declares it: its task, its label and its features.
 
-These records import nothing heavy, so that settings are checked before TensorFlow is loaded, and they travel
-to ``preprocessing_fn``, ``tuner_fn`` and ``run_fn`` as ``custom_config``, which ML Metadata records.
+These records import nothing heavy, so settings are checked before TensorFlow is loaded. They reach
+``preprocessing_fn``, ``tuner_fn`` and ``run_fn`` as ``custom_config``, which ML Metadata records.
+
+To add a kind of feature:
+
+1. Here: write a record of its settings, add a field to :class:`Features` and a row to :data:`FEATURE_KINDS`.
+2. In :mod:`models.preprocessing`: write a function that transforms its columns, and add it to ``TRANSFORMS``. If the
+   feature is categorical, add the number of its indices to ``SIZES``.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from annotated_types import Ge, Gt, Le
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -13,21 +19,51 @@ from pydantic.dataclasses import dataclass
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-WIDEST_RANGE = 100_000
-MOST_BUCKETS = 10_000_000
+MAX_INTEGER_RANGE = 100_000
+MAX_BUCKETS = 10_000_000
 
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["dense", "bucketed", "integer", "vocabulary", "hashed", "cyclical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+RawType = Literal["INT", "FLOAT", "BYTES"]
+
+
+class FeatureKind(NamedTuple):
+    """What a kind of feature is made of, and what it becomes.
+
+    Attributes:
+        raw_types: Types that the raw column may have in the schema.
+        dtype: Dtype of the transformed feature. Features of int64 are categorical.
+        width: Number of values per row in the transformed feature.
+    """
+
+    raw_types: tuple[RawType, ...]
+    dtype: Literal["float32", "int64"]
+    width: int = 1
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether its values are indices of categories."""
+        return self.dtype == "int64"
+
+
+FEATURE_KINDS: Mapping[Kind, FeatureKind] = {
+    "dense": FeatureKind(("INT", "FLOAT"), "float32"),
+    "bucketed": FeatureKind(("INT", "FLOAT"), "int64"),
+    "integer": FeatureKind(("INT",), "int64"),
+    "vocabulary": FeatureKind(("INT", "BYTES"), "int64"),
+    "hashed": FeatureKind(("INT", "BYTES"), "int64"),
+    "cyclical": FeatureKind(("INT", "FLOAT"), "float32", width=2),
+}
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Dense:
-    """A number fed to the network as it is, scaled over the training split.
+    """A number that the network reads directly, scaled over the training split.
 
     Attributes:
         scale: ``z_score`` (zero mean, unit variance), ``min_max`` (0 to 1) or ``none``.
-        log: Take ``sign(x) * log(1 + |x|)`` first, for heavy tails.
+        log: Take ``sign(x) * log(1 + |x|)`` before scaling, for heavy-tailed columns.
     """
 
     scale: Literal["z_score", "min_max", "none"] = "z_score"
@@ -42,16 +78,16 @@ class Bucketed:
         buckets: Number of quantile buckets.
     """
 
-    buckets: Annotated[int, Ge(2), Le(MOST_BUCKETS)]
+    buckets: Annotated[int, Ge(2), Le(MAX_BUCKETS)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Integer:
-    """A whole number out of a small known range, such as a month, used as a category.
+    """An integer in a small known range, such as a month, used as a category.
 
     Attributes:
         min: Smallest value.
-        max: Largest value; those outside the range share one index of their own.
+        max: Largest value. All values outside the range share one extra index.
     """
 
     min: int
@@ -60,8 +96,10 @@ class Integer:
     def __post_init__(self) -> None:
         if self.min >= self.max:
             raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
-        if self.max - self.min >= WIDEST_RANGE:
-            raise ValueError(f"the range has more than {WIDEST_RANGE:,} values; use 'hashed' or 'bucketed' for it")
+        if self.max - self.min >= MAX_INTEGER_RANGE:
+            raise ValueError(
+                f"found a range of more than {MAX_INTEGER_RANGE:,} values; use 'hashed' or 'bucketed' instead"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -69,9 +107,9 @@ class Vocabulary:
     """A category replaced by its rank by frequency in the training split.
 
     Attributes:
-        top_k: Keep the most frequent values only; ``None`` keeps all.
+        top_k: Keep only this many of the most frequent values. ``None`` keeps all.
         min_frequency: Drop values seen less often than this.
-        oov_buckets: Hash buckets for values that the vocabulary does not hold.
+        oov_buckets: Number of hash buckets for values that are not in the vocabulary.
     """
 
     top_k: Annotated[int, Ge(1)] | None = None
@@ -81,21 +119,21 @@ class Vocabulary:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Hashed:
-    """A category replaced by a hash of it, for columns with more values than a vocabulary should hold.
+    """A category replaced by its hash, for columns with too many values for a vocabulary.
 
     Attributes:
         buckets: Number of hash buckets.
     """
 
-    buckets: Annotated[int, Ge(2), Le(MOST_BUCKETS)]
+    buckets: Annotated[int, Ge(2), Le(MAX_BUCKETS)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Cyclical:
-    """A number that comes round again, such as an hour, replaced by the sine and cosine of its angle.
+    """A periodic number, such as an hour of the day, replaced by the sine and cosine of its angle.
 
     Attributes:
-        period: Length of one round, in the column's own unit.
+        period: Length of one period, in the unit of the column.
     """
 
     period: Annotated[float, Gt(0)]
@@ -103,12 +141,12 @@ class Cyclical:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Above:
-    """A threshold that turns a number into a binary label: ``column > fraction * of``, or ``column > value``.
+    """A threshold that turns a number into a binary label: ``column > value`` or ``column > fraction * of``.
 
     Attributes:
         value: A constant to compare with.
-        fraction: A share of the column ``of`` to compare with.
-        of: The column that ``fraction`` is taken of.
+        fraction: Factor of the column ``of`` to compare with.
+        of: The column that ``fraction`` applies to.
     """
 
     value: float | None = None
@@ -117,18 +155,18 @@ class Above:
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.fraction is None) or (self.fraction is None) != (self.of is None):
-            raise ValueError("give either 'value', or 'fraction' together with 'of'")
+            raise ValueError("expected either 'value', or 'fraction' together with 'of'")
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Label:
-    """What the model learns to predict.
+    """The label that the model learns to predict.
 
     Attributes:
         name: Name of the transformed label.
-        column: Raw column that holds the answer.
-        above: Threshold that makes a binary label of a number.
-        classes: Class names by class index. Without ``above`` these are the raw column's own values.
+        column: Raw column with the true values.
+        above: Threshold that turns a number into a binary label.
+        classes: Class names by class index. Without ``above`` these are the values of the raw column.
     """
 
     name: str
@@ -138,13 +176,20 @@ class Label:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The raw columns that the label is made of."""
+        """The raw columns that the label is computed from."""
         return (self.column, self.above.of) if self.above and self.above.of else (self.column,)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Features:
-    """Raw columns by how they become features; one column may stand under several kinds."""
+    """Features by kind and raw column. One column may be used in several kinds.
+
+    >>> features = Features(dense={"fare": Dense()}, bucketed={"fare": Bucketed(buckets=10)})
+    >>> list(features)
+    [('dense', 'fare'), ('bucketed', 'fare')]
+    >>> features.columns
+    ('fare',)
+    """
 
     dense: dict[str, Dense] = Field(default_factory=dict)
     bucketed: dict[str, Bucketed] = Field(default_factory=dict)
@@ -154,25 +199,25 @@ class Features:
     cyclical: dict[str, Cyclical] = Field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Kind, str]]:
-        """Yields ``(kind, column)`` of each feature, in a fixed order."""
+        """Yields ``(kind, column)`` of each feature, in the order of :data:`KINDS`."""
         for kind in KINDS:
             for column in getattr(self, kind):
                 yield kind, column
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The raw columns read, each once."""
+        """The raw columns that the features are computed from, without duplicates."""
         return tuple(dict.fromkeys(column for _, column in self))
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Problem:
-    """One learning problem over one table.
+    """A learning problem on one table.
 
     Attributes:
         task: ``binary``, ``multiclass`` or ``regression``.
-        label: What is predicted.
-        features: What it is predicted from.
+        label: The value to predict.
+        features: The inputs of the prediction.
     """
 
     task: Task
@@ -181,46 +226,50 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not self.features.columns:
-            raise ValueError("features: none declared; the network needs at least one")
+            raise ValueError("features: found none; expected at least one")
         if self.label.column in self.features.columns:
             raise ValueError(
-                f"features: '{self.label.column}' is the label's own column; a model that reads its answer is no model"
+                f"features: found '{self.label.column}', the column of the label; remove it from the features"
             )
         if self.label.above and self.label.above.of == self.label.column:
-            raise ValueError(f"label.above.of: found '{self.label.column}', the label's own column; name another one")
+            raise ValueError(
+                f"label.above.of: found '{self.label.column}', the column of the label; expected another one"
+            )
         names = [transformed_name(kind, column) for kind, column in self.features]
         if self.label.name in names:
-            raise ValueError(f"label.name: '{self.label.name}' is also the name of a transformed feature; rename it")
+            raise ValueError(
+                f"label.name: found '{self.label.name}', the name of a transformed feature; expected another name"
+            )
         self._check_classes()
 
     def _check_classes(self) -> None:
         classes = self.label.classes
         if self.task == "regression" and (classes or self.label.above):
-            raise ValueError("label: a regression has neither 'classes' nor 'above'")
+            raise ValueError("label: found 'classes' or 'above' for a regression; remove them")
         if self.task == "multiclass" and not classes:
-            raise ValueError("label.classes: missing; a multiclass task needs its class names in order")
+            raise ValueError("label.classes: missing; expected the class names of the multiclass task, in order")
         if self.task == "multiclass" and self.label.above:
-            raise ValueError("label.above: makes a binary label; found task 'multiclass'")
+            raise ValueError("label.above: found task 'multiclass'; expected 'binary', since a threshold has two sides")
         if self.task == "binary" and classes and len(classes) != 2:
-            raise ValueError(f"label.classes: found {len(classes)} names; a binary task has two")
+            raise ValueError(f"label.classes: found {len(classes)} names; expected two for a binary task")
         if classes and len(set(classes)) != len(classes):
-            raise ValueError("label.classes: found a name twice; each class needs its own")
+            raise ValueError("label.classes: found a duplicate name; expected a different name for each class")
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Class names by class index; empty for a regression."""
+        """Class names by class index. Empty for a regression."""
         if self.task == "regression":
             return ()
         return self.label.classes or ("0", "1")
 
     def to_config(self) -> dict[str, Any]:
-        """The record as plain JSON types, for ``custom_config``."""
+        """Returns the record as JSON types, for ``custom_config``."""
         config: dict[str, Any] = _PROBLEM.dump_python(self, mode="json")
         return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Problem":
-        """Reads what :meth:`to_config` wrote."""
+        """Reads a record that :meth:`to_config` returned."""
         return _PROBLEM.validate_python(config, strict=False)
 
 
@@ -228,5 +277,9 @@ _PROBLEM = TypeAdapter(Problem)
 
 
 def transformed_name(kind: Kind, column: str) -> str:
-    """Name of the transformed feature that ``column`` becomes under ``kind``."""
+    """Name of the transformed feature of a column.
+
+    >>> transformed_name("hashed", "company")
+    'company_hashed'
+    """
     return f"{column}_{kind}"

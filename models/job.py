@@ -1,35 +1,35 @@
-"""One training as plain values, so that it can be handed to another process."""
+"""One training as plain values, so that another process can run it."""
 
 import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from models.settings import ModelConfig, Scalar
 
-if TYPE_CHECKING:  # takes seconds, which every worker would pay
+if TYPE_CHECKING:  # its import takes seconds in every worker
     from tfx.components.trainer.fn_args_utils import FnArgs
 
-LOG_DIR = "AIP_TENSORBOARD_LOG_DIR"  # as Vertex AI names it
+LOG_DIR = "AIP_TENSORBOARD_LOG_DIR"  # the name that Vertex AI uses
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What is trained, on what, and where to.
+    """What to train, on which data, and where to write the results.
 
     Attributes:
-        config: A :class:`models.settings.ModelConfig` as plain JSON types.
-        hyperparameters: Those to train with.
+        config: Problem, network and settings.
+        hyperparameters: The hyperparameters to train with.
         train_files: Patterns of the training examples.
         validation_files: Patterns of the validation examples.
         transform_graph: Folder of the Transform graph that wrote them.
-        model_dir: Where the SavedModel is written.
-        run_dir: Where the logs, the history and the checkpoint of a training under way are written.
-        base_model: The SavedModel whose weights it begins with, if any.
+        model_dir: Folder for the SavedModel.
+        run_dir: Folder for the logs, the history and the checkpoint of an unfinished training.
+        base_model: Folder of the SavedModel whose weights training starts with, if any.
     """
 
-    config: dict[str, Any]
+    config: ModelConfig
     hyperparameters: dict[str, Scalar]
     train_files: list[str]
     validation_files: list[str]
@@ -40,11 +40,11 @@ class Job:
 
     @classmethod
     def from_fn_args(cls, fn_args: "FnArgs") -> "Job":
-        """Takes what TFX hands to ``run_fn``, or to ``tuner_fn``, which has no place for a model."""
+        """Reads the arguments that TFX passes to ``run_fn`` and ``tuner_fn``. The Tuner's have no ``model_dir``."""
         config = ModelConfig.from_config(fn_args.custom_config)
         tuned = (fn_args.hyperparameters or {}).get("values", {})
         return cls(
-            config=config.to_config(),
+            config=config,
             hyperparameters={**config.network.hyperparameters, **tuned},
             train_files=list(fn_args.train_files),
             validation_files=list(fn_args.eval_files),
@@ -56,18 +56,20 @@ class Job:
 
     @classmethod
     def read(cls, path: Path) -> "Job":
-        """Reads what :meth:`write` wrote."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
+        """Reads a job that :meth:`write` wrote."""
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**{**fields, "config": ModelConfig.from_config(fields["config"])})
 
     def write(self, path: Path) -> None:
         """Writes the job as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self)), encoding="utf-8")
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        path.write_text(json.dumps({**fields, "config": self.config.to_config()}), encoding="utf-8")
 
     @property
     def log_dir(self) -> str:
-        """Where TensorBoard's logs go: into the run's folder, unless the environment names another one."""
+        """Folder for TensorBoard's logs: inside ``run_dir``, unless the environment names another one."""
         return os.environ.get(LOG_DIR) or self.in_run_dir("tensorboard")
 
     def in_run_dir(self, name: str) -> str:
-        """Path of a file in the run's folder, which may be remote."""
+        """Path of a file in ``run_dir``, which may be remote."""
         return os.path.join(self.run_dir, name)

@@ -1,13 +1,37 @@
-"""The default network: wide and deep, over whatever features the YAML declares."""
+"""The default network, wide and deep, and the protocol that any other network function follows."""
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import tensorflow as tf
 import tf_keras as keras
 
-from models.features import Features, Problem, transformed_name
+from models.features import FEATURE_KINDS, Features, Problem, transformed_name
 from models.settings import Hyperparameters, Scalar
+
+
+class NetworkFunction(Protocol):
+    """A function that builds the network to train.
+
+    To train your own network, write such a function and name it in ``network.function``.
+    """
+
+    def __call__(
+        self, problem: Problem, hyperparameters: Mapping[str, Scalar], categorical_sizes: Mapping[str, int], /
+    ) -> keras.Model:
+        """Builds and compiles a network.
+
+        Args:
+            problem: Task, label and features.
+            hyperparameters: ``network.hyperparameters``, or the ones that the Tuner found.
+            categorical_sizes: Number of indices of each transformed categorical feature.
+
+        Returns:
+            A compiled model. Its inputs are the transformed features by name, each [N, width], as
+            :func:`feature_inputs` returns them. Its output is float32 [N, 1] (the probability of the second class, or
+            the value) or [N, C] (class probabilities).
+        """
 
 
 def build_network(
@@ -15,21 +39,17 @@ def build_network(
 ) -> keras.Model:
     """Builds and compiles a wide and deep network (Cheng et al., 2016, https://arxiv.org/abs/1606.07792).
 
-    Write a function like this one and name it in ``network.function`` to train a network of your own.
-
     Args:
         problem: Task, label and features.
-        hyperparameters: Values of :class:`models.settings.Hyperparameters`; absent ones take its defaults.
+        hyperparameters: Values of :class:`models.settings.Hyperparameters`. The others keep their defaults.
         categorical_sizes: Number of indices of each transformed categorical feature.
 
     Returns:
-        A compiled model. Its inputs are the transformed features by name, each [N, width]; its output is
-        float32 [N, 1] (the probability of the second class, or the value) or [N, C] (class probabilities).
+        A compiled model; see :class:`NetworkFunction`.
     """
     settings = Hyperparameters(**hyperparameters)  # type: ignore[arg-type]
     inputs = feature_inputs(problem.features)
-    numbers = [inputs[name] for name in inputs if name not in categorical_sizes]
-    deep: list[tf.Tensor] = list(numbers)
+    deep: list[tf.Tensor] = [inputs[name] for name in inputs if name not in categorical_sizes]
     wide: list[tf.Tensor] = []
     for name, size in categorical_sizes.items():
         width = min(settings.embedding_size, math.ceil(math.sqrt(size)))
@@ -38,13 +58,7 @@ def build_network(
             size, output_width(problem), embeddings_initializer="zeros", name=f"{name}_wide"
         )
         wide.append(keras.layers.Flatten()(linear(inputs[name])))
-    hidden = _concatenate(deep)
-    for layer in range(settings.hidden_layers):
-        units = max(1, settings.hidden_units >> layer)
-        kernel = keras.regularizers.L2(settings.l2) if settings.l2 else None
-        hidden = keras.layers.Dense(units, "relu", kernel_regularizer=kernel, name=f"hidden_{layer}")(hidden)
-        hidden = keras.layers.Dropout(settings.dropout)(hidden)
-    logits = keras.layers.Dense(output_width(problem), name="deep")(hidden)
+    logits = keras.layers.Dense(output_width(problem), name="deep")(_hidden(_concatenate(deep), settings))
     logits = keras.layers.Add(name="logits")([logits, *wide]) if wide else logits
     outputs = keras.layers.Activation(_activation(problem), name="predictions")(logits)
     model = keras.Model(inputs, outputs)
@@ -53,18 +67,16 @@ def build_network(
 
 
 def feature_inputs(features: Features) -> dict[str, tf.Tensor]:
-    """A Keras input for each transformed feature, by its name."""
+    """Keras inputs of the transformed features, by name."""
     inputs = {}
     for kind, column in features:
         name = transformed_name(kind, column)
-        width = 2 if kind == "cyclical" else 1
-        dtype = "float32" if kind in ("dense", "cyclical") else "int64"
-        inputs[name] = keras.Input((width,), name=name, dtype=dtype)
+        inputs[name] = keras.Input((FEATURE_KINDS[kind].width,), name=name, dtype=FEATURE_KINDS[kind].dtype)
     return inputs
 
 
 def output_width(problem: Problem) -> int:
-    """Width of the network's output: C for C classes of a multiclass task, else 1."""
+    """Width of the network's output: the number of classes for a multiclass task, else 1."""
     return len(problem.class_names) if problem.task == "multiclass" else 1
 
 
@@ -78,6 +90,16 @@ def compile_for(model: keras.Model, problem: Problem, optimizer: keras.optimizer
             model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(), [accuracy])
         case "regression":
             model.compile(optimizer, keras.losses.MeanSquaredError(), [keras.metrics.MeanAbsoluteError(name="mae")])
+
+
+def _hidden(inputs: tf.Tensor, settings: Hyperparameters) -> tf.Tensor:
+    hidden = inputs
+    for layer in range(settings.hidden_layers):
+        units = max(1, settings.hidden_units >> layer)
+        kernel = keras.regularizers.L2(settings.l2) if settings.l2 else None
+        hidden = keras.layers.Dense(units, "relu", kernel_regularizer=kernel, name=f"hidden_{layer}")(hidden)
+        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    return hidden
 
 
 def _activation(problem: Problem) -> str:

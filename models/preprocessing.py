@@ -1,26 +1,41 @@
-"""The one place where a raw value becomes a feature.
+"""The only place where raw values become features.
 
-A missing value has one meaning everywhere. In a ``tf.Example`` it is an absent feature; in a dense tensor it is
-NaN (also an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean,
-after z-scoring), index 0 for a categorical one (real values start at 1), and the centre of the circle, (0, 0),
-for a cyclical one.
+A missing value means the same everywhere. In a ``tf.Example`` it is an absent feature. In a dense tensor it is NaN (or
+an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean, after z-scoring),
+index 0 for a categorical one (known values start at 1), and the centre of the circle, (0, 0), for a cyclical one.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Bucketed, Cyclical, Dense, Features, Hashed, Integer, Label, Problem, Vocabulary
+from models.features import Bucketed, Cyclical, Dense, Features, Hashed, Integer, Kind, Label, Problem, Vocabulary
 from models.features import transformed_name as named
 
 MISSING = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: ""}
-QUANTILE_ERROR = 0.001  # of the rows that fall into a bucket
+QUANTILE_ERROR = 0.001  # fraction of the rows by which the size of a bucket may be off
 
 RawColumn: TypeAlias = tf.Tensor | tf.SparseTensor
-Columns = Mapping[str, tf.Tensor]
+Columns: TypeAlias = Mapping[str, tf.Tensor]
+
+
+class RawColumns(NamedTuple):
+    """The raw columns of N rows, as the functions in :data:`TRANSFORMS` read them.
+
+    Attributes:
+        values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing.
+        numbers: The columns of :data:`NUMERIC_KINDS` as float32 [N, 1], with NaN where a value is missing or infinite.
+    """
+
+    values: Columns
+    numbers: Columns
+
+
+# Transforms all columns of one kind: takes their settings by column, and returns the transformed features by name.
+Transform: TypeAlias = Callable[[Mapping[str, Any], RawColumns], dict[str, tf.Tensor]]
 
 
 def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str, Any]) -> dict[str, tf.Tensor]:
@@ -28,35 +43,39 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
 
     Args:
         inputs: Raw columns of N rows, sparse where the schema leaves the shape open, else of shape [N, 1].
-        custom_config: Holds ``problem``, a :class:`models.features.Problem` as written by its ``to_config``.
+        custom_config: Holds ``problem``, as returned by :meth:`models.features.Problem.to_config`.
 
     Returns:
-        One tensor a feature, named ``<column>_<kind>``: float32 [N, 1] for dense, int64 [N, 1] for bucketed,
-        integer, vocabulary and hashed, float32 [N, 2] for cyclical; and the label, int64 [N, 1] for classes and
-        float32 [N, 1] for a regression.
+        One tensor per feature, named ``<column>_<kind>``, with the dtype and width in
+        :data:`models.features.FEATURE_KINDS`; and the label, int64 [N, 1] for classes or float32 [N, 1] for a
+        regression.
     """
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
-    columns = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
-    numbers = {name: _numbers(columns[name]) for name in {**features.dense, **features.bucketed}}
-    outputs = {**_dense(features.dense, numbers), **_bucketed(features.bucketed, numbers)}
-    for column, integer in features.integer.items():
-        outputs[named("integer", column)] = _integer(integer, columns[column])
-    for column, vocabulary in features.vocabulary.items():
-        outputs[named("vocabulary", column)] = _vocabulary(vocabulary, columns[column], column)
-    for column, hashed in features.hashed.items():
-        outputs[named("hashed", column)] = _hashed(hashed, columns[column])
-    for column, cyclical in features.cyclical.items():
-        outputs[named("cyclical", column)] = _cyclical(cyclical, columns[column])
-    outputs[problem.label.name] = _label(problem, columns)
+    values = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
+    numeric = dict.fromkeys(column for kind in NUMERIC_KINDS for column in getattr(features, kind))
+    columns = RawColumns(values, {name: _numbers(values[name]) for name in numeric})
+    outputs: dict[str, tf.Tensor] = {}
+    for kind, transform in TRANSFORMS.items():
+        outputs |= transform(getattr(features, kind), columns)
+    outputs[problem.label.name] = _label(problem, values)
     return outputs
+
+
+def categorical_sizes(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, int]:
+    """Number of indices of each transformed categorical feature, including the index for a missing value."""
+    return {
+        named(kind, column): size(spec, named(kind, column), transform_output)
+        for kind, size in SIZES.items()
+        for column, spec in getattr(features, kind).items()
+    }
 
 
 def as_column(values: RawColumn) -> tf.Tensor:
     """Returns ``values`` as a dense [N, 1] tensor that holds the placeholder of its dtype where a value is missing.
 
     Args:
-        values: Sparse with at most one value a row, or dense [N, 1]; float32, int64 or string.
+        values: Sparse with at most one value per row, or dense [N, 1]; float32, int64 or string.
     """
     if isinstance(values, tf.SparseTensor):
         one_column = tf.SparseTensor(values.indices, values.values, [values.dense_shape[0], 1])
@@ -65,14 +84,26 @@ def as_column(values: RawColumn) -> tf.Tensor:
 
 
 def is_present(values: tf.Tensor) -> tf.Tensor:
-    """Where ``values`` (float32, int64 or string) do not hold the placeholder of their dtype; of the same shape."""
+    """Boolean mask of the values (float32, int64 or string) that are not the placeholder of their dtype."""
     if values.dtype.is_floating:
         return tf.math.is_finite(values)
     return tf.not_equal(values, MISSING[values.dtype])
 
 
-def _dense(specs: Mapping[str, Dense], numbers: Columns) -> dict[str, tf.Tensor]:
-    """Scales all columns of one kind of scale together: an analyzer costs a second of Beam, however wide it is."""
+def _by_column(kind: Kind, transform: Callable[[Any, tf.Tensor, str], tf.Tensor]) -> Transform:
+    """Applies a function of the settings, the column [N, 1] and the transformed feature's name to each column."""
+
+    def transform_all(specs: Mapping[str, Any], columns: RawColumns) -> dict[str, tf.Tensor]:
+        return {
+            named(kind, column): transform(spec, columns.values[column], named(kind, column))
+            for column, spec in specs.items()
+        }
+
+    return transform_all
+
+
+def _dense(specs: Mapping[str, Dense], columns: RawColumns) -> dict[str, tf.Tensor]:
+    """Scales all columns with the same ``scale`` together, since an analyzer costs a second of Beam at any width."""
     scalers: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
         "z_score": lambda matrix: tft.scale_to_z_score(matrix, elementwise=True),
         "min_max": _scale_to_range,
@@ -82,16 +113,16 @@ def _dense(specs: Mapping[str, Dense], numbers: Columns) -> dict[str, tf.Tensor]
     for scale, scaler in scalers.items():
         names = [column for column, spec in specs.items() if spec.scale == scale]
         if names:
-            matrix = tf.concat([_logarithm(numbers[name], specs[name]) for name in names], axis=1)
+            matrix = tf.concat([_logarithm(columns.numbers[name], specs[name]) for name in names], axis=1)
             scaled = scaler(matrix)
-            # A number too far from the analysed ones overflows; it becomes 0, as a missing one does.
+            # A number too far from the analyzed ones overflows. It becomes 0, as a missing one does.
             scaled = tf.where(tf.math.is_finite(matrix) & tf.math.is_finite(scaled), scaled, 0.0)
             outputs.update(_split(scaled, [named("dense", name) for name in names]))
     return outputs
 
 
 def _scale_to_range(matrix: tf.Tensor) -> tf.Tensor:
-    """Columns scaled to 0 .. 1 over their known values; TFT's own scaler gives up on a column with a NaN in it."""
+    """Scales columns to 0 .. 1 over their known values. TFT's own scaler cannot handle a column with a NaN."""
     known = tf.math.is_finite(matrix)
     smallest = tft.min(tf.where(known, matrix, math.inf), reduce_instance_dims=False)
     largest = tft.max(tf.where(known, matrix, -math.inf), reduce_instance_dims=False)
@@ -99,24 +130,24 @@ def _scale_to_range(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def _logarithm(numbers: tf.Tensor, spec: Dense) -> tf.Tensor:
-    return tf.sign(numbers) * _precisely(tf.math.log1p, tf.abs(numbers)) if spec.log else numbers
+    return tf.sign(numbers) * _in_float64(tf.math.log1p, tf.abs(numbers)) if spec.log else numbers
 
 
-def _precisely(function: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
-    """``function`` in float64, rounded to float32.
+def _in_float64(function: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
+    """Computes ``function`` in float64 and rounds to float32.
 
-    TensorFlow computes most rows of a batch with vector instructions and the last few without; the two differ in the
-    last bit of a logarithm or a sine, so that a row's value would depend on its place in the batch.
+    TensorFlow computes most rows of a batch with vector instructions and the last few without. The two differ in the
+    last bit of a logarithm or a sine, so in float32 a row's value would depend on its position in the batch.
     """
     return tf.cast(function(tf.cast(numbers, tf.float64)), tf.float32)
 
 
-def _bucketed(specs: Mapping[str, Bucketed], numbers: Columns) -> dict[str, tf.Tensor]:
-    """Finds the quantiles of all columns with as many buckets together."""
+def _bucketed(specs: Mapping[str, Bucketed], columns: RawColumns) -> dict[str, tf.Tensor]:
+    """Computes the quantiles of all columns with the same number of buckets together."""
     outputs = {}
     for buckets in sorted({spec.buckets for spec in specs.values()}):
         names = [column for column, spec in specs.items() if spec.buckets == buckets]
-        matrix = tf.concat([numbers[name] for name in names], axis=1)
+        matrix = tf.concat([columns.numbers[name] for name in names], axis=1)
         boundaries = tft.quantiles(matrix, buckets, QUANTILE_ERROR, reduce_instance_dims=False)
         present = tf.math.is_finite(matrix)
         known = tf.where(present, matrix, 0.0)
@@ -127,32 +158,32 @@ def _bucketed(specs: Mapping[str, Bucketed], numbers: Columns) -> dict[str, tf.T
     return outputs
 
 
-def _integer(spec: Integer, values: tf.Tensor) -> tf.Tensor:
+def _integer(spec: Integer, values: tf.Tensor, _name: str) -> tf.Tensor:
     in_range = (values >= spec.min) & (values <= spec.max)
     indices = tf.where(in_range, values - spec.min + 1, spec.max - spec.min + 2)
     return tf.where(is_present(values), indices, 0)
 
 
-def _vocabulary(spec: Vocabulary, values: tf.Tensor, column: str) -> tf.Tensor:
+def _vocabulary(spec: Vocabulary, values: tf.Tensor, name: str) -> tf.Tensor:
     present = is_present(values)
     vocabulary = tft.vocabulary(
         tf.boolean_mask(values, present),
         top_k=spec.top_k,
         frequency_threshold=spec.min_frequency if spec.min_frequency > 1 else None,
-        vocab_filename=named("vocabulary", column),
+        vocab_filename=name,
     )
     indices = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=spec.oov_buckets)
     return tf.where(present, indices + 1, 0)
 
 
-def _hashed(spec: Hashed, values: tf.Tensor) -> tf.Tensor:
+def _hashed(spec: Hashed, values: tf.Tensor, _name: str) -> tf.Tensor:
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     indices = tf.strings.to_hash_bucket_fast(text, spec.buckets)
     return tf.where(is_present(values), indices + 1, 0)
 
 
-def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
-    # The remainder is taken before anything is rounded: seconds since 1970 have no room in a float32.
+def _cyclical(spec: Cyclical, values: tf.Tensor, _name: str) -> tf.Tensor:
+    # The remainder is taken before any rounding: a float32 cannot hold seconds since 1970.
     present = is_present(values)
     known = tf.where(present, values, tf.constant(0, values.dtype))
     exact = known.dtype == tf.int64 and spec.period.is_integer() and spec.period < tf.int64.max
@@ -164,7 +195,7 @@ def _cyclical(spec: Cyclical, values: tf.Tensor) -> tf.Tensor:
 
 
 def _numbers(values: tf.Tensor) -> tf.Tensor:
-    """``values`` as float32 with NaN where they are missing or infinite; [N, 1]."""
+    """``values`` as float32 [N, 1], with NaN where they are missing or infinite."""
     numbers = tf.cast(values, tf.float32)
     return tf.where(is_present(values), numbers, math.nan)
 
@@ -173,45 +204,49 @@ def _split(matrix: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:
     return dict(zip(names, tf.split(matrix, len(names), axis=1), strict=True))
 
 
-def _label(problem: Problem, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+# The kinds of features that read numbers, rather than the raw values.
+NUMERIC_KINDS: tuple[Kind, ...] = ("dense", "bucketed")
+TRANSFORMS: Mapping[Kind, Transform] = {
+    "dense": _dense,
+    "bucketed": _bucketed,
+    "integer": _by_column("integer", _integer),
+    "vocabulary": _by_column("vocabulary", _vocabulary),
+    "hashed": _by_column("hashed", _hashed),
+    "cyclical": _by_column("cyclical", _cyclical),
+}
+# The number of indices of each kind of categorical feature: a function of its settings, its name and the graph.
+SIZES: Mapping[Kind, Callable[[Any, str, tft.TFTransformOutput], int]] = {
+    "bucketed": lambda spec, _name, _graph: spec.buckets + 1,
+    "integer": lambda spec, _name, _graph: spec.max - spec.min + 3,
+    "vocabulary": lambda spec, name, graph: graph.vocabulary_size_by_name(name) + spec.oov_buckets + 1,
+    "hashed": lambda spec, _name, _graph: spec.buckets + 1,
+}
+
+
+def _label(problem: Problem, values: Columns) -> tf.Tensor:
     label = problem.label
-    values = columns[label.column]
+    column = values[label.column]
     if problem.task == "regression":
-        return tf.cast(values, tf.float32)
+        return tf.cast(column, tf.float32)
     if label.above is not None:
-        return _above(label, columns)
+        return _above(label, values)
     if label.classes is not None:
-        return _class_index(values, label.classes)
-    return tf.cast(values, tf.int64)
+        return _class_index(column, label.classes)
+    return tf.cast(column, tf.int64)
 
 
-def _above(label: Label, columns: Mapping[str, tf.Tensor]) -> tf.Tensor:
+def _above(label: Label, values: Columns) -> tf.Tensor:
     assert label.above is not None
     threshold: tf.Tensor | float | None = label.above.value
     if label.above.of is not None:
-        threshold = label.above.fraction * tf.cast(columns[label.above.of], tf.float32)
-    return tf.cast(tf.cast(columns[label.column], tf.float32) > threshold, tf.int64)
+        threshold = label.above.fraction * tf.cast(values[label.above.of], tf.float32)
+    return tf.cast(tf.cast(values[label.column], tf.float32) > threshold, tf.int64)
 
 
 def _class_index(values: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
-    """Index in ``names`` of each value, and -1 for one that is not among them; int64 [N, 1]."""
+    """Index of each value in ``names``, or -1 if it is not there; int64 [N, 1]."""
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     matches = tf.equal(text, tf.constant([list(names)]))
     found = tf.reduce_any(matches, axis=1, keepdims=True)
     index = tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int64)[:, tf.newaxis]
     return tf.where(found, index, -tf.ones_like(index))
-
-
-def categorical_sizes(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, int]:
-    """Number of indices, the missing one included, of each transformed categorical feature."""
-    sizes = {}
-    for column, bucketed in features.bucketed.items():
-        sizes[named("bucketed", column)] = bucketed.buckets + 1
-    for column, integer in features.integer.items():
-        sizes[named("integer", column)] = integer.max - integer.min + 3
-    for column, vocabulary in features.vocabulary.items():
-        name = named("vocabulary", column)
-        sizes[name] = transform_output.vocabulary_size_by_name(name) + vocabulary.oov_buckets + 1
-    for column, hashed in features.hashed.items():
-        sizes[named("hashed", column)] = hashed.buckets + 1
-    return sizes

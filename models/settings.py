@@ -1,4 +1,4 @@
-"""Settings of the network, its training and its tuning; plain records, like :mod:`models.features`."""
+"""Settings of the network, its training and its tuning, as plain records like those of :mod:`models.features`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -12,7 +12,7 @@ from models.features import STRICT, Problem
 DEFAULT_NETWORK = "models.network.build_network"
 Scalar = bool | int | float | str
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"]
-LAST_PORT = 65_535
+MAX_PORT = 65_535
 Workers = Annotated[int, Ge(1), Le(64)]
 
 
@@ -21,10 +21,10 @@ class Hyperparameters:
     """Hyperparameters of the default network, :func:`models.network.build_network`.
 
     Attributes:
-        hidden_layers: Number of dense layers; 0 leaves the linear part alone.
-        hidden_units: Width of the first dense layer; each next one is half as wide.
-        dropout: Share of activations dropped after each dense layer, in [0, 1).
-        embedding_size: Largest width of a categorical feature's embedding.
+        hidden_layers: Number of dense layers. With 0 the network is linear.
+        hidden_units: Width of the first dense layer. Each following layer is half as wide as the one before.
+        dropout: Fraction of activations dropped after each dense layer, in [0, 1).
+        embedding_size: Maximum width of the embedding of a categorical feature.
         learning_rate: Adam's step size at the global batch size.
         l2: Weight of the squared norm of the dense kernels in the loss.
     """
@@ -39,12 +39,12 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Network:
-    """Which network is trained.
+    """The network to train.
 
     Attributes:
-        function: Import path of a function with the signature of :func:`models.network.build_network`.
-        hyperparameters: Passed to it. The default network knows those of :class:`Hyperparameters`; another
-            one may have any.
+        function: Import path of a :class:`models.network.NetworkFunction`.
+        hyperparameters: Passed to the function. The default network accepts those of :class:`Hyperparameters`. Your own
+            may have any.
     """
 
     function: str = DEFAULT_NETWORK
@@ -53,24 +53,26 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Training:
-    """How the network is trained.
+    """Settings of the training.
 
     Attributes:
-        steps: Most batches taken.
-        batch_size: Rows in a batch, over all replicas.
+        steps: Maximum number of steps, of one batch each.
+        batch_size: Global batch size: rows per step, across all replicas.
         evaluate_every: Steps between two evaluations on the validation split.
-        patience: Stop after this many evaluations without a better validation loss; the best weights are kept.
+        patience: Stop after this many evaluations without a lower validation loss. The best weights are kept.
         seed: Seed of the initial weights, dropout and the order of rows.
-        strategy: How the work is spread; see :func:`models.distributed.strategy.make_strategy`.
-        workers: Processes that share each batch, where the strategy is for several.
-        parameter_servers: Processes that hold the weights, where the strategy is ``parameter_server``.
-        first_port: Of the workers on one machine, which take this one and those behind it; 0 takes free ones.
-        learning_rate_scaling: What the learning rate is multiplied by: ``none``, or the number of replicas
-            (``linear``) or its square root (``sqrt``).
-        checkpoint_every: Most steps that a killed worker costs; ``None`` is as many as ``evaluate_every``.
-        cache: Whether the rows of a split stay in memory: ``memory``, ``none``, or ``auto``, which looks at their size.
-        shuffle_rows: Rows among which the next one is drawn.
-        warm_start: Whether training begins with the weights of the latest blessed model.
+        strategy: How training is distributed; see :func:`models.distributed.strategy.make_strategy`.
+        workers: Number of processes that share each batch, for strategies with several.
+        parameter_servers: Number of processes that hold the weights, for ``parameter_server``.
+        first_port: First of the consecutive ports of the workers on one machine. 0 picks free ports.
+        learning_rate_scaling: Factor of the learning rate: the number of replicas (``linear``), its square root
+            (``sqrt``), or 1 (``none``).
+        checkpoint_every: Steps between two checkpoints, which is the most that a killed worker costs. ``None`` uses
+            ``evaluate_every``.
+        cache: Whether to keep the rows of a split in memory: ``memory``, ``none``, or ``auto``, which depends on their
+            size.
+        shuffle_rows: Size of the shuffle buffer, in rows.
+        warm_start: Whether training starts with the weights of the latest blessed model.
     """
 
     steps: Annotated[int, Ge(1)] = 1000
@@ -81,7 +83,7 @@ class Training:
     strategy: StrategyName = "auto"
     workers: Workers = 1
     parameter_servers: Workers = 1
-    first_port: Annotated[int, Ge(0), Le(LAST_PORT)] = 0
+    first_port: Annotated[int, Ge(0), Le(MAX_PORT)] = 0
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
     checkpoint_every: Annotated[int, Ge(1)] | None = None
     cache: Literal["auto", "memory", "none"] = "auto"
@@ -92,35 +94,40 @@ class Training:
         several = self.strategy in ("auto", "multi_worker", "parameter_server")
         if self.workers > 1 and not several:
             raise ValueError(
-                f"'workers' is {self.workers} and 'strategy' is '{self.strategy}', which is for one process; expected "
-                "'auto', 'multi_worker' or 'parameter_server'"
+                f"found {self.workers} 'workers' with the one-process 'strategy' '{self.strategy}'; expected 'auto', "
+                "'multi_worker' or 'parameter_server'"
             )
         if self.workers > 1 and self.strategy != "parameter_server" and self.batch_size % self.workers:
             raise ValueError(
-                f"'batch_size' is {self.batch_size}, which {self.workers} workers cannot share evenly; expected a "
-                "multiple of 'workers', and no more workers than rows in a batch"
+                f"found 'batch_size' {self.batch_size} for {self.workers} 'workers'; expected a multiple of 'workers', "
+                "so each of them gets the same number of rows"
             )
-
         coordinated = self.strategy == "parameter_server"
         last = self.first_port + self.workers + (self.parameter_servers if coordinated else -1)
-        if self.first_port and last > LAST_PORT:
-            raise ValueError(f"'first_port' is {self.first_port}, and the last is {last}; expected at most {LAST_PORT}")
+        if self.first_port and last > MAX_PORT:
+            raise ValueError(
+                f"found 'first_port' {self.first_port}, so the last port is {last}; expected at most {MAX_PORT}"
+            )
 
     @property
     def checkpoints(self) -> list[int]:
-        """The steps behind which the state is kept; each evaluation and the last step are among them."""
+        """The steps after which the state is saved, including each evaluation and the last step.
+
+        >>> Training(steps=25, evaluate_every=10, checkpoint_every=5).checkpoints
+        [5, 10, 15, 20, 25]
+        """
         every = self.checkpoint_every or self.evaluate_every
         evaluations = range(self.evaluate_every, self.steps, self.evaluate_every)
         return sorted({*evaluations, *range(every, self.steps, every), self.steps})
 
     def is_evaluated(self, step: int) -> bool:
-        """Whether the validation split is evaluated behind a step; it always is behind the last."""
+        """Whether to evaluate on the validation split after this step, as is always done after the last one."""
         return step % self.evaluate_every == 0 or step == self.steps
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Range:
-    """One searched hyperparameter: an interval, or a list of choices.
+    """Search range of a hyperparameter: an interval, or a list of choices.
 
     Attributes:
         min: Smallest value.
@@ -137,7 +144,7 @@ class Range:
     def __post_init__(self) -> None:
         interval = self.min is not None and self.max is not None
         if interval == (self.values is not None):
-            raise ValueError("give either 'min' and 'max', or 'values'")
+            raise ValueError("expected either 'min' and 'max', or 'values'")
         if self.values is not None and len({self._type_of(value) for value in self.values}) > 1:
             raise ValueError(f"'values' must be of one type; found {list(self.values)}")
         if self.min is not None and self.max is not None:
@@ -154,7 +161,11 @@ class Range:
 
     @property
     def choices(self) -> list[Scalar]:
-        """The choices; numbers are floats if one of them is."""
+        """The choices. If one number is a float, all are.
+
+        >>> Range(values=(0, 0.5)).choices
+        [0.0, 0.5]
+        """
         values = list(self.values or ())
         if any(isinstance(value, float) for value in values):
             return [float(value) for value in values]
@@ -163,15 +174,15 @@ class Range:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Tuning:
-    """How hyperparameters are searched.
+    """Settings of the hyperparameter search.
 
     Attributes:
-        enabled: Whether the Tuner runs; ``--tune`` and ``--no-tune`` override it.
-        algorithm: ``bayesian``, ``random``, or ``vizier``, Google Cloud's service of that name.
-        trials: Number of networks tried.
-        steps: Most batches in one trial.
-        workers: Processes that each train one network at a time.
-        search: Searched hyperparameters by name; the others keep the network's values.
+        enabled: Whether the Tuner runs. ``--tune`` and ``--no-tune`` override it.
+        algorithm: ``bayesian``, ``random``, or ``vizier`` (Vertex AI Vizier).
+        trials: Number of networks to try.
+        steps: Maximum number of steps per trial.
+        workers: Number of processes, each of which trains one network at a time.
+        search: Search ranges by hyperparameter. The others keep the values of ``network.hyperparameters``.
     """
 
     enabled: bool = True
@@ -184,15 +195,15 @@ class Tuning:
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class ModelConfig:
-    """All that ``tuner_fn`` and ``run_fn`` are told.
+    """The settings that ``tuner_fn`` and ``run_fn`` read.
 
     Attributes:
         problem: Task, label and features.
-        network: Which network.
-        training: How it is trained.
-        tuning: How it is tuned; ``None`` in the Trainer, whose cache must not depend on it.
-        code: Digest of the code that they run, so that an edited network is not taken from the cache.
-        study: Resource name of the study in Vertex AI Vizier, where that is asked what to try.
+        network: The network to train.
+        training: Settings of the training.
+        tuning: Settings of the search. ``None`` in the Trainer, whose cache must not depend on them.
+        code: Digest of the code that they run, so an edited network is not reused from the cache.
+        study: Resource name of the study in Vertex AI Vizier, for ``tuning.algorithm: vizier``.
     """
 
     problem: Problem
@@ -203,13 +214,13 @@ class ModelConfig:
     study: str | None = None
 
     def to_config(self) -> dict[str, Any]:
-        """The record as plain JSON types, for ``custom_config``."""
+        """Returns the record as JSON types, for ``custom_config``."""
         config: dict[str, Any] = _MODEL_CONFIG.dump_python(self, mode="json")
         return config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ModelConfig":
-        """Reads what :meth:`to_config` wrote."""
+        """Reads a record that :meth:`to_config` returned."""
         return _MODEL_CONFIG.validate_python(config, strict=False)
 
 

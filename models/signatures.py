@@ -1,7 +1,7 @@
-"""The signatures of an exported model, all through the one saved Transform graph.
+"""The signatures of an exported model, all of which use the saved Transform graph.
 
 A missing value is an absent feature in a ``tf.Example``, and in ``serve_raw`` the placeholder of its dtype
-(:data:`models.preprocessing.MISSING`): NaN, the smallest int64, or the empty string. Both give the same answer.
+(:data:`models.preprocessing.MISSING`): NaN, the smallest int64, or the empty string. The prediction is the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ FeatureSpec: TypeAlias = Mapping[str, tf.io.VarLenFeature]
 
 
 def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem: Problem, directory: str) -> None:
-    """Writes ``model`` as a SavedModel with its signatures.
+    """Exports ``model`` as a SavedModel with its signatures.
 
     ========================  ==============================================  ==================================
     signature                 inputs                                          outputs
@@ -36,22 +36,22 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
                                                                               [N, C]; for classes also
                                                                               ``classes`` string [N, C] and
                                                                               ``scores`` float32 [N, C]
-    ``serve_raw``             a tensor a raw feature, [N, 1]                  the same
+    ``serve_raw``             one tensor per raw feature, [N, 1]              the same
     ``classify``              ``inputs``, string [N]                          ``classes`` and ``scores``
     ``regress``               ``inputs``, string [N]                          ``outputs`` float32 [N, 1]
     ``transform_features``    ``examples``, string [N]                        every transformed feature
     ``transform_label``       ``examples``, string [N], with the label        the label [N, 1]
     ========================  ==============================================  ==================================
 
-    Strings are serialized ``tf.Example``. A problem with classes has ``classify``, a regression ``regress``. The loaded
-    model also has a function ``network`` of the transformed features by name, which gives the predictions, and
-    ``network_of_one``, the same for one row, which some layers need to be converted for a device.
+    Strings are serialized ``tf.Example`` protos. Classification problems have ``classify``, regressions ``regress``.
+    The loaded model also has the function ``network``, which maps transformed features by name to predictions, and
+    ``network_of_one``, the same for a batch of one row, which some layers need for conversion to TFLite.
 
     Args:
-        model: Takes the transformed features by name, gives predictions [N, 1] or [N, C].
-        transform_output: The Transform graph of the examples that it was trained on.
+        model: Maps transformed features by name to predictions [N, 1] or [N, C].
+        transform_output: The Transform graph of the examples that the model was trained on.
         problem: Task, label and features.
-        directory: Where the SavedModel is written.
+        directory: Folder to write the SavedModel to.
     """
     transform_layer = transform_output.transform_features_layer()
     spec = transform_output.raw_feature_spec()
@@ -59,7 +59,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     label = {name: spec[name] for name in problem.label.columns}
     names = [transformed_name(kind, column) for kind, column in problem.features]
 
-    # Functions of their own, so that they are traced, saved and loaded once and not for each signature.
+    # Separate functions, so they are traced, saved and loaded once rather than for each signature.
     parsed = {name: tf.SparseTensorSpec([None, None], feature.dtype) for name, feature in features.items()}
 
     @tf.function(input_signature=[parsed], autograph=False)
@@ -68,7 +68,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         return {name: transformed[name] for name in names}
 
     @tf.function(input_signature=[parsed], autograph=False)
-    def answer(raw: RawFeatures) -> Outputs:
+    def predict(raw: RawFeatures) -> Outputs:
         return _outputs(model(transform(raw)), problem)
 
     def transform_label(raw: RawFeatures) -> Outputs:
@@ -76,9 +76,9 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
 
     method = REGRESS if problem.task == "regression" else CLASSIFY
     signatures = {
-        SERVING: _of_examples(answer, features, "examples"),
-        SERVE_RAW: _of_columns(answer, features),
-        method: _of_examples(lambda raw: _method_outputs(answer(raw)), features, "inputs"),
+        SERVING: _of_examples(predict, features, "examples"),
+        SERVE_RAW: _of_columns(predict, features),
+        method: _of_examples(lambda raw: _method_outputs(predict(raw)), features, "inputs"),
         TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
@@ -89,13 +89,13 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
 
 
 class _Exported(tf.Module):
-    """What the functions of a SavedModel work with, and none of Keras' layers.
+    """The variables and resources that the functions of a SavedModel use, without Keras's layers.
 
-    Keras would trace each layer's own functions again for whoever loads them by themselves, and all who load the model
-    would load these, too. The graph's vocabularies are assets of the model.
+    Keras would trace each layer again, so that it can be loaded separately, and everyone who loads the model would load
+    these functions too. The graph's vocabularies are assets of the model.
     """
 
-    variables: Sequence[tf.Variable] = ()  # hides a property, which would not be saved
+    variables: Sequence[tf.Variable] = ()  # hides a property, which is not saved
 
     def __init__(self, models: Sequence[keras.Model]) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class _Exported(tf.Module):
 def _network(
     model: keras.Model, transformed: Mapping[str, tf.TensorSpec], rows: int | None
 ) -> tf.types.experimental.PolymorphicFunction:
-    """The network over the transformed features of ``rows`` rows; ``None`` for any number."""
+    """The network as a function of the transformed features. ``rows`` is the batch size; ``None`` allows any."""
     inputs = {name: tf.TensorSpec([rows, spec.shape[1]], spec.dtype, name) for name, spec in transformed.items()}
     return tf.function(lambda features: model(features, training=False), input_signature=[inputs])
 
@@ -116,7 +116,7 @@ def _network(
 def _of_examples(
     function: Callable[[RawFeatures], Outputs], spec: FeatureSpec, input_name: str
 ) -> tf.types.experimental.ConcreteFunction:
-    """A signature over serialized examples, string [N]."""
+    """A signature of serialized examples, string [N]."""
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, input_name)], autograph=False)
     def signature(examples: tf.Tensor) -> Outputs:
@@ -128,7 +128,7 @@ def _of_examples(
 def _of_columns(
     function: Callable[[RawFeatures], Outputs], spec: FeatureSpec
 ) -> tf.types.experimental.ConcreteFunction:
-    """A signature over one dense tensor a raw feature, each [N, 1]."""
+    """A signature of one dense tensor [N, 1] per raw feature."""
     inputs = {name: tf.TensorSpec([None, 1], feature.dtype, name) for name, feature in spec.items()}
 
     @tf.function(autograph=False)
@@ -139,7 +139,7 @@ def _of_columns(
 
 
 def _as_parsed(values: tf.Tensor) -> tf.SparseTensor:
-    """A column [N, 1] as parsing would give it: sparse and without its missing values."""
+    """A column [N, 1] as parsing returns it: sparse, without missing values."""
     present = tf.where(is_present(values))
     return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
 
@@ -157,7 +157,7 @@ def _outputs(predictions: tf.Tensor, problem: Problem) -> Outputs:
 
 
 def _method_outputs(outputs: Outputs) -> Outputs:
-    """What TensorFlow Serving's Classify and Regress APIs read."""
+    """The outputs that TensorFlow Serving's Classify and Regress APIs read."""
     if "classes" in outputs:
         return {"classes": outputs["classes"], "scores": outputs["scores"]}
     return {"outputs": outputs["predictions"]}

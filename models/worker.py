@@ -1,4 +1,4 @@
-"""What each of several processes runs: ``python -m models.worker --parent PID --failure FILE train|tune JOB``."""
+"""Entry point of worker processes: ``python -m models.worker --parent PID --failure FILE train|tune JOB``."""
 
 import argparse
 import json
@@ -16,16 +16,18 @@ POLL_SECONDS = 1.0
 
 
 def main() -> int:
-    """Does its part of a job; what goes wrong is written to a file, in one line, for the parent to tell."""
+    """Runs one part of a job. An error is written to a file, in one line, for the parent to show."""
     parser = argparse.ArgumentParser(prog="python -m models.worker", description=__doc__)
-    parser.add_argument("--parent", type=int, required=True, help="id of the process with which this one ends")
-    parser.add_argument("--failure", type=Path, required=True, help="where to write why it failed")
-    parser.add_argument("work", choices=("train", "tune"))
-    parser.add_argument("job", type=Path, help="a models.job.Job, as JSON")
+    parser.add_argument(
+        "--parent", type=int, required=True, help="process ID of the parent; this process exits with it"
+    )
+    parser.add_argument("--failure", type=Path, required=True, help="file to write the error to")
+    parser.add_argument("command", choices=("train", "tune"), help="train as one of several, or run the Tuner's trials")
+    parser.add_argument("job", type=Path, help="JSON file of a models.job.Job")
     options = parser.parse_args()
-    threading.Thread(target=_end_with, args=(options.parent,), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(options.parent,), daemon=True).start()
     try:
-        _work(options.work, options.job)
+        _run(options.command, options.job)
     except Exception as error:
         traceback.print_exc()
         options.failure.write_text(json.dumps([type(error).__name__, reason(error)]), encoding="utf-8")
@@ -33,8 +35,8 @@ def main() -> int:
     return 0
 
 
-def _work(work: str, file: Path) -> None:
-    # Not before the parent is watched: these take seconds.
+def _run(command: str, file: Path) -> None:
+    # Imported once the parent is watched, since this takes seconds.
     with deferring():
         from absl import logging  # noqa: PLC0415
 
@@ -44,20 +46,20 @@ def _work(work: str, file: Path) -> None:
         from models.training.trainer import train  # noqa: PLC0415
         from models.tuning.tuner import run_trials  # noqa: PLC0415
 
-    def tell(_source: str, line: str) -> None:
-        sys.stdout.write(f"{progress.MARK}{line}\n")
+    def print_line(_source: str, line: str) -> None:
+        sys.stdout.write(f"{progress.LINE_PREFIX}{line}\n")
         sys.stdout.flush()
 
     logging.set_verbosity(logging.INFO)
     logging.use_absl_handler()
-    with progress.listening(tell):
-        if work == "train":
+    with progress.listening(print_line):
+        if command == "train":
             train(Job.read(file), this_task())
         else:
             run_trials(Job.read(file), str(file.with_name(f"notes-{os.getpid()}")))
 
 
-def _end_with(parent: int) -> None:
+def _exit_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(POLL_SECONDS)
     os._exit(1)
@@ -67,4 +69,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # TensorFlow's server of a cluster has no orderly end
+    os._exit(code)  # TensorFlow's cluster server does not shut down cleanly

@@ -7,7 +7,7 @@ from tfx.components import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 
-from models.distributed.task import REDUCTION
+from models.distributed.task import REDUCTION_SERVERS
 from pipeline.config.settings import Config
 from pipeline.config.vertex import Machine
 from pipeline.nodes import TRAINER, TUNER
@@ -100,7 +100,7 @@ def _training_pools(config: Config) -> list[Json]:
     if not vertex.reduction_servers:
         return [_pool(config, TRAINER, 1), _pool(config, TRAINER, training.workers - 1)]
     reduction = vertex.reduction_servers
-    environment = {REDUCTION: str(reduction.count)}
+    environment = {REDUCTION_SERVERS: str(reduction.count)}
     reducers = {
         "machineSpec": {"machineType": reduction.machine},
         "replicaCount": reduction.count,

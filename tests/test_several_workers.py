@@ -69,5 +69,7 @@ def test_training_that_begins_with_the_blessed_model_says_so_in_ml_metadata(
 def test_training_that_fails_leaves_its_curves(output: Path, table: Path) -> None:
     failed = run(output, f"--data={table}", "--no-tune", "--json", network__hyperparameters={"learning_rate": 1e38})
     assert failed.code == 1
-    assert failed.summary["error"].startswith("Trainer: the loss is not a number; lower network.hyperparameters.")
+    assert failed.summary["error"].startswith(
+        "Trainer: training produced NaN or infinite values; lower network.hyperparameters."
+    )
     assert list((output / "runs/latest/tensorboard/train").glob("events.*"))

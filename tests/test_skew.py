@@ -16,7 +16,7 @@ from common.project import ROOT
 from models.features import Problem
 from models.settings import ModelConfig
 from models.signatures import export
-from models.training.trainer import build
+from models.training.trainer import build_model
 from pipeline.config.loading import load_config
 
 pytestmark = pytest.mark.e2e
@@ -74,7 +74,7 @@ def export_untrained(transform_output: tft.TFTransformOutput, folder: Path, prob
     config = load_config(ROOT / "configs/taxi.yaml")
     settings = ModelConfig(problem=problem, network=config.network, training=config.training)
     shutil.rmtree(folder)
-    export(build(settings, {"hidden_units": 4}, transform_output), transform_output, problem, str(folder))
+    export(build_model(settings, {"hidden_units": 4}, transform_output), transform_output, problem, str(folder))
 
 
 class FareAgain(keras.layers.Layer):

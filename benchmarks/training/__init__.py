@@ -1,1 +1,1 @@
-"""Training compared with TFX's taxi template."""
+"""Compares training with TFX's taxi template, and two workers with one process."""

@@ -1,7 +1,7 @@
-"""The trainer of TFX's own taxi template, as one who starts from it has it.
+"""The trainer of TFX's taxi template.
 
-After tfx/experimental/templates/taxi/models/keras_model/model.py, without its MirroredStrategy and its TensorBoard,
-which only slow it on one device.
+It follows tfx/experimental/templates/taxi/models/keras_model/model.py, without its MirroredStrategy and TensorBoard
+callback, which only slow it down on one device.
 """
 
 import math
@@ -16,7 +16,7 @@ from tfx_bsl.public import tfxio
 from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 
 from models.settings import ModelConfig
-from models.training.fitting import Rows
+from models.training.fitting import TrainingData
 from models.training.input import input_fn
 
 
@@ -24,8 +24,8 @@ class Evaluation(NamedTuple):
     """An evaluation on the validation split.
 
     Attributes:
-        seconds: Since training began.
-        auc: What it saw.
+        seconds: Time since training started.
+        auc: The validation AUC.
     """
 
     seconds: float
@@ -35,7 +35,7 @@ class Evaluation(NamedTuple):
 def dataset(
     file_patterns: Sequence[str], transform_output: tft.TFTransformOutput, label: str, batch_size: int
 ) -> tf.data.Dataset:
-    """The template's ``_input_fn``: what ``fn_args.data_accessor.tf_dataset_factory`` gives, for ever.
+    """The template's ``_input_fn``: the dataset of ``fn_args.data_accessor.tf_dataset_factory``, repeated without end.
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch_size, width], and the label
@@ -46,31 +46,31 @@ def dataset(
     return source.TensorFlowDataset(options).repeat()
 
 
-def fit(model: keras.Model, config: ModelConfig, rows: Rows) -> list[Evaluation]:
+def fit(model: keras.Model, config: ModelConfig, data: TrainingData) -> list[Evaluation]:
     """Trains as the template's ``run_fn`` does, with an evaluation every ``config.training.evaluate_every`` steps.
 
     Args:
-        model: A compiled network that has the metric ``auc``.
+        model: A compiled network with the metric ``auc``.
         config: Steps, batch size and problem.
-        rows: What it learns from.
+        data: Training and validation data.
 
     Returns:
-        The evaluations, of which each goes through as many rows as the validation split has.
+        The evaluations. Each reads as many rows as the validation split has.
     """
     training, problem, evaluations = config.training, config.problem, list[Evaluation]()
-    count = sum(len(labels) for _, labels in input_fn(rows.validation_files, rows.transform_output, problem, 1024))
+    count = sum(len(labels) for _, labels in input_fn(data.validation_files, data.transform_output, problem, 1024))
     start = time.perf_counter()
 
-    def note(_epoch: int, logs: dict[str, float]) -> None:
+    def record(_epoch: int, logs: dict[str, float]) -> None:
         evaluations.append(Evaluation(time.perf_counter() - start, logs["val_auc"]))
 
     model.fit(
-        dataset(rows.train_files, rows.transform_output, problem.label.name, training.batch_size),
+        dataset(data.train_files, data.transform_output, problem.label.name, training.batch_size),
         epochs=training.steps // training.evaluate_every,
         steps_per_epoch=training.evaluate_every,
-        validation_data=dataset(rows.validation_files, rows.transform_output, problem.label.name, training.batch_size),
+        validation_data=dataset(data.validation_files, data.transform_output, problem.label.name, training.batch_size),
         validation_steps=math.ceil(count / training.batch_size),
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=note)],
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=record)],
         verbose=0,
     )
     return evaluations

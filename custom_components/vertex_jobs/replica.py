@@ -20,9 +20,9 @@ def main() -> int:
     from tfx.scripts import run_executor  # noqa: PLC0415
 
     from custom_components.vertex_jobs.failures import write_failure  # noqa: PLC0415
-    from models.distributed.task import ALONE, this_task  # noqa: PLC0415
+    from models.distributed.task import SINGLE_PROCESS, this_task  # noqa: PLC0415
 
-    folder, task = sys.argv[1], ALONE
+    folder, task = sys.argv[1], SINGLE_PROCESS
     try:
         task = this_task()
         run_executor.main(run_executor.parse_flags([sys.argv[0], *sys.argv[2:]]))

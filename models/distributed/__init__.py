@@ -1,1 +1,1 @@
-"""Training in several processes: strategies, tasks, and the processes on this machine."""
+"""Training in several processes: strategies, tasks, and worker processes on this machine."""

@@ -10,130 +10,148 @@ import tensorflow as tf
 from artifacts.names import STATE_FILE
 from common import progress
 from models.distributed.peers import PortTakenError, listen
-from models.distributed.processes import NO_GPUS, Child, Children, Losses, WorkerError, poll, share_of_gpus, wait_for
-from models.distributed.task import CHIEF, CONFIG, SERVER, WORKER, Task
+from models.distributed.processes import (
+    NO_GPUS,
+    LossLimit,
+    WorkerError,
+    WorkerGroup,
+    WorkerProcess,
+    gpu_environment,
+    poll,
+    wait_for_exit,
+)
+from models.distributed.task import CHIEF, PARAMETER_SERVER, TF_CONFIG, WORKER, Task
 from models.job import Job
-from models.settings import ModelConfig, Training
+from models.settings import Training
 
-HOST = "127.0.0.1"
-GRACE_SECONDS = 10.0  # in which processes whose peer failed may say so themselves
-# What TensorFlow raises in a process whose peer is gone.
+LOCALHOST = "127.0.0.1"
+GRACE_SECONDS = 10.0  # for processes whose peer failed to report their own error
+# What TensorFlow raises in a process that lost a peer.
 PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "InternalError", "DeadlineExceededError")
 
 
 def run_cluster(job: Job) -> None:
-    """Trains with as many processes as the settings ask for, and returns once the chief has exported.
+    """Trains with as many processes as the settings ask for, and returns once the chief has exported the model.
 
-    Each has a ``TF_CONFIG`` of its own, as on Vertex AI. Where one is killed, all start anew and go on from the last
-    checkpoint, since none can take a step without the others; a lost worker of a cluster with parameter servers is
-    replaced alone. They talk over the loopback interface, but TensorFlow's servers listen on all of them, and ask
-    nobody for a password.
+    Each process has its own ``TF_CONFIG``, as on Vertex AI. If one is killed, all restart from the last checkpoint,
+    since none can take a step without the others. A cluster with parameter servers only replaces the lost worker.
+    The processes talk over the loopback interface, but TensorFlow's servers listen on all interfaces, without
+    authentication.
 
     Raises:
-        ValueError: A port is taken, or there are GPUs and fewer than workers.
-        WorkerError: A worker failed, or workers are killed again and again without coming further.
+        ValueError: A port is taken, or there are fewer GPUs than workers.
+        WorkerError: A worker failed, or workers are killed repeatedly without progress.
     """
-    losses = Losses(functools.partial(_checkpoint_time, job))
-    while lost := _lost(job, losses):
-        losses.add(lost)
-        progress.report("was lost; all start anew from the last checkpoint", lost.name)
+    limit = LossLimit(functools.partial(_checkpoint_time, job))
+    while lost := _run(job, limit):
+        limit.add(lost)
+        progress.report("was lost; restarting all processes from the last checkpoint", lost.name)
 
 
-def tasks_of(training: Training, ports: Sequence[int]) -> list[Task]:
-    """The tasks of a training, each with the whole cluster; the chief is the first."""
-    addresses = [f"{HOST}:{port}" for port in ports]
+def cluster_tasks(training: Training, ports: Sequence[int]) -> list[Task]:
+    """The tasks of a training, chief first. Each of them has the complete cluster."""
+    addresses = [f"{LOCALHOST}:{port}" for port in ports]
     cluster = {WORKER: addresses}
     if training.strategy == "parameter_server":
-        behind = 1 + training.parameter_servers
-        cluster = {CHIEF: addresses[:1], SERVER: addresses[1:behind], WORKER: addresses[behind:]}
+        first_worker = 1 + training.parameter_servers
+        cluster = {
+            CHIEF: addresses[:1],
+            PARAMETER_SERVER: addresses[1:first_worker],
+            WORKER: addresses[first_worker:],
+        }
     return [Task(cluster, kind, index) for kind, each in cluster.items() for index in range(len(each))]
 
 
 def free_ports(count: int, first: int) -> list[int]:
-    """Ports to listen on.
+    """Finds ports to listen on.
 
     Args:
-        count: How many.
-        first: The first of them; 0 takes any that are free.
+        count: Number of ports.
+        first: First of the consecutive ports. 0 picks any free ports.
 
     Raises:
-        ValueError: One is taken.
+        ValueError: A port is taken.
     """
-    expected = f"expected {count} free ports from there on, or 0 for any"
     with contextlib.ExitStack() as stack:
         found = []
         for place in range(count):
             number = first + place if first else 0
             try:
-                listening = stack.enter_context(listen(number))
+                listener = stack.enter_context(listen(number))
             except OSError as error:
-                text = f"training.first_port: found port {number}: {error.strerror}; {expected}"
-                raise ValueError(text) from error
-            found.append(listening.getsockname()[1])
+                raise ValueError(
+                    f"training.first_port: found port {number}: {error.strerror}; expected {count} free ports from "
+                    "there on, or 0 for any"
+                ) from error
+            found.append(listener.getsockname()[1])
         return found
 
 
-def _lost(job: Job, losses: Losses) -> Child | None:
-    """Runs all until they have come to the end, or one was lost, without which the others cannot go on.
+def _run(job: Job, limit: LossLimit) -> WorkerProcess | None:
+    """Runs the cluster until training has finished, or until a process is lost that the others need.
+
+    Returns:
+        The lost process; ``None`` if training has finished.
 
     Raises:
-        WorkerError: One failed by itself.
+        WorkerError: A process failed by itself.
     """
-    training = ModelConfig.from_config(job.config).training
+    training = job.config.training
     coordinated = training.strategy == "parameter_server"
     count = training.workers + (1 + training.parameter_servers if coordinated else 0)
-    tasks = tasks_of(training, free_ports(count, training.first_port))
-    with Children(job) as children:
+    tasks = cluster_tasks(training, free_ports(count, training.first_port))
+    with WorkerGroup(job) as group:
         if coordinated:
-            return _lost_of_coordinated(children, tasks, losses)
-        return _lost_together([_start(children, task) for task in tasks])
+            return _run_coordinated(group, tasks, limit)
+        return _run_synchronous([_start(group, task) for task in tasks])
 
 
-def _lost_together(running: Sequence[Child]) -> Child | None:
+def _run_synchronous(processes: Sequence[WorkerProcess]) -> WorkerProcess | None:
     for _ in poll():
-        if all(child.code == 0 for child in running):
+        if all(process.exit_code == 0 for process in processes):
             return None
-        if any(child.code for child in running):
-            if not any((child.code or 0) < 0 for child in running):
-                wait_for(running, GRACE_SECONDS)
-            _raise_failure(running)
-            return min((child for child in running if child.code), key=lambda child: child.code or 0)
+        if any(process.exit_code for process in processes):
+            if not any((process.exit_code or 0) < 0 for process in processes):
+                wait_for_exit(processes, GRACE_SECONDS)
+            _raise_failure(processes)
+            failed = [process for process in processes if process.exit_code]
+            return min(failed, key=lambda process: process.exit_code or 0)
     raise AssertionError("unreachable")
 
 
-def _lost_of_coordinated(children: Children, tasks: Sequence[Task], losses: Losses) -> Child | None:
-    """The chief gives out the steps; it takes the loss of a worker, and not that of a parameter server."""
-    running = {task.name: _start(children, task) for task in tasks}
+def _run_coordinated(group: WorkerGroup, tasks: Sequence[Task], limit: LossLimit) -> WorkerProcess | None:
+    """Runs a cluster whose chief hands out the steps. It survives the loss of a worker, not of a parameter server."""
+    running = {task.name: _start(group, task) for task in tasks}
     for _ in poll():
-        if running[CHIEF].code == 0:
+        if running[CHIEF].exit_code == 0:
             return None
-        for task in reversed(tasks):  # the chief, which fails for want of a parameter server, comes last
-            child = running[task.name]
-            if not child.code:  # the others end by themselves when the chief has exported
+        for task in reversed(tasks):  # the chief comes last: it fails when a parameter server is lost
+            process = running[task.name]
+            if not process.exit_code:  # the others exit on their own once the chief has exported
                 continue
-            _raise_failure([child])
+            _raise_failure([process])
             if task.type != WORKER:
-                return child
-            losses.add(child)
-            progress.report("was lost and is replaced", task.name)
-            running[task.name] = _start(children, task)
+                return process
+            limit.add(process)
+            progress.report("was lost; starting a replacement", task.name)
+            running[task.name] = _start(group, task)
     raise AssertionError("unreachable")
 
 
-def _raise_failure(processes: Sequence[Child]) -> None:
-    """Raises what one failed for by itself; not if one was killed, since the others then fail for want of it."""
-    if any((child.code or 0) < 0 for child in processes):
+def _raise_failure(processes: Sequence[WorkerProcess]) -> None:
+    """Raises the error that stopped a process, unless one was killed, which makes the others fail too."""
+    if any((process.exit_code or 0) < 0 for process in processes):
         return
-    for child in processes:
-        kind, text = child.failure or ("", "")
+    for process in processes:
+        kind, text = process.failure or ("", "")
         if kind and kind not in (*PEER_LOST, PortTakenError.__name__):
-            raise WorkerError(f"{child.name}: {text}")
+            raise WorkerError(f"{process.name}: {text}")
 
 
-def _start(children: Children, task: Task) -> Child:
+def _start(group: WorkerGroup, task: Task) -> WorkerProcess:
     config = {"cluster": task.cluster, "task": {"type": task.type, "index": task.index}}
-    gpus = share_of_gpus(task.index, task.trainers) if task.type == WORKER else NO_GPUS
-    return children.start(task.name, "train", {CONFIG: json.dumps(config), **gpus})
+    gpus = gpu_environment(task.index, task.num_trainers) if task.type == WORKER else NO_GPUS
+    return group.start(task.name, "train", {TF_CONFIG: json.dumps(config), **gpus})
 
 
 def _checkpoint_time(job: Job) -> int:

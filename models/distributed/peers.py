@@ -1,4 +1,4 @@
-"""What processes that train together know of each other: whether all are there, and whether the chief is done."""
+"""Waiting for the other processes of a cluster: until all are up, and until the chief has finished."""
 
 import math
 import socket
@@ -12,81 +12,86 @@ from models.distributed.task import Task
 
 POLL_SECONDS = 0.5
 REPORT_SECONDS = 30.0
-MEET_SECONDS = 900.0  # in which the machines of a cluster have to come up
+TIMEOUT_SECONDS = 900.0  # for the machines of a cluster to come up
 
 
 class PortTakenError(ValueError):
-    """The port that a process has to listen on is another's."""
+    """Another process uses the port that this process has to listen on."""
 
 
-def meet(task: Task, seconds: float = MEET_SECONDS) -> None:
-    """Waits until all other processes of the cluster can be reached, as TensorFlow does: for ever and in silence.
+def wait_for_peers(task: Task, seconds: float = TIMEOUT_SECONDS) -> None:
+    """Waits until all other processes of the cluster can be reached.
 
-    Each listens on its own port meanwhile, and hands that over to TensorFlow behind this call.
+    TensorFlow waits too, but without a timeout or a message. Meanwhile this process listens on its own port, which it
+    frees for TensorFlow on return.
 
     Raises:
-        PortTakenError: Its own port is taken.
-        TimeoutError: Others did not come.
+        PortTakenError: Another process uses its port.
+        TimeoutError: A peer did not come up.
     """
-    with listening(task):
-        reach(task.peers, seconds)
+    with listen_on_task_port(task):
+        wait_until_reachable(task.peers, seconds)
 
 
-def reach(tasks: Iterable[Task], seconds: float = MEET_SECONDS) -> None:
+def wait_until_reachable(tasks: Iterable[Task], seconds: float = TIMEOUT_SECONDS) -> None:
     """Waits until other processes of the cluster can be reached.
 
     Raises:
-        TimeoutError: They did not come.
+        TimeoutError: One of them did not come up.
     """
     missing = {each.name: each.address for each in tasks}
-    start = said = time.monotonic()
-    while missing := {name: address for name, address in missing.items() if not _is_there(address)}:
-        now, texts = time.monotonic(), ", ".join(f"{name} at {address}" for name, address in missing.items())
+    start = reported = time.monotonic()
+    while missing := {name: address for name, address in missing.items() if not _is_reachable(address)}:
+        now, names = time.monotonic(), ", ".join(f"{name} at {address}" for name, address in missing.items())
         if now - start > seconds:
-            raise TimeoutError(f"TF_CONFIG: found no {texts} in {seconds:.0f} s; expected all of the cluster")
-        if now - said > REPORT_SECONDS:
-            said = now
-            report(f"waits for {texts}")
+            raise TimeoutError(
+                f"TF_CONFIG: cannot reach {names} after {seconds:.0f} s; expected all tasks of the cluster to be up"
+            )
+        if now - reported > REPORT_SECONDS:
+            reported = now
+            report(f"waiting for {names}")
         time.sleep(POLL_SECONDS)
 
 
-def listening(task: Task) -> socket.socket:
-    """A socket on the task's own port, on all interfaces as TensorFlow's.
+def listen_on_task_port(task: Task) -> socket.socket:
+    """Opens a socket on the task's own port, on all interfaces as TensorFlow does.
 
     Raises:
-        PortTakenError: It is taken.
+        PortTakenError: The port is taken, or the address has none.
     """
     try:
         return listen(int(task.address.rpartition(":")[2]))
     except (OSError, OverflowError, ValueError) as error:
-        text = f"{task.name}: the port of {task.address} cannot be had ({error}); expected a free one"
-        raise PortTakenError(f"{text} (training.first_port, or TF_CONFIG)") from error
+        raise PortTakenError(
+            f"{task.name}: cannot listen on the port of {task.address} ({error}); expected a free port "
+            "(training.first_port, or TF_CONFIG)"
+        ) from error
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on a port of all interfaces, as TensorFlow's servers have them; 0 takes a free port.
+    """Opens a socket on a port of all interfaces, as TensorFlow's servers do. Port 0 picks a free one.
 
     Raises:
-        OSError: It is taken.
+        OSError: The port is taken.
     """
-    listening = socket.socket()
+    listener = socket.socket()
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("", port))
-        listening.listen()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("", port))
+        listener.listen()
     except BaseException:
-        listening.close()
+        listener.close()
         raise
-    return listening
+    return listener
 
 
 def wait_for_chief(path: str, seconds: float = math.inf) -> None:
     """Waits until the chief has written a file.
 
-    Vertex AI looks for the model in every process, and ends all of them once one has failed.
+    Vertex AI expects the model from every process, and stops all of them once one has failed.
 
     Raises:
-        TimeoutError: It does not come.
+        TimeoutError: The file did not appear.
     """
     end = time.monotonic() + seconds
     while not tf.io.gfile.exists(path):
@@ -95,7 +100,7 @@ def wait_for_chief(path: str, seconds: float = math.inf) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def _is_there(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=1).close()

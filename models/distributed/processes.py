@@ -1,4 +1,4 @@
-"""Child processes that work for a component: what they say is passed on, and none outlives its parent."""
+"""Worker processes of a component: their output is passed on, and none of them outlives its parent."""
 
 import contextlib
 import json
@@ -22,104 +22,96 @@ from models.job import Job
 
 JOB_FILE = "job.json"
 POLL_SECONDS = 0.1
-END_SECONDS = 5.0  # in which the last lines of a child that was ended are read
-GPUS = "CUDA_VISIBLE_DEVICES"
-NO_GPUS = {GPUS: "-1"}
-MOST_LOSSES = 3  # without anything gained between
+READ_SECONDS = 5.0  # to read the last lines of a worker that was killed
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+NO_GPUS = {VISIBLE_GPUS: "-1"}
+MAX_LOSSES = 3  # in a row, without progress
 
 
 class WorkerError(RuntimeError):
-    """A worker failed for a reason that trying again does not mend."""
+    """A worker failed for a reason that a restart cannot fix."""
 
 
-class Child:
-    """``python -m models.worker`` with arguments.
+class WorkerProcess:
+    """A process that runs ``python -m models.worker``.
 
     Attributes:
-        name: What a person calls it.
+        name: Name in progress lines and errors.
     """
 
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], failure: Path) -> None:
-        """Starts it.
+        """Starts the process.
 
         Args:
-            name: What a person calls it.
-            arguments: Of the module.
-            environment: Variables beside this process' own.
-            failure: Where it says why it failed.
+            name: Name in progress lines and errors.
+            arguments: Arguments of the module.
+            environment: Environment variables, in addition to those of this process.
+            failure: File to which the worker writes why it failed.
         """
         self.name = name
         self._failure = failure
-        paths = dict.fromkeys([str(ROOT), *filter(None, sys.path)])  # also of a network that is somewhere else
+        paths = dict.fromkeys([str(ROOT), *filter(None, sys.path)])  # a network function may be in another folder
+        options = ["--parent", str(os.getpid()), "--failure", str(failure)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [
-                sys.executable,
-                "-m",
-                "models.worker",
-                "--parent",
-                str(os.getpid()),
-                "--failure",
-                str(failure),
-                *arguments,
-            ],
+            [sys.executable, "-m", "models.worker", *options, *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C is the parent's, which ends its children in good order
+            start_new_session=True,  # Ctrl-C goes to the parent only, which then stops its workers
         )
-        self._reader = threading.Thread(target=self._pass_on, name=name, daemon=True)
+        self._reader = threading.Thread(target=self._forward_output, name=name, daemon=True)
         self._reader.start()
 
     @property
-    def code(self) -> int | None:
-        """What it ended with, a signal's number below 0; ``None`` while it runs."""
+    def exit_code(self) -> int | None:
+        """The exit code: negative for a signal, ``None`` while the process runs."""
         return self._process.poll()
 
     @property
     def failure(self) -> tuple[str, str] | None:
-        """Name of the exception that ended it, and its text."""
-        if self.code in (None, 0) or not self._failure.exists():
+        """Class name and message of the exception that stopped the process, if there was one."""
+        if self.exit_code in (None, 0) or not self._failure.exists():
             return None
         kind, text = json.loads(self._failure.read_text(encoding="utf-8"))
         return kind, text
 
     @property
-    def end_text(self) -> str:
-        """How it ended, for a person."""
-        code = self.code or 0
+    def exit_description(self) -> str:
+        """How the process ended, for progress lines and errors."""
+        code = self.exit_code or 0
         if code == -signal.SIGKILL:
-            return "was killed (SIGKILL; look whether the machine runs out of memory, or take fewer with --workers)"
+            return "was killed (SIGKILL; check whether the machine runs out of memory, or lower --workers)"
         if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"failed: {self.failure[1]}" if self.failure else f"ended with code {code}; the log says why"
+            return f"was stopped by {signal.Signals(-code).name}"
+        return f"failed: {self.failure[1]}" if self.failure else f"exited with code {code}; see the log"
 
-    def end(self) -> None:
-        """Ends it at once, if it has not ended: what it writes is whole at any time."""
+    def kill(self) -> None:
+        """Kills the process if it still runs. That is safe at any time, since workers write files atomically."""
         self._process.kill()
         self._process.wait()
-        self._reader.join(END_SECONDS)
+        self._reader.join(READ_SECONDS)
 
-    def _pass_on(self) -> None:
+    def _forward_output(self) -> None:
         assert self._process.stdout
         for line in self._process.stdout:
             text = line.rstrip("\n")
-            if text.startswith(progress.MARK):
-                progress.report(text.removeprefix(progress.MARK), self.name)
+            if text.startswith(progress.LINE_PREFIX):
+                progress.report(text.removeprefix(progress.LINE_PREFIX), self.name)
             else:
                 logging.info("[%s] %s", self.name, text)
 
 
-class Children:
-    """The children of one block, which work on the same job; all are ended with it."""
+class WorkerGroup:
+    """Context manager of the workers of one job. It kills them all on exit."""
 
     def __init__(self, job: Job) -> None:
-        """Starts none.
+        """Starts no worker yet.
 
         Args:
-            job: What they work on.
+            job: The job that the workers share.
         """
         self._job = job
         self._stack = contextlib.ExitStack()
@@ -133,70 +125,83 @@ class Children:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self, name: str, work: str, environment: Mapping[str, str]) -> Child:
-        """Starts one that does ``work``, next to :data:`JOB_FILE`; see :mod:`models.worker`, and :class:`Child`."""
-        self._count += 1
-        arguments = [work, str(self._folder / JOB_FILE)]
-        child = Child(name, arguments, environment, self._folder / f"failure-{self._count}.json")
-        self._stack.callback(child.end)
-        return child
-
-
-class Losses:
-    """Counts the children that were lost since the work last came further."""
-
-    def __init__(self, reached: Callable[[], object]) -> None:
-        """Counts none.
+    def start(self, name: str, command: str, environment: Mapping[str, str]) -> WorkerProcess:
+        """Starts a worker.
 
         Args:
-            reached: How far the work is; it came further when this changes.
+            name: Name in progress lines and errors.
+            command: Command of :mod:`models.worker`: ``train`` or ``tune``.
+            environment: Environment variables, in addition to those of this process.
         """
-        self._reached = reached
-        self._before = reached()
+        self._count += 1
+        arguments = [command, str(self._folder / JOB_FILE)]
+        process = WorkerProcess(name, arguments, environment, self._folder / f"failure-{self._count}.json")
+        self._stack.callback(process.kill)
+        return process
+
+
+class LossLimit:
+    """Limits how many workers may be lost in a row without progress."""
+
+    def __init__(self, get_progress: Callable[[], object]) -> None:
+        """Starts with no loss.
+
+        Args:
+            get_progress: Returns a value that changes whenever the job has made progress.
+        """
+        self._get_progress = get_progress
+        self._last_progress = get_progress()
         self._count = 0
 
-    def add(self, child: Child) -> None:
-        """Counts one.
+    def add(self, process: WorkerProcess) -> None:
+        """Counts a lost worker.
 
         Raises:
-            WorkerError: It is one too many.
+            WorkerError: Too many were lost without progress.
         """
-        reached = self._reached()
-        self._count = self._count + 1 if reached == self._before else 1
-        self._before = reached
-        if self._count > MOST_LOSSES:
+        reached = self._get_progress()
+        self._count = self._count + 1 if reached == self._last_progress else 1
+        self._last_progress = reached
+        if self._count > MAX_LOSSES:
             raise WorkerError(
-                f"{child.name} {child.end_text}, and {MOST_LOSSES} before it, with nothing gained between"
+                f"{process.name} {process.exit_description}; {self._count} workers were lost in a row without "
+                f"progress, expected at most {MAX_LOSSES}"
             )
 
 
-def share_of_gpus(place: int, count: int) -> dict[str, str]:
-    """The environment of one of several processes that share this machine's GPUs, if it has any.
+def gpu_environment(index: int, count: int) -> dict[str, str]:
+    """Environment variables that assign this machine's GPUs to one of several processes. Empty without GPUs.
+
+    Args:
+        index: Index of the process.
+        count: Number of processes.
 
     Raises:
-        ValueError: There are fewer of them than processes.
+        ValueError: There are fewer GPUs than processes.
     """
     found = len(tf.config.list_physical_devices("GPU"))
     if not found:
         return {}
     if found < count:
         raise ValueError(
-            f"found {found} GPUs for {count} workers; expected one for each: lower --workers, or set {GPUS}=-1 for none"
+            f"found {found} GPUs for {count} workers; expected at least one for each: lower --workers, or set "
+            f"{VISIBLE_GPUS}=-1 to use none"
         )
-    names = os.environ[GPUS].split(",") if os.environ.get(GPUS) else list(map(str, range(found)))
-    return {GPUS: ",".join(names[place::count])}
+    visible = os.environ.get(VISIBLE_GPUS)
+    names = visible.split(",") if visible else list(map(str, range(found)))
+    return {VISIBLE_GPUS: ",".join(names[index::count])}
 
 
 def poll() -> Iterator[None]:
-    """Comes back a few times a second, for ever."""
+    """Yields several times a second, without end."""
     while True:
         yield
         time.sleep(POLL_SECONDS)
 
 
-def wait_for(children: Sequence[Child], seconds: float) -> None:
-    """Waits until all have ended, or the time is up."""
+def wait_for_exit(processes: Sequence[WorkerProcess], seconds: float) -> None:
+    """Waits until all processes have exited, or the time is up."""
     end = time.monotonic() + seconds
     for _ in poll():
-        if all(child.code is not None for child in children) or time.monotonic() > end:
+        if all(process.exit_code is not None for process in processes) or time.monotonic() > end:
             return

@@ -1,4 +1,4 @@
-"""How training is spread: ``training.strategy`` and ``TF_CONFIG`` as one of TensorFlow's distribution strategies."""
+"""Distribution strategies: which one ``training.strategy`` and ``TF_CONFIG`` ask for, and how to make it."""
 
 import os
 import signal
@@ -8,38 +8,38 @@ from typing import Any
 import tensorflow as tf
 import tf_keras as keras
 
-from models.distributed.peers import listening, meet, wait_for_chief
-from models.distributed.task import CHIEF, CONFIG, REDUCTION, SERVER, WORKER, Task
+from models.distributed.peers import listen_on_task_port, wait_for_chief, wait_for_peers
+from models.distributed.task import CHIEF, PARAMETER_SERVER, REDUCTION_SERVERS, TF_CONFIG, WORKER, Task
 from models.settings import StrategyName
 
-MOST_DENSE = 1 << 20  # numbers in a variable
+MAX_DENSE_ELEMENTS = 1 << 20
 TPU_NAME = "TPU_NAME"
 TPU_DEVICES = "/dev/accel0", "/dev/vfio/0"
 
 
 def make_strategy(name: StrategyName, task: Task) -> tf.distribute.Strategy:
-    """The strategy of a process; to be called before any other use of TensorFlow.
+    """Makes the strategy of this process. Call it before any other use of TensorFlow.
 
     ====================  ==========================================================================================
-    ``auto``              ``parameter_server`` or ``multi_worker`` where ``TF_CONFIG`` names several processes,
-                          ``tpu`` where there is one, ``mirrored`` for several GPUs, else ``one_device``
+    ``auto``              ``parameter_server`` or ``multi_worker`` if ``TF_CONFIG`` names several processes,
+                          ``tpu`` if there is one, ``mirrored`` for several GPUs, else ``one_device``
     ``one_device``        the first GPU, or the CPU
     ``mirrored``          all GPUs of this machine, each with a part of every batch
-    ``multi_worker``      the same over the processes of ``TF_CONFIG``, whose gradients are summed among them
-    ``parameter_server``  weights stand on the ``ps`` tasks; workers take steps without waiting for each other
-    ``tpu``               all cores of the TPU that ``TPU_NAME`` or this machine has
+    ``multi_worker``      the same across the processes of ``TF_CONFIG``, which sum their gradients
+    ``parameter_server``  the ``ps`` tasks hold the weights; workers take steps without waiting for each other
+    ``tpu``               all cores of the TPU named in ``TPU_NAME`` or attached to this machine
     ====================  ==========================================================================================
 
     Args:
         name: ``training.strategy``.
-        task: This process.
+        task: Task of this process.
 
     Raises:
         ValueError: There is no TPU, or no cluster.
-        PortTakenError: A port is taken.
-        TimeoutError: Others of the cluster do not come.
+        PortTakenError: Another process uses its port.
+        TimeoutError: A peer did not come up.
     """
-    match chosen(name, task):
+    match resolve_strategy(name, task):
         case "tpu":
             return _tpu()
         case "mirrored":
@@ -48,72 +48,72 @@ def make_strategy(name: StrategyName, task: Task) -> tf.distribute.Strategy:
             return _multi_worker(task)
         case "parameter_server":
             return _parameter_server(task)
-    return tf.distribute.get_strategy()  # TensorFlow's own: OneDeviceStrategy's iterators cost half of a small step
+    return tf.distribute.get_strategy()  # TensorFlow's default; the iterators of OneDeviceStrategy double a small step
 
 
-def chosen(name: StrategyName, task: Task) -> StrategyName:
-    """``training.strategy``, or what it is where that is ``auto``; see :func:`make_strategy`."""
+def resolve_strategy(name: StrategyName, task: Task) -> StrategyName:
+    """Replaces ``auto`` by the strategy that it stands for; see :func:`make_strategy`."""
     if name != "auto":
         return name
     if task.is_coordinated:
         return "parameter_server"
-    if task.trainers > 1:
+    if task.num_trainers > 1:
         return "multi_worker"
     if os.environ.get(TPU_NAME) or any(map(os.path.exists, TPU_DEVICES)):
         return "tpu"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one_device"
 
 
-def serve(task: Task, path: str) -> None:
-    """Works for a coordinator, as a worker or a parameter server, until the chief has written a file.
+def run_server(task: Task, path: str) -> None:
+    """Runs a worker or a parameter server for a coordinator, until the chief has written a file.
 
     Raises:
-        PortTakenError: Its port is taken.
+        PortTakenError: Another process uses its port.
     """
-    listening(task).close()
+    listen_on_task_port(task).close()
     server = tf.distribute.Server(
         tf.train.ClusterSpec(dict(task.cluster)), job_name=task.type, task_index=task.index, protocol="grpc"
     )
     wait_for_chief(path)
-    del server  # which ends with its last reference
+    del server  # it stops with its last reference
 
 
 def needs_static_shapes(strategy: tf.distribute.Strategy) -> bool:
-    """Whether every batch has to be of the same size, since the graph is compiled for it."""
+    """Whether all batches must have the same size, because the graph is compiled for it."""
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def is_asynchronous(strategy: tf.distribute.Strategy) -> bool:
-    """Whether steps are taken by workers that a coordinator schedules."""
+    """Whether a coordinator schedules steps on workers."""
     return isinstance(strategy, tf.distribute.ParameterServerStrategy)
 
 
-def sum_dense_gradients(optimizer: keras.optimizers.Optimizer) -> None:
-    """Has an optimizer turn the sparse gradients of small variables into dense ones before replicas sum them.
+def densify_gradients(optimizer: keras.optimizers.Optimizer) -> None:
+    """Makes an optimizer convert sparse gradients of small variables to dense ones before replicas sum them.
 
-    Dense ones are summed all at once; a sparse one, as an embedding has, takes several exchanges of its own.
+    Dense gradients are summed all at once. Each sparse one, such as that of an embedding, takes several exchanges.
     """
     aggregate = optimizer.aggregate_gradients
 
-    def densely(gradients: Any) -> Any:
+    def aggregate_dense(gradients: Any) -> Any:
         return aggregate(
             [
                 (tf.convert_to_tensor(gradient), variable)
-                if isinstance(gradient, tf.IndexedSlices) and variable.shape.num_elements() <= MOST_DENSE
+                if isinstance(gradient, tf.IndexedSlices) and variable.shape.num_elements() <= MAX_DENSE_ELEMENTS
                 else (gradient, variable)
                 for gradient, variable in gradients
             ]
         )
 
-    optimizer.aggregate_gradients = densely
+    optimizer.aggregate_gradients = aggregate_dense
 
 
 def _tpu() -> tf.distribute.Strategy:
     name = os.environ.get(TPU_NAME, "")
     if not name and not any(map(os.path.exists, TPU_DEVICES)):
         raise ValueError(
-            f"training.strategy is 'tpu' and there is none: found no {TPU_NAME} and none of {', '.join(TPU_DEVICES)}; "
-            "run on a machine that has one, or set training.strategy to 'auto'"
+            f"training.strategy: found 'tpu', but neither {TPU_NAME} nor one of {', '.join(TPU_DEVICES)}; run on a "
+            "machine with a TPU, or set it to 'auto'"
         )
     try:
         resolver = tf.distribute.cluster_resolver.TPUClusterResolver(name or "local")
@@ -123,36 +123,36 @@ def _tpu() -> tf.distribute.Strategy:
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ValueError, RuntimeError) as error:
         line = str(error).strip().partition("\n")[0]
-        raise ValueError(f"the TPU '{name or 'local'}' cannot be used: {line}; expected one that answers") from error
+        raise ValueError(f"cannot use the TPU '{name or 'local'}': {line}; expected one that responds") from error
 
 
 def _multi_worker(task: Task) -> tf.distribute.Strategy:
-    if task.trainers < 2:
-        # Collectives of one process have no peer to wait for.
+    if task.num_trainers < 2:
+        # A single process has no peer to exchange gradients with.
         return tf.distribute.MirroredStrategy()
-    meet(task)
-    # Of our own reading of TF_CONFIG: TensorFlow's takes reduction servers for parameter servers.
+    wait_for_peers(task)
+    # From our own reading of TF_CONFIG: TensorFlow's would treat reduction servers as parameter servers.
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         tf.train.ClusterSpec(dict(task.cluster)), task_type=task.type, task_id=task.index, rpc_layer="grpc"
     )
     kinds = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(
-        implementation=kinds.NCCL if REDUCTION in os.environ else kinds.AUTO  # it is NCCL that reduction servers serve
+        implementation=kinds.NCCL if REDUCTION_SERVERS in os.environ else kinds.AUTO  # reduction servers need NCCL
     )
     strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
     handler = signal.getsignal(signal.SIGTERM)
     if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, handler)  # TensorFlow's server has taken it, to ignore it
+        signal.signal(signal.SIGTERM, handler)  # TensorFlow's server ignores SIGTERM, so take the handler back
     return strategy
 
 
 def _parameter_server(task: Task) -> tf.distribute.Strategy:
-    missing = [kind for kind in (CHIEF, WORKER, SERVER) if not task.cluster.get(kind)]
+    missing = [kind for kind in (CHIEF, WORKER, PARAMETER_SERVER) if not task.cluster.get(kind)]
     if missing:
         raise ValueError(
-            f"training.strategy is 'parameter_server' and {CONFIG} has no {', '.join(missing)}; expected a chief, "
-            "workers and parameter servers"
+            f"training.strategy: found 'parameter_server', but {TF_CONFIG} has no {', '.join(missing)}; expected a "
+            "chief, workers and parameter servers"
         )
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
-    meet(task)
+    wait_for_peers(task)
     return tf.distribute.ParameterServerStrategy(resolver)

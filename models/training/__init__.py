@@ -1,1 +1,1 @@
-"""Trains a network and exports it."""
+"""Training: input, steps, checkpoints and the export of the model."""

@@ -1,4 +1,4 @@
-"""What happens between steps: the validation split is evaluated, training may stop, and its state is kept."""
+"""The work between steps: evaluation on the validation split, early stopping and checkpoints."""
 
 import math
 import time
@@ -12,72 +12,78 @@ from artifacts.training import format_history
 from common.progress import report
 from models.job import Job
 from models.settings import Training
-from models.training.state import Array, State, write_whole
-from models.training.steps import Steps
+from models.training.remote_files import write_atomically
+from models.training.state import Array, TrainingState
+from models.training.steps import StepRunner
 
-LOSS, WATCHED = "loss", "val_loss"
+LOSS, MONITOR = "loss", "val_loss"
 
 
 class DivergedError(ValueError):
-    """Training ran into numbers that are none."""
+    """Training produced NaN or infinite values."""
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Keeps a training's state, and stops it, at the ends of Keras' epochs, which here are the checkpoints."""
+    """Saves the state of a training, and stops it, at the end of Keras's epochs, which here end at checkpoints."""
 
     def __init__(
         self,
-        state: State,
+        state: TrainingState,
         training: Training,
         ends: Sequence[int],
         job: Job | None,
-        steps: Steps | None = None,
+        steps: StepRunner | None = None,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
-        """Takes what was there before.
+        """Starts from a state.
 
         Args:
-            state: Where training is.
-            training: How often to evaluate, and when to stop.
-            ends: The steps at which Keras' epochs end; all checkpoints are among them.
-            job: Where the history and the state are written; ``None`` writes neither.
-            steps: Who takes them, and knows how long they waited for their rows.
-            evaluate: Takes the place of Keras' own evaluation.
+            state: The state, which is updated.
+            training: When to evaluate, and when to stop.
+            ends: The steps at which Keras's epochs end. All checkpoints are among them.
+            job: Where to write the history and the state. ``None`` writes neither.
+            steps: Measures how long steps wait for input.
+            evaluate: Replaces Keras's own evaluation.
         """
         super().__init__()
-        self._supports_tf_logs = True  # so that the callbacks behind this one see the metrics that it adds
+        self._supports_tf_logs = True  # so that the callbacks after this one see the metrics that it adds
         self.state = state
         self._training = training
         self._ends = ends
-        self._kept = set(training.checkpoints)
+        self._checkpoints = set(training.checkpoints)
         self._job = job
         self._evaluate = evaluate
-        self._clock = _Clock(steps)
+        self._timer = _StepTimer(steps)
 
     @property
-    def is_over(self) -> bool:
-        """Whether all steps are taken, or patience is at its end."""
-        return self.state.step >= self._training.steps or self.state.waited >= self._training.patience
+    def is_finished(self) -> bool:
+        """Whether all steps are taken, or patience has run out."""
+        state = self.state
+        return state.step >= self._training.steps or state.evaluations_since_best >= self._training.patience
 
     @property
-    def measured(self) -> dict[str, float | None]:
+    def timing(self) -> dict[str, float | None]:
         """``steps_per_second`` and ``input_wait``, without the first epoch, in which TensorFlow traces."""
-        return self._clock.measured
+        return self._timer.timing
 
     def on_epoch_begin(self, epoch: int, _logs: object = None) -> None:
-        """Notes the time."""
+        """Starts the timer."""
         self._count = self._ends[epoch] - self.state.step
-        self._clock.start()
+        self._timer.start()
 
     def on_test_begin(self, *_: object) -> None:
-        """Stops the clock: an evaluation is no step."""
-        self._clock.stop(self._count)
+        """Stops the timer before an evaluation."""
+        self._timer.stop(self._count)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Keeps the state, and stops training that has come to its end."""
-        self._clock.stop(self._count)
+        """Saves the state, and stops a training that is finished.
+
+        Raises:
+            DivergedError: The training or the validation loss is NaN or infinite.
+        """
+        self._timer.stop(self._count)
         step = self.state.step = self._ends[epoch]
-        if step not in self._kept:
+        if step not in self._checkpoints:
             return
         logs = {} if logs is None else logs
         if self._evaluate and self._training.is_evaluated(step):
@@ -85,61 +91,61 @@ class Checkpoints(keras.callbacks.Callback):
         values = {name: float(value) for name, value in logs.items()}
         shown = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
         report(f"step {step} of {self._training.steps}, {shown}")
-        if not all(math.isfinite(values.get(name, 0.0)) for name in (LOSS, WATCHED)):
+        if not all(math.isfinite(values.get(name, 0.0)) for name in (LOSS, MONITOR)):
             raise DivergedError(
-                "the loss is not a number; lower network.hyperparameters.learning_rate, or look for extreme values in "
-                "the dense features"
+                "training produced NaN or infinite values; lower network.hyperparameters.learning_rate, or check the "
+                "dense features for extreme values"
             )
-        # In every process: for the moving averages of several, each has to give its own.
+        # In every process: several workers compute their moving averages together.
         weights = self.model.get_weights()
         if self._training.is_evaluated(step):
-            self._judge(values, weights)
+            self._record_evaluation(values, weights)
         if self._job:
             self.state.write(self._job.in_run_dir(STATE_FILE), weights, self.model.optimizer)
-            write_whole(self._job.in_run_dir(HISTORY_FILE), format_history(self.state.rows).encode())
+            write_atomically(self._job.in_run_dir(HISTORY_FILE), format_history(self.state.history).encode())
 
-    def _judge(self, values: Mapping[str, float], weights: list[Array]) -> None:
-        if WATCHED not in values:
+    def _record_evaluation(self, values: Mapping[str, float], weights: list[Array]) -> None:
+        if MONITOR not in values:
             raise ValueError(
-                f"the evaluation on the validation split gave no {WATCHED}; expected rows in it (data.splits), and a "
-                "test_step that gives the loss"
+                f"found no {MONITOR} after the evaluation on the validation split; expected rows in that split "
+                "(data.splits), and a test_step that returns the loss"
             )
         state = self.state
-        state.rows.append({"step": state.step, **values})
-        state.waited += 1
-        if values[WATCHED] < state.best:
-            state.best, state.waited, state.best_weights = values[WATCHED], 0, weights
-        self.model.stop_training = self.is_over
+        state.history.append({"step": state.step, **values})
+        state.evaluations_since_best += 1
+        if values[MONITOR] < state.best_loss:
+            state.best_loss, state.evaluations_since_best, state.best_weights = values[MONITOR], 0, weights
+        self.model.stop_training = self.is_finished
 
 
-class _Clock:
-    """Times the steps of each epoch but the first."""
+class _StepTimer:
+    """Times the steps of each epoch except the first."""
 
-    def __init__(self, steps: Steps | None) -> None:
+    def __init__(self, steps: StepRunner | None) -> None:
         self._steps = steps
         self._epochs = self._count = 0
-        self._seconds = self._waited = 0.0
-        self._began: tuple[float, float] | None = None
+        self._seconds = self._wait_seconds = 0.0
+        self._start: tuple[float, float] | None = None
 
     def start(self) -> None:
-        self._began = time.perf_counter(), self._so_far
+        self._start = time.perf_counter(), self._total_wait
 
     def stop(self, count: int) -> None:
-        """Ends an epoch of so many steps; a second time it does nothing."""
-        if self._began and self._epochs:
+        """Ends an epoch of ``count`` steps. A second call does nothing."""
+        if self._start and self._epochs:
             self._count += count
-            self._seconds += time.perf_counter() - self._began[0]
-            self._waited += self._so_far - self._began[1]
-        self._epochs += self._began is not None
-        self._began = None
+            self._seconds += time.perf_counter() - self._start[0]
+            self._wait_seconds += self._total_wait - self._start[1]
+        self._epochs += self._start is not None
+        self._start = None
 
     @property
-    def measured(self) -> dict[str, float | None]:
+    def timing(self) -> dict[str, float | None]:
         if not self._seconds:
             return {"steps_per_second": None, "input_wait": None}
-        share = self._waited / self._seconds if self._steps else None
-        return {"steps_per_second": self._count / self._seconds, "input_wait": share}
+        fraction = self._wait_seconds / self._seconds if self._steps else None
+        return {"steps_per_second": self._count / self._seconds, "input_wait": fraction}
 
     @property
-    def _so_far(self) -> float:
-        return self._steps.waited if self._steps else 0.0
+    def _total_wait(self) -> float:
+        return self._steps.wait_seconds if self._steps else 0.0

@@ -1,37 +1,35 @@
-"""Batches of transformed examples for training, and what the Transform graph knows of the label."""
+"""Batches of transformed examples, for training and evaluation."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.features import Problem, transformed_name
+from models.training.memory_table import Batch, MemoryTable
 
-MOST_BYTES_IN_MEMORY = 64 << 20  # compressed
-MOST_FILES_AT_ONCE = 16
+MAX_BYTES_IN_MEMORY = 64 << 20  # compressed
+MAX_INTERLEAVED_FILES = 16
 COMPRESSION = "GZIP"
 READ_ROWS = 4096
-MOST_STEPS_AT_ONCE, MOST_ROWS_AT_ONCE = 16, 65_536
-LABEL = ""  # no feature's name
-
-Batch: TypeAlias = tuple[dict[str, tf.Tensor], tf.Tensor]
+MAX_FETCHED_STEPS, MAX_FETCHED_ROWS = 16, 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """The order in which training reads, for ever.
+class RowOrder:
+    """The order in which training reads rows, without end.
 
     Attributes:
-        seed: Gives it.
-        rows: Among which the next one is drawn.
-        cache: Whether the rows stay in memory, parsed; ``auto`` looks at their size.
-        skip: Rows that were read before by a process that was killed; it goes on behind them.
+        seed: Seed of the order.
+        buffer_rows: Size of the shuffle buffer, in rows.
+        cache: Whether to keep the parsed rows in memory. ``auto`` depends on their size.
+        skip: Number of rows that training read before it was interrupted. It continues after them.
     """
 
     seed: int
-    rows: int = 100_000
+    buffer_rows: int = 100_000
     cache: Literal["auto", "memory", "none"] = "auto"
     skip: int = 0
 
@@ -48,16 +46,16 @@ def input_fn(
     Args:
         file_patterns: Patterns of gzipped TFRecord files, as TFX writes them.
         transform_output: The Transform graph that wrote them.
-        problem: Names the features and the label.
-        batch_size: Rows in a batch; several workers share each.
-        equal_sizes: Whether the last batch is filled up with the first rows, for a graph that is compiled for one size.
+        problem: Problem with the features and the label.
+        batch_size: Rows per batch, across all workers.
+        equal_sizes: Whether to fill up the last batch with the first rows, for a graph compiled for one batch size.
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch, width], and the label
         [batch, 1].
 
     Raises:
-        ValueError: There are no such files.
+        ValueError: No file matches.
     """
     records = tf.data.TFRecordDataset(_files(file_patterns), compression_type=COMPRESSION)
     if equal_sizes:
@@ -71,14 +69,14 @@ def input_fn(
 
 
 class TrainingInput:
-    """Transformed examples for ever, in a random order that depends on its seed alone.
+    """Endless batches of transformed examples, in a random order that only depends on its seed.
 
-    Every worker draws the same order and takes its share of it, so that the rows of a step are the same however many
-    workers there are. Rows that stay in memory are parsed once, and each batch is gathered from them, one matrix a
-    dtype; others are read from several files in turns, and parsed a batch at a time.
+    Every worker draws the same order and takes its part of it, so a step has the same rows with any number of workers.
+    Rows in memory are parsed once, and each batch is gathered from one matrix per dtype. Otherwise several files are
+    read in turn, and parsed batch by batch.
 
     Attributes:
-        steps: Batches that are fetched together, since each fetch costs a small network a tenth of a step.
+        steps: Number of batches that are fetched together. A fetch costs a tenth of a step of a small network.
     """
 
     def __init__(
@@ -87,62 +85,62 @@ class TrainingInput:
         transform_output: tft.TFTransformOutput,
         problem: Problem,
         batch_size: int,
-        order: Order,
+        order: RowOrder,
     ) -> None:
-        """Reads what stays in memory.
+        """Reads the rows that stay in memory.
 
         Args:
             file_patterns: As in :func:`input_fn`.
             transform_output: As in :func:`input_fn`.
             problem: As in :func:`input_fn`.
-            batch_size: Rows in a batch, over all replicas.
-            order: The order.
+            batch_size: Global batch size: rows per step, across all replicas.
+            order: Order of the rows.
 
         Raises:
-            ValueError: There are no such files.
+            ValueError: No file matches.
         """
-        self.steps = max(1, min(MOST_STEPS_AT_ONCE, MOST_ROWS_AT_ONCE // batch_size))
+        self.steps = max(1, min(MAX_FETCHED_STEPS, MAX_FETCHED_ROWS // batch_size))
         self._files = _files(file_patterns)
         self._parse = _parser(transform_output, problem)
         self._batch_size = batch_size
         self._order = order
-        cached = stay_in_memory(self._files, order.cache)
-        self._table = _Table(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
+        cached = keep_in_memory(self._files, order.cache)
+        self._table = MemoryTable(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
         self._count = self._table.rows if self._table else _count(self._files) if order.skip else 0
 
     def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """A worker's batches, as many at a time as are fetched together, each of the size of a replica's share.
+        """The batches of one worker: :attr:`steps` at a time, each with the rows of one replica.
 
         ``tf.distribute.Strategy.distribute_datasets_from_function`` takes this function.
         """
         return self._dataset(context, self._order.skip, self.steps)
 
     def single_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
-        """A worker's batches one by one, unpacked; for workers that a coordinator does not tell apart.
+        """The batches of one worker, one at a time and unpacked, for workers that a coordinator schedules.
 
-        Each begins at another place of the order, which the microsecond gives that it begins in.
+        Such workers have no index, so each starts at another place of the order, taken from the clock in microseconds.
         """
 
-        def only(*several: Any) -> Batch:
+        def unpack(*several: Any) -> Batch:
             return self.batch(several, 0)
 
-        place = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.rows
-        return self._dataset(context, place, steps=1).map(only)
+        place = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.buffer_rows
+        return self._dataset(context, place, steps=1).map(unpack)
 
     def batch(self, several: Any, place: tf.Tensor | int) -> Batch:
-        """The features and the label of one of several batches that were fetched together, as in :func:`input_fn`."""
+        """Features and label, as in :func:`input_fn`, of one of the batches that were fetched together."""
         columns = tf.nest.map_structure(lambda column: column[place], several)
         return self._table.split(columns) if self._table else columns
 
     def _rows_from(self, skip: tf.Tensor | int) -> tf.data.Dataset:
-        """Places in the table, or records: one epoch after the other, each in an order of its own."""
+        """Indices of the table, or records: epoch after epoch, each in another order."""
         order = self._order
         epochs, rest = (skip // self._count, skip % self._count) if self._count else (0, skip)
 
         def epoch(number: tf.Tensor) -> tf.data.Dataset:
             seed = order.seed, number
-            rows = tf.data.Dataset.range(self._table.rows) if self._table else _mixed(self._files, seed)
-            return _shuffled(rows, order.rows, seed)
+            rows = tf.data.Dataset.range(self._table.rows) if self._table else _interleaved(self._files, seed)
+            return _shuffled(rows, order.buffer_rows, seed)
 
         return tf.data.Dataset.range(epochs, tf.int64.max).flat_map(epoch).skip(rest)
 
@@ -154,7 +152,7 @@ class TrainingInput:
         size = context.get_per_replica_batch_size(self._batch_size)
         read = table.gather if table else self._parse
 
-        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; each takes an element in turn
+        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; they take elements in turn
 
         def batches(places: tf.Tensor) -> Any:
             def by_replica(column: tf.Tensor) -> tf.Tensor:
@@ -166,78 +164,19 @@ class TrainingInput:
         return several.map(batches, tf.data.AUTOTUNE, deterministic=True).unbatch().prefetch(tf.data.AUTOTUNE)
 
 
-def stay_in_memory(file_patterns: Sequence[str], cache: str) -> bool:
-    """Whether a split's rows are read and parsed once.
+def keep_in_memory(file_patterns: Sequence[str], cache: str) -> bool:
+    """Whether to keep the rows of a split in memory.
 
     Args:
         file_patterns: As in :func:`input_fn`.
-        cache: ``memory``, ``none``, or ``auto``, which looks at the size of the files.
+        cache: ``memory``, ``none``, or ``auto``, which depends on the size of the files.
 
     Raises:
-        ValueError: It looks, and there are no such files.
+        ValueError: ``cache`` is ``auto``, and no file matches.
     """
     if cache != "auto":
         return cache == "memory"
-    return sum(tf.io.gfile.stat(path).length for path in _files(file_patterns)) <= MOST_BYTES_IN_MEMORY
-
-
-def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
-    """Refuses a training split whose label never changes; stops reading at the first second class.
-
-    Args:
-        files: Patterns of the transformed training examples.
-        transform_output: The Transform graph that wrote them.
-        problem: Names the label.
-
-    Raises:
-        ValueError: All rows have the same label, or there are none.
-    """
-    first, rows = None, 0
-    for _, labels in input_fn(files, transform_output, problem, batch_size=1024):
-        first = labels[0, 0].numpy() if first is None else first
-        if bool(tf.reduce_any(labels != first)):
-            return
-        rows += len(labels)
-    if first is None:
-        raise ValueError("the training split has no rows; expected some, so look at data.splits and at the table")
-    value = dict(enumerate(problem.class_names)).get(int(first), first)
-    raise ValueError(
-        f"label '{problem.label.name}' is '{value}' in all of the {rows:,} training rows; a {problem.task} task needs "
-        f"at least two values, so look at the column '{problem.label.column}'"
-    )
-
-
-class _Table:
-    """All rows in memory, as one matrix a dtype, from which a batch takes one gather each.
-
-    Attributes:
-        rows: Their number.
-    """
-
-    def __init__(self, batches: tf.data.Dataset) -> None:
-        features, label = batches.element_spec
-        specs = {**features, LABEL: label}
-        dtypes = dict.fromkeys(spec.dtype for spec in specs.values())
-        self._names = {dtype: [name for name, spec in specs.items() if spec.dtype == dtype] for dtype in dtypes}
-        self._widths = {name: spec.shape[1] for name, spec in specs.items()}
-        parts: dict[tf.DType, list[tf.Tensor]] = {dtype: [] for dtype in dtypes}
-        for columns, labels in batches:
-            row = {**columns, LABEL: labels}
-            for dtype, names in self._names.items():
-                parts[dtype].append(tf.concat([row[name] for name in names], axis=1))
-        self._matrices = {dtype: tf.concat(parts.pop(dtype), axis=0) for dtype in dtypes}  # frees as it goes
-        self.rows = len(next(iter(self._matrices.values())))
-
-    def gather(self, places: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.gather(matrix, places) for matrix in self._matrices.values())
-
-    def split(self, matrices: Sequence[tf.Tensor]) -> Batch:
-        columns: dict[str, tf.Tensor] = {}
-        for names, matrix in zip(self._names.values(), matrices, strict=True):
-            widths = [self._widths[name] for name in names]
-            columns.update(zip(names, tf.split(matrix, widths, axis=1), strict=True))
-        label = columns.pop(LABEL)
-        return columns, label
+    return sum(tf.io.gfile.stat(path).length for path in _files(file_patterns)) <= MAX_BYTES_IN_MEMORY
 
 
 def _files(patterns: Sequence[str]) -> list[str]:
@@ -261,18 +200,18 @@ def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callab
 
 
 def _count(files: Sequence[str]) -> int:
-    """Number of records, for which files are read and not parsed."""
+    """Number of records, counted without parsing them."""
     records = tf.data.TFRecordDataset(list(files), compression_type=COMPRESSION)
     return int(records.reduce(tf.constant(0, tf.int64), lambda count, _: count + 1))
 
 
-def _shuffled(rows: tf.data.Dataset, most: int, seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
-    """``Dataset.shuffle``, which takes no tensor for a seed if TensorFlow's global one is 0."""
+def _shuffled(rows: tf.data.Dataset, buffer_rows: int, seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
+    """``Dataset.shuffle``, which does not accept a tensor as seed if TensorFlow's global seed is 0."""
     variant = tf.raw_ops.ShuffleDataset(
         input_dataset=tf.data.experimental.to_variant(rows),
-        buffer_size=tf.constant(most, tf.int64),
+        buffer_size=tf.constant(buffer_rows, tf.int64),
         seed=tf.constant(seed[0], tf.int64),
-        seed2=seed[1] + 1,  # two zeros are any seed
+        seed2=seed[1] + 1,  # two zeros mean a random seed
         output_types=[rows.element_spec.dtype],
         output_shapes=[rows.element_spec.shape],
         reshuffle_each_iteration=False,
@@ -280,12 +219,12 @@ def _shuffled(rows: tf.data.Dataset, most: int, seed: tuple[int, tf.Tensor]) -> 
     return tf.data.experimental.from_variant(variant, rows.element_spec)
 
 
-def _mixed(files: Sequence[str], seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
-    """Records of several files in turns, in an order that does not depend on how fast each is read."""
+def _interleaved(files: Sequence[str], seed: tuple[int, tf.Tensor]) -> tf.data.Dataset:
+    """Records of several files in turn, in an order that does not depend on how fast each is read."""
     paths = _shuffled(tf.data.Dataset.from_tensor_slices(list(files)), len(files), seed)
     return paths.interleave(
         lambda path: tf.data.TFRecordDataset(path, compression_type=COMPRESSION),
-        cycle_length=min(len(files), MOST_FILES_AT_ONCE),
+        cycle_length=min(len(files), MAX_INTERLEAVED_FILES),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )

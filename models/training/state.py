@@ -1,4 +1,4 @@
-"""What a training has come to, kept so that it can go on from there in another process."""
+"""The state of a training, saved so that another process can resume it."""
 
 import dataclasses
 import io
@@ -11,30 +11,37 @@ import numpy as np
 import tensorflow as tf
 import tf_keras as keras
 
+from models.training.remote_files import write_atomically
+
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
 @dataclasses.dataclass
-class State:
-    """What a training has come to.
+class TrainingState:
+    """How far a training has come.
 
     Attributes:
-        step: Steps taken.
-        rows: A row of the history for each evaluation on the validation split.
-        best: The lowest validation loss.
-        waited: Evaluations since then.
-        best_weights: The weights at that evaluation.
+        step: Number of steps taken.
+        history: One row of metrics per evaluation on the validation split.
+        best_loss: Lowest validation loss so far.
+        evaluations_since_best: Number of evaluations since then.
+        best_weights: Weights at that evaluation.
     """
 
     step: int = 0
-    rows: list[dict[str, float]] = dataclasses.field(default_factory=list)
-    best: float = math.inf
-    waited: int = 0
+    history: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    best_loss: float = math.inf
+    evaluations_since_best: int = 0
     best_weights: list[Array] = dataclasses.field(default_factory=list)
 
     def write(self, path: str, weights: list[Array], optimizer: keras.optimizers.Optimizer) -> None:
-        """Writes the state, the model's weights and the optimizer's, so that a reader sees all or nothing."""
-        record = {"step": self.step, "rows": self.rows, "best": self.best, "waited": self.waited}
+        """Writes the state, the weights of the model and the variables of its optimizer to one file, atomically."""
+        record = {
+            "step": self.step,
+            "rows": self.history,
+            "best": self.best_loss,
+            "waited": self.evaluations_since_best,
+        }
         arrays: dict[str, Any] = {"record": np.frombuffer(json.dumps(record).encode(), np.uint8)}
         for name, values in (
             ("weights", weights),
@@ -44,30 +51,32 @@ class State:
             arrays |= {f"{name}/{place}": value for place, value in enumerate(values)}
         content = io.BytesIO()
         np.savez(content, **arrays)
-        write_whole(path, content.getvalue())
+        write_atomically(path, content.getvalue())
 
     @classmethod
-    def read(cls, path: str, model: keras.Model) -> "State":
-        """Reads what :meth:`write` wrote, variables into ``model``; a new state where nothing was written."""
+    def read(cls, path: str, model: keras.Model) -> "TrainingState":
+        """Reads a state that :meth:`write` wrote, and restores ``model`` and its optimizer.
+
+        Returns:
+            The state, or a new one if the file does not exist.
+        """
         if not tf.io.gfile.exists(path):
             return cls()
         with tf.io.gfile.GFile(path, "rb") as file, np.load(io.BytesIO(file.read())) as arrays:
-            model.set_weights(_numbered(arrays, "weights"))
-            for variable, value in zip(model.optimizer.variables, _numbered(arrays, "optimizer"), strict=True):
+            model.set_weights(_array_list(arrays, "weights"))
+            for variable, value in zip(model.optimizer.variables, _array_list(arrays, "optimizer"), strict=True):
                 variable.assign(value)
             record = json.loads(arrays["record"].tobytes())
-            return cls(**record, best_weights=_numbered(arrays, "best"))
+            return cls(
+                step=record["step"],
+                history=record["rows"],
+                best_loss=record["best"],
+                evaluations_since_best=record["waited"],
+                best_weights=_array_list(arrays, "best"),
+            )
 
 
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file, on this machine or remote, so that a reader sees all of it or what was there before."""
-    partial = f"{path}.partial"
-    with tf.io.gfile.GFile(partial, "wb") as file:
-        file.write(content)
-    tf.io.gfile.rename(partial, path, overwrite=True)
-
-
-def _numbered(arrays: Mapping[str, Array], name: str) -> list[Array]:
+def _array_list(arrays: Mapping[str, Array], name: str) -> list[Array]:
     found: list[Array] = []
     while f"{name}/{len(found)}" in arrays:
         found.append(arrays[f"{name}/{len(found)}"])

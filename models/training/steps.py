@@ -1,4 +1,4 @@
-"""Takes the steps between two checkpoints, and measures how long they wait for their rows."""
+"""Takes the steps between two checkpoints, and measures how long they wait for input."""
 
 import contextlib
 import time
@@ -13,41 +13,41 @@ from models.training.input import TrainingInput
 Logs: TypeAlias = dict[str, Any]
 
 
-class Steps:
-    """The steps from one checkpoint to the next, several in each call of TensorFlow.
+class StepRunner:
+    """Takes the steps from one checkpoint to the next, several per call of TensorFlow.
 
     Attributes:
-        waited: Seconds that they have waited for the input pipeline so far.
+        wait_seconds: Total time that steps have waited for the input pipeline.
     """
 
     def __init__(self, source: TrainingInput, counts: Iterable[int]) -> None:
-        """Takes what the steps learn from.
+        """Takes no step yet.
 
         Args:
-            source: Its datasets are what ``fit`` is given.
-            counts: How many steps there are before each of the checkpoints to come.
+            source: The input that ``fit`` gets.
+            counts: Number of steps up to each of the following checkpoints.
         """
-        self.waited = 0.0
+        self.wait_seconds = 0.0
         self._source = source
         self._counts = iter(counts)
         self._batches: Any = None
-        self._place = source.steps  # of the next batch, among those that were fetched together
+        self._place = source.steps  # index of the next batch among those that were fetched together
 
-    def take_over(self, model: keras.Model) -> None:
-        """Has the next ``fit`` of a compiled model take all steps up to a checkpoint for one of Keras'.
+    def attach(self, model: keras.Model) -> None:
+        """Makes the next ``fit`` of a compiled model take all steps up to a checkpoint as one of Keras's steps.
 
-        Its logs are the model's metrics. Batches are fetched before the graph of the steps runs: within it, the other
-        nodes that need no batch would be taken for waiting.
+        The logs of that step are the metrics of the model. Batches are fetched before the graph of the steps runs, to
+        measure the wait: inside the graph, other nodes that need no batch would count as waiting.
         """
         strategy = model.distribute_strategy
 
         def on_replica(batches: Any, place: tf.Tensor) -> None:
             model.train_step(self._source.batch(batches, place))
-            model._train_counter.assign_add(1)  # as the function does that this one stands in for
+            model._train_counter.assign_add(1)  # as the function that this one replaces does
 
         @tf.function(reduce_retracing=True)
-        def several(batches: Any, begin: tf.Tensor, end: tf.Tensor) -> None:
-            with _without_results(model):
+        def take_steps(batches: Any, begin: tf.Tensor, end: tf.Tensor) -> None:
+            with _without_metric_results(model):
                 for place in tf.range(begin, end):
                     tf.autograph.experimental.set_loop_options(parallel_iterations=1)
                     strategy.run(on_replica, args=(batches, place))
@@ -58,33 +58,35 @@ class Steps:
             logs: Logs = tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], values)
             return logs
 
-        def up_to_checkpoint(iterator: Iterator[Any]) -> Logs:
-            self._take(next(self._counts), several, iterator)
+        def run_to_checkpoint(iterator: Iterator[Any]) -> Logs:
+            self._run(next(self._counts), take_steps, iterator)
             logs: Logs = results()
             return logs
 
         def make_train_function(*_: object) -> Callable[[Iterator[Any]], Logs]:
-            model.train_function = up_to_checkpoint
-            return up_to_checkpoint
+            model.train_function = run_to_checkpoint
+            return run_to_checkpoint
 
         model.make_train_function = make_train_function
 
-    def _take(self, left: int, several: Callable[[Any, tf.Tensor, tf.Tensor], None], iterator: Iterator[Any]) -> None:
-        while left:
+    def _run(
+        self, count: int, take_steps: Callable[[Any, tf.Tensor, tf.Tensor], None], iterator: Iterator[Any]
+    ) -> None:
+        while count:
             if self._place == self._source.steps:
                 start = time.perf_counter()
                 self._batches = next(iterator)
-                self.waited += time.perf_counter() - start
+                self.wait_seconds += time.perf_counter() - start
                 self._place = 0
-            end = min(self._source.steps, self._place + left)
-            several(self._batches, tf.constant(self._place), tf.constant(end))
-            left -= end - self._place
+            end = min(self._source.steps, self._place + count)
+            take_steps(self._batches, tf.constant(self._place), tf.constant(end))
+            count -= end - self._place
             self._place = end
 
 
 @contextlib.contextmanager
-def _without_results(model: keras.Model) -> Iterator[None]:
-    """Has a step update the metrics and not compute them, for which several workers have to wait for each other."""
+def _without_metric_results(model: keras.Model) -> Iterator[None]:
+    """Makes a step update the metrics without computing them, for which several workers have to synchronize."""
     model.get_metrics_result = dict
     try:
         yield

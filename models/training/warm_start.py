@@ -1,4 +1,4 @@
-"""Begins a training with the weights of an earlier model."""
+"""Starts a training with the weights of an earlier model."""
 
 from collections.abc import Mapping
 
@@ -11,53 +11,53 @@ from common.progress import report
 from models.features import Problem, transformed_name
 from models.training.state import Array
 
-GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py
 
 
 def warm_start(model: keras.Model, base: str, problem: Problem, transform_output: tft.TFTransformOutput) -> int:
-    """Takes over the weights of a SavedModel, by name, where they have the shape of the network's own.
+    """Copies the weights of a SavedModel to the variables of ``model`` that have the same name and shape.
 
-    Rows of an embedding follow their words: a vocabulary is in the order of the words' frequency, which changes with
-    the data. Weights of another shape, or of a word that is new, stay as they were drawn.
+    Rows of an embedding follow their words, because a vocabulary is sorted by frequency, which changes with the data.
+    Weights of another shape, and those of new words, keep their initial values.
 
     Args:
         model: The network, just built.
         base: Folder of a SavedModel that :func:`models.signatures.export` wrote.
-        problem: Names the features.
-        transform_output: The Transform graph that the network is for.
+        problem: Problem with the features.
+        transform_output: The Transform graph of the new training.
 
     Returns:
-        The number of variables that were taken over.
+        The number of variables that were copied.
 
     Raises:
-        ValueError: None fits.
+        ValueError: No variable matches.
     """
     saved = _variables(base)
     vocabularies = _vocabularies(base, problem, transform_output)
-    weights, taken = [], 0
-    for variable, value in zip(model.weights, model.get_weights(), strict=True):
+    weights, copied = [], 0
+    for variable, initial in zip(model.weights, model.get_weights(), strict=True):
         name = _name(variable.name)
         earlier = saved.get(name)
         words = next((found for feature, found in vocabularies.items() if name.startswith(f"{feature}_")), None)
         if earlier is not None and words:
-            earlier = _reordered(earlier, value, *words)
-        fits = earlier is not None and earlier.shape == value.shape
-        weights.append(earlier if fits else value)
-        taken += fits
-    if not taken:
+            earlier = _reorder_rows(earlier, initial, *words)
+        fits = earlier is not None and earlier.shape == initial.shape
+        weights.append(earlier if fits else initial)
+        copied += fits
+    if not copied:
         raise ValueError(
-            f"training.warm_start: none of the {len(weights)} variables of the network is in {base} with the same name "
-            "and shape; set it to false for another network"
+            f"training.warm_start: found none of the {len(weights)} variables of the network in {base}; expected the "
+            "same names and shapes, so set it to false for another network"
         )
     model.set_weights(weights)
-    report(f"begins with {taken} of {len(weights)} variables of {base}")
-    return taken
+    report(f"starting with {copied} of {len(weights)} variables of {base}")
+    return copied
 
 
 def _variables(base: str) -> dict[str, Array]:
-    """The variables of a SavedModel by name, without loading its graphs."""
+    """The variables of a SavedModel by name, read without loading its graphs."""
     reader = tf.compat.v1.train.NewCheckpointReader(f"{base}/variables/variables")
-    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(reader.get_tensor(GRAPH))
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     return {
         _name(attribute.full_name): reader.get_tensor(attribute.checkpoint_key)
         for node in graph.nodes
@@ -69,7 +69,7 @@ def _variables(base: str) -> dict[str, Array]:
 def _vocabularies(
     base: str, problem: Problem, transform_output: tft.TFTransformOutput
 ) -> Mapping[str, tuple[list[bytes], list[bytes]]]:
-    """The words of each vocabulary feature, in the earlier model and now."""
+    """The words of each vocabulary feature, in the earlier model and in the new Transform graph."""
     found = {}
     for column in problem.features.vocabulary:
         feature = transformed_name("vocabulary", column)
@@ -81,16 +81,19 @@ def _vocabularies(
     return found
 
 
-def _reordered(earlier: Array, drawn: Array, words: list[bytes], now: list[bytes]) -> Array:
-    """The earlier rows in today's order; the first is for a missing value, those behind the words for unknown ones."""
-    rows = drawn.copy()
+def _reorder_rows(earlier: Array, initial: Array, old_words: list[bytes], new_words: list[bytes]) -> Array:
+    """The rows of an earlier embedding in the order of the new words.
+
+    The first row is for a missing value, and those after the words are for unknown ones.
+    """
+    rows = initial.copy()
     if earlier.shape[1:] != rows.shape[1:]:
         return earlier
     rows[0] = earlier[0]
-    if len(earlier) - len(words) == len(rows) - len(now):
-        rows[1 + len(now) :] = earlier[1 + len(words) :]
-    places = {word: place for place, word in enumerate(words)}
-    for place, word in enumerate(now):
+    if len(earlier) - len(old_words) == len(rows) - len(new_words):
+        rows[1 + len(new_words) :] = earlier[1 + len(old_words) :]
+    places = {word: place for place, word in enumerate(old_words)}
+    for place, word in enumerate(new_words):
         if word in places:
             rows[1 + place] = earlier[1 + places[word]]
     return rows

@@ -1,1 +1,1 @@
-"""The hyperparameter search."""
+"""The hyperparameter search of the Tuner."""

@@ -1,4 +1,4 @@
-"""``tuner_fn``: what the Tuner runs."""
+"""``tuner_fn``, the entry point that TFX's Tuner calls, and the tuner that trains one network per trial."""
 
 import contextlib
 import dataclasses
@@ -11,92 +11,101 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from common import progress
-from models.distributed.cluster import HOST
-from models.distributed.peers import listening, meet, reach
-from models.distributed.processes import Child, Children, Losses, WorkerError, poll, share_of_gpus
+from models.distributed.cluster import LOCALHOST
+from models.distributed.peers import listen_on_task_port, wait_for_peers, wait_until_reachable
+from models.distributed.processes import (
+    LossLimit,
+    WorkerError,
+    WorkerGroup,
+    WorkerProcess,
+    gpu_environment,
+    poll,
+)
 from models.distributed.strategy import make_strategy
-from models.distributed.task import ALONE, this_task
+from models.distributed.task import SINGLE_PROCESS, this_task
 from models.job import Job
-from models.settings import ModelConfig, Range
-from models.training.callbacks import WATCHED, DivergedError
-from models.training.fitting import Rows, fit
-from models.training.input import check_label
-from models.training.trainer import build, scaled
-from models.tuning.oracle_server import ADDRESS, PORT, WHO, answering
+from models.settings import Range, Tuning
+from models.training.callbacks import MONITOR, DivergedError
+from models.training.fitting import TrainingData, fit
+from models.training.label_check import check_label
+from models.training.trainer import build_model, scale_learning_rate
+from models.tuning.oracle_server import ORACLE_ADDRESS, ORACLE_PORT, TUNER_ID, serve_oracle
 from models.tuning.vizier import VizierOracle
 
 if TYPE_CHECKING:
     from tfx.components.trainer.fn_args_utils import FnArgs
     from tfx.components.tuner.component import TunerFnResult
 
-OBJECTIVE = keras_tuner.Objective(WATCHED, "min")
+OBJECTIVE = keras_tuner.Objective(MONITOR, "min")
 PROJECT = "search"
 COMPLETED = keras_tuner.engine.trial.TrialStatus.COMPLETED
-SPACE_HINT = "one at least that does not; lower the learning rates of tuning.search"
-FOR_SEVERAL = ("multi_worker", "parameter_server")
+DISTRIBUTED_STRATEGIES = ("multi_worker", "parameter_server")
 
 
 class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
-    """Trains one network a trial.
+    """Trains one network per trial.
 
-    keras-tuner builds Keras 3 models; overriding ``run_trial`` is its documented way to train another kind.
+    keras-tuner builds Keras 3 models. Overriding ``run_trial`` is its documented way to train other models.
     """
 
     def __init__(self, job: Job, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._job = job
-        config = ModelConfig.from_config(job.config)
-        assert config.tuning is not None
-        steps = config.tuning.steps
-        self._config = dataclasses.replace(config, training=dataclasses.replace(config.training, steps=steps))
+        self._tuning = _tuning(job)
+        training = job.config.training
+        self._config = dataclasses.replace(job.config, training=dataclasses.replace(training, steps=self._tuning.steps))
         self._transform_output = tft.TFTransformOutput(job.transform_graph)
-        strategy = config.training.strategy
-        self._strategy = make_strategy("auto" if strategy in FOR_SEVERAL else strategy, ALONE)
+        strategy = "auto" if training.strategy in DISTRIBUTED_STRATEGIES else training.strategy
+        self._strategy = make_strategy(strategy, SINGLE_PROCESS)
 
     def search(self, *args: Any, **kwargs: Any) -> None:
-        """Runs all trials, here, in several processes, or in those of the cluster that ``TF_CONFIG`` names.
+        """Runs all trials: here, in several processes, or in those of the cluster that ``TF_CONFIG`` names.
 
         Raises:
             DivergedError: All trials diverged.
             WorkerError: See :func:`run_tuners`.
         """
-        workers = self._config.tuning.workers if self._config.tuning else 1
         task = this_task()
-        if WHO in os.environ:
+        if TUNER_ID in os.environ:
             super().search(*args, **kwargs)
             return
         if isinstance(self.oracle, VizierOracle):
             super().search(*args, **kwargs)
             self.oracle.wait_for_all()
         elif task.peers:
-            meet(task)
-            with answering(self.oracle, task.port) as (_, servicer):
+            wait_for_peers(task)
+            with serve_oracle(self.oracle, task.port) as (_, servicer):
                 super().search(*args, **kwargs)
                 servicer.wait_for({peer.name for peer in task.peers})
-        elif workers == 1:
+        elif self._tuning.workers == 1:
             super().search(*args, **kwargs)
         else:
-            run_tuners(self._job, self.oracle, workers)
+            run_tuners(self._job, self.oracle, self._tuning.workers)
         if not any(trial.status == COMPLETED for trial in self.oracle.trials.values()):
-            raise DivergedError(f"all {len(self.oracle.trials)} trials diverged; expected {SPACE_HINT}")
+            raise DivergedError(
+                f"all {len(self.oracle.trials)} trials diverged; expected at least one that does not, so lower the "
+                "learning rates of tuning.search"
+            )
 
     def run_trial(self, trial: keras_tuner.engine.trial.Trial) -> dict[str, float]:
-        """Trains with the trial's hyperparameters; returns the lowest validation loss.
+        """Trains with the hyperparameters of a trial, and returns the lowest validation loss.
 
-        A trial that diverges counts as failed and the search goes on; any other error ends it, since the next trial
-        would meet the same code and data.
+        If a trial diverges, it fails and the search continues. Any other error ends the search, because the next trial
+        would run into it too.
         """
-        hyperparameters = {**self._config.network.hyperparameters, **trial.hyperparameters.values}
-        shown = _shown(trial.hyperparameters.values)
-        # The batch is that of the training to come, and so has to be the learning rate.
+        values = trial.hyperparameters.values
+        shown = _format(values)
+        # Scaled as in the training that follows, which has the same batch size.
         training = self._config.training
         replicas = training.workers * self._strategy.num_replicas_in_sync
-        hyperparameters = scaled(hyperparameters, training.learning_rate_scaling, replicas)
-        rows = Rows(self._job.train_files, self._job.validation_files, self._transform_output)
+        hyperparameters = scale_learning_rate(
+            {**self._config.network.hyperparameters, **values}, training.learning_rate_scaling, replicas
+        )
+        data = TrainingData(self._job.train_files, self._job.validation_files, self._transform_output)
         try:
             with self._strategy.scope():
-                model = build(self._config, hyperparameters, self._transform_output)
-            lowest = fit(model, self._config, rows).state.best
+                model = build_model(self._config, hyperparameters, self._transform_output)
+            best_loss = fit(model, self._config, data).state.best_loss
         except DivergedError as error:
             progress.report(f"trial {trial.trial_id}: diverged, {shown}")
             raise keras_tuner.errors.FailedTrialError(str(error)) from error
@@ -104,15 +113,15 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
             raise keras_tuner.errors.FatalError(str(error)) from error
         finally:
             keras.backend.clear_session()
-        progress.report(f"trial {trial.trial_id}: {WATCHED} {lowest:.4g}, {shown}")
-        return {OBJECTIVE.name: lowest}
+        progress.report(f"trial {trial.trial_id}: {MONITOR} {best_loss:.4g}, {shown}")
+        return {OBJECTIVE.name: best_loss}
 
     def save_model(self, trial_id: str, model: keras.Model, step: int = 0) -> None:
-        """Keeps nothing: the Trainer trains the best trial's network in full."""
+        """Does nothing: the Trainer trains the network of the best trial in full."""
 
     def load_model(self, trial: keras_tuner.engine.trial.Trial) -> keras.Model:
-        """Raises, since no model is kept."""
-        raise NotImplementedError("the Tuner keeps hyperparameters, not models; the Trainer makes the model")
+        """Raises NotImplementedError, since no model is saved."""
+        raise NotImplementedError("the Tuner saves hyperparameters, not models; the Trainer trains the model")
 
 
 def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
@@ -123,90 +132,88 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
             ``working_dir``, and ``custom_config`` (a :class:`models.settings.ModelConfig`).
 
     Raises:
-        ValueError: The training split cannot be learnt from; see :func:`models.training.input.check_label`.
+        ValueError: The label of the training split is constant; see :func:`models.training.label_check.check_label`.
     """
-    from tfx.components.tuner.component import TunerFnResult  # noqa: PLC0415 - seconds, which no worker pays
+    from tfx.components.tuner.component import TunerFnResult  # noqa: PLC0415 - takes seconds, which no worker needs
 
     job = Job.from_fn_args(fn_args)
-    config = ModelConfig.from_config(job.config)
-    check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), config.problem)
+    check_label(job.train_files, tft.TFTransformOutput(job.transform_graph), job.config.problem)
     return TunerFnResult(tuner=make_tuner(job, fn_args.working_dir), fit_kwargs={})
 
 
 def make_tuner(job: Job, directory: str) -> NetworkTuner:
-    """A tuner, whose state is kept in a folder."""
-    config = ModelConfig.from_config(job.config)
-    assert config.tuning is not None
-    given = {
+    """Makes a tuner that keeps its state in a folder."""
+    tuning = _tuning(job)
+    arguments = {
         "objective": OBJECTIVE,
-        "max_trials": config.tuning.trials,
-        "hyperparameters": search_space(config.tuning.search),
+        "max_trials": tuning.trials,
+        "hyperparameters": search_space(tuning.search),
         "allow_new_entries": False,
-        "max_consecutive_failed_trials": config.tuning.trials + 1,  # never: they are counted at the end
-        "seed": config.training.seed + 1,  # keras-tuner takes 0 as "any"
+        "max_consecutive_failed_trials": tuning.trials + 1,  # no limit: NetworkTuner.search counts them at the end
+        "seed": job.config.training.seed + 1,  # keras-tuner treats 0 as a random seed
     }
-    match config.tuning.algorithm:
+    match tuning.algorithm:
         case "bayesian":
-            oracle = keras_tuner.oracles.BayesianOptimizationOracle(**given)
+            oracle = keras_tuner.oracles.BayesianOptimizationOracle(**arguments)
         case "random":
-            oracle = keras_tuner.oracles.RandomSearchOracle(**given)
+            oracle = keras_tuner.oracles.RandomSearchOracle(**arguments)
         case "vizier":
-            oracle = VizierOracle(config.study or "", this_task().name, config.tuning.search, **given)
+            oracle = VizierOracle(job.config.study or "", this_task().name, tuning.search, **arguments)
     return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)
 
 
 def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int) -> None:
-    """Runs the trials of an oracle in as many processes; a trial whose process is killed is run again.
+    """Runs the trials of an oracle in several processes. If one is killed, its trial runs again.
 
     Raises:
-        WorkerError: A trial failed for a reason that the next one would meet too, or they are killed again and again.
+        WorkerError: A trial failed for a reason that the next one would run into too, or processes are killed
+            repeatedly without progress.
     """
-    losses = Losses(lambda: len(oracle.end_order))
-    with answering(oracle) as (port, _), Children(job) as children:
+    limit = LossLimit(lambda: len(oracle.end_order))
+    with serve_oracle(oracle) as (port, _), WorkerGroup(job) as group:
 
-        def start(index: int) -> Child:
-            who = {ADDRESS: HOST, PORT: str(port), WHO: f"tuner {index}"}
-            return children.start(who[WHO], "tune", {**who, **share_of_gpus(index, workers)})
+        def start(index: int) -> WorkerProcess:
+            environment = {ORACLE_ADDRESS: LOCALHOST, ORACLE_PORT: str(port), TUNER_ID: f"tuner {index}"}
+            return group.start(environment[TUNER_ID], "tune", {**environment, **gpu_environment(index, workers)})
 
         running = [start(index) for index in range(workers)]
         for _ in poll():
-            if all(child.code == 0 for child in running):
+            if all(process.exit_code == 0 for process in running):
                 return
-            for index, child in enumerate(running):
-                if child.failure:
-                    raise WorkerError(f"{child.name}: {child.failure[1]}")
-                if child.code:
-                    losses.add(child)
-                    progress.report("was lost and is replaced", child.name)
+            for index, process in enumerate(running):
+                if process.failure:
+                    raise WorkerError(f"{process.name}: {process.failure[1]}")
+                if process.exit_code:
+                    limit.add(process)
+                    progress.report("was lost; starting a replacement", process.name)
                     running[index] = start(index)
 
 
 def run_trials(job: Job, directory: str) -> None:
-    """Runs trials that the oracle of another process gives, until it has no more.
+    """Runs trials from the oracle of another process until there are no more.
 
     Args:
-        job: What is tuned.
-        directory: For its notes.
+        job: The job to tune.
+        directory: Folder for keras-tuner's state.
 
     Raises:
-        FatalError: A trial failed for a reason that the next one would meet too.
-        TimeoutError: Others of the cluster do not come.
+        FatalError: A trial failed for a reason that the next one would run into too.
+        TimeoutError: The chief of the cluster did not come up.
     """
-    task, config = this_task(), ModelConfig.from_config(job.config)
-    asks_chief = config.tuning and config.tuning.algorithm != "vizier"
+    task = this_task()
     with contextlib.ExitStack() as stack:
-        if task.peers and asks_chief and WHO not in os.environ:
+        if task.peers and _tuning(job).algorithm != "vizier" and TUNER_ID not in os.environ:
             [chief] = [peer for peer in task.peers if peer.is_chief]
-            stack.enter_context(listening(task))  # to the end: the chief looks for it
-            reach([chief])
+            stack.enter_context(listen_on_task_port(task))  # until the end, since the chief waits for this port
+            wait_until_reachable([chief])
             host, _, port = chief.address.rpartition(":")
-            os.environ.update({ADDRESS: host, PORT: port, WHO: task.name})
-        # Without what the chief does at the end.
+            os.environ.update({ORACLE_ADDRESS: host, ORACLE_PORT: port, TUNER_ID: task.name})
+        # The search of the base class, without what NetworkTuner's adds for the chief.
         keras_tuner.engine.base_tuner.BaseTuner.search(make_tuner(job, directory))
 
 
 def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:
-    """The YAML's search space in keras-tuner's terms."""
+    """Converts the search ranges of the YAML to keras-tuner's hyperparameters."""
     space = keras_tuner.HyperParameters()
     for name, choice in search.items():
         if choice.values is not None:
@@ -218,6 +225,11 @@ def search_space(search: dict[str, Range]) -> keras_tuner.HyperParameters:
     return space
 
 
-def _shown(values: Mapping[str, Any]) -> str:
-    texts = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())
+def _tuning(job: Job) -> Tuning:
+    assert job.config.tuning is not None
+    return job.config.tuning
+
+
+def _format(values: Mapping[str, Any]) -> str:
+    strings = {name: f"{value:.4g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join(f"{name} {string}" for name, string in strings.items())

@@ -1,4 +1,4 @@
-"""A keras-tuner oracle that asks Vertex AI Vizier what to try; any number of processes may ask about one study."""
+"""A keras-tuner oracle that gets its trials from Vertex AI Vizier. Any number of processes may share one study."""
 
 import time
 from collections.abc import Mapping
@@ -10,27 +10,27 @@ from absl import logging
 from cloud.calls import TIMEOUT, wait_for_operation, with_retries
 from cloud.vertex import Connection, connect, raising_cloud_errors, require_name
 from models.settings import Range, Scalar
-from models.training.callbacks import WATCHED
+from models.training.callbacks import MONITOR
 
 POLL_SECONDS = 1.0
-MAX_SECONDS = 900.0  # that a suggestion may take
+SUGGESTION_SECONDS = 900.0  # for Vizier to suggest a trial
 Status = keras_tuner.engine.trial.TrialStatus
 
 
 class VizierOracle(keras_tuner.engine.oracle.Oracle):
-    """Gives the trials of a study, which Vizier keeps: one that is lost with its process is given to it again.
+    """Runs the trials of a study that Vizier stores. A process that restarts gets its unfinished trial again.
 
-    Two that ask at once may begin the last trial both; the one that is too much is taken back.
+    Two processes that ask at the same time may both get a last trial. The surplus one is deleted.
     """
 
     def __init__(self, study: str, client: str, search: Mapping[str, Range], **kwargs: Any) -> None:
         """Connects to the study.
 
         Args:
-            study: Its resource name, of :func:`open_study`.
-            client: Who asks; another one than all that ask at the same time.
-            search: The searched hyperparameters by name.
-            **kwargs: As of any oracle; ``seed`` means nothing to Vizier.
+            study: Resource name of the study, from :func:`open_study`.
+            client: Name of this process, unique among those that share the study.
+            search: Search ranges by hyperparameter.
+            **kwargs: Arguments of any oracle. Vizier ignores ``seed``.
 
         Raises:
             ValueError: There is no study.
@@ -38,7 +38,7 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
         """
         if not study:
             raise ValueError(
-                "tuning.algorithm is 'vizier' and no study is open; expected a step on Vertex AI to open one"
+                "tuning.algorithm: found 'vizier', but no study is open; expected a step on Vertex AI to open one"
             )
         super().__init__(**kwargs)
         _, project, _, region, *_ = study.split("/")
@@ -47,16 +47,16 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
 
     @keras_tuner.synchronized
     def create_trial(self, tuner_id: str) -> keras_tuner.engine.trial.Trial:
-        """The next trial, of Vizier's choice, or one that says that there are no more."""
+        """Returns the next trial that Vizier suggests, or a stopped one if there are no more."""
         with raising_cloud_errors():
             found = self._read()
-            ours = [each for each in found if each.client_id == self._client and not _is_over(each)]
+            ours = [each for each in found if each.client_id == self._client and not _is_finished(each)]
             if not ours and len(found) >= self.max_trials:
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
-            # Vizier answers with the client's own trial that is not over, if it has one.
+            # Vizier returns the client's unfinished trial, if it has one.
             request = {"parent": self._study, "suggestion_count": 1, "client_id": self._client}
             operation = with_retries(lambda: self._vizier.suggest_trials(request=request, timeout=TIMEOUT))
-            [given] = wait_for_operation(operation, MAX_SECONDS).trials
+            [given] = wait_for_operation(operation, SUGGESTION_SECONDS).trials
             if int(given.id) > self.max_trials:
                 with_retries(lambda: self._vizier.delete_trial(name=given.name, timeout=TIMEOUT))
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
@@ -66,40 +66,42 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
 
     @keras_tuner.synchronized
     def end_trial(self, trial: keras_tuner.engine.trial.Trial) -> None:
-        """Tells Vizier what a trial gave, or that it cannot be done."""
+        """Reports the result of a trial to Vizier, or that the trial is infeasible."""
         request: dict[str, Any] = {"name": f"{self._study}/trials/{trial.trial_id}"}
         if trial.status == Status.COMPLETED:
             value = self.trials[trial.trial_id].metrics.get_best_value(self.objective.name)
             request["final_measurement"] = {"metrics": [{"metric_id": self.objective.name, "value": value}]}
         else:
-            request |= {"trial_infeasible": True, "infeasible_reason": "the loss is not a number"}
+            request |= {"trial_infeasible": True, "infeasible_reason": "training produced NaN or infinite values"}
 
         def done() -> Any | None:
             now = with_retries(lambda: self._vizier.get_trial(name=request["name"], timeout=TIMEOUT))
-            return now if _is_over(now) else None
+            return now if _is_finished(now) else None
 
         with raising_cloud_errors():
             ended = with_retries(lambda: self._vizier.complete_trial(request=request, timeout=TIMEOUT), done)
         self.trials[trial.trial_id] = self._as_trial(ended)
-        self.ongoing_trials.clear()  # a process has one at a time
+        self.ongoing_trials.clear()  # each process has one at a time
 
     def wait_for_all(self) -> None:
-        """Waits until no process has a trial under way, and knows all trials then."""
+        """Waits until no process runs a trial, and reads all trials."""
         with raising_cloud_errors():
-            while running := [each.id for each in self._read() if not _is_over(each)]:
-                logging.log_every_n_seconds(logging.INFO, "Waits for the trials %s of others.", 60, ", ".join(running))
+            while running := [each.id for each in self._read() if not _is_finished(each)]:
+                logging.log_every_n_seconds(
+                    logging.INFO, "Waiting for trials %s of other processes.", 60, ", ".join(running)
+                )
                 time.sleep(POLL_SECONDS)
 
     def reload(self) -> None:
-        """Reads the study, which is what there was before."""
+        """Reads the trials of the study."""
         with raising_cloud_errors():
             self._read()
 
     def _save_trial(self, trial: keras_tuner.engine.trial.Trial) -> None:
-        """Writes nothing: Vizier keeps the trials."""
+        """Does nothing: Vizier stores the trials."""
 
     def _read(self) -> list[Any]:
-        """All trials as Vizier has them, from the first."""
+        """Reads all trials from Vizier, sorted by number."""
         found = sorted(
             with_retries(lambda: list(self._vizier.list_trials(parent=self._study, timeout=TIMEOUT))),
             key=lambda each: int(each.id),
@@ -122,23 +124,23 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
 
 
 def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -> str:
-    """Makes a study, or finds the one of that name.
+    """Creates a study, or finds the one with that name.
 
     Args:
-        connection: Where.
-        name: Its display name.
-        search: The searched hyperparameters by name.
+        connection: Connection to Vertex AI.
+        name: Display name of the study.
+        search: Search ranges by hyperparameter.
 
     Returns:
-        Its resource name.
+        The resource name of the study.
 
     Raises:
-        CloudError: Vizier refuses it.
+        CloudError: Vizier rejected the request.
     """
     from google.api_core.exceptions import NotFound  # noqa: PLC0415
 
     spec = {
-        "metrics": [{"metric_id": WATCHED, "goal": "MINIMIZE"}],
+        "metrics": [{"metric_id": MONITOR, "goal": "MINIMIZE"}],
         "parameters": [_as_parameter(*each) for each in search.items()],
     }
     study = {"display_name": name, "study_spec": spec}
@@ -160,9 +162,9 @@ def open_study(connection: Connection, name: str, search: Mapping[str, Range]) -
 
 
 def _as_parameter(name: str, searched: Range) -> dict[str, Any]:
-    """A range in Vizier's terms, which has whole numbers, others, numbers of a list, and texts of a list."""
+    """Converts a search range to Vizier's parameter spec: integer, double, discrete or categorical."""
     if searched.values is not None:
-        if _is_text(searched):
+        if _is_categorical(searched):
             return {"parameter_id": name, "categorical_value_spec": {"values": list(map(str, searched.choices))}}
         return {"parameter_id": name, "discrete_value_spec": {"values": sorted(set(map(float, searched.choices)))}}
     kind = "integer" if isinstance(searched.min, int) and isinstance(searched.max, int) else "double"
@@ -174,18 +176,18 @@ def _as_parameter(name: str, searched: Range) -> dict[str, Any]:
 
 
 def _read_value(searched: Range, value: Any) -> Scalar:
-    """What Vizier chose, as the type of the search space."""
+    """Converts a value from Vizier to the type of the search range."""
     if searched.values is not None:
-        if _is_text(searched):
+        if _is_categorical(searched):
             return next(choice for choice in searched.choices if str(choice) == value)
         return next(choice for choice in searched.choices if float(choice) == float(value))
-    is_whole = isinstance(searched.min, int) and isinstance(searched.max, int)
-    return round(value) if is_whole else float(value)
+    is_integer = isinstance(searched.min, int) and isinstance(searched.max, int)
+    return round(value) if is_integer else float(value)
 
 
-def _is_text(searched: Range) -> bool:
+def _is_categorical(searched: Range) -> bool:
     return isinstance(searched.choices[0], bool | str)
 
 
-def _is_over(trial: Any) -> bool:
+def _is_finished(trial: Any) -> bool:
     return trial.state.name in ("SUCCEEDED", "INFEASIBLE")

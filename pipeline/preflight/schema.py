@@ -8,19 +8,14 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from models.features import Kind
+from models.features import FEATURE_KINDS, Kind
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 
 INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
 COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
-    "dense": (INT, FLOAT),
-    "bucketed": (INT, FLOAT),
-    "integer": (INT,),
-    "vocabulary": (INT, BYTES),
-    "hashed": (INT, BYTES),
-    "cyclical": (INT, FLOAT),
+    kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
 }
 
 

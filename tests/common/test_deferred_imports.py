@@ -23,7 +23,7 @@ from common import deferred_imports
 try:
     local_runner.main(["--no-tune", "--to=Tuner", "--output", sys.argv[1]])
 except SystemExit as ended:
-    waiting = [name for name, module in sys.modules.items() if type(module) is deferred_imports._Deferred]
+    waiting = [name for name, module in sys.modules.items() if type(module) is deferred_imports._DeferredModule]
     found = {"code": ended.code, "collects": gc.isenabled(), "frozen": gc.get_freeze_count(), "waiting": waiting}
     found["modules"] = sorted(sys.modules)
     print(json.dumps(found))

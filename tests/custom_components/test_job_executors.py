@@ -21,7 +21,7 @@ from custom_components.vertex_jobs import job as vertex_job
 from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner
 from custom_components.vertex_jobs.failures import write_failure
 from custom_components.vertex_jobs.job import JobFailedError
-from models.distributed.task import ALONE, Task
+from models.distributed.task import SINGLE_PROCESS, Task
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.training.trainer import train
 
@@ -73,7 +73,7 @@ def test_each_replica_runs_tfxs_trainer_with_the_steps_inputs(tmp_path: Path, mo
     assert (examples.uri, examples.split_names) == (str(tmp_path / "examples"), '["train", "validation"]')
     assert artifact_utils.parse_artifact_dict(said["outputs"])["model"][0].uri == str(tmp_path / "model")
     own = json.loads(said["exec-properties"])
-    assert own["run_fn"] == "models.training.trainer.run_fn"
+    assert own["run_fn"] == "models.run_fn.run_fn"
     assert ModelConfig.from_config(json.loads(own["custom_config"])) == config(workers=2)
 
 
@@ -86,7 +86,7 @@ def test_a_job_that_fails_is_told_in_one_line_with_its_cause(tmp_path: Path, mon
 
     def fail(_: Job) -> str:
         write_failure(folder, Task({}, "worker", 0), UnavailableError("no chief"))
-        write_failure(folder, ALONE, ValueError("no rows"))
+        write_failure(folder, SINGLE_PROCESS, ValueError("no rows"))
         return "The replica workerpool1-0 exited with a non-zero status of 1"
 
     with vertex(monkeypatch, fail), pytest.raises(JobFailedError) as error:
@@ -134,7 +134,7 @@ def test_a_network_that_is_gone_for_a_while_does_not_end_the_step(
 @pytest.mark.slow
 def test_two_replicas_train_what_one_process_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = training_job(tmp_path / "alone")
-    train(alone, ALONE)
+    train(alone, SINGLE_PROCESS)
     # Vertex AI names reduction servers as parameter servers; they are not started here.
     pools = (pool(1, REDUCTION_SERVERS="1"), pool(1, REDUCTION_SERVERS="1"), pool(1, "google/reductionserver"))
     jobs = LocalJobs(tmp_path)

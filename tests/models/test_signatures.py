@@ -58,7 +58,7 @@ def test_the_graph_and_the_network_are_saved_once_and_without_functions_of_layer
     saved = saved_model_pb2.SavedModel.FromString((exported.directory / "saved_model.pb").read_bytes())
     names = [function.signature.name for function in saved.meta_graphs[0].graph_def.library.function]
     counts = Counter(re.sub(r"^__inference_|_\d+$", "", name) for name in names)
-    assert [counts[name] for name in ("transform", "answer", "pruned")] == [1, 1, 1]  # the last is Transform's graph
+    assert [counts[name] for name in ("transform", "predict", "pruned")] == [1, 1, 1]  # the last is Transform's graph
     assert [name for name in counts if "layer" in name] == []
     assert {each.name for each in exported.network.weights} <= {each.name for each in exported.model.variables}
 

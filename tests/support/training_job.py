@@ -31,7 +31,7 @@ def training_job(
     )
     folder.mkdir(parents=True)
     return Job(
-        config=config.to_config(),
+        config=config,
         hyperparameters=dict(hyperparameters),
         train_files=files or table.files,
         validation_files=files or table.files,

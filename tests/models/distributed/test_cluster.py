@@ -21,9 +21,9 @@ from training_job import assert_same_weights, training_job, weights_of
 
 from artifacts.names import HISTORY_FILE, STATE_FILE, TRAINING_FILE
 from common import progress
-from models.distributed.cluster import free_ports, run_cluster, tasks_of
-from models.distributed.processes import Children, WorkerError
-from models.distributed.task import ALONE, CONFIG, Task
+from models.distributed.cluster import cluster_tasks, free_ports, run_cluster
+from models.distributed.processes import WorkerError, WorkerGroup
+from models.distributed.task import SINGLE_PROCESS, TF_CONFIG, Task
 from models.job import Job
 from models.settings import Training
 from models.training.trainer import train
@@ -35,7 +35,7 @@ Lines = list[tuple[str, str]]
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Job:
     """What one process makes of the same settings."""
     job = training_job(tmp_path_factory.mktemp("alone") / "job")
-    train(job, ALONE)
+    train(job, SINGLE_PROCESS)
     return job
 
 
@@ -76,7 +76,7 @@ def killing(task: Task, source: str) -> Iterator[None]:
 
 
 def is_task(process: psutil.Process, task: Task) -> bool:
-    config = json.loads(process.environ().get(CONFIG, "{}"))
+    config = json.loads(process.environ().get(TF_CONFIG, "{}"))
     return bool(config.get("task") == {"type": task.type, "index": task.index})
 
 
@@ -107,7 +107,7 @@ def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
         table.write(tmp_path / f"part-{number}.gz", rows)
     files = [str(tmp_path / "part-*.gz")]
     one, three = (training_job(tmp_path / str(workers), files, workers=workers, steps=40) for workers in (1, 3))
-    train(one, ALONE)
+    train(one, SINGLE_PROCESS)
     run_cluster(three)
     assert_same_weights(three, one)
     for row, other in zip(history(one), history(three), strict=True):
@@ -122,7 +122,7 @@ def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
     job = training_job(tmp_path / "job", workers=2, checkpoint_every=10)
     with lines() as heard, killing(Task({}, "worker", index), "worker 0"):
         run_cluster(job)
-    assert (f"worker {index}", "was lost; all start anew from the last checkpoint") in heard
+    assert (f"worker {index}", "was lost; restarting all processes from the last checkpoint") in heard
     seen = steps(heard, "worker 0")
     assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
     assert len(seen) <= 7, "more than one interval was repeated"
@@ -145,8 +145,8 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
 @pytest.mark.parametrize(
     ("lost", "said"),
     [
-        (Task({}, "worker", 1), ("worker 1", "was lost and is replaced")),
-        (Task({}, "ps", 0), ("ps 0", "was lost; all start anew from the last checkpoint")),
+        (Task({}, "worker", 1), ("worker 1", "was lost; starting a replacement")),
+        (Task({}, "ps", 0), ("ps 0", "was lost; restarting all processes from the last checkpoint")),
     ],
     ids=["worker", "parameter server"],
 )
@@ -176,7 +176,7 @@ def test_no_worker_outlives_the_process_that_started_it(
 ) -> None:
     endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
     training_job(tmp_path / "job", workers=2, **endless).write(tmp_path / "job.json")
-    code = "import sys; from pathlib import Path; from models import cluster, job;"
+    code = "import sys; from pathlib import Path; from models import job; from models.distributed import cluster;"
     code += "cluster.run_cluster(job.Job.read(Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
@@ -199,15 +199,15 @@ def test_a_chief_and_a_worker_that_another_machine_started_train_together(tmp_pa
     job = training_job(tmp_path / "job")
     chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2, 0))
     cluster = {"chief": [chief], "worker": [worker]}
-    with Children(job) as children:
+    with WorkerGroup(job) as workers:
         started = [
-            children.start(
-                kind, "train", {CONFIG: json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}})}
+            workers.start(
+                kind, "train", {TF_CONFIG: json.dumps({"cluster": cluster, "task": {"type": kind, "index": 0}})}
             )
             for kind in cluster
         ]
-        wait_until(lambda: all(child.code is not None for child in started))
-        assert [child.code for child in started] == [0, 0]
+        wait_until(lambda: all(worker.exit_code is not None for worker in started))
+        assert [worker.exit_code for worker in started] == [0, 0]
     assert record(job, TRAINING_FILE)["workers"] == 2
     assert_same_weights(job, alone)
 
@@ -224,7 +224,7 @@ def test_workers_stop_early_together(tmp_path: Path) -> None:
         )
         for workers in (1, 2)
     ]
-    train(jobs[0], ALONE)
+    train(jobs[0], SINGLE_PROCESS)
     run_cluster(jobs[1])
     steps_taken = [record(job, TRAINING_FILE)["steps"] for job in jobs]
     assert steps_taken[0] == steps_taken[1] < 100
@@ -233,7 +233,7 @@ def test_workers_stop_early_together(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_workers_that_diverge_say_so_once(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2, hyperparameters={"learning_rate": 1e38})
-    with pytest.raises(WorkerError, match=r"^worker [01]: the loss is not a number; lower network\."):
+    with pytest.raises(WorkerError, match=r"^worker [01]: training produced NaN or infinite values; lower network\."):
         run_cluster(job)
 
 
@@ -262,10 +262,10 @@ def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
 
 
 def test_each_task_knows_all_of_them() -> None:
-    first, second = tasks_of(Training(workers=2, batch_size=2), [5, 6])
+    first, second = cluster_tasks(Training(workers=2, batch_size=2), [5, 6])
     assert first.cluster == second.cluster == {"worker": ["127.0.0.1:5", "127.0.0.1:6"]}
     assert (first.is_chief, second.is_chief, first.name, second.name) == (True, False, "worker 0", "worker 1")
-    several = tasks_of(Training(strategy="parameter_server", workers=2, parameter_servers=1), [5, 6, 7, 8])
+    several = cluster_tasks(Training(strategy="parameter_server", workers=2, parameter_servers=1), [5, 6, 7, 8])
     assert [(task.name, task.is_chief) for task in several] == [
         ("chief", True),
         ("ps 0", False),

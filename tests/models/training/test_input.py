@@ -7,18 +7,19 @@ import tensorflow as tf
 from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
 
 from models.features import Problem, transformed_name
-from models.training.input import Order, TrainingInput, check_label, input_fn
+from models.training.input import RowOrder, TrainingInput, input_fn
+from models.training.label_check import check_label
 
 CACHES: tuple[Literal["memory", "none"], ...] = ("memory", "none")
 
 
 def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
-    """The label tells the rows apart."""
+    """The labels of the rows, which are unique."""
     table = small_table()
     if seed is None:
         dataset = input_fn(table.files, table.graph, REGRESSION, batch_size)
     else:
-        rows = TrainingInput(table.files, table.graph, REGRESSION, batch_size, Order(seed))
+        rows = TrainingInput(table.files, table.graph, REGRESSION, batch_size, RowOrder(seed))
         dataset = rows.dataset(tf.distribute.InputContext()).map(lambda *several: rows.batch(several, 0))
     dataset = dataset.take(batches)
     return [float(price) for _, labels in dataset for price in labels[:, 0]]
@@ -28,17 +29,17 @@ def amounts() -> list[float]:
     return [float(np.float32(row["amount"])) for row in small_table().rows]
 
 
-def test_without_a_seed_the_rows_come_once_in_the_order_of_the_files() -> None:
+def test_without_a_seed_rows_come_once_in_file_order() -> None:
     assert prices(seed=None, batches=1000) == amounts()
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(ROWS, [ROWS]), (100, [100, 100, 100, 20])])
-def test_the_last_batch_holds_what_is_left(batch_size: int, sizes: list[int]) -> None:
+def test_the_last_batch_has_the_remaining_rows(batch_size: int, sizes: list[int]) -> None:
     table = small_table()
     assert [len(labels) for _, labels in input_fn(table.files, table.graph, BINARY, batch_size)] == sizes
 
 
-def test_a_seed_shuffles_all_rows_and_goes_on_in_another_order() -> None:
+def test_each_epoch_has_all_rows_in_another_order() -> None:
     order = prices(seed=3, batches=2, batch_size=ROWS)
     first, second = order[:ROWS], order[ROWS:]
     assert sorted(first) == sorted(second) == sorted(amounts())
@@ -46,7 +47,7 @@ def test_a_seed_shuffles_all_rows_and_goes_on_in_another_order() -> None:
     assert first != second
 
 
-def test_the_order_is_that_of_the_seed() -> None:
+def test_the_order_depends_on_the_seed() -> None:
     first = prices(seed=3, batches=8)
     assert prices(seed=3, batches=8) == first
     assert prices(seed=4, batches=8) != first
@@ -55,7 +56,7 @@ def test_the_order_is_that_of_the_seed() -> None:
 @pytest.mark.parametrize("cache", CACHES)
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
-    table, order = small_table(), Order(5, cache=cache)
+    table, order = small_table(), RowOrder(5, cache=cache)
     one = TrainingInput(table.files, table.graph, REGRESSION, 60, order)
     shares = []
     for index in range(workers):
@@ -68,25 +69,25 @@ def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
 
 
 @pytest.mark.parametrize("cache", CACHES)
-def test_a_training_goes_on_behind_the_rows_that_were_read(cache: Any) -> None:
+def test_a_resumed_training_continues_after_the_rows_it_has_read(cache: Any) -> None:
     table, context = small_table(), tf.distribute.InputContext()
-    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, Order(5, cache=cache)), context, 10)
-    later = Order(5, cache=cache, skip=350)
+    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, RowOrder(5, cache=cache)), context, 10)
+    later = RowOrder(5, cache=cache, skip=350)
     assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 3) == whole[7:]
 
 
 @pytest.mark.parametrize("cache", CACHES)
-def test_batches_are_of_one_size_for_a_graph_that_is_compiled_for_it(cache: Any) -> None:
+def test_training_batches_have_static_shapes(cache: Any) -> None:
     table = small_table()
-    source = TrainingInput(table.files, table.graph, BINARY, 50, Order(5, cache=cache))
+    source = TrainingInput(table.files, table.graph, BINARY, 50, RowOrder(5, cache=cache))
     specs = tf.nest.flatten(source.dataset(tf.distribute.InputContext(num_replicas_in_sync=2)).element_spec)
     assert {(*spec.shape[:2],) for spec in specs} == {(source.steps, 25)}
     assert all(spec.shape.is_fully_defined() for spec in specs)
 
 
-def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
+def test_rows_in_memory_equal_streamed_rows() -> None:
     table, context = small_table(), tf.distribute.InputContext()
-    sources = [TrainingInput(table.files, table.graph, BINARY, ROWS, Order(5, cache=cache)) for cache in CACHES]
+    sources = [TrainingInput(table.files, table.graph, BINARY, ROWS, RowOrder(5, cache=cache)) for cache in CACHES]
     kept, streamed = (source.batch(next(iter(source.dataset(context))), 0) for source in sources)
     for columns, other in ((kept[0], streamed[0]), ({"": kept[1]}, {"": streamed[1]})):
         assert columns.keys() == other.keys()
@@ -95,7 +96,7 @@ def test_rows_in_memory_are_those_that_are_read_each_time() -> None:
             np.testing.assert_array_equal(np.sort(column, axis=0), np.sort(other[name], axis=0))
 
 
-def test_the_last_batch_can_be_filled_up_for_a_graph_of_one_size() -> None:
+def test_the_last_batch_can_be_filled_up() -> None:
     table = small_table()
     batches = input_fn(table.files, table.graph, REGRESSION, 100, equal_sizes=True)
     assert batches.element_spec[1].shape == [100, 1]
@@ -112,7 +113,7 @@ def read(rows: TrainingInput, context: tf.distribute.InputContext, batches: int)
     return found[:batches]
 
 
-def test_a_row_keeps_its_label_and_features_together() -> None:
+def test_features_and_label_of_a_row_stay_together() -> None:
     table = small_table()
     features, label = next(iter(input_fn(table.files, table.graph, BINARY, ROWS)))
     expected = table.transform(table.rows)
@@ -123,7 +124,7 @@ def test_a_row_keeps_its_label_and_features_together() -> None:
     assert label.dtype == tf.int64
 
 
-def test_no_files_are_an_error_that_names_the_pattern(tmp_path: Path) -> None:
+def test_an_error_names_the_pattern_without_files(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"found no transformed examples at \['.*nothing\*'\]"):
         input_fn([f"{tmp_path}/nothing*"], small_table().graph, BINARY, 8)
 
@@ -141,10 +142,10 @@ def labelled(column: str, *values: Any) -> list[Row]:
         (REGRESSION, labelled("amount", 5.0, 5.0), "'5.0' in all of the 2 training rows"),
     ],
 )
-def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
+def test_a_constant_label_is_rejected(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
     table = small_table()
     files = table.write(tmp_path / "examples.gz", rows)
-    with pytest.raises(ValueError, match=f"label '{problem.label.name}' is {found}.*'{problem.label.column}'"):
+    with pytest.raises(ValueError, match=f"label '{problem.label.name}': found {found}.*'{problem.label.column}'"):
         check_label(files, table.graph, problem)
 
 
@@ -157,19 +158,19 @@ def test_a_label_that_never_changes_is_refused(tmp_path: Path, problem: Problem,
         (REGRESSION, labelled("amount", 5.0, 5.5)),
     ],
 )
-def test_a_second_value_is_enough(tmp_path: Path, problem: Problem, rows: list[Row]) -> None:
+def test_a_second_label_is_enough(tmp_path: Path, problem: Problem, rows: list[Row]) -> None:
     table = small_table()
     check_label(table.write(tmp_path / "examples.gz", rows), table.graph, problem)
 
 
-def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
+def test_a_split_without_rows_is_rejected(tmp_path: Path) -> None:
     table = small_table()
-    with pytest.raises(ValueError, match="the training split has no rows"):
+    with pytest.raises(ValueError, match="found no rows in the training split"):
         check_label(table.write(tmp_path / "examples.gz", []), table.graph, BINARY)
 
 
-def test_a_split_too_large_to_keep_in_memory_is_shuffled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.training.input.MOST_BYTES_IN_MEMORY", 1)
+def test_a_split_too_large_for_memory_is_shuffled_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.training.input.MAX_BYTES_IN_MEMORY", 1)
     order = prices(seed=3, batches=1, batch_size=ROWS)
     assert sorted(order) == sorted(amounts())
     assert order != amounts()

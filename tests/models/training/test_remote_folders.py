@@ -12,15 +12,14 @@ from training_job import PROBLEM, training_job, weights_of
 
 from artifacts.names import HISTORY_FILE, HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE
 from models.distributed.peers import wait_for_chief
-from models.distributed.task import ALONE
+from models.distributed.task import SINGLE_PROCESS
 from models.job import LOG_DIR, Job
-from models.settings import ModelConfig
-from models.training.state import write_whole
-from models.training.trainer import build, train
+from models.training.remote_files import write_atomically
+from models.training.trainer import build_model, train
 from models.training.warm_start import warm_start
 
 gfile = tf.io.gfile
-BUCKET = "ram://models"  # TensorFlow's file system in memory: what reads and writes it does so with Cloud Storage
+BUCKET = "ram://models"  # TensorFlow's in-memory file system: code that can use it can use Cloud Storage
 
 
 @functools.cache
@@ -40,7 +39,7 @@ def read(path: str) -> str:
 
 
 def remote(job: Job, name: str) -> Job:
-    """The job with everything that it reads and writes in the bucket."""
+    """The job with all its files in the bucket."""
     rows = copied(small_table().folder, f"{BUCKET}/table")
     files = [f"{rows}/examples*.gz"]
     place = f"{BUCKET}/{name}"
@@ -59,13 +58,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Job:
     job = remote(training_job(tmp_path_factory.mktemp("trained") / "job", steps=20), "trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(LOG_DIR, raising=False)
-        train(job, ALONE)
+        train(job, SINGLE_PROCESS)
         assert gfile.glob(f"{job.log_dir}/*/events*")
         assert json.loads(read(job.in_run_dir(TRAINING_FILE)))["logs"] == job.log_dir
     return job
 
 
-def test_a_training_reads_and_writes_buckets_as_it_does_folders(trained: Job) -> None:
+def test_training_reads_and_writes_buckets(trained: Job) -> None:
     wait_for_chief(f"{trained.model_dir}/saved_model.pb", seconds=0)
     assert all(np.isfinite(weights).all() for weights in weights_of(trained))
     assert read(trained.in_run_dir(HISTORY_FILE)).splitlines()[1].startswith("20,")
@@ -73,28 +72,28 @@ def test_a_training_reads_and_writes_buckets_as_it_does_folders(trained: Job) ->
     assert not gfile.exists(trained.in_run_dir(STATE_FILE))
 
 
-def test_a_training_goes_on_from_a_state_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_resumes_from_a_state_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = remote(training_job(tmp_path / "job", steps=20), "resumed")
     with monkeypatch.context() as patch:
         patch.setattr("models.training.trainer.export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
-            train(job, ALONE)
+            train(job, SINGLE_PROCESS)
     assert gfile.exists(job.in_run_dir(STATE_FILE))
     steps = []
     monkeypatch.setattr("tf_keras.Model.fit", lambda *_, **__: steps.append(1))
-    train(job, ALONE)
+    train(job, SINGLE_PROCESS)
     assert not steps
     assert gfile.exists(f"{job.model_dir}/saved_model.pb")
 
 
-def test_a_warm_start_from_a_model_in_a_bucket(trained: Job) -> None:
-    network = build(ModelConfig.from_config(trained.config), trained.hyperparameters, small_table().graph)
+def test_warm_start_reads_a_model_in_a_bucket(trained: Job) -> None:
+    network = build_model(trained.config, trained.hyperparameters, small_table().graph)
     assert warm_start(network, trained.model_dir, PROBLEM, small_table().graph) == len(network.weights)
 
 
-def test_a_reader_of_a_bucket_sees_all_of_a_file_or_what_was_there_before() -> None:
+def test_files_in_a_bucket_are_written_atomically() -> None:
     path = f"{BUCKET}/file"
     for content in (b"one", b"another"):
-        write_whole(path, content)
+        write_atomically(path, content)
         assert read(path) == content.decode()
     assert not gfile.exists(f"{path}.partial")

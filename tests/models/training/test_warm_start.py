@@ -7,10 +7,9 @@ import tf_keras as keras
 from small_table import small_table
 from training_job import PROBLEM, training_job
 
-from models.distributed.task import ALONE
+from models.distributed.task import SINGLE_PROCESS
 from models.job import Job
-from models.settings import ModelConfig
-from models.training.trainer import build, train
+from models.training.trainer import build_model, train
 from models.training.warm_start import warm_start
 
 FEATURE = "city_vocabulary"
@@ -19,14 +18,13 @@ FEATURE = "city_vocabulary"
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Job:
     job = training_job(tmp_path_factory.mktemp("earlier") / "job", steps=20)
-    train(job, ALONE)
+    train(job, SINGLE_PROCESS)
     return job
 
 
 def network(earlier: Job, **hyperparameters: int) -> keras.Model:
-    """The same network as the earlier one, with weights of its own."""
-    config = ModelConfig.from_config(earlier.config)
-    return build(config, {**earlier.hyperparameters, **hyperparameters}, small_table().graph)
+    """The same network as the earlier one, with its own initial weights."""
+    return build_model(earlier.config, {**earlier.hyperparameters, **hyperparameters}, small_table().graph)
 
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
@@ -37,20 +35,20 @@ def first_loss(job: Job) -> float:
     return float((Path(job.run_dir) / "history.csv").read_text().splitlines()[1].split(",")[1])
 
 
-def test_all_weights_of_the_same_network_are_taken_over(earlier: Job, tmp_path: Path) -> None:
+def test_all_weights_of_the_same_network_are_copied(earlier: Job, tmp_path: Path) -> None:
     model = network(earlier)
     before = weights(model)
     assert warm_start(model, earlier.model_dir, PROBLEM, small_table().graph) == len(model.weights)
     assert any((before[name] != value).any() for name, value in weights(model).items())
     again = training_job(tmp_path / "job", steps=1, evaluate_every=1)
-    train(Job(**{**vars(again), "base_model": earlier.model_dir}), ALONE)
+    train(Job(**{**vars(again), "base_model": earlier.model_dir}), SINGLE_PROCESS)
     losses = [
         float((Path(job.run_dir) / "history.csv").read_text().splitlines()[1].split(",")[1]) for job in (earlier, again)
     ]
     assert losses[1] < losses[0]
 
 
-def test_what_has_another_shape_stays_as_it_was_drawn(earlier: Job) -> None:
+def test_weights_of_another_shape_keep_their_initial_values(earlier: Job) -> None:
     model, same = network(earlier, hidden_units=4), network(earlier)
     drawn = weights(model)
     taken = warm_start(model, earlier.model_dir, PROBLEM, small_table().graph)
@@ -72,14 +70,14 @@ def test_the_rows_of_an_embedding_follow_their_words(earlier: Job, tmp_path: Pat
     warm_start(straight, earlier.model_dir, PROBLEM, small_table().graph)
     warm_start(follows, str(turned), PROBLEM, small_table().graph)
     saved, found = (weights(model)[f"{FEATURE}_deep/embeddings:0"] for model in (straight, follows))
-    np.testing.assert_array_equal(found[1], drawn[1])  # a word that the earlier model did not know
+    np.testing.assert_array_equal(found[1], drawn[1])  # a new word
     np.testing.assert_array_equal(found[2 : 1 + len(words)], saved[1 : len(words)][::-1])
     np.testing.assert_array_equal(found[0], saved[0])
     np.testing.assert_array_equal(found[1 + len(words) :], saved[1 + len(words) :])
 
 
-def test_a_model_that_has_nothing_in_common_is_refused(earlier: Job) -> None:
+def test_a_model_without_a_common_variable_is_rejected(earlier: Job) -> None:
     inputs = keras.Input((3,))
     other = keras.Model(inputs, keras.layers.Dense(2, name="other")(inputs))
-    with pytest.raises(ValueError, match=r"training\.warm_start: none of the 2 variables of the network is in"):
+    with pytest.raises(ValueError, match=r"training\.warm_start: found none of the 2 variables of the network in"):
         warm_start(other, earlier.model_dir, PROBLEM, small_table().graph)

@@ -11,8 +11,8 @@ from common import progress
 from models.distributed.processes import WorkerError
 from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.training.callbacks import DivergedError
-from models.training.trainer import build
-from models.tuning.oracle_server import WHO
+from models.training.trainer import build_model
+from models.tuning.oracle_server import TUNER_ID
 from models.tuning.tuner import search_space, tuner_fn
 
 SEARCH = {
@@ -84,13 +84,13 @@ def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_aga
         heard.append((source, line))
         if line.startswith("step ") and not killed:
             killed.append(source)
-            [child] = [each for each in psutil.Process().children() if each.environ().get(WHO) == source]
+            [child] = [each for each in psutil.Process().children() if each.environ().get(TUNER_ID) == source]
             child.kill()
 
     with progress.listening(listen):
         found.tuner.search(**found.fit_kwargs)
     assert {source for source, line in heard if line.startswith("trial ")} == {"tuner 0", "tuner 1"}
-    assert [source for source, line in heard if line == "was lost and is replaced"] == killed
+    assert [source for source, line in heard if line == "was lost; starting a replacement"] == killed
     trials = found.tuner.oracle.get_best_trials(9)
     assert len(trials) == 4
     assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
@@ -149,9 +149,9 @@ def test_trials_have_the_learning_rate_that_training_will_have(tmp_path: Path, m
 
     def noted(config: ModelConfig, hyperparameters: Any, graph: Any) -> Any:
         built.append(hyperparameters["learning_rate"])
-        return build(config, hyperparameters, graph)
+        return build_model(config, hyperparameters, graph)
 
-    monkeypatch.setattr("models.tuning.tuner.build", noted)
+    monkeypatch.setattr("models.tuning.tuner.build_model", noted)
     found = tuner_fn(arguments)
     found.tuner.search(**found.fit_kwargs)
     assert built == [0.02]

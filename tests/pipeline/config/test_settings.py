@@ -214,7 +214,7 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
             ["over all rows"],
         ),
         ({"evaluation.metrics.1": "mse"}, "evaluation.metrics.1", ["unknown binary metric 'mse'", "pr_auc"]),
-        ({"features": {}}, "features", ["none declared"]),
+        ({"features": {}}, "features", ["found none; expected at least one"]),
         ({"features.dense.tips": {}}, "features", ["'tips'", "label"]),
         ({"label.name": "fare_dense"}, "label.name", ["'fare_dense'", "transformed feature"]),
         ({"label.classes": ["a", "b", "c"]}, "label.classes", ["found 3", "binary", "two"]),
