@@ -60,6 +60,6 @@ def properties(config: ModelConfig, function: str, *pools: dict[str, Any]) -> di
     return {
         "train_args": json.dumps({"splits": ["train"], "num_steps": 4}),
         "eval_args": json.dumps({"splits": ["validation"]}),
-        function: f"models.{'training.trainer' if function == 'run_fn' else 'tuning.tuner'}.{function}",
+        function: f"models.{'run_fn' if function == 'run_fn' else 'tuning.tuner'}.{function}",
         "custom_config": json.dumps({**config.to_config(), "vertex": vertex}),
     }
