@@ -1,1 +1,1 @@
-"""One page a run, and one over all runs: what ML Metadata, the artifacts and ``summary.json`` tell, in HTML."""
+"""HTML pages of runs: one page per run, and an index of all runs of an output folder."""

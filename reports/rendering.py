@@ -1,4 +1,4 @@
-"""Fills the templates; everything that comes from data is escaped."""
+"""Renders the templates. Everything that comes from data is escaped."""
 
 import base64
 import functools
@@ -13,30 +13,34 @@ import jinja2
 from markupsafe import Markup
 
 from reports.drawing.svg import CONTROL
-from reports.statistics.distributions import SHOWN_TEXTS, Numbers, Texts, histogram
+from reports.statistics.distributions import SHOWN_STRINGS, NumericValues, StringValues, histogram
 
 TEMPLATES = Path(__file__).parent / "templates"
 SCRIPT = "page.js"
-# Stands where there is no number.
-NOTHING = "\N{EN DASH}"
+# Shown where there is no value.
+NO_VALUE = "\N{EN DASH}"
 
 
 def render(template: str, **values: Any) -> str:
-    """The page of a template."""
+    """Renders a template."""
     return _environment().get_template(template).render(**values)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees all of it or what was there before."""
+def write_atomically(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees either the old or the new content."""
     partial = path.with_name(f".{path.name}")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 
 
 def number(value: Any) -> str:
-    """A number for people: five digits that count, thousands apart; anything else as it is."""
+    """Formats a number with five significant digits and thousands separators; anything else is returned as is.
+
+    >>> number(1234567), number(0.123456), number(0.00001), number("text")
+    ('1,234,567', '0.12346', '1.00e-05', 'text')
+    """
     if value is None:
-        return NOTHING
+        return NO_VALUE
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if not math.isfinite(value):
@@ -50,31 +54,47 @@ def number(value: Any) -> str:
 
 
 def metric(value: float | None) -> str:
-    """A number that stands below others: four digits of a fraction, where that is enough."""
+    """Formats a number for a column of metrics: with four decimals, if that is enough.
+
+    >>> metric(0.75), metric(0.0001), metric(1234.5)
+    ('0.7500', '0.0001', '1,234.5')
+    """
     if value is None or not math.isfinite(value) or 0 < abs(value) < 1e-3 or abs(value) >= 100:
         return number(value)
     return f"{value:,.4f}"
 
 
 def size(value: int | None) -> str:
-    """A number of bytes for people."""
+    """Formats a number of bytes.
+
+    >>> size(4321)
+    '4.32 kB'
+    """
     if value is None:
-        return NOTHING
+        return NO_VALUE
     power = min(int(math.log10(max(value, 1)) / 3), 3)
     return f"{value / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB')[power]}"
 
 
 def seconds(value: float | None) -> str:
-    """A time for people."""
+    """Formats a duration.
+
+    >>> seconds(1.25), seconds(125)
+    ('1.2 s', '2 min 5 s')
+    """
     if value is None:
-        return NOTHING
+        return NO_VALUE
     return f"{value:.1f} s" if value < 120 else f"{int(value // 60)} min {value % 60:.0f} s"
 
 
-def share(value: float | None) -> str:
-    """A share for people; one that is hardly there is not shown as none."""
+def percent(value: float | None) -> str:
+    """Formats a fraction as a percentage; a tiny one is not shown as zero.
+
+    >>> percent(0.125), percent(0.00001), percent(0.99999)
+    ('12.5 %', '< 0.1 %', '> 99.9 %')
+    """
     if value is None:
-        return NOTHING
+        return NO_VALUE
     if 0 < value < 0.001:
         return "< 0.1 %"
     if 0.999 < value < 1:
@@ -82,23 +102,23 @@ def share(value: float | None) -> str:
     return f"{100 * value:.1f} %"
 
 
-def steps(shares: Sequence[float], top: float, width: float, height: float) -> str:
-    """The outline of a histogram, as the ``d`` of a path from the lower left to the lower right."""
-    if not shares or top <= 0:
+def outline(fractions: Sequence[float], top: float, width: float, height: float) -> str:
+    """Returns the outline of a histogram as SVG path data, from the lower left to the lower right."""
+    if not fractions or top <= 0:
         return ""
-    step = width / len(shares)
+    step = width / len(fractions)
     parts = [f"M0 {height:g}"]
-    for place, value in enumerate(shares):
+    for place, value in enumerate(fractions):
         y = height * (1 - value / top)
         parts.append(f"V{y:.1f}H{(place + 1) * step:.1f}")
     return "".join(parts) + f"V{height:g}"
 
 
-def frequent(first: Texts | None, second: Texts | None) -> list[tuple[str, float, float]]:
-    """The most frequent texts of two splits, with the share that each has in both."""
-    one, other = (each.shares if each else {} for each in (first, second))
+def frequent(first: StringValues | None, second: StringValues | None) -> list[tuple[str, float, float]]:
+    """Returns the most frequent strings of two splits, with the fraction of each in both."""
+    one, other = (each.fractions if each else {} for each in (first, second))
     every = sorted({*one, *other}, key=lambda each: (-max(one.get(each, 0.0), other.get(each, 0.0)), each))
-    return [(each, one.get(each, 0.0), other.get(each, 0.0)) for each in every[:SHOWN_TEXTS]]
+    return [(each, one.get(each, 0.0), other.get(each, 0.0)) for each in every[:SHOWN_STRINGS]]
 
 
 @functools.cache
@@ -111,24 +131,20 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    environment.filters |= {"number": number, "metric": metric, "size": size, "seconds": seconds, "share": share}
-    environment.tests |= {
-        "missing": lambda section: hasattr(section, "why"),
-        "numbers": lambda values: isinstance(values, Numbers),
-        "texts": lambda values: isinstance(values, Texts),
-    }
+    environment.filters |= {"number": number, "metric": metric, "size": size, "seconds": seconds, "percent": percent}
+    environment.tests["numeric"] = lambda values: isinstance(values, NumericValues)
     script = (TEMPLATES / SCRIPT).read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {
         "histogram": histogram,
-        "steps": steps,
+        "outline": outline,
         "frequent": frequent,
-        "script": Markup(script),  # noqa: S704 - a file of our own
+        "script": Markup(script),  # noqa: S704 - our own file
         "script_digest": digest,
     }
     return environment
 
 
 def _shown(value: Any) -> Any:
-    """Texts without what no page has a place for."""
+    """Replaces characters that a page cannot hold."""
     return CONTROL.sub("\ufffd", value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,23 +1,44 @@
-"""Where a page's facts come from: one run in ML Metadata, its artifacts' files, and its ``summary.json``."""
+"""The sources of a run's page: ML Metadata, the artifacts' files and ``summary.json``."""
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from artifacts.files import UNREADABLE
+from artifacts.metrics import Metrics, read_metrics
+from artifacts.names import SUMMARY_FILE
+from artifacts.summary import RunSummary, read_summary
 from lineage.graph.run_nodes import NodeRun, read_run_nodes
 from lineage.queries.find_run import find_run
 from lineage.records import Artifact, Execution, LineageGraph, RunRecord
 from lineage.store.messages import json_object
 from lineage.store.reader import MetadataReader
 
-SUMMARY = "summary.json"
-DONE = ("ran", "cached")
+FINISHED = ("ran", "cached")
 
 
 class MissingError(ValueError):
-    """A section has nothing to show; the message says why."""
+    """A section has nothing to show. The message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One node of the run.
+
+    Attributes:
+        name: Name of the node.
+        state: ``ran``, ``cached``, ``skipped`` or ``failed``; for a killed run also ``running``.
+        seconds: Wall time.
+        upstream: Names of the nodes that have to finish first; empty if the run did not record them.
+    """
+
+    name: str
+    state: str
+    seconds: float
+    upstream: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,95 +46,104 @@ class Source:
     """One run.
 
     Attributes:
-        run: As ML Metadata has it.
-        nodes_run: By node, its execution in this run, and the one that made what that gave out.
-        lineage: Those executions and their artifacts.
-        summary: ``summary.json``; empty for a run that was killed before it could write one.
+        run: The run as recorded in ML Metadata.
+        nodes_run: By node, its execution in this run and the execution that made its outputs.
+        lineage: These executions and their artifacts.
+        summary: ``summary.json``; ``None`` if it is missing, as for a killed run, or damaged.
         folder: ``runs/<run id>``.
     """
 
     run: RunRecord
     nodes_run: Mapping[str, NodeRun]
     lineage: LineageGraph
-    summary: Mapping[str, Any]
+    summary: RunSummary | None
     folder: Path
 
     def execution(self, node: str) -> Execution | None:
-        """The execution of a node, if it finished."""
+        """Returns the execution of a node, if it finished."""
         found = self.nodes_run.get(node)
-        return found.execution if found and found.execution.state in DONE else None
+        return found.execution if found and found.execution.state in FINISHED else None
 
     def artifact(self, node: str, key: str) -> Artifact:
-        """What a node gave under ``key``.
+        """Returns an output of a node.
 
         Raises:
-            MissingError: It did not finish in this run.
+            MissingError: The node did not finish in this run.
         """
         execution = self.execution(node)
         found = self.lineage.artifacts_of(execution.id, "output", key) if execution else []
         if not found:
-            raise MissingError(f"{node} {self._why(node)}")
+            raise MissingError(f"{node} {self._why_missing(node)}")
         return found[0]
 
     def path(self, node: str, key: str) -> Path:
-        """The folder of :meth:`artifact`.
+        """Returns the folder of an output of a node.
 
         Raises:
-            MissingError: The node did not finish in this run, or the folder is gone.
+            MissingError: The node did not finish in this run, or the folder no longer exists.
         """
         path = Path(self.artifact(node, key).uri)
         if not path.is_dir():
-            raise MissingError(f"{path} is not there any more")
+            raise MissingError(f"{path} no longer exists")
         return path
 
     @property
     def problem(self) -> Mapping[str, Any]:
-        """The problem as its settings declare it: as the run recorded them, or else as its nodes were told."""
+        """The problem's settings: as recorded by the run, or else as given to its nodes."""
         if self.run.origin and "label" in self.run.origin.settings:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
             properties = self.nodes_run[node].made_by.properties if node in self.nodes_run else {}
-            told = json_object(properties.get("custom_config")).get("problem", properties.get("problem"))
-            if problem := json_object(told):
+            given = json_object(properties.get("custom_config")).get("problem", properties.get("problem"))
+            if problem := json_object(given):
                 return problem
         return {}
 
-    @property
-    def task(self) -> str | None:
-        """``binary``, ``multiclass`` or ``regression``; ``None`` where no node was told yet."""
-        return self.problem.get("task")
+    @functools.cached_property
+    def steps(self) -> Sequence[Step]:
+        """The nodes of the run; for a killed run those in ML Metadata."""
+        if self.summary and self.summary.nodes:
+            return [Step(each.id, each.state, each.seconds, each.upstream) for each in self.summary.nodes]
+        executions = {node: each.execution for node, each in self.nodes_run.items()}
+        return [Step(node, each.state, each.seconds) for node, each in executions.items()]
 
     @functools.cached_property
-    def nodes(self) -> Sequence[Mapping[str, Any]]:
-        """How each node went; for a run that was killed, what ML Metadata knows of it."""
-        if self.summary.get("nodes"):
-            found: Sequence[Mapping[str, Any]] = self.summary["nodes"]
-            return found
-        executions = {node: each.execution for node, each in self.nodes_run.items()}
-        return [{"id": node, "state": each.state, "seconds": each.seconds} for node, each in executions.items()]
+    def metrics(self) -> Metrics:
+        """The Evaluator's metrics, which several sections show.
 
-    def _why(self, node: str) -> str:
-        states = {each["id"]: each["state"] for each in self.nodes}
+        Raises:
+            MissingError: The Evaluator did not finish in this run, or its folder no longer exists.
+        """
+        return read_metrics(self.path("Evaluator", "evaluation"))
+
+    def _why_missing(self, node: str) -> str:
+        states = {each.name: each.state for each in self.steps}
         match states.get(node):
             case "failed":
                 return "failed in this run"
             case "skipped":
                 return "was skipped in this run"
             case None:
-                return "is no node of this run"
+                return "is not a node of this run"
             case _:
                 return "did not finish in this run"
 
 
 def read_source(reader: MetadataReader, output: Path, name: str) -> Source:
-    """The run of a name, as :func:`lineage.queries.find_run.find_run` takes it.
+    """Reads the sources of a run.
+
+    Args:
+        reader: ML Metadata.
+        output: The output folder.
+        name: A name of the run, as in :func:`lineage.queries.find_run.find_run`.
 
     Raises:
         lineage.errors.LineageError: There is no such run.
     """
     run = find_run(reader, name)
     folder = output / "runs" / run.run_id
-    summary = folder / SUMMARY
-    text = summary.read_text(encoding="utf-8") if summary.exists() else "{}"
+    summary = None
+    with contextlib.suppress(*UNREADABLE):
+        summary = read_summary(folder / SUMMARY_FILE)
     nodes, graph = read_run_nodes(reader, run)
-    return Source(run, nodes, graph, json_object(text), folder)
+    return Source(run, nodes, graph, summary, folder)

@@ -32,7 +32,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, value: str) ->
     return Path(value)
 
 
-def _query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Callable[..., None]:
+def query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Callable[..., None]:
     """Adds ``--output`` and ``--json`` to a command, and reports a ``LineageError`` in one line with exit code 2."""
 
     @click.option(
@@ -68,7 +68,7 @@ def _check_names(values: Iterable[object]) -> None:
 
 @main.command("runs")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Only list the newest N runs.")
-@_query
+@query
 def list_runs(output: Path, as_json: bool, limit: int | None) -> None:
     """List the runs, newest first."""
     from lineage.commands.print_runs import print_runs
@@ -84,7 +84,7 @@ def list_runs(output: Path, as_json: bool, limit: int | None) -> None:
 
 @main.command("show")
 @click.argument("run")
-@_query
+@query
 def show_run(output: Path, as_json: bool, run: str) -> None:
     """Show a RUN: its origin, its nodes and its metrics.
 
@@ -101,7 +101,7 @@ def show_run(output: Path, as_json: bool, run: str) -> None:
 
 @main.command("trace", epilog=NAME_HELP)
 @click.argument("name")
-@_query
+@query
 def trace_artifact(output: Path, as_json: bool, name: str) -> None:
     """Show where NAME came from: data, schema, settings, code, evaluation, baseline.
 
@@ -115,7 +115,7 @@ def trace_artifact(output: Path, as_json: bool, name: str) -> None:
 
 @main.command("impact", epilog=NAME_HELP)
 @click.argument("name")
-@_query
+@query
 def find_impact(output: Path, as_json: bool, name: str) -> None:
     """Show what was made from NAME: models, pushed versions, failed executions.
 
@@ -134,7 +134,7 @@ def find_impact(output: Path, as_json: bool, name: str) -> None:
 @main.command("diff")
 @click.argument("before")
 @click.argument("after")
-@_query
+@query
 def compare_runs(output: Path, as_json: bool, before: str, after: str) -> None:
     """Show what changed between two runs: data, schema, features, settings, code, metrics."""
     from lineage.commands.print_changes import print_diff
@@ -150,7 +150,7 @@ def compare_runs(output: Path, as_json: bool, before: str, after: str) -> None:
 @main.command("why")
 @click.argument("node")
 @click.option("--run", metavar="RUN", help="The run.  [default: the newest run that has the node]")
-@_query
+@query
 def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> None:
     """Explain why a NODE ran or was cached in a run."""
     from lineage.commands.print_changes import print_reason
@@ -162,29 +162,3 @@ def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> Non
     with reading(output) as reader:
         found = why(reader, find_run(reader, run or newest_run(reader, node)), node)
     print_reason(found, as_json)
-
-
-@main.command("html")
-@click.argument("run", default="latest")
-@_query
-def write_html(output: Path, as_json: bool, run: str) -> None:
-    """Write the report page of a RUN, by default the newest, and the index page of all runs."""
-    from lineage.commands.printer import Printer, print_json
-    from lineage.errors import LineageError
-    from lineage.queries.find_run import find_run
-    from lineage.store.connection import captured_stderr, reading
-
-    with reading(output) as reader:
-        run_id = find_run(reader, run).run_id
-        try:
-            with captured_stderr():  # TensorFlow logs there
-                from reports.index import write_pages
-
-                page, index = write_pages(reader, output, run_id)
-        except OSError as error:
-            raise LineageError(f"{error.filename}: {error.strerror}; expected a folder that can be written") from error
-    pages = {"page": str(page), "index": str(index)}
-    if as_json:
-        print_json(pages)
-    else:
-        Printer().pairs(f"run {run_id}", pages)

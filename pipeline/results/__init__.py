@@ -1,1 +1,1 @@
-"""What a run leaves behind: its folder, summary and page, and what the console shows."""
+"""The results of a run: its folder, summary, report page and console output."""

@@ -1,4 +1,4 @@
-"""What a run shows its user."""
+"""The console output of a run."""
 
 import os
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ HEADLINE_METRICS = 4
 
 
 class _QuietConsole(Console):
-    """A console that loses its reader (``| head``) goes quiet; rich would end the process, and the run with it."""
+    """A console that stops printing when its pipe is closed (``| head``). Rich would end the process and the run."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
 
 
 class RunConsole:
-    """Prints a live line a node, and how the run ended; plain lines where the output is no terminal."""
+    """Prints the progress of each node and the result of the run; plain lines if the output is not a terminal."""
 
     def __init__(self, file: IO[str]) -> None:
         self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)
@@ -36,7 +36,7 @@ class RunConsole:
         self._shown = ""
 
     def begin(self, problem: str, run_id: str, log: Path) -> None:
-        """Says what runs, and where its log is."""
+        """Prints what runs and where its log is."""
         self._console.print(f"[bold]{problem}[/] run {run_id}, log in {_path(log)}")
         self._show("loading TensorFlow, Beam and TFX")
 
@@ -45,7 +45,7 @@ class RunConsole:
         self._show(node_id)
 
     def node_progress(self, source: str, line: str) -> None:
-        """Shows how far a node is, and prints what each of several processes says."""
+        """Shows the progress of a node, and prints the progress of each process if there are several."""
         if source:
             self._console.print(f"    [dim]{escape(source)}[/] {escape(line)}")
         elif self._live:
@@ -61,7 +61,7 @@ class RunConsole:
     def end(
         self, summary: RunSummary, anomalies: Sequence[Anomaly], log: Path, settings: str, page: Path | None = None
     ) -> None:
-        """Prints how the run ended, where its page is, and what to type next."""
+        """Prints the result of the run, its report page, and the next step."""
         self._hide()
         self._print_thresholds(summary)
         self._print_anomalies(anomalies)
@@ -71,30 +71,30 @@ class RunConsole:
                 folder = _path(Path(summary.pushed.path))
                 self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {folder}")
                 self._print_tflite(summary.tflite)
-                after = f".venv/bin/saved_model_cli show --all --dir {folder}"
+                next_step = f".venv/bin/saved_model_cli show --all --dir {folder}"
             case "not_blessed":
                 self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
-                after = f"change the network or evaluation.thresholds in {settings}, then run again"
+                next_step = f"change the network or evaluation.thresholds in {settings}, then run again"
                 if summary.error:
                     self._console.print(Text(summary.error))
                     skew = summary.error.startswith("SkewGuard")
-                    after = "look at models/signatures.py" if skew else f"change tflite in {settings}"
-                    after += ", then run again"
+                    fix = "check models/signatures.py" if skew else f"change tflite in {settings}"
+                    next_step = f"{fix}, then run again"
             case "anomalies":
                 self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
-                after = f"mend the data, or the schema that {settings} names, then run again"
+                next_step = f"fix the data, or the schema that {settings} names, then run again"
             case "partial":
-                self._console.print("[bold]done[/] as far as was asked: nothing was pushed")
-                after = "the same command without --to"
+                self._console.print("[bold]done[/]: the requested nodes finished, and nothing was pushed")
+                next_step = "run the same command without --to"
             case _:
                 self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
-                after = f"less {_path(log)}"
+                next_step = f"less {_path(log)}"
         if page:
             self._console.print(f"report: {_path(page)}")
-        self._console.print(f"{summary.seconds:.1f} s in all. Next: {escape(after)}")
+        self._console.print(f"{summary.seconds:.1f} s in total. Next: {escape(next_step)}")
 
     def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:
-        """Prints how the check of a compiled pipeline ended."""
+        """Prints the result of checking a compiled pipeline."""
         self._hide()
         match status:
             case "pushed":
@@ -103,28 +103,28 @@ class RunConsole:
                 self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
             case _:
                 self._console.print(Text.assemble((status, "bold red"), " ", error or ""))
-        self._console.print(f"{seconds:.1f} s in all")
+        self._console.print(f"{seconds:.1f} s in total")
 
     def note(self, text: str) -> None:
-        """Prints one line of something that does not change how the run ends."""
+        """Prints one line that does not change the result of the run."""
         self._hide()
         self._console.print(Text(" ".join(text.split())))
 
     def error(self, text: str) -> None:
-        """Prints the one line of a refusal."""
+        """Prints an error in one line."""
         self._hide()
         self._console.print(Text.assemble(("error", "bold red"), " ", text))
 
-    def _show(self, what: str) -> None:
+    def _show(self, activity: str) -> None:
         self._hide()
-        self._shown = what
+        self._shown = activity
         if self._console.is_terminal:
             columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-            # Without the redirects, which would show what TensorFlow and TFX log.
+            # Redirects would show the logs of TensorFlow and TFX.
             self._live = Progress(
                 *columns, console=self._console, transient=True, redirect_stdout=False, redirect_stderr=False
             )
-            self._live.add_task(f"{what:<{NAME_WIDTH}}", total=None)
+            self._live.add_task(f"{activity:<{NAME_WIDTH}}", total=None)
             self._live.start()
 
     def _hide(self) -> None:
@@ -135,13 +135,13 @@ class RunConsole:
     def _print_tflite(self, tflite: Tflite | None) -> None:
         if tflite and tflite.path:
             size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
-            self._console.print(f"  for devices: {size}, {tflite.p50_ms:.2g} ms a row, in {folder}")
+            self._console.print(f"  TFLite: {size}, {tflite.p50_ms:.2g} ms per row, in {folder}")
 
     def _print_thresholds(self, summary: RunSummary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
         compared = any(each.kind == "change" and each.value is not None for each in summary.thresholds)
         baseline = f"version {summary.baseline}" if summary.baseline else "a model that was never pushed"
-        title = f"Thresholds, against {baseline}" if compared else "Thresholds, no model to compare with"
+        title = f"Thresholds, compared with {baseline}" if compared else "Thresholds, without a model to compare with"
         self._print_rows(title, ("metric", "slice", "bound", "value", ""), rows)
 
     def _print_anomalies(self, anomalies: Sequence[Anomaly]) -> None:
@@ -149,7 +149,7 @@ class RunConsole:
         self._print_rows("Anomalies", ("feature", "split", "found", "the schema allows"), rows)
 
     def _print_rows(self, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table in a terminal; in a pipe a line a row, which can be searched."""
+        """Prints a table in a terminal, and one line per row in a pipe."""
         if not rows:
             return
         if self._console.is_terminal:
@@ -178,7 +178,7 @@ def _bound(result: ThresholdResult) -> str:
 
 def _value(result: ThresholdResult) -> str:
     if result.value is None:
-        undefined = "not defined" if result.metric.startswith("tflite_") else "no such rows"
+        undefined = "not defined" if result.metric.startswith("tflite_") else "no rows"
         return "no baseline" if result.ok else undefined
     if 0 < abs(result.value) < 1e-4:
         return f"{result.value:.1e}"
@@ -190,6 +190,6 @@ def _verdict(result: ThresholdResult) -> str:
 
 
 def _path(path: Path) -> str:
-    """``path`` as a person in this folder would type it."""
+    """Returns the path relative to the current folder, or as is if it is outside."""
     relative = os.path.relpath(path)
     return escape(relative if not relative.startswith("..") else str(path))

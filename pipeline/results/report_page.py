@@ -1,4 +1,4 @@
-"""The page that a run leaves behind."""
+"""Writes the report page of a run."""
 
 import traceback
 from pathlib import Path
@@ -7,12 +7,12 @@ from pipeline.results.console import RunConsole
 
 
 def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
-    """Writes the page of a run, and the one over all runs.
+    """Writes the page of a run and the index of all runs.
 
-    A page is made of what the run has done, so nothing that goes wrong with it may change how the run ends.
+    An error here does not change the status of the run.
 
     Returns:
-        The run's page; ``None`` if it could not be made, which the console says in one line.
+        The run's page; ``None`` if it could not be written, which the console says in one line.
     """
     try:
         # Matplotlib and TFMA take a moment to import.

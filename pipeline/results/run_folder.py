@@ -1,28 +1,28 @@
-"""The folder of one run, the lock on its output directory, and where its noise goes."""
+"""The folder of one run, the lock on its output directory, and its log."""
 
 import contextlib
 import datetime
 import fcntl
-import json
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from artifacts.summary import RunSummary, Status
+from artifacts.names import SUMMARY_FILE
+from artifacts.summary import RunSummary, Status, read_summary
 from pipeline.config.errors import ConfigError
 
-LOG, SUMMARY, LATEST, TRAINING_LOGS = "log", "summary.json", "latest", "tensorboard"
+LOG, LATEST, TRAINING_LOGS = "log", "latest", "tensorboard"
 COMPLETE: tuple[Status, ...] = ("pushed", "not_blessed", "partial")
 
 
 @contextlib.contextmanager
 def locked(output: Path) -> Iterator[None]:
-    """Holds the output directory, making it if need be, for as long as the process lives or the block lasts.
+    """Locks the output directory until the block or the process ends, and creates it if necessary.
 
     Raises:
-        ConfigError: It cannot be made or written, or another run holds it.
+        ConfigError: It cannot be created or written, or another run has locked it.
     """
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ def locked(output: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                f"{output}: another run is using it; wait for that one, or give another folder with --output"
+                f"{output}: another run is using it; wait for it to finish, or choose another folder with --output"
             ) from None
         yield
 
@@ -44,13 +44,13 @@ class RunFolder:
     """``runs/<run id>`` under an output directory.
 
     Attributes:
-        run_id: Time of the start, in UTC; sorts by time.
+        run_id: Start time in UTC. Ids sort by time.
         path: The folder.
     """
 
     def __init__(self, output: Path) -> None:
         now = datetime.datetime.now(datetime.UTC)
-        # To the microsecond, since runs of several output folders may be kept in one database.
+        # In microseconds, since runs of several output folders may share one database.
         self.run_id = now.strftime("%Y%m%dT%H%M%S.%fZ")
         self.path = output / "runs" / self.run_id
         self.path.mkdir(parents=True)
@@ -62,36 +62,36 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """Everything that TensorFlow, Beam and TFX print."""
+        """The output of TensorFlow, Beam and TFX."""
         return self.path / LOG
 
     def write_summary(self, summary: RunSummary) -> None:
-        """Writes ``summary.json``; a reader sees all of it or none."""
-        partial = self.path / f".{SUMMARY}"
+        """Writes ``summary.json`` atomically."""
+        partial = self.path / f".{SUMMARY_FILE}"
         partial.write_text(summary.to_json() + "\n", encoding="utf-8")
-        partial.replace(self.path / SUMMARY)
+        partial.replace(self.path / SUMMARY_FILE)
 
     @property
     def training_logs(self) -> Path:
-        """TensorBoard's."""
+        """Folder of the TensorBoard logs."""
         return self.path / TRAINING_LOGS
 
     def link_training_logs(self, logs: Path) -> None:
-        """Puts a link to those of the earlier run that trained the model, where this one did not."""
+        """Links to the logs of the earlier run that trained the model, if this run did not train it."""
         if not self.training_logs.exists() and logs.exists():
             self.training_logs.symlink_to(os.path.relpath(logs, self.path.resolve()))
 
     def capture(self) -> contextlib.AbstractContextManager[tuple[IO[str], IO[str]]]:
-        """Sends what is printed meanwhile to the log; see :func:`captured`."""
+        """Redirects output to the log; see :func:`captured`."""
         return captured(self.log)
 
 
 @contextlib.contextmanager
 def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
-    """Sends standard output and error, of C++ code and children too, to a file.
+    """Redirects standard output and error to a file, including those of C++ code and child processes.
 
     Yields:
-        The terminal's own standard output and error, for what the user is to see.
+        The original standard output and error, for messages to the user.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -114,17 +114,17 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
 
 
 def last_complete_run(output: Path) -> str | None:
-    """Id of the newest run that no node failed in, or ``None``."""
-    for path in sorted((output / "runs").glob(f"*/{SUMMARY}"), reverse=True):
-        if path.parent.name != LATEST and json.loads(path.read_text(encoding="utf-8"))["status"] in COMPLETE:
+    """Returns the id of the newest run without a failed node, or ``None``."""
+    for path in sorted((output / "runs").glob(f"*/{SUMMARY_FILE}"), reverse=True):
+        if path.parent.name != LATEST and read_summary(path).status in COMPLETE:
             return path.parent.name
     return None
 
 
 def interrupted_runs(output: Path) -> list[str]:
-    """Ids of the runs that were killed before they could write a summary, oldest first."""
+    """Returns the ids of runs that were killed before they wrote a summary, oldest first."""
     runs = output / "runs"
     if not runs.is_dir():
         return []
     folders = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path.name for path in folders if not (path / SUMMARY).exists())
+    return sorted(path.name for path in folders if not (path / SUMMARY_FILE).exists())

@@ -1,6 +1,7 @@
-"""The pictures with axes, by Matplotlib; imported only when a page is made.
+"""Charts with axes, drawn by Matplotlib.
 
-Matplotlib draws SVG without a browser or JavaScript, so pictures print, need no network and follow the page's colours.
+Matplotlib draws SVG without a browser or JavaScript, so charts can be printed, need no network and follow the page's
+colours. It takes a moment to import, so import this module only to write a page.
 """
 
 import math
@@ -13,13 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from artifacts.slices import OVERALL
-from reports.drawing.svg import COLOURS, plain, to_markup
-from reports.sections.evaluation import Slice
-from reports.sections.training import Curve, Search
+from artifacts.training import Curve
+from artifacts.trials import Trial
+from reports.drawing.svg import COLOURS, shorten, to_markup
 from reports.statistics.buckets import Bin
+from reports.statistics.slices import SliceResult
 
-SLICES_SHOWN = 40
-# Inches that a character of a slice's name takes, on average, in the widest of the page's fonts.
+MAX_SLICES = 40
+# Average width in inches of a character of a slice's name, in the widest of the page's fonts.
 LABEL_CHARACTER = 0.077
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -42,44 +44,43 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def training_curve(curve: Curve, kept: int | None, name: str) -> Markup:
-    """A metric over the steps, on the training batches and on the validation split."""
+def training_curve(curve: Curve, best_step: int | None, name: str) -> Markup:
+    """Draws a metric over the steps, on the training batches and on the validation split."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.4, 2.9)
-        metric = plain(curve.name)
+        metric = shorten(curve.name)
         if any(map(math.isfinite, curve.train)):
             axes.plot(curve.steps, curve.train, "o-", color=COLOURS["first"], label="training batches")
         axes.plot(curve.steps, curve.validation, "s-", color=COLOURS["second"], label="validation split")
-        if kept is not None:
-            axes.axvline(kept, color=COLOURS["muted"], linestyle=":", label=f"kept: step {kept}")
-        axes.set(title=metric, xlabel="steps", ylabel=plain(curve.name, 24))
+        if best_step is not None:
+            axes.axvline(best_step, color=COLOURS["muted"], linestyle=":", label=f"best: step {best_step}")
+        axes.set(title=metric, xlabel="steps", ylabel=shorten(curve.name, 24))
         axes.legend(fontsize=9)
         _make_room(figure, axes)
         return to_markup(figure, name, f"{metric} over the training steps")
 
 
-def trials(search: Search, name: str) -> Markup:
-    """The score of each trial in the order of its number, and the best so far."""
-    tried = [each for each in search.trials if each.score is not None]
-    ordered = sorted(tried, key=lambda each: (len(each.name), each.name))
+def trials(tried: Sequence[Trial], name: str) -> Markup:
+    """Draws the score of each trial in the order of ids, and the best so far."""
+    ordered = sorted(tried, key=lambda each: (len(each.id), each.id))
     scores = [each.score for each in ordered if each.score is not None]
     places = list(range(1, len(scores) + 1))
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.4, 2.9)
         best = [min(scores[:place]) for place in places]
-        axes.plot(places, scores, "o", color=COLOURS["first"], label="a trial")
+        axes.plot(places, scores, "o", color=COLOURS["first"], label="trial")
         axes.step(places, best, where="post", color=COLOURS["second"], label="best so far")
-        axes.set(title="Trials", xlabel="trial, in order", ylabel="validation loss")
+        axes.set(title="Trials", xlabel="trial", ylabel="validation loss")
         axes.locator_params(axis="x", integer=True)
         axes.legend(fontsize=9)
         _make_room(figure, axes)
         return to_markup(figure, name, f"validation loss of {len(scores)} trials")
 
 
-def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
-    """A metric of each slice with its interval, beside that of all rows."""
+def by_slice(slices: Sequence[SliceResult], metric: str, name: str) -> Markup:
+    """Draws a metric of each slice with its interval, and a line at the value over all rows."""
     shown = [each for each in slices if metric in each.metrics and each.metrics[metric].value is not None]
-    shown = shown[:SLICES_SHOWN]
+    shown = shown[:MAX_SLICES]
     found = [each.metrics[metric] for each in shown]
     with mpl.rc_context(STYLE):
         labels = [_slice_label(each) for each in shown]
@@ -99,16 +100,16 @@ def by_slice(slices: Sequence[Slice], metric: str, name: str) -> Markup:
                 axes.axvline(measured.value, color=colour, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(shown)), labels, fontsize=9)
         axes.set_ylim(len(shown) - 0.5, -0.5)
-        metric = plain(metric, 24)
+        metric = shorten(metric, 24)
         axes.set_xlabel(metric)
-        # From the picture's edge: the axes begin far to the right.
+        # From the edge of the chart, since the axes start far to the right.
         title = f"{metric} by slice" + (", 95 % intervals" if any(each.interval for each in found) else "")
         figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
         return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95 % intervals")
 
 
 def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
-    """Observed over predicted shares of class 1."""
+    """Draws the observed fraction of class 1 over the mean prediction."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.0, 3.8)
         predicted, observed = [each.predicted for each in bins], [each.observed for each in bins]
@@ -116,18 +117,18 @@ def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
             [max(each.observed - each.interval.low, 0.0) for each in bins],
             [max(each.interval.high - each.observed, 0.0) for each in bins],
         ]
-        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="as predicted")
+        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="perfect")
         axes.errorbar(
             predicted, observed, errors, fmt="o-", color=COLOURS["first"], label="observed, 95 % interval", capsize=2
         )
-        axes.set(title="Calibration", xlabel="mean prediction", ylabel=f"share of {plain(positive, 24)}")
+        axes.set(title="Calibration", xlabel="mean prediction", ylabel=f"fraction of {shorten(positive, 24)}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize=9, loc="upper left")
-        return to_markup(figure, name, f"observed over predicted shares in {len(bins)} bins")
+        return to_markup(figure, name, f"observed fraction over mean prediction in {len(bins)} bins")
 
 
 def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
-    """True over false positive rates."""
+    """Draws the true over the false positive rate."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.0, 3.8)
         false, true = zip(*points, strict=True)
@@ -140,19 +141,19 @@ def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
 
 
 def over_time(metric: str, labels: Sequence[str], values: Sequence[float], name: str) -> Markup:
-    """A metric over the runs; oldest first."""
+    """Draws a metric over the runs, oldest first."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.6, 2.6)
         axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
         shown = sorted({0, len(labels) - 1})
         axes.set_xticks(shown, [labels[index] for index in shown])
-        if len(shown) > 1:  # else they would reach beyond the picture
+        if len(shown) > 1:  # keeps the labels inside the chart
             first, last = axes.get_xticklabels()
             first.set_horizontalalignment("left")
             last.set_horizontalalignment("right")
-        axes.set(title=plain(metric), xlabel="run, oldest first", ylabel=plain(metric, 24))
+        axes.set(title=shorten(metric), xlabel="run, oldest first", ylabel=shorten(metric, 24))
         _make_room(figure, axes)
-        return to_markup(figure, name, f"{plain(metric)} over {len(labels)} runs")
+        return to_markup(figure, name, f"{shorten(metric)} over {len(labels)} runs")
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
@@ -164,12 +165,12 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def _make_room(figure: Figure, axes: Axes) -> None:
-    """Gives the numbers beside the axis the room that they take, and their name the rest."""
+    """Sets the left margin to the width of the tick labels."""
     labels = axes.yaxis.get_major_formatter().format_ticks(list(axes.get_yticks()))
     longest = max(map(len, labels), default=0)
     figure.subplots_adjust(left=(0.36 + 0.085 * longest) / figure.get_figwidth())
 
 
-def _slice_label(each: Slice) -> str:
+def _slice_label(each: SliceResult) -> str:
     rows = "" if each.rows is None else f" ({each.rows:,})"
-    return plain(each.name, 23) + rows
+    return shorten(each.name, 23) + rows

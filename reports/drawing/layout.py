@@ -1,20 +1,20 @@
-"""Places a directed graph in layers from top to bottom (after Sugiyama, Tagawa and Toda, 1981)."""
+"""Layered layout of a directed graph, from top to bottom (after Sugiyama, Tagawa and Toda, 1981)."""
 
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
 
 SWEEPS = 12
-# The width of an edge that passes a layer, and what lies between neighbours and between layers, in pixels.
+# Width of an edge that passes a layer, gap between neighbors, and gap between layers, in pixels.
 PASSING, GAP, BETWEEN = 14.0, 18.0, 44.0
 MARGIN = 6.0
-# A node's key, or for an edge that passes a layer its place in the list of edges and the layer.
+# The key of a node. For an edge that passes a layer, the index of the edge and the layer.
 Key = str | tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
-    """Where a node lies: its centre and size, in pixels."""
+    """Center and size of a node, in pixels."""
 
     x: float
     y: float
@@ -24,13 +24,13 @@ class Box:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A placed graph.
+    """Positions of a graph's nodes and edges.
 
     Attributes:
-        boxes: By node.
-        paths: The ``d`` of a path by edge.
-        width: Of all of it, in pixels.
-        height: Of all of it, in pixels.
+        boxes: Boxes by node.
+        paths: SVG path data by edge.
+        width: Total width, in pixels.
+        height: Total height, in pixels.
     """
 
     boxes: Mapping[str, Box]
@@ -40,12 +40,12 @@ class Layout:
 
 
 def place(widths: Mapping[str, float], edges: Sequence[tuple[str, str]], height: float) -> Layout:
-    """Places nodes so that edges point down.
+    """Places the nodes of a graph so that edges point down.
 
     Args:
-        widths: By node.
-        edges: From one node to another; those of unknown nodes are left out, and so is one that closes a circle.
-        height: Of every node.
+        widths: Widths by node, in pixels.
+        edges: Edges from one node to another. Edges of unknown nodes, and those that close a cycle, are left out.
+        height: Height of every node, in pixels.
     """
     edges = [edge for edge in dict.fromkeys(edges) if edge[0] in widths and edge[1] in widths and edge[0] != edge[1]]
     levels = _levels(widths, edges)
@@ -57,7 +57,7 @@ def place(widths: Mapping[str, float], edges: Sequence[tuple[str, str]], height:
     for (start, _), chain in zip(edges, chains, strict=True):
         for step, key in enumerate(chain[1:-1], start=levels[start] + 1):
             layers[step].append(key)
-    near = _neighbours(chains)
+    near = _neighbors(chains)
     for sweep in range(SWEEPS):
         _order(layers, near, down=sweep % 2 == 0)
     sizes: dict[Key, float] = {key: widths[key] if isinstance(key, str) else PASSING for each in layers for key in each}
@@ -74,7 +74,7 @@ def place(widths: Mapping[str, float], edges: Sequence[tuple[str, str]], height:
 
 
 def _levels(nodes: Mapping[str, float], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The longest way to each node; a node without ways in lies right above the first that it leads to."""
+    """The length of the longest path to each node; a node without predecessors is right above its first successor."""
     levels = dict.fromkeys(nodes, 0)
     for _ in range(len(nodes)):
         before = dict(levels)
@@ -96,8 +96,8 @@ def _chain(edge: tuple[str, str], index: int, levels: Mapping[str, int]) -> list
     return [start, *((index, level) for level in range(levels[start] + 1, levels[end])), end]
 
 
-def _neighbours(chains: Sequence[Sequence[Key]]) -> dict[Key, tuple[list[Key], list[Key]]]:
-    """Those above and those below each key."""
+def _neighbors(chains: Sequence[Sequence[Key]]) -> dict[Key, tuple[list[Key], list[Key]]]:
+    """The neighbors above and below each key."""
     near: dict[Key, tuple[list[Key], list[Key]]] = {}
     for chain in chains:
         for upper, lower in itertools.pairwise(chain):
@@ -107,13 +107,13 @@ def _neighbours(chains: Sequence[Sequence[Key]]) -> dict[Key, tuple[list[Key], l
 
 
 def _order(layers: list[list[Key]], near: Mapping[Key, tuple[list[Key], list[Key]]], down: bool) -> None:
-    """One sweep: each layer in the order of the means of its neighbours' places in the layer before."""
+    """Sorts each layer by the mean position of its neighbors in the layer before (one sweep)."""
     for layer in layers[1:] if down else layers[-2::-1]:
         places = {key: place for each in layers for place, key in enumerate(each)}
 
         def mean(key: Key, places: Mapping[Key, int] = places) -> float:
-            beside = near.get(key, ([], []))[0 if down else 1]
-            return sum(places[each] for each in beside) / len(beside) if beside else float(places[key])
+            neighbors = near.get(key, ([], []))[0 if down else 1]
+            return sum(places[each] for each in neighbors) / len(neighbors) if neighbors else float(places[key])
 
         layer.sort(key=mean)
 
@@ -121,7 +121,7 @@ def _order(layers: list[list[Key]], near: Mapping[Key, tuple[list[Key], list[Key
 def _positions(
     layers: Sequence[Sequence[Key]], near: Mapping[Key, tuple[list[Key], list[Key]]], sizes: Mapping[Key, float]
 ) -> dict[Key, float]:
-    """Centres that lie near those of the neighbours and keep apart within a layer."""
+    """Centers close to those of the neighbors, without overlap within a layer."""
     at: dict[Key, float] = {}
     for layer in layers:
         total = sum(sizes[key] + GAP for key in layer)
@@ -133,16 +133,17 @@ def _positions(
         for layer in layers if sweep % 2 == 0 else reversed(layers):
             wanted = []
             for key in layer:
-                beside = [*near.get(key, ([], []))[0], *near.get(key, ([], []))[1]]
-                wanted.append(sum(at[each] for each in beside) / len(beside) if beside else at[key])
-            at |= zip(layer, _kept_apart(wanted, [sizes[key] for key in layer]), strict=True)
+                neighbors = [*near.get(key, ([], []))[0], *near.get(key, ([], []))[1]]
+                wanted.append(sum(at[each] for each in neighbors) / len(neighbors) if neighbors else at[key])
+            at |= zip(layer, _without_overlap(wanted, [sizes[key] for key in layer]), strict=True)
     return at
 
 
-def _kept_apart(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """The places nearest to those wanted, in least squares, at which neighbours do not touch.
+def _without_overlap(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """The positions closest to the wanted ones, in least squares, at which neighbors do not overlap.
 
-    With each place less the room to its left this is isotonic regression, by pooling adjacent violators.
+    After subtracting the space to the left of each position this is isotonic regression, solved by pooling adjacent
+    violators.
     """
     rooms = list(
         itertools.accumulate(((one + other) / 2 + GAP for one, other in itertools.pairwise(sizes)), initial=0.0)
@@ -158,7 +159,7 @@ def _kept_apart(wanted: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def _path(points: Sequence[tuple[float, float]], height: float) -> str:
-    """A smooth line from the bottom of the first node to the top of the last."""
+    """A smooth curve from the bottom of the first node to the top of the last."""
     (x, y), *rest = points
     y += height / 2
     parts = [f"M{x:.1f} {y:.1f}"]

@@ -1,4 +1,4 @@
-"""Matplotlib's pictures as part of a page: its own ids, the page's font, and colours that follow light and dark."""
+"""Embeds Matplotlib's figures in a page: with unique ids, the page's font and its light or dark colours."""
 
 import io
 import re
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
-# Matplotlib wants colours in numbers; the page knows them by these names (templates/page.css).
+# Stand for the page's colours, which templates/page.css defines by these names. Matplotlib accepts no names.
 COLOURS = {
     "ink": "#010203",
     "muted": "#010204",
@@ -19,19 +19,19 @@ COLOURS = {
     "good": "#010208",
     "bad": "#010209",
 }
-# What XML 1.0 has no place for.
+# Characters that XML 1.0 does not allow.
 CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 ET.register_namespace("", SVG)
 
 
-def to_markup(figure: Figure, name: str, says: str) -> Markup:
-    """The figure as an ``<svg>`` element.
+def to_markup(figure: Figure, name: str, description: str) -> Markup:
+    """Returns the figure as an ``<svg>`` element.
 
     Args:
         figure: The figure.
-        name: Unique on the page: ids in the picture begin with it.
-        says: What the picture shows, for those who cannot see it.
+        name: A name that is unique on the page, the prefix of ids in the figure.
+        description: The text for screen readers.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
@@ -45,16 +45,16 @@ def to_markup(figure: Figure, name: str, says: str) -> Markup:
         _adapt(each, name, used)
     for size in ("width", "height"):
         root.attrib.pop(size, None)
-    root.attrib |= {"role": "img", "aria-label": CONTROL.sub("", says), "class": "chart"}
+    root.attrib |= {"role": "img", "aria-label": CONTROL.sub("", description), "class": "chart"}
     width = float(root.attrib["viewBox"].split()[2])
     root.attrib["style"] = f"max-width: {width * 96 / 72:.0f}px"
-    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - Matplotlib and ElementTree escape texts
+    return Markup(ET.tostring(root, encoding="unicode"))  # noqa: S704 - Matplotlib and ElementTree escape text
 
 
-def plain(text: str, most: int = 40) -> str:
-    """A text of the data for a picture: one line, of bounded length, without control characters."""
+def shorten(text: str, max_length: int = 40) -> str:
+    """Returns text from the data in one line of limited length, without control characters."""
     line = CONTROL.sub("", " ".join(text.split()))
-    return line if len(line) <= most else line[: most - 1] + "…"
+    return line if len(line) <= max_length else line[: max_length - 1] + "…"
 
 
 def _references(element: ET.Element) -> list[str]:
@@ -63,13 +63,13 @@ def _references(element: ET.Element) -> list[str]:
 
 
 def _adapt(element: ET.Element, name: str, used: set[str]) -> None:
-    """Renames the ids that are referred to, drops the others, and gives colours and font to the page."""
+    """Renames ids that are referred to, removes the others, and leaves colours and font to the page."""
     attributes = element.attrib
     if attributes.get("id") in used:
         attributes["id"] = f"{name}-{attributes['id']}"
     else:
         attributes.pop("id", None)
-    # HTML needs no namespace for links inside of a picture.
+    # HTML needs no namespace for links inside a figure.
     if link := attributes.pop(f"{{{XLINK}}}href", None):
         attributes["href"] = f"#{name}-{link.removeprefix('#')}"
     if "clip-path" in attributes:

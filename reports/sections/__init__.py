@@ -1,1 +1,1 @@
-"""The sections of a page, one module each."""
+"""Sections of a run's page, one module each: its content, how it is read, and its charts."""

@@ -1,16 +1,15 @@
-"""The data of a run: rows a split, and each feature's distribution, from TFDV's statistics."""
+"""The data of a run: rows per split, and the distribution of each column, from TFDV's statistics."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from artifacts.names import STATISTICS_FILE
+from artifacts.statistics import read_statistics, split_names
+from reports.section import Section
 from reports.source import Source
-from reports.statistics.distributions import Numbers, Texts, numbers, shift, texts
+from reports.statistics.distributions import NumericValues, StringValues, numeric_values, shift, string_values
 
 COMPARED = ("train", "eval")
 Statistics: TypeAlias = statistics_pb2.FeatureNameStatistics
@@ -18,21 +17,21 @@ Statistics: TypeAlias = statistics_pb2.FeatureNameStatistics
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A feature in one split.
+    """A column in one split.
 
     Attributes:
-        rows: Rows of the split.
-        missing: Those without a value.
-        values: How the values are distributed; ``None`` if there are none.
+        rows: Number of rows of the split.
+        missing: Number of rows without a value.
+        values: The distribution of the values; ``None`` if there are none.
     """
 
     rows: int
     missing: int
-    values: Numbers | Texts | None
+    values: NumericValues | StringValues | None
 
     @property
-    def missing_share(self) -> float:
-        """Share of the rows without a value."""
+    def missing_fraction(self) -> float:
+        """Fraction of the rows without a value."""
         return self.missing / self.rows if self.rows else 0.0
 
 
@@ -41,11 +40,11 @@ class Feature:
     """A column of the table.
 
     Attributes:
-        name: The column.
+        name: Name of the column.
         type: ``INT``, ``FLOAT``, ``STRING`` or ``BYTES``.
-        columns: By split; a split in which the column does not stand is left out.
-        shift: How far the compared splits are apart, see :func:`reports.statistics.distributions.shift`;
-            ``None`` where one has no values.
+        columns: The column by split, without splits that do not have it.
+        shift: Difference between the compared splits, see :func:`reports.statistics.distributions.shift`; ``None`` if
+            one of them has no values.
     """
 
     name: str
@@ -56,12 +55,12 @@ class Feature:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What StatisticsGen found.
+    """The statistics of a run's data.
 
     Attributes:
-        rows: By split.
-        compared: The two splits that the features are compared between.
-        features: Those that differ most come first.
+        rows: Number of rows by split.
+        compared: The two splits that are compared.
+        features: The columns, those that differ most first.
     """
 
     rows: Mapping[str, int]
@@ -69,29 +68,24 @@ class Data:
     features: tuple[Feature, ...]
 
 
-def read_data(source: Source) -> Data:
-    """The statistics of a run's splits.
+def read(source: Source) -> Data:
+    """Reads the statistics of a run's splits.
 
     Raises:
-        MissingError: StatisticsGen did not finish, or its files are gone.
+        MissingError: StatisticsGen did not finish, or its folder no longer exists.
     """
     folder = source.path("StatisticsGen", "statistics")
-    splits = json.loads(source.artifact("StatisticsGen", "statistics").properties["split_names"])
-    found = {split: read_split(folder / f"Split-{split}" / STATISTICS_FILE) for split in splits}
+    splits = split_names(source.artifact("StatisticsGen", "statistics").properties)
+    statistics = {split: read_statistics(folder, split) for split in splits}
     compared = COMPARED if set(COMPARED) <= set(splits) else (splits[0], splits[-1])
     columns: dict[str, dict[str, Statistics]] = {}
-    for split, statistics in found.items():
-        for each in statistics.features:
+    for split, of_split in statistics.items():
+        for each in of_split.features:
             columns.setdefault(_name(each), {})[split] = each
-    rows = {split: int(statistics.num_examples) for split, statistics in found.items()}
+    rows = {split: int(of_split.num_examples) for split, of_split in statistics.items()}
     features = [_feature(name, by_split, rows, compared) for name, by_split in columns.items()]
     features.sort(key=lambda each: (each.shift is None, -(each.shift or 0.0), each.name))
     return Data(rows, compared, tuple(features))
-
-
-def read_split(path: Path) -> statistics_pb2.DatasetFeatureStatistics:
-    """TFDV's statistics of one split."""
-    return statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes()).datasets[0]
 
 
 def _feature(
@@ -107,13 +101,16 @@ def _column(each: Statistics, rows: int) -> Column:
     kind = each.WhichOneof("stats")
     common = getattr(each, kind).common_stats if kind else None
     present = int(common.num_non_missing) if common else 0
-    values: Numbers | Texts | None = None
+    values: NumericValues | StringValues | None = None
     if present and kind == "num_stats":
-        values = numbers(each.num_stats, whole=each.type == Statistics.INT)
+        values = numeric_values(each.num_stats, integers=each.type == Statistics.INT)
     elif present and kind == "string_stats":
-        values = texts(each.string_stats, present)
+        values = string_values(each.string_stats, present)
     return Column(rows, rows - present, values)
 
 
 def _name(each: Statistics) -> str:
     return ".".join(each.path.step) or each.name
+
+
+SECTION = Section("data", "Data", read, absent="No statistics")

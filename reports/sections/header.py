@@ -1,79 +1,89 @@
-"""What stands above all sections of a run's page: how it ended, in a few words and numbers."""
+"""The header of a run's page: status, metrics and times."""
 
+import contextlib
 import dataclasses
 import datetime
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from artifacts.files import UNREADABLE
+from artifacts.statistics import read_rows, split_names
+from artifacts.thresholds import ThresholdResult
 from reports.source import Source
 
-HEADLINE_METRICS = 4
-SAYS = {
-    "not_blessed": "Nothing was pushed: a judge did not bless the model.",
-    "anomalies": "Stopped before Transform, nothing was pushed: the data does not meet the schema.",
+MAX_METRICS = 4
+MESSAGES = {
+    "not_blessed": "Nothing was pushed: the model was not blessed.",
+    "anomalies": "Stopped before Transform: the data does not match the schema. Nothing was pushed.",
     "failed": "Nothing was pushed: a component failed.",
-    "partial": "Done as far as was asked: nothing was pushed.",
-    "running": "It was still running when this page was written.",
-    "interrupted": "It was killed or stopped before its end.",
-    "unfinished": "It recorded no end; the machine that it ran on knows why.",
+    "partial": "The requested nodes finished. Nothing was pushed.",
+    "running": "The run was still in progress when this page was written.",
+    "interrupted": "The run was killed or stopped.",
+    "unfinished": "The run recorded no result. The machine that it ran on may have more information.",
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Head:
-    """How a run ended.
+class Header:
+    """Status, metrics and times of a run.
 
     Attributes:
         problem: Name of the problem.
         run_id: The run.
-        status: That of ``summary.json``, or what ML Metadata tells of a run that wrote none.
-        says: The status in a sentence.
+        status: The status in ``summary.json``, or the one in ML Metadata if the run wrote no summary.
+        message: The status in a sentence.
         error: Why it failed, in one line; empty if it did not.
-        started: When it began.
-        seconds: Wall time; ``None`` for a run that was killed.
-        metrics: The first ones of the candidate over all rows of the eval split.
-        thresholds: The blessing policy, held against the candidate.
-        baseline: Version of the model it was compared with; ``None`` if there was none or it was never pushed.
+        started: When it started, in UTC.
+        seconds: Wall time; ``None`` for a killed run.
+        metrics: The first few metrics of the candidate over all rows of the eval split.
+        thresholds: The bounds, with the measured values.
+        rows: Number of rows of all splits; 0 if it is not known.
     """
 
     problem: str
     run_id: str
     status: str
-    says: str
+    message: str
     error: str
     started: datetime.datetime
     seconds: float | None
-    metrics: Mapping[str, float | None]
-    thresholds: Sequence[Mapping[str, Any]]
-    baseline: str | None
+    metrics: Mapping[str, float]
+    thresholds: Sequence[ThresholdResult]
+    rows: int
 
     @property
-    def is_good(self) -> bool | None:
-        """Whether the run came to a pushed model; ``None`` where none was asked for, or it still runs."""
+    def is_success(self) -> bool | None:
+        """Whether the run pushed a model; ``None`` if it was not asked to, or is still running."""
         return None if self.status in ("partial", "running") else self.status == "pushed"
 
     @property
-    def kept(self) -> int:
-        """How many of the thresholds are kept."""
-        return sum(bool(each["ok"]) for each in self.thresholds)
+    def kept_bounds(self) -> int:
+        """Number of bounds that are kept."""
+        return sum(each.ok for each in self.thresholds)
 
 
-def read_head(source: Source) -> Head:
-    """The head of a run's page."""
+def read_header(source: Source) -> Header:
+    """Reads the header of a run's page."""
     summary, run = source.summary, source.run
-    status = summary.get("status") or run.status
-    pushed = summary.get("pushed")
-    says = f"Version {pushed['version']} is in {pushed['path']}" if pushed else SAYS.get(status, "")
-    metrics = summary.get("metrics") or run.metrics
-    return Head(
-        problem=summary.get("problem") or run.pipeline or "pipeline",
+    status = summary.status if summary else run.status
+    pushed = summary.pushed if summary else None
+    message = f"Version {pushed.version} is in {pushed.path}" if pushed else MESSAGES.get(status, "")
+    metrics = (summary.metrics if summary else None) or run.metrics
+    return Header(
+        problem=(summary.problem if summary else None) or run.pipeline or "pipeline",
         run_id=run.run_id,
         status=status,
-        says=says or "How it ended is not recorded.",
-        error=summary.get("error") or run.error or "",
+        message=message or "The result was not recorded.",
+        error=(summary.error if summary else None) or run.error or "",
         started=run.started,
-        seconds=summary.get("seconds") or run.seconds,
-        metrics=dict(list(metrics.items())[:HEADLINE_METRICS]),
-        thresholds=summary.get("thresholds") or (),
-        baseline=summary.get("baseline"),
+        seconds=(summary.seconds if summary else None) or run.seconds,
+        metrics=dict(list(metrics.items())[:MAX_METRICS]),
+        thresholds=summary.thresholds if summary else (),
+        rows=_rows(source),
     )
+
+
+def _rows(source: Source) -> int:
+    with contextlib.suppress(*UNREADABLE):  # the data section says why
+        splits = split_names(source.artifact("StatisticsGen", "statistics").properties)
+        return sum(read_rows(source.path("StatisticsGen", "statistics"), splits).values())
+    return 0

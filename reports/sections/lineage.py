@@ -1,4 +1,4 @@
-"""The run's artifacts and executions as a graph to click through."""
+"""The lineage of a run: its artifacts and executions as an interactive graph."""
 
 import contextlib
 import dataclasses
@@ -8,32 +8,34 @@ from typing import Any
 from lineage.graph.run_nodes import NodeRun
 from lineage.records import Artifact, Direction
 from reports.drawing.layout import Layout, place
+from reports.section import Section
 from reports.source import MissingError, Source
 
 HEIGHT = 26.0
-# Widths of a character of an artifact's and of a node's name, in the widest of the page's fonts, and what lies beside.
-CHARACTER, BOLD_CHARACTER, BESIDE = 7.2, 9.0, 16.0
-MOST_SHOWN = 4_000
-WORDS: dict[Direction, tuple[str, str]] = {
+# Widths of a character of an artifact's and of a node's name, in the widest of the page's fonts, and the padding.
+CHARACTER, BOLD_CHARACTER, PADDING = 7.2, 9.0, 16.0
+MAX_CHARACTERS = 4_000  # of a property
+# How an artifact relates to an execution, and the other way round.
+RELATIONS: dict[Direction, tuple[str, str]] = {
     "input": ("used by", "used"),
     "output": ("made by", "made"),
-    "reference": ("compared with by", "compared with"),
-    "found": ("found by", "found"),
+    "reference": ("compared in", "compared with"),
+    "found": ("selected by", "selected"),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A node of the graph, and what a click on it shows.
+    """A node of the graph, and the details that a click on it shows.
 
     Attributes:
         key: ``a<id>`` for an artifact, ``e<id>`` for an execution.
-        label: What stands in its box.
+        label: Text in its box.
         title: Its full name.
-        state: Of an execution; empty for an artifact.
-        facts: Pairs of a word and what it says.
-        properties: Those in ML Metadata, as text.
-        links: The word of the relation, and the key and label of the neighbour.
+        state: State of an execution; empty for an artifact.
+        facts: Names and values.
+        properties: Properties in ML Metadata, as text.
+        links: The relation to each neighbor, and the key and label of that neighbor.
     """
 
     key: str
@@ -47,27 +49,27 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Edge:
-    """A way between two nodes.
+    """An edge between two nodes.
 
     Attributes:
-        start: Key of the upper one.
-        end: Key of the lower one.
-        made: Whether something is made of what is handed on; a baseline is only looked at.
+        start: Key of the upper node.
+        end: Key of the lower node.
+        is_lookup: Whether the artifact was only selected or compared with, such as a baseline.
     """
 
     start: str
     end: str
-    made: bool
+    is_lookup: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class View:
+class LineageView:
     """The graph.
 
     Attributes:
-        items: By key.
-        edges: Each once.
-        layout: The picture.
+        items: Nodes by key.
+        edges: Edges without duplicates.
+        layout: The layout.
     """
 
     items: dict[str, Item]
@@ -75,16 +77,16 @@ class View:
     layout: Layout
 
 
-def read_view(source: Source) -> View:
-    """The graph of a run.
+def read(source: Source) -> LineageView:
+    """Reads the graph of a run.
 
     Raises:
-        MissingError: ML Metadata holds no execution of it.
+        MissingError: ML Metadata has no execution of the run.
     """
     if not source.nodes_run:
-        raise MissingError("ML Metadata holds no execution of this run")
+        raise MissingError("ML Metadata has no execution of this run")
     lineage = source.lineage
-    # What a cached execution gave out stands with what made it.
+    # The outputs of a cached execution are shown with the execution that made them.
     nodes = {each.made_by.id: each for each in source.nodes_run.values()}
     links = [each for each in lineage.events if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
     labels = {f"e{key}": each.execution.node for key, each in nodes.items()}
@@ -96,8 +98,8 @@ def read_view(source: Source) -> View:
         artifact, execution = f"a{each.artifact_id}", f"e{each.execution_id}"
         down = each.direction in ("input", "reference")
         start, end = (artifact, execution) if down else (execution, artifact)
-        edges.append(Edge(start, end, made=each.direction in ("input", "output")))
-        of_artifact, of_execution = WORDS[each.direction]
+        edges.append(Edge(start, end, is_lookup=each.direction not in ("input", "output")))
+        of_artifact, of_execution = RELATIONS[each.direction]
         near[artifact].append((of_artifact, execution, labels[execution]))
         near[execution].append((f"{of_execution} as {each.key}", artifact, labels[artifact]))
     items = {f"e{key}": _of_node(each, near[f"e{key}"]) for key, each in nodes.items()}
@@ -105,10 +107,10 @@ def read_view(source: Source) -> View:
         name, label = lineage.name(key), labels[f"a{key}"]
         items[f"a{key}"] = _of_artifact(lineage.artifacts[key], name, label, near[f"a{key}"])
     widths = {
-        key: len(label) * (BOLD_CHARACTER if items[key].state else CHARACTER) + BESIDE for key, label in labels.items()
+        key: len(label) * (BOLD_CHARACTER if items[key].state else CHARACTER) + PADDING for key, label in labels.items()
     }
     layout = place(widths, [(each.start, each.end) for each in edges], HEIGHT)
-    return View(items, tuple(dict.fromkeys(edges)), layout)
+    return LineageView(items, tuple(dict.fromkeys(edges)), layout)
 
 
 def _of_node(each: NodeRun, links: list[tuple[str, str, str]]) -> Item:
@@ -133,7 +135,7 @@ def _of_artifact(each: Artifact, name: str, label: str, links: list[tuple[str, s
         ("artifact", str(each.id)),
         ("type", each.type),
         ("folder", each.uri),
-        ("made", f"{each.created:%Y-%m-%d %H:%M:%S} UTC"),
+        ("created", f"{each.created:%Y-%m-%d %H:%M:%S} UTC"),
     )
     return Item(f"a{each.id}", label, name, "", facts, _properties(each.properties), tuple(links))
 
@@ -147,5 +149,8 @@ def _shortened(value: Any) -> str:
     if text.startswith(("{", "[")):
         with contextlib.suppress(ValueError):
             text = json.dumps(json.loads(text), indent=1, ensure_ascii=False)
-    more = len(text) - MOST_SHOWN
-    return text if more <= 0 else f"{text[:MOST_SHOWN]}… and {more:,} more characters"
+    more = len(text) - MAX_CHARACTERS
+    return text if more <= 0 else f"{text[:MAX_CHARACTERS]}… and {more:,} more characters"
+
+
+SECTION = Section("lineage", "Lineage", read, absent="No graph")

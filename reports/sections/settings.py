@@ -1,19 +1,20 @@
-"""What a run was started from: its settings, its code and its machine."""
+"""The origin of a run: its settings, code, command and machine."""
 
 import dataclasses
 
 import yaml
 
 from lineage.records import Origin
+from reports.section import Section
 from reports.source import MissingError, Source
 
 
 @dataclasses.dataclass(frozen=True)
 class Started:
-    """What a run was started from.
+    """The origin of a run.
 
     Attributes:
-        origin: As the run recorded it.
+        origin: The origin, as the run recorded it.
         settings: All settings in effect, as YAML.
     """
 
@@ -21,13 +22,16 @@ class Started:
     settings: str
 
 
-def read_started(source: Source) -> Started:
-    """The origin of a run.
+def read(source: Source) -> Started:
+    """Reads the origin of a run.
 
     Raises:
-        MissingError: It recorded none.
+        MissingError: The run recorded none.
     """
     if source.run.origin is None:
-        raise MissingError("this run recorded no settings: it is of an earlier version of this project")
+        raise MissingError("an earlier version of this project made this run and recorded no settings")
     settings = dict(source.run.origin.settings)
     return Started(source.run.origin, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100))
+
+
+SECTION = Section("settings", "Settings and code", read, absent="Not recorded")

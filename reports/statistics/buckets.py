@@ -1,4 +1,4 @@
-"""Predictions beside labels, bucket by bucket: what TFMA's plots hold, and the curves that follow."""
+"""Buckets of predictions from TFMA's plots, and the calibration curve, ROC curve and confusion matrix."""
 
 import dataclasses
 import itertools
@@ -13,12 +13,12 @@ BINS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Bucket:
-    """Rows of one slice whose predictions lie close together.
+    """Rows of one slice with similar predictions.
 
     Attributes:
         low: Lowest prediction of the bucket.
-        rows: How many there are.
-        positives: How many of them are of class 1.
+        rows: Number of rows.
+        positives: Number of rows of class 1.
         predicted: Sum of their predictions.
     """
 
@@ -34,9 +34,9 @@ class Bin:
 
     Attributes:
         predicted: Mean prediction.
-        observed: Share of class 1.
-        rows: How many rows are in it.
-        interval: 95 % interval of the share (Wilson).
+        observed: Fraction of class 1.
+        rows: Number of rows.
+        interval: 95 % interval of the fraction (Wilson).
     """
 
     predicted: float
@@ -47,7 +47,7 @@ class Bin:
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """How often each class was taken for each.
+    """A confusion matrix.
 
     Attributes:
         classes: Names, in the order of their indices.
@@ -59,7 +59,7 @@ class Confusion:
 
 
 def read_buckets(message: metrics_for_slice_pb2.CalibrationHistogramBuckets) -> tuple[Bucket, ...]:
-    """TFMA's buckets that hold rows, lowest first."""
+    """Reads TFMA's buckets, lowest first, without empty ones."""
     found = [
         Bucket(
             low=each.lower_threshold_inclusive,
@@ -73,17 +73,21 @@ def read_buckets(message: metrics_for_slice_pb2.CalibrationHistogramBuckets) -> 
 
 
 def counts(buckets: Sequence[Bucket]) -> Counts:
-    """What intervals need."""
+    """Returns the counts that the intervals need."""
     return Counts(
         rows=sum(each.rows for each in buckets),
         positives=sum(each.positives for each in buckets),
-        called=sum(each.rows for each in buckets if each.low >= 0.5),
-        spread=sum(max(each.predicted * (1 - each.predicted / each.rows), 0.0) for each in buckets),
+        predicted_positives=sum(each.rows for each in buckets if each.low >= 0.5),
+        label_variance=sum(max(each.predicted * (1 - each.predicted / each.rows), 0.0) for each in buckets),
     )
 
 
 def calibration(buckets: Sequence[Bucket]) -> tuple[Bin, ...]:
-    """Ten bins of equal width, those without rows left out."""
+    """Returns ten bins of equal width, without empty ones.
+
+    >>> [(each.predicted, each.observed, each.rows) for each in calibration([Bucket(0.25, 4, 1, 1.0)])]
+    [(0.25, 0.25, 4)]
+    """
 
     def place(bucket: Bucket) -> int:
         return min(max(int(bucket.low * BINS + 1e-9), 0), BINS - 1) if bucket.low > 0 else 0
@@ -100,7 +104,11 @@ def calibration(buckets: Sequence[Bucket]) -> tuple[Bin, ...]:
 
 
 def roc(buckets: Sequence[Bucket]) -> tuple[tuple[float, float], ...]:
-    """False and true positive rates, threshold by threshold from above; empty where one class has no rows."""
+    """Returns false and true positive rates, from the highest threshold down; empty if one class has no rows.
+
+    >>> roc([Bucket(0.0, 2, 0, 0.2), Bucket(0.5, 2, 2, 1.5)])
+    ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0))
+    """
     positives = sum(each.positives for each in buckets)
     negatives = sum(each.rows for each in buckets) - positives
     if positives <= 0 or negatives <= 0:
@@ -117,7 +125,7 @@ def roc(buckets: Sequence[Bucket]) -> tuple[tuple[float, float], ...]:
 def read_confusion(
     message: metrics_for_slice_pb2.MultiClassConfusionMatrixAtThresholds, classes: Sequence[str]
 ) -> Confusion:
-    """TFMA's matrix; classes that the settings do not name go by their index."""
+    """Reads TFMA's matrix. Classes without a name in the settings are named by their index."""
     [matrix] = message.matrices
     size = len(classes)
     for entry in matrix.entries:

@@ -1,4 +1,4 @@
-"""How a feature's values are distributed, and how far two splits are apart."""
+"""Distributions of a column's values, and the difference between two splits."""
 
 import dataclasses
 import itertools
@@ -12,73 +12,73 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 Values: TypeAlias = "np.ndarray[tuple[int], np.dtype[np.float64]]"
 
 BINS = 24
-SHOWN_TEXTS = 5
-# A tail that is this many times longer than the range of the middle eight tenths is cut off the picture.
+SHOWN_STRINGS = 5
+# A tail that is this many times longer than the range from the 10th to the 90th percentile is cut off.
 LONG_TAIL = 3.0
-CLOSE = 1e-6
+TOLERANCE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
-class Numbers:
-    """A numeric feature in one split.
+class NumericValues:
+    """The values of a numeric column in one split, without missing ones.
 
     Attributes:
-        mean: Of the values that are there, as are the next ones.
-        deviation: Standard deviation.
-        least: Minimum.
+        mean: Mean.
+        std_dev: Standard deviation.
+        min: Minimum.
         median: Median.
-        most: Maximum.
-        zeros: How many are 0.
-        whole: Whether these are few whole numbers, each a bin of its own.
-        points: Rising values and the share of the rows up to each, from TFDV's histograms of equal width and of equal
-            counts.
+        max: Maximum.
+        zeros: Number of zeros.
+        few_integers: Whether the values are integers within a small range, so that each gets its own bin.
+        points: Increasing values, each with the fraction of the rows up to it, from TFDV's histograms of equal width
+            and of equal counts.
     """
 
     mean: float
-    deviation: float
-    least: float
+    std_dev: float
+    min: float
     median: float
-    most: float
+    max: float
     zeros: int
-    whole: bool
+    few_integers: bool
     points: tuple[tuple[float, float], ...]
 
-    def share_below(self, values: Values) -> list[float]:
-        """Share of the rows up to each of ``values``."""
+    def fractions_below(self, values: Values) -> list[float]:
+        """Returns the fraction of the rows up to each value."""
         if not self.points:
             return [0.0] * len(values)
-        at, shares = zip(*self.points, strict=True)
-        return [float(share) for share in np.interp(values, at, shares, left=0.0, right=1.0)]
+        at, fractions = zip(*self.points, strict=True)
+        return [float(each) for each in np.interp(values, at, fractions, left=0.0, right=1.0)]
 
-    def at_share(self, share: float) -> float:
-        """The value that this share of the rows does not exceed."""
-        at, shares = zip(*self.points, strict=True)
-        return float(np.interp(share, shares, at))
+    def quantile(self, fraction: float) -> float:
+        """Returns the value that this fraction of the rows does not exceed."""
+        at, fractions = zip(*self.points, strict=True)
+        return float(np.interp(fraction, fractions, at))
 
 
 @dataclasses.dataclass(frozen=True)
-class Texts:
-    """A text feature in one split.
+class StringValues:
+    """The values of a string column in one split, without missing ones.
 
     Attributes:
-        unique: Different values, about.
-        shares: Share of the rows with a value that hold each of the most frequent ones.
+        unique: Approximate number of distinct values.
+        fractions: Fraction of the rows by value, for the most frequent values.
     """
 
     unique: int
-    shares: Mapping[str, float]
+    fractions: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
 class Histogram:
-    """Two splits over the same bins.
+    """Histograms of two splits over the same bins.
 
     Attributes:
-        low: Where the first bin begins.
-        high: Where the last one ends.
+        low: Lower edge of the first bin.
+        high: Upper edge of the last bin.
         cut: Whether a long tail is left out.
-        first: Share of the first split's rows in each bin.
-        second: That of the second split.
+        first: Fraction of the first split's rows in each bin.
+        second: Fraction of the second split's rows in each bin.
     """
 
     low: float
@@ -88,66 +88,83 @@ class Histogram:
     second: tuple[float, ...]
 
 
-def numbers(found: statistics_pb2.NumericStatistics, whole: bool) -> Numbers:
-    """Of TFDV's record; ``whole`` says that the values are whole numbers."""
-    whole = whole and found.max - found.min < BINS
-    points = _points_of_whole(found) if whole else _points(found)
-    mean, deviation, zeros = found.mean, found.std_dev, int(found.num_zeros)
-    return Numbers(mean, deviation, found.min, found.median, found.max, zeros, whole, points)
-
-
-def texts(found: statistics_pb2.StringStatistics, rows: int) -> Texts:
-    """Of TFDV's record.
+def numeric_values(found: statistics_pb2.NumericStatistics, integers: bool) -> NumericValues:
+    """Converts TFDV's record of a numeric column.
 
     Args:
         found: The record.
-        rows: Rows that have a value.
+        integers: Whether the values are integers.
+    """
+    few_integers = integers and found.max - found.min < BINS
+    return NumericValues(
+        mean=found.mean,
+        std_dev=found.std_dev,
+        min=found.min,
+        median=found.median,
+        max=found.max,
+        zeros=int(found.num_zeros),
+        few_integers=few_integers,
+        points=_points_of_integers(found) if few_integers else _points(found),
+    )
+
+
+def string_values(found: statistics_pb2.StringStatistics, rows: int) -> StringValues:
+    """Converts TFDV's record of a string column.
+
+    Args:
+        found: The record.
+        rows: Number of rows with a value.
     """
     top = {each.value: each.frequency / rows for each in found.top_values}
-    return Texts(int(found.unique), top)
+    return StringValues(int(found.unique), top)
 
 
-def shift(first: Numbers | Texts | None, second: Numbers | Texts | None) -> float | None:
-    """How far two splits are apart; 0 for the same.
+def shift(first: NumericValues | StringValues | None, second: NumericValues | StringValues | None) -> float | None:
+    """Returns the difference between two splits; 0 if they are the same.
 
-    For numbers the difference of the means in standard deviations (of both splits together, as they were one half
-    each); for texts the largest difference of one value's share (the L-infinity distance that TFDV's skew comparator
-    takes). Both follow from what TFDV counts; its histograms are too coarse for more. ``None`` where one has no values,
-    or they are of two kinds.
+    For numbers this is the difference of the means in standard deviations (the root of the mean of both variances). For
+    strings it is the largest difference of one value's fraction, the L-infinity distance of TFDV's skew comparator.
+    TFDV's histograms are too coarse for other measures.
+
+    >>> shift(StringValues(2, {"a": 0.75, "b": 0.25}), StringValues(2, {"a": 0.5, "b": 0.5}))
+    0.25
+
+    Returns:
+        ``None`` if one of them has no values, or their types differ.
     """
-    if isinstance(first, Numbers) and isinstance(second, Numbers):
-        deviation = math.sqrt((first.deviation**2 + second.deviation**2) / 2)
-        apart = abs(first.mean - second.mean)
-        # Two constants are either the same or as far apart as can be.
-        ratio = apart / deviation if deviation else (0.0 if not apart else math.inf)
+    if isinstance(first, NumericValues) and isinstance(second, NumericValues):
+        std_dev = math.sqrt((first.std_dev**2 + second.std_dev**2) / 2)
+        difference = abs(first.mean - second.mean)
+        # Two constants are either the same or infinitely far apart.
+        ratio = difference / std_dev if std_dev else (0.0 if not difference else math.inf)
         return None if math.isnan(ratio) else ratio
-    if isinstance(first, Texts) and isinstance(second, Texts):
-        every = {*first.shares, *second.shares}
-        return max((abs(first.shares.get(each, 0.0) - second.shares.get(each, 0.0)) for each in every), default=None)
+    if isinstance(first, StringValues) and isinstance(second, StringValues):
+        one, other = first.fractions, second.fractions
+        return max((abs(one.get(each, 0.0) - other.get(each, 0.0)) for each in {*one, *other}), default=None)
     return None
 
 
-def histogram(first: Numbers | None, second: Numbers | None) -> Histogram | None:
-    """Both splits over common bins; ``None`` if neither has a finite value."""
+def histogram(first: NumericValues | None, second: NumericValues | None) -> Histogram | None:
+    """Returns the histograms of two splits; ``None`` if neither has a finite value."""
     given = [each for each in (first, second) if each and each.points]
     if not given:
         return None
-    if all(each.whole for each in given):
-        least, most = min(each.least for each in given), max(each.most for each in given)
-        edges = np.arange(least, most + 2) - 0.5
+    if all(each.few_integers for each in given):
+        low, high = min(each.min for each in given), max(each.max for each in given)
+        edges = np.arange(low, high + 2) - 0.5
         if len(edges) <= 2 * BINS:
-            return Histogram(least, most, False, _shares(first, edges), _shares(second, edges))
+            return Histogram(low, high, False, _fractions(first, edges), _fractions(second, edges))
     low, high, cut = _range(given)
     edges = np.linspace(low, high, BINS + 1)
-    return Histogram(low, high, cut, _shares(first, edges), _shares(second, edges))
+    return Histogram(low, high, cut, _fractions(first, edges), _fractions(second, edges))
 
 
-def _range(given: Sequence[Numbers]) -> tuple[float, float, bool]:
-    """What is drawn, and whether that leaves out a long tail."""
+def _range(given: Sequence[NumericValues]) -> tuple[float, float, bool]:
+    """The range to draw, and whether it leaves out a long tail."""
     low, high = min(each.points[0][0] for each in given), max(each.points[-1][0] for each in given)
     if low == high:
         return low - 0.5, high + 0.5, False
-    middle = (min(each.at_share(0.1) for each in given), max(each.at_share(0.9) for each in given))
+    middle = (min(each.quantile(0.1) for each in given), max(each.quantile(0.9) for each in given))
     width = middle[1] - middle[0]
     if width <= 0:
         return low, high, False
@@ -158,29 +175,29 @@ def _range(given: Sequence[Numbers]) -> tuple[float, float, bool]:
     return shown[0], shown[1], shown != [low, high]
 
 
-def _shares(each: Numbers | None, edges: Values) -> tuple[float, ...]:
-    """Share of the rows in each bin."""
+def _fractions(each: NumericValues | None, edges: Values) -> tuple[float, ...]:
+    """Fraction of the rows in each bin."""
     bins = len(edges) - 1
     if each is None or not each.points:
         return (0.0,) * bins
-    if each.points[0][0] == each.points[-1][0]:  # all the same: in one bin
+    if each.points[0][0] == each.points[-1][0]:  # a constant, in one bin
         place = min(int(np.searchsorted(edges, each.points[0][0], "right")), bins) - 1
         return tuple(float(index == place) for index in range(bins))
-    below = each.share_below(edges)
+    below = each.fractions_below(edges)
     if edges[0] <= each.points[0][0]:
-        below[0] = 0.0  # many rows may hold the least value itself
+        below[0] = 0.0  # many rows may have the minimum itself
     return tuple(after - before for before, after in itertools.pairwise(below))
 
 
-def _points_of_whole(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:
-    """Of few whole numbers: a bucket's rows belong to those that lie in it."""
-    least, most = round(found.min), round(found.max)
-    rows = dict.fromkeys(range(least, most + 1), 0.0)
+def _points_of_integers(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:
+    """Distributes the rows of a bucket over the integers in it."""
+    minimum, maximum = round(found.min), round(found.max)
+    rows = dict.fromkeys(range(minimum, maximum + 1), 0.0)
     equal_width = [each for each in found.histograms if each.type == statistics_pb2.Histogram.STANDARD]
     for bucket in equal_width[0].buckets if equal_width else ():
-        # Edges are sums of a width that binary fractions only come near to.
-        low, high = bucket.low_value - CLOSE, bucket.high_value - CLOSE
-        held = [value for value in rows if low <= value < (high if bucket.high_value < most else most + 1)]
+        # Edges are sums of a width that is not exact in binary.
+        low, high = bucket.low_value - TOLERANCE, bucket.high_value - TOLERANCE
+        held = [value for value in rows if low <= value < (high if bucket.high_value < maximum else maximum + 1)]
         held = held or [min(rows, key=lambda value, low=low: abs(value - low))]  # type: ignore[misc]
         for value in held:
             rows[value] += bucket.sample_count / len(held)
@@ -188,11 +205,11 @@ def _points_of_whole(found: statistics_pb2.NumericStatistics) -> tuple[tuple[flo
     if not total:
         return ()
     so_far = itertools.accumulate(rows.values(), initial=0.0)
-    return tuple((value - 0.5, count / total) for value, count in zip((*rows, most + 1), so_far, strict=True))
+    return tuple((value - 0.5, count / total) for value, count in zip((*rows, maximum + 1), so_far, strict=True))
 
 
 def _points(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:
-    """Values and cumulative shares, from all histograms together."""
+    """Values and cumulative fractions, from all histograms together."""
     points: dict[float, float] = {}
     for each in found.histograms:
         total = sum(bucket.sample_count for bucket in each.buckets)
@@ -203,6 +220,6 @@ def _points(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float
             points.setdefault(bucket.low_value, so_far / total)
             so_far += bucket.sample_count
             points[bucket.high_value] = max(points.get(bucket.high_value, 0.0), so_far / total)
-    finite = sorted((at, share) for at, share in points.items() if math.isfinite(at))
-    shares = itertools.accumulate((share for _, share in finite), max)
-    return tuple((at, share) for (at, _), share in zip(finite, shares, strict=True))
+    finite = sorted((at, fraction) for at, fraction in points.items() if math.isfinite(at))
+    fractions = itertools.accumulate((fraction for _, fraction in finite), max)
+    return tuple((at, fraction) for (at, _), fraction in zip(finite, fractions, strict=True))

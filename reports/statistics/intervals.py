@@ -1,7 +1,7 @@
 """95 % intervals of metrics, in closed form from counts.
 
-Resampling (TFMA's jackknife) would compute every metric twenty times; what a page needs is whether a slice is too small
-to say anything, and that the counts tell.
+Resampling (TFMA's jackknife) would compute every metric twenty times. The counts are enough to show whether a slice is
+too small to draw conclusions from.
 """
 
 import math
@@ -19,32 +19,37 @@ class Interval(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What the intervals of a binary classifier's metrics need of a slice.
+    """Counts of a slice for the intervals of a binary classifier's metrics.
 
     Attributes:
-        rows: All rows.
-        positives: Rows of class 1.
-        called: Rows whose prediction is at least one half.
-        spread: Variance of the sum of the labels if they fall as predicted: the sum of p (1 - p) over the rows.
+        rows: Number of rows.
+        positives: Number of rows of class 1.
+        predicted_positives: Number of rows whose prediction is at least 0.5.
+        label_variance: Variance of the sum of the labels, given the predictions: the sum of p (1 - p) over the rows.
     """
 
     rows: float
     positives: float
-    called: float
-    spread: float
+    predicted_positives: float
+    label_variance: float
 
 
-def wilson(share: float, rows: float) -> Interval | None:
-    """Of a share of so many rows: Wilson, Journal of the American Statistical Association 22 (1927)."""
-    if rows <= 0 or not 0 <= share <= 1:
+def wilson(fraction: float, rows: float) -> Interval | None:
+    """Interval of a fraction of rows: Wilson, Journal of the American Statistical Association 22 (1927).
+
+    >>> low, high = wilson(0.8, 5)
+    >>> round(low, 3), round(high, 3)
+    (0.376, 0.964)
+    """
+    if rows <= 0 or not 0 <= fraction <= 1:
         return None
-    centre = (share + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
-    half = Z * math.sqrt(share * (1 - share) / rows + Z**2 / (4 * rows**2)) / (1 + Z**2 / rows)
+    centre = (fraction + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
+    half = Z * math.sqrt(fraction * (1 - fraction) / rows + Z**2 / (4 * rows**2)) / (1 + Z**2 / rows)
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
 def roc_area(area: float, positives: float, negatives: float) -> Interval | None:
-    """Of the area under a ROC curve: Hanley and McNeil, Radiology 143 (1982), on the logit's scale."""
+    """Interval of the area under a ROC curve: Hanley and McNeil, Radiology 143 (1982), on the logit scale."""
     if positives < 1 or negatives < 1 or not 0 < area < 1:
         return None
     above, below = area / (2 - area), 2 * area**2 / (1 + area)
@@ -53,41 +58,41 @@ def roc_area(area: float, positives: float, negatives: float) -> Interval | None
 
 
 def precision_recall_area(area: float, positives: float) -> Interval | None:
-    """Of the area under a precision-recall curve: Boyd, Eng and Page, ECML PKDD (2013), the logit interval."""
+    """Interval of the area under a precision-recall curve: Boyd, Eng and Page, ECML PKDD (2013), on the logit scale."""
     if positives < 1 or not 0 < area < 1:
         return None
     return _on_logits(area, 1 / math.sqrt(positives * area * (1 - area)))
 
 
-def ratio_to_labels(ratio: float, positives: float, spread: float) -> Interval | None:
-    """Of mean prediction over mean label: the delta method, with labels that fall as predicted."""
+def calibration_ratio(ratio: float, positives: float, label_variance: float) -> Interval | None:
+    """Interval of mean prediction over mean label: the delta method, with the label variance given the predictions."""
     if positives < 1 or not math.isfinite(ratio):
         return None
-    half = Z * ratio * math.sqrt(spread) / positives
+    half = Z * ratio * math.sqrt(label_variance) / positives
     return Interval(max(0.0, ratio - half), ratio + half)
 
 
-def mean_of_sizes(mean: float, mean_square: float, rows: float) -> Interval | None:
-    """Of a mean absolute error: its variance is the mean squared error less its own square."""
+def mean_absolute_error(mean: float, mean_square: float, rows: float) -> Interval | None:
+    """Interval of a mean absolute error, whose variance is the mean squared error minus the square of the mean."""
     if rows < 2 or not (math.isfinite(mean) and math.isfinite(mean_square)):
         return None
     half = Z * math.sqrt(max(mean_square - mean**2, 0.0) / (rows - 1))
     return Interval(max(0.0, mean - half), mean + half)
 
 
-# By the name that the settings give a metric, as far as counts of a binary classifier tell its interval.
+# By name of the metric in the settings: the intervals that follow from the counts of a binary classifier.
 BINARY: dict[str, Callable[[float, Counts], Interval | None]] = {
     "auc": lambda value, counts: roc_area(value, counts.positives, counts.rows - counts.positives),
     "pr_auc": lambda value, counts: precision_recall_area(value, counts.positives),
     "accuracy": lambda value, counts: wilson(value, counts.rows),
-    "precision": lambda value, counts: wilson(value, counts.called),
+    "precision": lambda value, counts: wilson(value, counts.predicted_positives),
     "recall": lambda value, counts: wilson(value, counts.positives),
-    "calibration": lambda value, counts: ratio_to_labels(value, counts.positives, counts.spread),
+    "calibration": lambda value, counts: calibration_ratio(value, counts.positives, counts.label_variance),
 }
 
 
 def _on_logits(value: float, error: float) -> Interval:
     centre = math.log(value / (1 - value))
-    # Beyond 30 the logistic function is 0 or 1 to the last bit.
+    # Beyond 30 the logistic function is 0 or 1 in double precision.
     low, high = (1 / (1 + math.exp(-max(-30.0, min(30.0, centre + sign * Z * error)))) for sign in (-1, 1))
     return Interval(low, high)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from chromium import chromium
 from playwright.sync_api import Browser, Page
-from whole_run import HOSTILE, Made, whole_run
+from whole_run import HOSTILE, RunPages, whole_run
 
 PHONE, DESK = 360, 1200
 # How light a colour is, from 0 to 255, as the browser computes it.
@@ -17,8 +17,8 @@ Opener = Callable[..., Page]
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(name="made")
-def _made() -> Made:
+@pytest.fixture(name="pages")
+def _pages() -> RunPages:
     return whole_run()
 
 
@@ -55,15 +55,15 @@ def opened(browser: Browser) -> Iterator[Opener]:
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
 @pytest.mark.parametrize("which", ["page", "index"])
-def test_page_is_no_wider_than_the_screen(made: Made, opened: Opener, which: str, width: int) -> None:
-    page = opened(getattr(made, which), width)
+def test_page_is_no_wider_than_the_screen(pages: RunPages, opened: Opener, which: str, width: int) -> None:
+    page = opened(getattr(pages, which), width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.locator("h1").is_visible()
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_a_click_on_the_graph_shows_the_node(made: Made, opened: Opener, width: int) -> None:
-    page = opened(made.page, width)
+def test_a_click_on_the_graph_shows_the_node(pages: RunPages, opened: Opener, width: int) -> None:
+    page = opened(pages.page, width)
     assert page.locator(".detail:visible").count() == 0
     page.click('#lineage-graph .item[aria-label^="Trainer.model:"]')
     shown = page.locator(".detail:visible")
@@ -76,8 +76,8 @@ def test_a_click_on_the_graph_shows_the_node(made: Made, opened: Opener, width: 
     assert page.locator(".detail:visible h3").inner_text() == "SkewGuard"
 
 
-def test_the_graph_is_reached_by_keyboard(made: Made, opened: Opener) -> None:
-    page = opened(made.page)
+def test_the_graph_is_reached_by_keyboard(pages: RunPages, opened: Opener) -> None:
+    page = opened(pages.page)
     page.locator('#lineage-graph .item[aria-label="Tuner"]').focus()
     page.keyboard.press("Enter")
     assert page.locator(".detail:visible h3").inner_text() == "Tuner"
@@ -86,17 +86,17 @@ def test_the_graph_is_reached_by_keyboard(made: Made, opened: Opener) -> None:
     assert page.evaluate("document.activeElement.matches('#lineage-graph .item:nth-of-type(2)')")
 
 
-def test_the_graph_answers_without_scripts_too(made: Made, opened: Opener) -> None:
-    page = opened(made.page, script=False)
+def test_the_graph_answers_without_scripts_too(pages: RunPages, opened: Opener) -> None:
+    page = opened(pages.page, script=False)
     page.click('#lineage-graph .item[aria-label="Trainer"]')
     assert page.locator(".detail:visible h3").all_inner_texts() == ["Trainer"]
 
 
 @pytest.mark.parametrize(("scheme", "paper", "ink"), [("light", (240, 256), (0, 60)), ("dark", (0, 60), (200, 256))])
 def test_page_and_pictures_follow_light_and_dark(
-    made: Made, opened: Opener, scheme: str, paper: tuple[int, int], ink: tuple[int, int]
+    pages: RunPages, opened: Opener, scheme: str, paper: tuple[int, int], ink: tuple[int, int]
 ) -> None:
-    page = opened(made.page, scheme=scheme)
+    page = opened(pages.page, scheme=scheme)
     assert paper[0] <= page.locator("body").evaluate(LIGHTNESS % "backgroundColor") < paper[1]
     assert ink[0] <= page.locator("h2").first.evaluate(LIGHTNESS % "color") < ink[1]
     texts = page.locator(".chart text")
@@ -104,9 +104,9 @@ def test_page_and_pictures_follow_light_and_dark(
     assert all(ink[0] <= each.evaluate(LIGHTNESS % "fill") < ink[1] for each in texts.all()[::10])
 
 
-def test_a_dark_screen_prints_black_on_white(made: Made, opened: Opener) -> None:
+def test_a_dark_screen_prints_black_on_white(pages: RunPages, opened: Opener) -> None:
     paper = 718  # A4 with margins of a centimetre
-    page = opened(made.page, paper, scheme="dark")
+    page = opened(pages.page, paper, scheme="dark")
     page.emulate_media(media="print")
     assert page.evaluate("document.documentElement.scrollWidth") == paper
     assert page.locator("body").evaluate(LIGHTNESS % "backgroundColor") == 255
@@ -116,8 +116,8 @@ def test_a_dark_screen_prints_black_on_white(made: Made, opened: Opener) -> None
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_texts_of_the_pictures_are_whole_and_large_enough(made: Made, opened: Opener, width: int) -> None:
-    page = opened(made.page, width)
+def test_texts_of_the_pictures_are_whole_and_large_enough(pages: RunPages, opened: Opener, width: int) -> None:
+    page = opened(pages.page, width)
     cut = page.locator(".chart").evaluate_all(
         """(charts) => charts.flatMap((chart) => {
           const frame = chart.getBoundingClientRect();
@@ -131,8 +131,8 @@ def test_texts_of_the_pictures_are_whole_and_large_enough(made: Made, opened: Op
     assert cut == []
 
 
-def test_hostile_names_are_texts(made: Made, opened: Opener) -> None:
-    page = opened(made.page)
+def test_hostile_names_are_texts(pages: RunPages, opened: Opener) -> None:
+    page = opened(pages.page)
     assert page.evaluate("document.scripts.length") == 1
     assert HOSTILE in page.locator("#data ~ .features").inner_text()
-    assert f"share of {HOSTILE[:23]}" in " ".join(page.locator(".chart text").all_text_contents())
+    assert f"fraction of {HOSTILE[:23]}" in " ".join(page.locator(".chart text").all_text_contents())

@@ -1,7 +1,6 @@
 """Pages of runs that did not come to a pushed model, of other tasks, and of data that is out of the ordinary."""
 
 import dataclasses
-import json
 import re
 import shutil
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from report_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
 from whole_run import words
 
+from artifacts.skew import Skew, SkewReport
 from artifacts.summary import RunSummary, State
 from lineage.errors import LineageError
 from models.features import Task
@@ -57,7 +57,7 @@ def test_a_failed_run_names_its_node_and_what_did_not_come(tiny: TinyStore) -> N
     assert "StatisticsGen ✗ failed" in text
     assert "No statistics: StatisticsGen failed in this run ." in text
     assert "No curves: Trainer was skipped in this run ." in text
-    assert "No model for devices: TfliteExporter is no node of this run ." in text
+    assert "No TFLite model: TfliteExporter is not a node of this run ." in text
 
 
 def test_a_run_that_stopped_on_anomalies_shows_them(tiny: TinyStore) -> None:
@@ -75,7 +75,7 @@ def test_a_run_that_stopped_on_anomalies_shows_them(tiny: TinyStore) -> None:
         "Transform": "skipped",
     }
     text = said(tiny, summary("run", states, status="anomalies", error="AnomalyGate: …"))
-    assert "Stopped before Transform, nothing was pushed: the data does not meet the schema." in text
+    assert "Stopped before Transform: the data does not match the schema. Nothing was pushed." in text
     assert re.search(r"pay train ERROR Unexpected string values: .*&lt;i&gt;", text)
     assert re.search(r"\(all\) eval ERROR no examples", text)
     assert "eval 0 0.0 %" in text
@@ -92,7 +92,7 @@ def test_a_cached_run_shows_what_made_its_artifacts(tiny: TinyStore) -> None:
     tiny.execute("run", "Trainer", outputs=made, state="cached")
     text = said(tiny, summary("run", {"Trainer": "cached"}))
     assert "Trainer = cached" in text
-    assert "weights kept of step 10" in text
+    assert "weights from step 10" in text
     assert "made in run first by execution 1" in text
     assert "custom_config the settings" in text
 
@@ -102,7 +102,7 @@ def test_a_killed_run_has_a_page_of_what_is_known(tiny: TinyStore) -> None:
     examples = tiny.execute("run", "ExampleGen", outputs={"examples": "Examples"})
     tiny.execute("run", "Trainer", examples, state="running")
     text = said(tiny)
-    assert "unfinished It recorded no end" in text
+    assert "unfinished The run recorded no result" in text
     assert "Trainer running" in text
     assert "No curves: Trainer did not finish in this run ." in text
     assert page(tiny).count('<path class="edge" d=') == 1  # from ML Metadata, since no summary tells the ways
@@ -111,11 +111,12 @@ def test_a_killed_run_has_a_page_of_what_is_known(tiny: TinyStore) -> None:
 def test_a_skewed_model_says_where(tiny: TinyStore) -> None:
     tiny.begin("run")
     guarded = tiny.execute("run", "SkewGuard", outputs={"report": "SkewReport"})
-    (tiny.folder(guarded["report"]) / "report.json").write_text(json.dumps({"skew": "'fare' differs in 3 rows"}))
-    error = "SkewGuard: 'fare' differs in 3 rows"
+    skew = Skew("transformed", "serve_raw", "fare", 3, "[1]", "<b>")
+    (tiny.folder(guarded["report"]) / "report.json").write_text(SkewReport(skew=skew).to_json())
+    error = f"SkewGuard: {skew}"
     text = said(tiny, summary("run", {"SkewGuard": "ran"}, status="not_blessed", error=error))
-    assert "not blessed Nothing was pushed: a judge did not bless the model." in text
-    assert "✗ &#39;fare&#39; differs in 3 rows" in text
+    assert "not blessed Nothing was pushed: the model was not blessed." in text
+    assert "✗ transformed differs in serve_raw, fare of example 3: training has [1], serving has &lt;b&gt;" in text
 
 
 @pytest.mark.slow
@@ -160,7 +161,7 @@ def test_a_folder_that_is_gone_is_named(tiny: TinyStore) -> None:
     made = tiny.execute("run", "Trainer", outputs={"model_run": "ModelRun"})
     shutil.rmtree(tiny.folder(made["model_run"]))
     text = said(tiny, summary("run", {"Trainer": "ran"}))
-    assert re.search(r"No curves: \S+Trainer/model_run/1 is not there any more", text)
+    assert re.search(r"No curves: \S+Trainer/model_run/1 no longer exists", text)
 
 
 def test_a_file_that_cannot_be_read_leaves_the_other_sections_alone(tiny: TinyStore) -> None:
@@ -189,7 +190,7 @@ def test_a_summary_that_is_not_whole_leaves_what_ml_metadata_knows(tiny: TinySto
 
 
 def test_an_index_draws_no_more_runs_than_it_lists(tiny: TinyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "RUNS_SHOWN", 3)
+    monkeypatch.setattr(index, "MAX_RUNS", 3)
     for place in range(5):
         tiny.begin(f"run{place}")
         tiny.end(summary(f"run{place}", {}, metrics={"auc": 0.5}))

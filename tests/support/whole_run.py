@@ -1,4 +1,4 @@
-"""One run with all sections, made once."""
+"""One run with all sections, which the tests of a process share."""
 
 import dataclasses
 import functools
@@ -20,7 +20,9 @@ from report_run import (
     write_statistics,
 )
 
+from artifacts.skew import SkewReport
 from artifacts.summary import Pushed, State
+from artifacts.tflite import TfliteReport
 from reports.index import write_index
 from reports.page import write_page
 
@@ -48,10 +50,27 @@ EVAL: Columns = {
     "city": ["Genf", "Genf", "Genf", "\u202e東京"],
 }
 
+TFLITE = TfliteReport(
+    rows=77,
+    max_abs_diff=1e-7,
+    metric="auc",
+    saved_model=0.75,
+    tflite=0.75,
+    p50_ms=0.25,
+    p99_ms=0.5,
+    loss=0.0,
+    quantization="int8",
+    bytes=4321,
+    operators=("ADD",),
+    builtin_only=True,
+    bounds=(),
+    reason="",
+)
+
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """A run and its pages."""
+class RunPages:
+    """A run, its evaluated rows and its pages."""
 
     tiny: TinyStore
     rows: pd.DataFrame
@@ -67,8 +86,8 @@ _TEMPORARY = tempfile.TemporaryDirectory(prefix="whole_run")
 
 
 @functools.cache
-def whole_run() -> Made:
-    """The one run of this process: its evaluation takes seconds."""
+def whole_run() -> RunPages:
+    """Returns the run of this process. Its evaluation takes seconds."""
     output = Path(_TEMPORARY.name) / "output"
     tiny = TinyStore(output)
     tiny.begin(RUN)
@@ -76,16 +95,16 @@ def whole_run() -> Made:
     states: dict[str, State] = dict.fromkeys((*NODES, "TfliteExporter", "Pusher"), "ran")
     (output / "serving/tiny/7").mkdir(parents=True)
     (output / "serving/tiny/7/saved_model.pb").touch()
-    (output / "serving/tiny/8").mkdir()  # not whole yet
+    (output / "serving/tiny/8").mkdir()  # not complete yet
     pushed = Pushed("7", str(output / "serving/tiny/7"))
     metrics = {"auc": 0.75, "accuracy": float("nan"), HOSTILE: 1.0}
     ended = summary(RUN, states, status="pushed", pushed=pushed, metrics=metrics, thresholds=[KEPT, NO_ROWS])
     tiny.end(ended)
-    return Made(tiny, rows, write_page(tiny.reader, output, RUN), write_index(tiny.reader, output))
+    return RunPages(tiny, rows, write_page(tiny.reader, output, RUN), write_index(tiny.reader, output))
 
 
 def fill(tiny: TinyStore) -> pd.DataFrame:
-    """Writes the executions of a whole run and what they leave behind; returns the evaluated rows."""
+    """Writes the executions of a complete run and their files; returns the evaluated rows."""
     examples = tiny.execute(RUN, "ExampleGen", outputs={"examples": "Examples"})
     statistics = tiny.execute(RUN, "StatisticsGen", examples, {"statistics": "ExampleStatistics"})
     found = write_statistics(tiny.folder(statistics["statistics"]), {"train": TRAIN, "eval": EVAL})
@@ -106,21 +125,20 @@ def fill(tiny: TinyStore) -> pd.DataFrame:
     guarded = tiny.execute(
         RUN, "SkewGuard", {"model": trained["model"], **examples}, {"report": "SkewReport", "blessing": "InfraBlessing"}
     )
-    skew = {"skew": None, "examples": 77, "compared": {"serve_raw": 385}, "largest_difference": 0.0, "server": {}}
-    (tiny.folder(guarded["report"]) / "report.json").write_text(json.dumps(skew))
+    skew = SkewReport(examples=77, compared={"serve_raw": 385})
+    (tiny.folder(guarded["report"]) / "report.json").write_text(skew.to_json())
     judged = tiny.execute(
         RUN, "Evaluator", {"model": trained["model"], **examples}, {"evaluation": "ModelEvaluation", "blessing": "B"}
     )
     rows = binary_rows()
     write_evaluation(tiny.folder(judged["evaluation"]), "binary", rows, ["city"])
     exported = tiny.execute(RUN, "TfliteExporter", {"model": trained["model"]}, {"tflite_model": "TfliteModel"})
-    report = {"bytes": 4321, "quantization": "int8", "builtin_only": True, "rows": 77, "p50_ms": 0.25, "p99_ms": 0.5}
-    (tiny.folder(exported["tflite_model"]) / "report.json").write_text(json.dumps(report))
+    (tiny.folder(exported["tflite_model"]) / "report.json").write_text(TFLITE.to_json())
     tiny.execute(RUN, "Pusher", {"model": trained["model"], **exported}, {"pushed_model": "PushedModel"})
     return rows
 
 
 def words(html: str) -> str:
-    """What a page says, without its marks."""
+    """Returns the text of a page, without markup."""
     body = html[html.index("<body>") : html.rindex("<script>")]
     return " ".join(re.sub(r"<[^>]*>", " ", body).split())

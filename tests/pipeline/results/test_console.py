@@ -43,7 +43,7 @@ def ended(
     return file.getvalue()
 
 
-def test_piped_run_is_a_plain_line_a_node() -> None:
+def test_piped_run_is_one_plain_line_per_node() -> None:
     file = io.StringIO()
     console = RunConsole(file)
     console.begin("taxi", "run-1", Path("output/taxi/log"))
@@ -63,12 +63,12 @@ def test_piped_run_is_a_plain_line_a_node() -> None:
 def test_piped_thresholds_are_a_plain_line_each() -> None:
     text = ended("not_blessed", (KEPT, MISSED, CHANGE), baseline="3")
     assert text.splitlines() == [
-        "Thresholds, against version 3:",
+        "Thresholds, compared with version 3:",
         "  metric: auc; slice: overall; bound: >= 0.93; value: 0.95000; ok",
         "  metric: accuracy; slice: payment_type=Credit Card; bound: >= 0.65; value: 0.60000; MISSED",
         "  metric: auc; slice: overall; bound: change >= -0.005; value: +0.01000; ok",
         "not blessed: nothing was pushed",
-        "12.3 s in all. Next: change the network or evaluation.thresholds in configs/taxi.yaml, then run again",
+        "12.3 s in total. Next: change the network or evaluation.thresholds in configs/taxi.yaml, then run again",
     ]
 
 
@@ -76,9 +76,9 @@ def test_bound_without_a_value_says_why() -> None:
     no_baseline = dataclasses.replace(CHANGE, value=None)
     no_rows = dataclasses.replace(MISSED, value=None)
     lines = ended("not_blessed", (no_baseline, no_rows)).splitlines()
-    assert lines[0] == "Thresholds, no model to compare with:"
+    assert lines[0] == "Thresholds, without a model to compare with:"
     assert lines[1].endswith("value: no baseline; ok")
-    assert lines[2].endswith("value: no such rows; MISSED")
+    assert lines[2].endswith("value: no rows; MISSED")
 
 
 def test_pushed_run_shows_its_metrics_version_and_folder() -> None:
@@ -95,7 +95,7 @@ def test_run_shows_where_its_page_is() -> None:
     RunConsole(file).end(pushed, (), Path("log"), "configs/taxi.yaml", Path.cwd() / "runs/1/report.html")
     assert file.getvalue().splitlines()[-2:] == [
         "report: runs/1/report.html",
-        "1.0 s in all. Next: the same command without --to",
+        "1.0 s in total. Next: run the same command without --to",
     ]
 
 
@@ -104,10 +104,10 @@ TFLITE = Tflite("/out/tflite/4/model.tflite", 169_920, "none", True, 1e-7, "auc"
 
 def test_pushed_run_shows_what_devices_get() -> None:
     shown = ended("pushed", pushed=Pushed("4", "/out/4"), tflite=TFLITE)
-    assert "  for devices: 170 kB, 0.061 ms a row, in /out/tflite/4" in shown.splitlines()
+    assert "  TFLite: 170 kB, 0.061 ms per row, in /out/tflite/4" in shown.splitlines()
 
 
-def test_a_model_that_devices_do_not_get_is_told_with_what_to_change() -> None:
+def test_a_model_that_is_not_pushed_to_devices_says_what_to_change() -> None:
     bound = ThresholdResult("tflite_auc_loss", "overall", "value", "<=", 0.002, 0.00301, False)
     error = "TfliteExporter: tflite_auc_loss is 0.00301; expected at most 0.002"
     shown = ended("not_blessed", (KEPT, bound), error=error).splitlines()
@@ -116,7 +116,7 @@ def test_a_model_that_devices_do_not_get_is_told_with_what_to_change() -> None:
     assert shown[-1].endswith("Next: change tflite in configs/taxi.yaml, then run again")
 
 
-def test_a_small_value_is_not_shown_as_none_at_all() -> None:
+def test_a_small_value_is_not_shown_as_zero() -> None:
     bound = ThresholdResult("tflite_max_abs_diff", "overall", "value", "<=", 1e-5, 1.8e-7, True)
     assert "value: 1.8e-07;" in ended("pushed", (bound,), pushed=Pushed("4", "/out/4"))
 

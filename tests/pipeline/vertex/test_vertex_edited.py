@@ -128,7 +128,7 @@ def test_folder_that_tasks_would_look_for_elsewhere_is_refused(
 
 
 def test_second_check_into_a_folder_is_told_to_wait(tmp_path: Path) -> None:
-    with locked(tmp_path / "out"), pytest.raises(ConfigError, match="another run is using it; wait for that one"):
+    with locked(tmp_path / "out"), pytest.raises(ConfigError, match="another run is using it; wait for it to finish"):
         checked(toy(), tmp_path)
     assert list((tmp_path / "out/logs").iterdir()) == []
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.drawing.layout import place
-from reports.sections.dag import reduced
+from reports.sections.pipeline import reduced
 
 NODES = [f"n{index}" for index in range(9)]
 EDGES = st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)), max_size=25)

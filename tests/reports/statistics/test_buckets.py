@@ -59,4 +59,4 @@ def test_counts_are_those_of_the_rows(sample: tuple[Values, Values]) -> None:
     prediction, label = sample
     found = counts(bucketed(prediction, label))
     assert found[:3] == (2000, label.sum(), (prediction >= 0.5).sum())
-    assert found.spread == pytest.approx((prediction * (1 - prediction)).sum(), rel=1e-2)
+    assert found.label_variance == pytest.approx((prediction * (1 - prediction)).sum(), rel=1e-2)

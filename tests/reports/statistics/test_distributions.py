@@ -3,17 +3,17 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 
-from reports.statistics.distributions import Numbers, Texts, histogram, numbers, shift
+from reports.statistics.distributions import NumericValues, StringValues, histogram, numeric_values, shift
 
 
-def of(values: list[float] | list[int]) -> Numbers:
+def of(values: list[float] | list[int]) -> NumericValues:
     kind = pa.int64() if isinstance(values[0], int) else pa.float32()
     batch = pa.RecordBatch.from_arrays([pa.array([[each] for each in values], pa.list_(kind))], ["x"])
     found = stats_impl.generate_statistics_in_memory(batch, tfdv.StatsOptions()).datasets[0].features[0].num_stats
-    return numbers(found, whole=kind == pa.int64())
+    return numeric_values(found, integers=kind == pa.int64())
 
 
-def test_few_whole_numbers_are_a_bin_each() -> None:
+def test_few_integers_are_a_bin_each() -> None:
     found = histogram(of([1, 1, 2, 7] * 10), of([4, 5, 6, 7] * 10))
     assert found
     assert (found.low, found.high, len(found.first)) == (1, 7, 7)
@@ -21,7 +21,7 @@ def test_few_whole_numbers_are_a_bin_each() -> None:
     assert found.second == pytest.approx((0, 0, 0, 0.25, 0.25, 0.25, 0.25), abs=2e-3)
 
 
-def test_shares_of_numbers_add_up_to_one() -> None:
+def test_fractions_of_numbers_add_up_to_one() -> None:
     found = histogram(of([0.0] * 50 + [float(each) for each in range(50)]), of([float(each) for each in range(100)]))
     assert found
     assert sum(found.first) == pytest.approx(1)
@@ -51,12 +51,12 @@ def test_one_value_is_one_bin() -> None:
         (of([0.0, 2.0]), of([3.0, 5.0]), 3.0),
         (of([2.0, 2.0]), of([2.0]), 0.0),
         (of([2.0, 2.0]), of([3.0]), float("inf")),
-        (Texts(2, {"a": 0.75, "b": 0.25}), Texts(2, {"a": 0.25, "c": 0.75}), 0.75),
-        (of([1.0]), Texts(1, {"1": 1.0}), None),
+        (StringValues(2, {"a": 0.75, "b": 0.25}), StringValues(2, {"a": 0.25, "c": 0.75}), 0.75),
+        (of([1.0]), StringValues(1, {"1": 1.0}), None),
         (None, of([1.0]), None),
     ],
 )
 def test_shift_of_two_splits(
-    one: Numbers | Texts | None, other: Numbers | Texts | None, expected: float | None
+    one: NumericValues | StringValues | None, other: NumericValues | StringValues | None, expected: float | None
 ) -> None:
     assert shift(one, other) == expected
