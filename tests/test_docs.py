@@ -31,7 +31,8 @@ PAGES = sorted(
     for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
     for path in ROOT.glob(pattern)
 )
-USER_FILES = r"\b(mine|cancer|bad)\b"  # which a reader creates
+USER_FILES = r"mine|cancer|data/bad|row_count|feather_files|/rows\."  # which a reader creates
+FENCED = re.compile(r"^ *```.*?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 COMMANDS: dict[str, click.Command] = {
     "local_runner.py": local_runner.main,
@@ -51,17 +52,16 @@ each_page = pytest.mark.parametrize("page", PAGES)
 def code(page: str) -> Iterator[str]:
     """Yields the inline code, and the lines of code blocks with their continuation lines, of a page."""
     text = re.sub(r" *\\\n\s+", " ", (ROOT / page).read_text())
-    for block in re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        yield from block.splitlines()
-    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for block in FENCED.findall(text):
+        yield from map(str.strip, block.splitlines())
+    text = FENCED.sub("", text)
     yield from (line.strip() for line in re.findall(r"^ {4,}\S.*$", text, re.MULTILINE))
     yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", text))
 
 
 def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
-    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
 
 
