@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 
@@ -52,8 +52,7 @@ def query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Calla
             _check_names(kwargs.values())
             command(output, as_json, *args, **kwargs)
         except LineageError as error:
-            click.echo(f"error {' '.join(str(error).split())}", err=True)  # names may have line breaks
-            sys.exit(USAGE_ERROR)
+            _refuse(str(error))
 
     return wrapper
 
@@ -162,3 +161,15 @@ def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> Non
     with reading(output) as reader:
         found = why(reader, find_run(reader, run or newest_run(reader, node)), node)
     print_reason(found, as_json)
+
+
+@main.command("html", hidden=True, add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("_arguments", nargs=-1, type=click.UNPROCESSED)
+def refuse_html(_arguments: tuple[str, ...]) -> None:
+    """Name the command that replaced this one."""
+    _refuse("html: not a command any more; write the report pages with 'python -m reports RUN --output DIR'")
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"error {' '.join(message.split())}", err=True)  # names may have line breaks
+    sys.exit(USAGE_ERROR)

@@ -230,3 +230,8 @@ def test_an_empty_output_is_refused() -> None:
     result = CliRunner().invoke(main, ["runs", "--output="])
     assert result.exit_code == 2
     assert "found ''; expected the output folder of the runs" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("latest", "--json"), ("--help",)])
+def test_html_names_the_command_that_replaced_it(arguments: tuple[str, ...]) -> None:
+    assert "'python -m reports RUN --output DIR'" in refused("html", *arguments)
