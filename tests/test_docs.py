@@ -1,5 +1,6 @@
 """The pages name files, commands, options and settings that exist, and the examples in docstrings run."""
 
+import ast
 import dataclasses
 import doctest
 import importlib
@@ -23,6 +24,7 @@ from models.settings import Hyperparameters
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config
+from reports.__main__ import main as reports_main
 
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 FOLDERS = (*PACKAGES, "configs", "data", "deploy", "docs", "schema", "scripts", "tests")
@@ -38,6 +40,7 @@ COMMANDS: dict[str, click.Command] = {
     "local_runner.py": local_runner.main,
     "vertex_runner.py": vertex_runner.main,
     "-m lineage": lineage_main,
+    "-m reports": reports_main,
 }
 EXAMPLES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -63,6 +66,15 @@ def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives the headings of a page."""
     headings = re.findall(r"^#+ (.*)$", FENCED.sub("", page.read_text()), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def strings(path: Path) -> Iterator[str]:
+    """Yields the strings of a module. Formatted values are left out of f-strings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "\0".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def options(command: click.Command, name: str) -> set[str]:
@@ -131,7 +143,7 @@ def test_commands_take_the_options_in_use(page: str) -> None:
             if found:
                 words = shlex.split(arguments, comments=True)
                 used = {word.partition("=")[0] for word in words if word.startswith("--")}
-                assert used <= options(command, words[0]), f"{page}: {line}"
+                assert used <= options(command, words[0] if words else ""), f"{page}: {line}"
 
 
 @each_page
@@ -153,6 +165,16 @@ def test_every_component_has_its_own_page() -> None:
     for folder in (ROOT / "custom_components").iterdir():
         if (folder / "__init__.py").exists() and folder.name != "shared":
             assert (folder / "README.md").is_file(), folder.name
+
+
+def test_error_messages_in_the_flink_page_exist() -> None:
+    table = (ROOT / "docs/flink.md").read_text().partition("## Troubleshooting")[2]
+    known = [text for path in (ROOT / "pipeline").rglob("*.py") for text in strings(path)]
+    messages = re.findall(r"^\| `(.+?)` \|", table, re.MULTILINE)
+    assert "Insufficient number of network buffers" in messages  # Flink's own
+    for message in set(messages) - {"Insufficient number of network buffers"}:
+        for part in message.split("…"):
+            assert any(part in text for text in known), message
 
 
 @pytest.mark.parametrize("module", EXAMPLES)
