@@ -1,16 +1,21 @@
-"""Paths of objects in buckets."""
+"""Paths of objects in Cloud Storage."""
 
 SCHEME = "gs://"
-MOUNT = "/gcs/"  # where Vertex AI mounts every bucket in every job
+MOUNT = "/gcs/"  # where Vertex AI mounts all buckets
 
 
 def on_disk(uri: str) -> str:
-    """The path at which code that knows files alone finds an object of Cloud Storage.
+    """The path of an object in the file system, for code that can only use files.
 
     Args:
         uri: ``gs://bucket/object``, or any path.
 
     Returns:
-        ``/gcs/bucket/object``; any other path as it is.
+        ``/gcs/bucket/object``. Any other path is returned as is.
+
+    >>> on_disk("gs://bucket/model/saved_model.pb")
+    '/gcs/bucket/model/saved_model.pb'
+    >>> on_disk("/tmp/model")
+    '/tmp/model'
     """
     return MOUNT + uri.removeprefix(SCHEME) if uri.startswith(SCHEME) else uri

@@ -1,1 +1,1 @@
-"""Stops a run whose data does not meet the curated schema."""
+"""Stops a run if the data does not conform to the curated schema."""

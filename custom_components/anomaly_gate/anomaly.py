@@ -1,4 +1,4 @@
-"""An anomaly as a user reads it, and the error that carries them."""
+"""An anomaly in words, and the error that lists all anomalies."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 @dataclasses.dataclass(frozen=True)
 class Anomaly:
-    """One way in which a split does not meet the schema.
+    """A way in which a split does not conform to the schema.
 
     Attributes:
         split: Name of the split.
-        feature: Column, or ``(all)`` for the table as a whole.
+        feature: Column, or ``(all)`` for the complete table.
         found: What was found.
         allowed: What the schema allows.
     """
@@ -25,13 +25,13 @@ class Anomaly:
 
 
 class DataAnomaliesError(ValueError):
-    """The examples do not meet the schema.
+    """The examples do not conform to the schema.
 
     Attributes:
-        anomalies: Each anomaly found.
+        anomalies: All anomalies.
     """
 
     def __init__(self, anomalies: Iterable[Anomaly]) -> None:
         self.anomalies = tuple(anomalies)
         features = ", ".join(sorted({anomaly.feature for anomaly in self.anomalies}))
-        super().__init__(f"the data does not meet the curated schema in: {features}")
+        super().__init__(f"the data does not conform to the curated schema in: {features}")

@@ -1,4 +1,4 @@
-"""AnomalyGate: stops a run whose data does not meet the curated schema."""
+"""AnomalyGate: stops a run if the data does not conform to the curated schema."""
 
 from typing import ClassVar
 
@@ -24,22 +24,22 @@ class AnomalyGateSpec(ComponentSpec):
 
 
 class AnomalyGate(base_component.BaseComponent):
-    """Fails if ExampleValidator found an anomaly, which by itself it only reports.
+    """Fails if ExampleValidator found an anomaly. ExampleValidator alone only reports it.
 
-    Make what must not run on bad data follow this node, with ``add_upstream_node``.
+    Nodes that must not run on bad data have to be downstream of this node; use ``add_upstream_node``.
     """
 
     SPEC_CLASS = AnomalyGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, anomalies: types.BaseChannel, schema: types.BaseChannel) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
             anomalies: ``ExampleAnomalies`` from ExampleValidator.
-            schema: The ``Schema`` that the examples were held against.
+            schema: The ``Schema`` that the examples were compared with.
         """
         blessing = types.Channel(type=DataBlessing)
         # Part of the cache key, so that changed code runs again.
-        code = source_digest(__package__, "artifacts.anomalies")
+        code = source_digest(__package__, "artifacts.anomalies", "artifacts.names")
         super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing, code=code))

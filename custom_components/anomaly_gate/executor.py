@@ -15,11 +15,11 @@ from artifacts.anomalies import NO_EXAMPLES, FoundAnomaly, parse_anomalies
 from artifacts.names import ANOMALIES_FILE
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 
-MOST_VALUES_SHOWN = 12
+MAX_VALUES_SHOWN = 12
 
 
 class Executor(base_executor.BaseExecutor):
-    """Reads ExampleValidator's findings and fails on those of severity ERROR."""
+    """Reads ExampleValidator's anomalies and fails on those of severity ERROR."""
 
     def Do(
         self,
@@ -27,10 +27,10 @@ class Executor(base_executor.BaseExecutor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],  # noqa: ARG002 - TFX passes it
     ) -> None:
-        """Blesses the data, or raises.
+        """Blesses the data if there are no errors.
 
         Raises:
-            DataAnomaliesError: An anomaly of severity ERROR was found.
+            DataAnomaliesError: There is an anomaly of severity ERROR.
         """
         schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
@@ -41,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
             for found in _read(artifact, split):
                 (warnings if found.severity == "WARNING" else errors).append(_described(found, schema))
         for anomaly in warnings:
-            logging.warning("Let through: %s", anomaly)
+            logging.warning("Anomaly of severity WARNING: %s", anomaly)
         if errors:
             raise DataAnomaliesError(errors)
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
@@ -66,7 +66,7 @@ def _described(found: FoundAnomaly, schema: schema_pb2.Schema) -> Anomaly:
 
 
 def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> str:
-    """What ``schema`` allows of a feature, in a few words."""
+    """Describes the values that a schema allows for a feature."""
     if feature is None:
         return f"the columns {', '.join(sorted(each.name for each in schema.feature))}"
     words = [schema_pb2.FeatureType.Name(feature.type)]
@@ -77,8 +77,8 @@ def allowed(feature: schema_pb2.Feature | None, schema: schema_pb2.Schema) -> st
     if feature.HasField("domain") and feature.domain in domains:
         values = list(domains[feature.domain].value)
     if values:
-        more = f" and {len(values) - MOST_VALUES_SHOWN} more" if len(values) > MOST_VALUES_SHOWN else ""
-        words.append(f"one of {', '.join(values[:MOST_VALUES_SHOWN])}{more}")
+        more = f" and {len(values) - MAX_VALUES_SHOWN} more" if len(values) > MAX_VALUES_SHOWN else ""
+        words.append(f"one of {', '.join(values[:MAX_VALUES_SHOWN])}{more}")
     if feature.HasField("bool_domain"):
         words.append(f"{feature.bool_domain.true_value or 1} or {feature.bool_domain.false_value or 0}")
     for kind in ("int_domain", "float_domain"):

@@ -1,1 +1,1 @@
-"""Finds the blessed model that a candidate is compared with."""
+"""Finds the baseline: the blessed model that a candidate is compared with."""

@@ -1,4 +1,4 @@
-"""The resolver strategy that finds the model a candidate is compared with."""
+"""The resolver strategy that finds the baseline model."""
 
 import json
 from collections.abc import Iterable
@@ -16,20 +16,21 @@ OUTPUT = metadata_store_pb2.Event.OUTPUT
 
 
 class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
-    """The blessed model of another run whose blessing is the latest, if it can be compared with the candidate.
+    """Selects the model of another run with the latest blessing that can be compared with the candidate.
 
-    Inputs are ``model``, ``model_blessing`` and ``infra_blessing`` (all there are) and ``candidate``; where there is no
-    candidate yet, the strategy's ``label`` says what one will be trained for. Left out are:
+    Inputs are ``model``, ``model_blessing`` and ``infra_blessing`` (all artifacts of the pipeline) and ``candidate``.
+    If there is no candidate yet, ``label`` says what it will be trained for. These models are skipped:
 
-    * the candidate: TFX's LatestBlessedModelStrategy hands a rerun, whose Trainer was answered from the cache, its own
-      model as the baseline, so that the comparison says nothing and the Evaluator runs again;
-    * a model that the skew guard refused;
-    * one that was trained for another label, whose metrics measure something else;
-    * one whose files are gone, after which every evaluation would fail.
+    * the candidate: in a rerun with a cached Trainer, TFX's LatestBlessedModelStrategy returns the run's own model as
+    the
+      baseline, so that the comparison is useless and the Evaluator runs again
+    * models that SkewGuard did not bless
+    * models that were trained for another label, because their metrics are not comparable
+    * models whose files were deleted, because the evaluation would fail
     """
 
     def __init__(self, label: str = "") -> None:
-        """Takes what a candidate will be trained for.
+        """Creates the strategy.
 
         Args:
             label: Task and label of the problem as a JSON list; empty if there is a candidate.
@@ -39,29 +40,29 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
     ) -> dict[str, list[types.Artifact]]:
-        """Returns the baseline and its blessing, each a list of one, or of none where there is no baseline."""
+        """Returns the baseline and its blessing, each in a list, or empty lists if there is no baseline."""
         candidates = input_dict.get("candidate", [])
         excluded = {artifact.id for artifact in candidates}
-        for guarded in input_dict["infra_blessing"]:
-            if not guarded.get_int_custom_property(BLESSED):
-                excluded.add(guarded.get_int_custom_property(MODEL_ID))
+        for infra_blessing in input_dict["infra_blessing"]:
+            if not infra_blessing.get_int_custom_property(BLESSED):
+                excluded.add(infra_blessing.get_int_custom_property(MODEL_ID))
         blessings = [each for each in input_dict["model_blessing"] if each.get_int_custom_property(BLESSED)]
         models = {artifact.id: artifact for artifact in input_dict["model"] if artifact.id not in excluded}
-        wanted = self._label or next((_label(store, candidate) for candidate in candidates), None)
+        label = self._label or next((_label(store, candidate) for candidate in candidates), None)
         result: dict[str, list[types.Artifact]] = {key: [] for key in input_dict}
         for blessing in _newest_first(store, blessings):
             model = models.get(blessing.get_int_custom_property(MODEL_ID))
-            if model is None or _label(store, model) != wanted:
+            if model is None or _label(store, model) != label:
                 continue
             if not fileio.exists(model.uri):
-                logging.warning("The blessed model %d is gone from %s; it is no baseline.", model.id, model.uri)
+                logging.warning("The files of the blessed model %d are missing from %s.", model.id, model.uri)
                 continue
             return {**result, "model": [model], "model_blessing": [blessing]}
         return result
 
 
 def _newest_first(store: mlmd.MetadataStore, blessings: Iterable[types.Artifact]) -> list[types.Artifact]:
-    """By when they were given or, by a cached Evaluator, given again."""
+    """Sorts blessings by the time when they were output, including by a cached Evaluator."""
     by_id = {blessing.id: blessing for blessing in blessings}
     times: dict[int, int] = dict.fromkeys(by_id, 0)
     for event in store.get_events_by_artifact_ids(list(by_id)):
@@ -71,7 +72,7 @@ def _newest_first(store: mlmd.MetadataStore, blessings: Iterable[types.Artifact]
 
 
 def _label(store: mlmd.MetadataStore, model: types.Artifact) -> object:
-    """What a model was trained to predict, as its Trainer's settings say."""
+    """Task and label that a model was trained for, from its Trainer's properties."""
     trainers = [event.execution_id for event in store.get_events_by_artifact_ids([model.id]) if event.type == OUTPUT]
     for execution in store.get_executions_by_id(trainers[:1]):
         settings = json.loads(execution.custom_properties["custom_config"].string_value or "{}")

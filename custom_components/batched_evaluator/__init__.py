@@ -1,1 +1,1 @@
-"""Evaluator that hands TFMA's metrics the rows of a slice together."""
+"""Evaluator whose metrics process all rows of a slice in a batch at once."""

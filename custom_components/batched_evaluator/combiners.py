@@ -1,8 +1,8 @@
-"""What adds the rows of a slice up: TFMA's accumulators, filled by column.
+"""TFMA's combiners, with accumulators that are updated with arrays.
 
-TFMA calls a combiner's ``add_input`` for each row. Here it is called for a batch's rows of a slice, which
-:func:`custom_components.batched_evaluator.extractors.slices_of_batch` keeps together. What is computed of the sums, and
-what is written, stays TFMA's.
+TFMA calls a combiner's ``add_input`` for each row. Here it is called once for all rows of a slice in a batch, which
+:func:`custom_components.batched_evaluator.extractors.slices_of_batch` keeps together. The computation of metrics from
+the sums, and the output, are TFMA's.
 """
 
 import copy
@@ -28,11 +28,11 @@ RowValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Rows(NamedTuple):
-    """A batch's rows of a slice.
+    """The rows of a slice in a batch.
 
     Attributes:
         labels: float64 [N].
-        predictions: [N], or [N, classes], of the model's own dtype.
+        predictions: [N] or [N, classes], with the model's dtype.
         weights: float64 [N]; ones if examples are not weighted.
     """
 
@@ -47,10 +47,10 @@ def rows_of(
     eval_config: config_pb2.EvalConfig | None,
     example_weighted: bool,
 ) -> Rows:
-    """The rows that one model's metric is computed of.
+    """Extracts the rows for the metric of one model.
 
     Raises:
-        ValueError: There is a label of several values, or none.
+        ValueError: A row does not have exactly one label.
     """
     [(labels, predictions, weights)] = metric_util.to_label_prediction_example_weight(
         inputs,
@@ -63,7 +63,7 @@ def rows_of(
     )
     count = len(predictions)
     if labels.size != count:
-        raise ValueError(f"{key.name}: found {labels.size} labels in {count} rows; expected one a row")
+        raise ValueError(f"{key.name}: found {labels.size} labels in {count} rows; expected one per row")
     wide = predictions.reshape(count, -1)
     return Rows(
         labels.reshape(count).astype(np.float64),
@@ -73,11 +73,11 @@ def rows_of(
 
 
 class Buckets(NamedTuple):
-    """Sums by bucket of the prediction; arrays, since Beam pickles an accumulator several times.
+    """Sums by bucket of the prediction. Arrays, because Beam pickles accumulators several times.
 
     Attributes:
-        ids: int64 [B]: the buckets that have rows, in order.
-        sums: float64 [3, B]: of labels, predictions and weights, weighted.
+        ids: int64 [B]: the buckets with rows, sorted.
+        sums: float64 [3, B]: weighted sums of labels, predictions and weights.
     """
 
     ids: np.ndarray
@@ -85,44 +85,44 @@ class Buckets(NamedTuple):
 
 
 class Histogram(calibration_histogram._CalibrationHistogramCombiner):
-    """Sums of labels, predictions and weights by bucket of the prediction: AUC, the calibration plot."""
+    """Sums of labels, predictions and weights by bucket of the prediction, for AUC and the calibration plot."""
 
     def create_accumulator(self) -> Buckets:
-        """No bucket."""
+        """An accumulator without buckets."""
         return Buckets(np.zeros(0, np.int64), np.zeros((3, 0)))
 
     def add_input(self, accumulator: Buckets, element: metric_types.StandardMetricInputs) -> Buckets:
         """Adds rows.
 
         Raises:
-            ValueError: As in TFMA, there is a prediction that is NaN, or a label that is no share of a class.
+            ValueError: As in TFMA, a prediction is NaN, or a label is not between 0 and 1.
         """
         rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
         predictions = rows.predictions.astype(np.float64)
         by = predictions if self._prediction_based_bucketing else rows.labels
         if np.isnan(by).any():
-            raise ValueError("found a prediction that is NaN; expected probabilities: did the training diverge?")
-        if self._fractional_labels and (odd := ~((rows.labels >= 0) & (rows.labels <= 1))).any():
-            raise ValueError(f"found the label {rows.labels[odd][0]:g}; expected 0 or 1")
-        # Truncated, as TFMA does it; the first bucket is for what lies below the range, the last for what lies above.
-        places = np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1)
+            raise ValueError("found a prediction that is NaN; expected probabilities: did training diverge?")
+        if self._fractional_labels and (invalid := ~((rows.labels >= 0) & (rows.labels <= 1))).any():
+            raise ValueError(f"found the label {rows.labels[invalid][0]:g}; expected 0 or 1")
+        # Truncated as in TFMA. The first bucket is for values below the range, the last for values above.
+        ids = np.clip((by - self._left) / self._range * self._num_buckets + 1, 0, self._num_buckets + 1)
         values = np.stack([rows.labels, predictions, np.ones_like(predictions)]) * rows.weights
-        return self.merge_accumulators([accumulator, Buckets(places.astype(np.int64), values)])
+        return self.merge_accumulators([accumulator, Buckets(ids.astype(np.int64), values)])
 
     def merge_accumulators(self, accumulators: Iterable[Buckets]) -> Buckets:
-        """Adds buckets up."""
+        """Merges accumulators."""
         all_ids, all_sums = zip(*accumulators, strict=True)
         ids, inverse = np.unique(np.concatenate(all_ids), return_inverse=True)
         sums = np.concatenate(all_sums, axis=1)
         return Buckets(ids, np.stack([np.bincount(inverse, each, len(ids)) for each in sums]))
 
     def extract_output(self, accumulator: Buckets) -> dict[metric_types.PlotKey, list[Bucket]]:
-        """TFMA's histogram by the metric's key."""
+        """TFMA's histogram, by the key of the metric."""
         return {self._key: list(map(Bucket, accumulator.ids.tolist(), *accumulator.sums.tolist()))}
 
 
 class ConfusionMatrices(binary_confusion_matrices._BinaryConfusionMatrixCombiner):
-    """Weights of true and false positives and negatives, by threshold: accuracy, precision, recall."""
+    """Weights of true and false positives and negatives by threshold, for accuracy, precision and recall."""
 
     def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
         """Adds rows."""
@@ -144,7 +144,7 @@ class ConfusionMatrices(binary_confusion_matrices._BinaryConfusionMatrixCombiner
 
 
 class Totals(calibration._WeightedLabelsPredictionsExamplesCombiner):
-    """Sums of labels, predictions and weights: calibration, mean label, mean prediction."""
+    """Sums of labels, predictions and weights, for calibration, mean label and mean prediction."""
 
     def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
         """Adds rows."""
@@ -156,7 +156,7 @@ class Totals(calibration._WeightedLabelsPredictionsExamplesCombiner):
 
 
 class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMatrixCombiner):
-    """Weights by actual and predicted class, by threshold: the confusion matrix."""
+    """Weights by actual and predicted class and by threshold, for the confusion matrix."""
 
     def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
         """Adds rows."""
@@ -164,7 +164,7 @@ class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMat
         best = rows.predictions.argmax(axis=1)
         scores = rows.predictions.max(axis=1)
         for threshold in self._thresholds:
-            predicted = np.where(scores <= threshold, NO_PREDICTED_CLASS_ID, best)  # a NaN is a class, as in TFMA
+            predicted = np.where(scores <= threshold, NO_PREDICTED_CLASS_ID, best)  # NaN counts as a class, as in TFMA
             pairs, inverse = np.unique(np.stack([rows.labels, predicted], 1), axis=0, return_inverse=True)
             matrix = accumulator.setdefault(threshold, {})
             sums = np.bincount(inverse.ravel(), weights=rows.weights)
@@ -175,7 +175,7 @@ class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMat
 
 
 class Mean(beam.CombineFn):
-    """Weighted mean of a number a row."""
+    """Weighted mean of one number per row."""
 
     def __init__(
         self,
@@ -185,20 +185,20 @@ class Mean(beam.CombineFn):
         example_weighted: bool,
         skips_nan: bool,
     ) -> None:
-        """Prepares the combiner.
+        """Creates the combiner.
 
         Args:
-            values: Takes labels [N] and predictions [N] or [N, classes]; gives float64 [N].
-            key: What the result is named by.
-            eval_config: Says which outputs are labels and predictions.
+            values: Function of labels [N] and predictions [N] or [N, classes] that returns float64 [N].
+            key: Key of the result.
+            eval_config: Specifies which outputs are labels and predictions.
             example_weighted: Whether examples have weights.
-            skips_nan: Whether a row whose number is NaN is left out.
+            skips_nan: Whether rows with NaN are left out.
         """
         self._values, self._key, self._skips_nan = values, key, skips_nan
         self._eval_config, self._example_weighted = eval_config, example_weighted
 
     def create_accumulator(self) -> tuple[float, float]:
-        """Sum and weight of no row."""
+        """Sum and weight of zero rows."""
         return 0.0, 0.0
 
     def add_input(
@@ -212,30 +212,30 @@ class Mean(beam.CombineFn):
         return total + float(values[known] @ rows.weights[known]), weight + float(rows.weights[known].sum())
 
     def merge_accumulators(self, accumulators: Iterable[tuple[float, float]]) -> tuple[float, float]:
-        """Sum and weight of all."""
+        """Sum and weight of all accumulators."""
         totals, weights = zip(*accumulators, strict=True)
         return sum(totals), sum(weights)
 
     def extract_output(self, accumulator: tuple[float, float]) -> metric_types.MetricsDict:
-        """The mean by the metric's key; NaN if there was no row."""
+        """The mean, by the key of the metric; NaN if there are no rows."""
         total, weight = accumulator
         return {self._key: total / weight if weight else float("nan")}
 
 
 class Count(beam.CombineFn):
-    """Number, or weight, of the rows."""
+    """Number of rows, or sum of their weights."""
 
     def __init__(self, key: metric_types.MetricKey, example_weighted: bool) -> None:
-        """Prepares the combiner.
+        """Creates the combiner.
 
         Args:
-            key: What the result is named by.
-            example_weighted: Whether to add weights up.
+            key: Key of the result.
+            example_weighted: Whether to sum weights.
         """
         self._key, self._example_weighted = key, example_weighted
 
     def create_accumulator(self) -> float:
-        """No row."""
+        """Zero rows."""
         return 0.0
 
     def add_input(self, accumulator: float, element: metric_types.StandardMetricInputs) -> float:
@@ -244,11 +244,11 @@ class Count(beam.CombineFn):
         return accumulator + float(weights.sum() if self._example_weighted else weights.size)
 
     def merge_accumulators(self, accumulators: Iterable[float]) -> float:
-        """All rows."""
+        """Sum of all accumulators."""
         return sum(accumulators)
 
     def extract_output(self, accumulator: float) -> metric_types.MetricsDict:
-        """The number by the metric's key."""
+        """The number, by the key of the metric."""
         return {self._key: accumulator}
 
 
@@ -256,10 +256,10 @@ BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ConfusionMatrices, To
 
 
 def by_column(combiner: beam.CombineFn) -> beam.CombineFn:
-    """The combiner of one of TFMA's that takes a slice's rows together, with the same settings.
+    """Replaces one of TFMA's combiners by the one that processes arrays, with the same settings.
 
     Raises:
-        ValueError: There is none for it.
+        ValueError: There is no replacement.
     """
     if type(combiner) not in BY_COLUMN:
         known = ", ".join(sorted(each.__name__ for each in BY_COLUMN))

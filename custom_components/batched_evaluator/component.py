@@ -1,4 +1,4 @@
-"""BatchedEvaluator: TFX's Evaluator, whose metrics take a batch's rows of a slice at once."""
+"""BatchedEvaluator: TFX's Evaluator, with metrics that process all rows of a slice in a batch at once."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ EXTRACTORS = "custom_components.batched_evaluator.extractors"
 
 
 class BatchedEvaluator(Evaluator):
-    """TFX's Evaluator with TFMA's results, some eight times as fast."""
+    """TFX's Evaluator with the same results, about eight times as fast."""
 
     def __init__(
         self,
@@ -23,15 +23,15 @@ class BatchedEvaluator(Evaluator):
         example_splits: Sequence[str],
         eval_config: config_pb2.EvalConfig,
     ) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
-            examples: Channel of ``Examples``, raw.
-            model: Channel of the ``Model`` to judge.
-            baseline_model: Channel of the ``Model`` to compare it with; may hold none.
+            examples: Channel of raw ``Examples``.
+            model: Channel of the ``Model`` to evaluate.
+            baseline_model: Channel of the ``Model`` to compare it with; may be empty.
             schema: Channel of the ``Schema`` of the examples.
             example_splits: Splits to evaluate on.
-            eval_config: Slices, metrics and thresholds; its metrics are those of
+            eval_config: Slices, metrics and thresholds. The metrics have to be those of
                 :mod:`custom_components.batched_evaluator.metrics`.
         """
         super().__init__(

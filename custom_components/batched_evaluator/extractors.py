@@ -1,4 +1,4 @@
-"""What TFX's Evaluator asks for by name: TFMA's extractors, the last of which keep a slice's rows together."""
+"""TFMA's extractors, with a last one that keeps the rows of a slice together. TFX finds them by ``module_path``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,16 +15,16 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.slicer.slice_accessor import SliceAccessor
 
-# What metrics read.
+# Extracts that metrics read.
 COLUMNS = (constants.LABELS_KEY, constants.PREDICTIONS_KEY, constants.EXAMPLE_WEIGHTS_KEY)
 
 
 class Codes(NamedTuple):
-    """A column of a batch as whole numbers.
+    """A column of a batch as integer codes.
 
     Attributes:
-        codes: int64 [N]: the place in ``values`` of each row's.
-        values: What stands in such a row: arrays of no, one or more values.
+        codes: int64 [N]: index in ``values`` for each row.
+        values: Distinct values of rows: arrays of zero or more values.
     """
 
     codes: np.ndarray
@@ -34,14 +34,14 @@ class Codes(NamedTuple):
 def custom_extractors(
     eval_shared_model: Any, eval_config: config_pb2.EvalConfig, tensor_adapter_config: Any
 ) -> list[tfma.extractors.Extractor]:
-    """TFMA's own extractors up to the predictions, then the slices.
+    """TFMA's extractors up to the predictions, followed by one that slices batches.
 
-    TFMA goes on row by row: it takes a batch apart, and calls each metric for each row and slice of it.
+    TFMA would split batches into rows, and call each metric for each row and slice.
 
     Args:
         eval_shared_model: The model, or the model and the baseline.
-        eval_config: Has the slicing specs.
-        tensor_adapter_config: How a batch becomes tensors.
+        eval_config: Contains the slicing specs.
+        tensor_adapter_config: How batches are converted to tensors.
     """
     extractors = tfma.default_extractors(
         eval_shared_model=eval_shared_model,
@@ -58,14 +58,14 @@ def custom_extractors(
 
 
 def slices_of_batch(batch: Extracts, specs: Sequence[config_pb2.SlicingSpec]) -> Iterator[Extracts]:
-    """Yields the rows of each slice that a batch has rows of.
+    """Yields the rows of each slice in a batch.
 
     Args:
         batch: Extracts of N rows: arrays, by name and by model, of shape [N] or [N, width].
-        specs: What to slice by.
+        specs: Slicing specs.
 
     Yields:
-        For a slice its key, and its rows' labels, predictions and example weights, which are 1 where there are none.
+        For each slice, its key and the labels, predictions and example weights of its rows. Weights are 1 by default.
     """
     arrays = {name: batch[name] for name in COLUMNS if batch.get(name) is not None}
     count = len(next(_leaves(arrays)))
@@ -76,13 +76,13 @@ def slices_of_batch(batch: Extracts, specs: Sequence[config_pb2.SlicingSpec]) ->
             if key not in seen:
                 seen.add(key)
                 keys = slicer_lib.slice_keys_to_numpy_array([key])
-                yield {constants.SLICE_KEY_TYPES_KEY: keys, **_taken(arrays, rows)}
+                yield {constants.SLICE_KEY_TYPES_KEY: keys, **_select(arrays, rows)}
 
 
 def _slices(
     spec: config_pb2.SlicingSpec, batch: Extracts, count: int
 ) -> Iterator[tuple[slicer_lib.SliceKeyType, np.ndarray]]:
-    """Yields the keys of one spec's slices with their rows; TFMA itself says which keys such values belong to."""
+    """Yields the keys of the slices of one spec with their rows. TFMA determines the keys of each combination."""
     names = sorted({*spec.feature_keys, *spec.feature_values})
     columns = {name: _codes(_feature(batch, name), count) for name in names}
     if not columns:
@@ -103,7 +103,7 @@ def _slices(
 
 
 def _feature(batch: Extracts, name: str) -> Any:
-    """A column by name, a transformed one before a raw one, as TFMA looks them up; ``None`` if there is none."""
+    """Finds a column by name, as TFMA does: first transformed, then raw features. ``None`` if there is none."""
     transformed = batch.get(constants.TRANSFORMED_FEATURES_KEY) or {}
     for features in (transformed, *(each for each in transformed.values() if isinstance(each, Mapping))):
         if features.get(name) is not None and not isinstance(features[name], Mapping):
@@ -128,12 +128,12 @@ def _codes(column: Any, count: int) -> Codes:
 
 
 def _codes_of_lists(codes: np.ndarray, rows: np.ndarray, uniques: np.ndarray, count: int) -> Codes:
-    """The same where a row may have several values."""
+    """Like :func:`_codes`, for rows with several values."""
     bounds = np.searchsorted(rows, np.arange(1, count))
     lists = [tuple(part) for part in np.split(codes, bounds)]
-    places: dict[tuple[int, ...], int] = {}
-    found = np.array([places.setdefault(each, len(places)) for each in lists], np.int64)
-    return Codes(found, [uniques[list(each)] for each in places])
+    indices: dict[tuple[int, ...], int] = {}
+    found = np.array([indices.setdefault(each, len(indices)) for each in lists], np.int64)
+    return Codes(found, [uniques[list(each)] for each in indices])
 
 
 def _leaves(tree: Any) -> Iterator[np.ndarray]:
@@ -144,7 +144,7 @@ def _leaves(tree: Any) -> Iterator[np.ndarray]:
             yield each
 
 
-def _taken(tree: Any, rows: np.ndarray) -> Any:
+def _select(tree: Any, rows: np.ndarray) -> Any:
     if isinstance(tree, Mapping):
-        return {name: _taken(each, rows) for name, each in tree.items()}
+        return {name: _select(each, rows) for name, each in tree.items()}
     return tree[rows]

@@ -1,4 +1,4 @@
-"""TFMA's metrics by their names, computed of a slice's rows together; ``module`` of a metric in an EvalConfig."""
+"""TFMA's metrics, computed for all rows of a slice at once. The ``module`` of the metrics in an EvalConfig."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ from custom_components.batched_evaluator.combiners import Count, Mean, RowValues
 
 
 class _ByColumn:
-    """Mixed into one of TFMA's metrics: what it derives of its sums is kept, how they are added up is not."""
+    """Mixin for TFMA's metrics that replaces their combiners."""
 
     def computations(self, *args: Any, **kwargs: Any) -> metric_types.MetricComputations:
-        """TFMA's computations, with combiners that take a slice's rows together."""
+        """TFMA's computations, with combiners that process all rows of a slice at once."""
         found: metric_types.MetricComputations = super().computations(*args, **kwargs)  # type: ignore[misc]
         return [
             each._replace(combiner=by_column(each.combiner))
@@ -35,19 +35,19 @@ class BatchedAUCPrecisionRecall(_ByColumn, tfma.metrics.AUCPrecisionRecall):
 
 
 class BatchedBinaryAccuracy(_ByColumn, tfma.metrics.BinaryAccuracy):
-    """Share of the rows on the right side of 0.5."""
+    """Fraction of the rows whose prediction is on the correct side of 0.5."""
 
 
 class BatchedPrecision(_ByColumn, tfma.metrics.Precision):
-    """Share of the rows above 0.5 that are positive."""
+    """Fraction of the rows with a prediction above 0.5 that are positive."""
 
 
 class BatchedRecall(_ByColumn, tfma.metrics.Recall):
-    """Share of the positive rows that are above 0.5."""
+    """Fraction of the positive rows with a prediction above 0.5."""
 
 
 class BatchedCalibration(_ByColumn, tfma.metrics.Calibration):
-    """Mean prediction over mean label."""
+    """Mean prediction divided by mean label."""
 
 
 class BatchedMeanLabel(_ByColumn, tfma.metrics.MeanLabel):
@@ -67,7 +67,7 @@ class BatchedMultiClassConfusionMatrixPlot(_ByColumn, tfma.metrics.MultiClassCon
 
 
 class _MeanOfRows(metric_types.Metric):
-    """The mean of a number a row; ``values`` gives it. As in TFMA, errors of regressions skip rows that have none."""
+    """The mean of one number per row, computed by ``values``. As in TFMA, regression errors skip rows with NaN."""
 
     values: RowValues
     skips_nan = False
@@ -84,17 +84,17 @@ class _MeanOfRows(metric_types.Metric):
 
 
 class BatchedBinaryCrossEntropy(_MeanOfRows):
-    """Negative logarithm of the probability that was given to the label."""
+    """Negative logarithm of the predicted probability of the label."""
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The loss of each row; infinite where the truth was held impossible, NaN where there is no probability."""
+        """The loss of each row: infinite for a probability of 0, and NaN if the prediction is not a probability."""
         predictions = np.where((predictions >= 0) & (predictions <= 1), predictions.astype(np.float64), np.nan)
         return -(xlogy(labels, predictions) + xlog1py(1 - labels, -predictions))
 
 
 class BatchedSparseCategoricalCrossentropy(_MeanOfRows):
-    """Negative logarithm of the probability that was given to the label's class."""
+    """Negative logarithm of the predicted probability of the label's class."""
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -103,11 +103,11 @@ class BatchedSparseCategoricalCrossentropy(_MeanOfRows):
 
 
 class BatchedSparseCategoricalAccuracy(_MeanOfRows):
-    """Share of the rows whose most probable class is the label's."""
+    """Fraction of the rows whose most probable class is the label's."""
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """1 where it is, else 0."""
+        """1 if the most probable class is the label's, else 0."""
         return (predictions.argmax(axis=1) == labels).astype(np.float64)
 
 
@@ -123,29 +123,29 @@ class BatchedMeanSquaredError(_MeanOfRows):
 
 
 class BatchedMeanAbsoluteError(_MeanOfRows):
-    """Mean of the errors' sizes."""
+    """Mean of the absolute errors."""
 
     skips_nan = True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The size of the error of each row."""
+        """The absolute error of each row."""
         return np.abs(labels - predictions)
 
 
 class BatchedMeanAbsolutePercentageError(_MeanOfRows):
-    """Mean of the errors' sizes in per cent of the label, of rows whose label is not 0."""
+    """Mean of the absolute errors in per cent of the label, over rows whose label is not 0."""
 
     skips_nan = True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The size of the error of each row, in per cent; NaN where the label is 0."""
+        """The absolute error of each row in per cent of the label; NaN if the label is 0."""
         return 100 * np.abs(labels - predictions) / np.abs(np.where(labels == 0, np.nan, labels))
 
 
 class BatchedExampleCount(metric_types.Metric):
-    """Number, or weight, of the rows."""
+    """Number of rows, or sum of their weights."""
 
     def __init__(self, name: str) -> None:
         """Names the metric."""

@@ -1,1 +1,1 @@
-"""StatisticsGen that reads whole batches."""
+"""StatisticsGen that reads in batches."""

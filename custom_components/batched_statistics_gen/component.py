@@ -1,4 +1,4 @@
-"""BatchedStatisticsGen: TFX's StatisticsGen, which reads whole batches."""
+"""BatchedStatisticsGen: TFX's StatisticsGen, reading in batches."""
 
 from tfx import types
 from tfx.components import StatisticsGen
@@ -10,15 +10,15 @@ from custom_components.shared.record_batches import MODULES
 
 
 class BatchedStatisticsGen(StatisticsGen):
-    """TFX's StatisticsGen with TFDV's own options, for all splits."""
+    """TFX's StatisticsGen with TFDV's default options, for all splits."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, examples: types.BaseChannel) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
-            examples: Channel of ``Examples``, raw.
+            examples: Channel of raw ``Examples``.
         """
         super().__init__(examples=examples)
-        self.spec.exec_properties["code"] = source_digest(__package__, *MODULES)
+        self.spec.exec_properties["code"] = source_digest(__package__, *MODULES, "artifacts.names")

@@ -1,1 +1,1 @@
-"""Transform that reads and writes whole batches."""
+"""Transform that reads and writes in batches."""

@@ -1,4 +1,4 @@
-"""BatchedTransform: TFX's Transform, which reads and writes whole batches."""
+"""BatchedTransform: TFX's Transform, reading and writing in batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from custom_components.shared.record_batches import MODULES
 
 
 class BatchedTransform(Transform):
-    """TFX's Transform, without its statistics and its cache of analyses, and twice as fast."""
+    """TFX's Transform, twice as fast, without statistics and without the analyzer cache."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
@@ -27,17 +27,15 @@ class BatchedTransform(Transform):
         custom_config: Mapping[str, Any],
         code: Sequence[str] = (),
     ) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
-            examples: Channel of ``Examples``, raw.
+            examples: Channel of raw ``Examples``.
             schema: Channel of the ``Schema`` of the examples.
-            preprocessing_fn: Path of the function that makes features of raw values.
-            splits_config: Splits over which vocabularies, means and the like are taken, and those that are written as
-                features.
-            custom_config: What else ``preprocessing_fn`` is given.
-            code: Modules that it is made of; with others than before, or the node's own, the node is not answered from
-                the cache.
+            preprocessing_fn: Import path of the function that makes features from raw values.
+            splits_config: Splits to analyze (for vocabularies, means and so on) and splits to transform.
+            custom_config: Second argument of ``preprocessing_fn``.
+            code: Modules of ``preprocessing_fn``. A change of their code, or of the component's, runs the node again.
         """
         super().__init__(
             examples=examples,

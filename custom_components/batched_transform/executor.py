@@ -33,7 +33,7 @@ TEMPORARY = ".temp_path"
 
 
 class Executor(BaseBeamExecutor):
-    """Analyses some splits of the raw rows, and writes the graph that comes of it and what it makes of all splits."""
+    """Analyzes some splits of the raw rows, and writes the Transform graph and the transformed splits."""
 
     def Do(
         self,
@@ -44,13 +44,13 @@ class Executor(BaseBeamExecutor):
         """Writes the Transform graph, and the transformed splits as gzipped TFRecords.
 
         Args:
-            input_dict: ``examples``, raw, one or more; their ``schema``.
-            output_dict: ``transform_graph``; ``transformed_examples``, which become as many as the examples.
-            exec_properties: ``preprocessing_fn``, ``custom_config`` and ``splits_config``, as TFX's Transform has them.
+            input_dict: One or more raw ``examples``, and their ``schema``.
+            output_dict: ``transform_graph``, and ``transformed_examples``, one artifact per artifact of examples.
+            exec_properties: ``preprocessing_fn``, ``custom_config`` and ``splits_config``, as in TFX's Transform.
 
         Raises:
-            ValueError: A split has no file, or there is no such function.
-            RuntimeError: Beam's, of what a worker raised, as ``tf.errors.DataLossError`` at a broken file.
+            ValueError: A split has no file, or ``preprocessing_fn`` does not exist.
+            RuntimeError: A Beam worker failed, for example with ``tf.errors.DataLossError`` for a damaged file.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         executor_utils.MatchNumberOfTransformedExamplesArtifacts(input_dict, output_dict)
@@ -63,7 +63,7 @@ class Executor(BaseBeamExecutor):
         preprocessing_fn = _preprocessing_fn(exec_properties)
         raw = ExamplesByBatch([path for split in splits.analyze for path in split_files(examples, split)], schema)
         specs = raw.TensorAdapter().OriginalTypeSpecs()
-        # A schema may have more columns, of which rows may lack what it says.
+        # Only the columns that are used: rows need not conform to the schema in others.
         to_analyze = raw.Project(tft.get_analyze_input_columns(preprocessing_fn, specs))
         columns = tft.get_transform_input_columns(preprocessing_fn, specs)
         with self._make_beam_pipeline() as pipeline, tft_beam.Context(temporary, use_deep_copy_optimization=True):
@@ -82,14 +82,14 @@ class Executor(BaseBeamExecutor):
 
 
 class _TransformSplit(beam.PTransform):
-    """Writes what the graph makes of the rows of a split."""
+    """Transforms the rows of a split and writes them."""
 
     def __init__(self, rows: ExamplesByBatch, transform_fn: Any, folder: str) -> None:
         super().__init__()
         self._rows, self._transform_fn, self._folder = rows, transform_fn, folder
 
     def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
-        if fileio.exists(self._folder):  # what an earlier attempt at the same artifact left behind
+        if fileio.exists(self._folder):  # left over from an earlier attempt at the same artifact
             fileio.rmtree(self._folder)
         raw = (pipeline | "Read" >> self._rows.BeamSource(), self._rows.TensorAdapterConfig())
         transform = tft_beam.TransformDataset(output_record_batches=True)

@@ -1,1 +1,1 @@
-"""BigQueryExampleGen with a seeded split that keeps groups together."""
+"""ExampleGen for BigQuery with a seeded split that keeps groups together."""

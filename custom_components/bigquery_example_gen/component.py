@@ -1,4 +1,4 @@
-"""SeededBigQueryExampleGen: a query to tf.Examples, split by a seeded hash that keeps groups together."""
+"""SeededBigQueryExampleGen: reads a query as tf.Examples, with a seeded split that keeps groups together."""
 
 from collections.abc import Mapping
 
@@ -10,17 +10,17 @@ from custom_components.shared.seeded_split import split_settings
 
 
 class SeededBigQueryExampleGen(component.QueryBasedExampleGen):
-    """TFX's BigQueryExampleGen, whose split can be seeded and can follow a column."""
+    """Like TFX's BigQueryExampleGen, with a split by a seed and, optionally, by a column."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(self, query: str, splits: Mapping[str, int], seed: int = 0, key: str | None = None) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
-            query: Standard SQL; its columns are the table's.
-            splits: Share of the rows by split name, in any unit.
-            seed: Another seed makes another split.
-            key: Column whose value decides a row's split; ``None`` hashes the whole row.
+            query: Standard SQL. Its columns are those of the table.
+            splits: Weight of each split, by its name.
+            seed: Seed of the split.
+            key: Column whose value decides the split of a row; ``None`` hashes the complete row.
         """
         super().__init__(**split_settings(Executor, query, splits, seed, key))

@@ -16,29 +16,29 @@ from custom_components.shared.seeded_split import SeededSplitExecutor
 
 SETTING = "data.bigquery.query"
 TYPES = {"INTEGER", "INT64", "FLOAT", "FLOAT64", "BOOLEAN", "BOOL", "STRING"}
-# As TFX calls those that have two names.
+# TFX's names of types that have two.
 NAMES = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN"}
 HINTS = {
     "RECORD": "select its fields by name",
     "STRUCT": "select its fields by name",
-    "TIMESTAMP": "take a number of it, as UNIX_SECONDS does",
+    "TIMESTAMP": "convert it to a number, for example with UNIX_SECONDS",
     "NUMERIC": "cast it to FLOAT64",
     "BIGNUMERIC": "cast it to FLOAT64",
 }
 
 
 class QueryError(ValueError):
-    """A query that BigQuery refuses, or whose columns cannot become features."""
+    """BigQuery rejects the query, or a column cannot become a feature."""
 
 
 class QueryToExamples(beam.PTransform):
-    """Reads what a query gives as tf.Examples, with the types that TFX's BigQueryExampleGen gives.
+    """Reads the result of a query as tf.Examples, with the types of TFX's BigQueryExampleGen.
 
-    NULL becomes an absent feature. TFX writes it as a feature without values, which counts as present: a schema's
-    ``presence`` would then allow any number of them.
+    A NULL becomes an absent feature. TFX writes it as a feature without values, which counts as present, so that a
+    schema's ``presence`` would never fail.
 
-    The rows come by an export to Cloud Storage, in Beam's temporary location, and not from a session of BigQuery's
-    read API: the files are a snapshot that a worker can read again, and no session ends while a job waits for machines.
+    The rows are exported to Cloud Storage, in Beam's temporary location, instead of being read with BigQuery's read
+    API. The files are a snapshot that a worker can read again, and no session expires while a job waits for machines.
     """
 
     def __init__(self, _exec_properties: dict[str, Any], query: str) -> None:
@@ -49,7 +49,7 @@ class QueryToExamples(beam.PTransform):
         """Returns a collection of tf.Examples.
 
         Raises:
-            QueryError: BigQuery refuses the query, or a column is of a type that is none of a feature's.
+            QueryError: BigQuery rejects the query, or a column has an unsupported type.
         """
         cloud = pipeline.pipeline.options.view_as(GoogleCloudOptions)
         types = column_types(query_schema(self._query, cloud.project))
@@ -64,32 +64,32 @@ class QueryToExamples(beam.PTransform):
 
 
 class Executor(SeededSplitExecutor):
-    """Runs a query, and splits what it gives by a seeded hash of each row or of one of its columns."""
+    """Runs a query, and splits its rows by a seeded hash of the row or of one column."""
 
     def GetInputSourceToExamplePTransform(self) -> type[beam.PTransform]:
-        """Returns what reads the table."""
+        """Returns the transform that reads the table."""
         return QueryToExamples
 
 
 def query_schema(query: str, project: str | None) -> list[bigquery.SchemaField]:
-    """The columns of a query, which is not run for that and costs nothing.
+    """The columns of a query, from a dry run, which costs nothing.
 
     Raises:
-        QueryError: BigQuery refuses the query.
+        QueryError: BigQuery rejects the query.
     """
     try:
         job = bigquery.Client(project=project).query(query, job_config=bigquery.QueryJobConfig(dry_run=True))
         return list(job.schema or ())
     except (GoogleAPIError, GoogleAuthError) as error:
         text = " ".join(str(getattr(error, "message", None) or error).split())
-        raise QueryError(f"{SETTING}: BigQuery answered: {text}") from error
+        raise QueryError(f"{SETTING}: BigQuery rejected the query: {text}") from error
 
 
 def column_types(schema: Iterable[bigquery.SchemaField]) -> dict[str, str]:
     """The type of each column, by TFX's names.
 
     Raises:
-        QueryError: There is none, or one that cannot become a feature; each such column is named.
+        QueryError: There are no columns, or some of them cannot become features.
     """
     fields = list(schema)
     if not fields:
@@ -97,15 +97,15 @@ def column_types(schema: Iterable[bigquery.SchemaField]) -> dict[str, str]:
     wrong = [field for field in fields if field.mode == "REPEATED" or field.field_type not in TYPES]
     if wrong:
         found = ", ".join(f"'{field.name}' ({_shown(field)})" for field in wrong)
-        hint = "take one of its values" if wrong[0].mode == "REPEATED" else HINTS.get(wrong[0].field_type, "cast it")
+        hint = "select one of its values" if wrong[0].mode == "REPEATED" else HINTS.get(wrong[0].field_type, "cast it")
         raise QueryError(
-            f"{SETTING}: found {found}; expected columns of INT64, FLOAT64, BOOL or STRING: leave it out, or {hint}"
+            f"{SETTING}: found {found}; expected columns of INT64, FLOAT64, BOOL or STRING: remove it, or {hint}"
         )
     return {field.name: NAMES.get(field.field_type, field.field_type) for field in fields}
 
 
 def to_example(row: Mapping[str, Any], types: dict[str, str]) -> tf.train.Example:
-    """A row as a tf.Example; NULL is left out."""
+    """Converts a row to a tf.Example, without NULLs."""
     return row_to_example(types, {name: value for name, value in row.items() if value is not None})
 
 

@@ -1,1 +1,1 @@
-"""Puts the curated schema into ML Metadata."""
+"""Records the curated schema in ML Metadata."""

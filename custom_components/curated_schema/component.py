@@ -1,4 +1,4 @@
-"""CuratedSchema: the schema that people keep, as an artifact."""
+"""CuratedSchema: outputs the curated schema as an artifact."""
 
 from tfx.components.schema_gen.executor import DEFAULT_FILE_NAME
 from tfx.dsl.component.experimental.annotations import OutputArtifact, Parameter
@@ -6,18 +6,18 @@ from tfx.dsl.component.experimental.decorators import component
 from tfx.types.standard_artifacts import Schema
 from tfx.utils import io_utils
 
-# No "from __future__ import annotations" here: TFX reads the annotations as they stand.
+# No "from __future__ import annotations" here: TFX needs the annotations as objects.
 
 
 @component
 def CuratedSchema(schema: OutputArtifact[Schema], text: Parameter[str]) -> None:
     """Writes a schema that is given as text.
 
-    TFX's ImportSchemaGen takes a path, so an edited file is answered from the cache, and a file on this machine is
-    not there on another. Text is part of the cache key, of the compiled pipeline, and of the lineage.
+    TFX's ImportSchemaGen takes a path, so it reuses its cached output after the file was edited, and the file is
+    missing on other machines. The text is part of the cache key, the compiled pipeline and the lineage.
 
     Args:
-        schema: Where it is written.
+        schema: Output artifact.
         text: A ``tensorflow_metadata.v0.Schema`` as text proto.
     """
     io_utils.write_string_file(f"{schema.uri}/{DEFAULT_FILE_NAME}", text)

@@ -1,1 +1,1 @@
-"""TFX's Pusher, with a push that is whole or not there."""
+"""TFX's Pusher, with atomic pushes."""

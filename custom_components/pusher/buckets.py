@@ -1,13 +1,14 @@
-"""A push into buckets, where single objects appear at once, and folders do not.
+"""Pushes into buckets, where objects appear atomically but folders do not.
 
-TensorFlow Serving takes any number below its base path for a version, and tries to load it; a version without
-``saved_model.pb`` fails to load, is tried again (``--max_num_load_retries``, once a minute), and the one before it
-answers meanwhile. So all bytes go to the bucket under a name that a reader ignores. Then each object gets its own name,
-which copies nothing through this machine, and the one by which a reader knows a version comes last: a version is
-incomplete for as long as some renames take, and not for an upload.
+TensorFlow Serving treats any number below its base path as a version, and tries to load it. A version without
+``saved_model.pb`` fails to load and is tried again (``--max_num_load_retries``, once a minute), while the previous
+version keeps serving. So all objects are first uploaded under a name that readers ignore. Then each object is renamed
+within the bucket, and the object that makes a version loadable is renamed last. A version is incomplete only while
+objects are renamed, not during an upload.
 
-Nothing locks a bucket. So the folder that a push uploads to is also its claim to the version's number: of two pushes at
-once that claim one, whoever sees the other's claim gives way. What is older than any push goes with the next one.
+Buckets have no locks. The folder that a push uploads to is also its claim to the version number: if two concurrent
+pushes claim the same number, a push that sees the other's claim gives up the number. Abandoned uploads are removed by a
+later push.
 """
 
 import contextlib
@@ -27,28 +28,29 @@ from serving.edge import MANIFEST_FILE
 
 gfile = tf.io.gfile
 
-# A reader takes a version for whole by the last of these.
+# Files that make a version complete for a reader, in the order in which they are renamed.
 LAST = (TFLITE_FILE, MANIFEST_FILE, SAVED_MODEL_FILE)
-STALE_SECONDS = 12 * 3600  # after which a push is taken for one that was killed; it gives up by itself after half of it
-MOST_CLAIMS, LONGEST_WAIT = 30, 2.0  # of a number; seconds between two
-# Of the version's number and when the push began, in seconds, and what no other push has.
+STALE_SECONDS = 12 * 3600  # age at which a push counts as killed; a running push gives up after half of it
+MAX_CLAIMS, MAX_WAIT = 30, 2.0  # attempts to claim a number; seconds between two attempts
+# Version number, start of the push in seconds, and a random token.
 _STAGING = re.compile(re.escape(STAGING_PREFIX) + r"(?P<version>\d+)-(?P<start>\d+)-[0-9a-f]+")
 
 
 def push_to_buckets(writers: Mapping[str, Writer]) -> int:
-    """Makes a new version under each base directory, and returns its number.
+    """Creates a new version in each base directory, and returns its number.
 
-    Pushes at once get different numbers, and leave each other alone. What a push that was killed has left is removed by
-    the first that begins :data:`STALE_SECONDS` later, a version of its number that is whole in one place alone, too.
+    Concurrent pushes get different numbers and do not affect each other. The objects of a killed push are removed by
+    the first push that starts :data:`STALE_SECONDS` later, including a version that is complete in only one of the
+    places.
 
     Args:
-        writers: By base directory, in any file system that TensorFlow knows, what fills a folder here with the
-            version. The last objects of all versions appear one right after the other, in this order; a process that
-            is killed between two leaves the first version alone.
+        writers: By base directory, in any file system that TensorFlow supports, the function that writes the version
+            into a local folder. The last objects of all versions are renamed directly after each other, in this order.
+            If the process is killed between two of them, only the first version exists.
 
     Raises:
-        tf.errors.OpError: One cannot be written; then no version is left behind. So it is for whatever a writer raises.
-        RuntimeError: Others take every number first, or it takes so long that another push may clear it away.
+        tf.errors.OpError: An object cannot be written. No version is left behind, whatever the error.
+        RuntimeError: Other pushes claimed every number, or the upload took so long that another push might remove it.
     """
     bases = list(writers)
     for base in bases:
@@ -58,7 +60,7 @@ def push_to_buckets(writers: Mapping[str, Writer]) -> int:
     try:
         objects = [each for base, write in writers.items() for each in _upload(base, write, version, staging)]
         _check_time(staging)
-        for base, name in sorted(objects, key=lambda each: _place(each[1])):
+        for base, name in sorted(objects, key=lambda each: _rename_order(each[1])):
             final = f"{base}/{version}/{name}"
             gfile.makedirs(final.rpartition("/")[0])
             gfile.rename(f"{base}/{staging}/{name}", final)
@@ -66,23 +68,23 @@ def push_to_buckets(writers: Mapping[str, Writer]) -> int:
         _remove(bases, version, staging)
         raise
     for base in bases:
-        with contextlib.suppress(tf.errors.OpError):  # the model is pushed; a later push comes back here
+        with contextlib.suppress(tf.errors.OpError):  # the model is pushed; a later push cleans up
             _remove_folder(f"{base}/{staging}")
     return version
 
 
 def _claim(bases: list[str]) -> tuple[int, str]:
-    """Takes a number that no other push has; returns it and the name of the folder to upload to.
+    """Claims a number that no other push has; returns it and the name of the folder to upload to.
 
-    What is made is listed from then on, so of two that claim one number at least one sees the other. Whoever does gives
-    way, even if both do, and tries again a little later.
+    A new folder is listed immediately, so if two pushes claim the same number, at least one of them sees the other.
+    Each push that does gives up its claim and tries again a little later.
 
     Raises:
-        RuntimeError: There is another claim each time.
+        RuntimeError: All attempts conflicted with other claims.
     """
-    for _ in range(MOST_CLAIMS):
+    for _ in range(MAX_CLAIMS):
         now = int(time.time())
-        version = max([now, *(taken + 1 for base in bases for taken in _versions(base))])
+        version = max([now, *(used + 1 for base in bases for used in _versions(base))])
         staging = f"{STAGING_PREFIX}{version}-{now}-{secrets.token_hex(4)}"
         for base in bases:
             gfile.makedirs(f"{base}/{staging}")
@@ -90,25 +92,25 @@ def _claim(bases: list[str]) -> tuple[int, str]:
             return version, staging
         for base in bases:
             _remove_folder(f"{base}/{staging}")
-        time.sleep(random.uniform(0, LONGEST_WAIT))  # noqa: S311 - nothing secret
+        time.sleep(random.uniform(0, MAX_WAIT))  # noqa: S311 - not for cryptography
     raise RuntimeError(
-        f"{bases[0]}: found {MOST_CLAIMS} numbers in a row that other pushes were taking; expected fewer at once: push "
-        "again when they are over"
+        f"{bases[0]}: found other pushes in {MAX_CLAIMS} attempts to claim a version number; expected fewer concurrent "
+        "pushes: push again later"
     )
 
 
 def _check_time(staging: str) -> None:
-    """Refuses to name anything once another push might soon take this one for a killed one."""
-    taken = time.time() - _start(staging)
-    if taken > STALE_SECONDS / 2:
+    """Raises if another push might soon treat this one as killed."""
+    elapsed = time.time() - _start(staging)
+    if elapsed > STALE_SECONDS / 2:
         raise RuntimeError(
-            f"found an upload of {taken / 3600:.1f} hours; expected at most {STALE_SECONDS / 7200:.0f}: look at the "
+            f"found an upload of {elapsed / 3600:.1f} hours; expected at most {STALE_SECONDS / 7200:.0f}: check the "
             "network, and push again"
         )
 
 
 def _upload(base: str, write: Writer, version: int, staging: str) -> list[tuple[str, str]]:
-    """Writes a version under the name that readers ignore; returns its objects, each with its base directory."""
+    """Uploads a version to the staging folder; returns its objects, each with its base directory."""
     with tempfile.TemporaryDirectory(prefix="pushing") as scratch:
         folder = Path(scratch) / str(version)
         folder.mkdir()
@@ -122,13 +124,13 @@ def _upload(base: str, write: Writer, version: int, staging: str) -> list[tuple[
     return [(base, name) for name in names]
 
 
-def _place(name: str) -> int:
-    """When an object gets its name: those of no meaning to readers first."""
+def _rename_order(name: str) -> int:
+    """Sort key: the objects in :data:`LAST` come last."""
     return LAST.index(name) if name in LAST else -1
 
 
 def _clear(bases: list[str]) -> None:
-    """Removes what pushes that were killed have left; one that named all of its objects has made whole versions."""
+    """Removes the objects of killed pushes. If a push had renamed all objects, its versions are complete and stay."""
     old = time.time() - STALE_SECONDS
     staged = {name for base in bases for name in _names(base) if _STAGING.fullmatch(name)}
     for name in (each for each in staged if _start(each) < old):
@@ -141,9 +143,10 @@ def _clear(bases: list[str]) -> None:
 
 
 def _remove(bases: Iterable[str], version: int, staging: str) -> None:
-    """Removes a version and what was to become it, as far as it goes.
+    """Removes a version and its staging folder, as far as possible.
 
-    What makes a reader take it for whole goes first, and what tells a later push to come back here goes last.
+    Files that make the version complete are removed first. The staging folder is removed last, since it tells a later
+    push to clean up.
     """
     folders = [f"{base}/{version}" for base in bases]
     for folder in folders:
@@ -155,13 +158,13 @@ def _remove(bases: Iterable[str], version: int, staging: str) -> None:
 
 
 def _remove_folder(folder: str) -> None:
-    """Removes a folder, unless it is not there; two pushes may clear at once."""
+    """Removes a folder if it exists. Two pushes may do so at the same time."""
     with contextlib.suppress(tf.errors.NotFoundError):
         gfile.rmtree(folder)
 
 
 def _versions(base: str) -> list[int]:
-    """The numbers below a base directory, of versions and of claims; one that is both is there twice."""
+    """The numbers of versions and claims in a base directory. A number that is both appears twice."""
     names = _names(base)
     return [*map(int, filter(str.isdigit, names)), *map(_version, filter(_STAGING.fullmatch, names))]
 
@@ -179,7 +182,7 @@ def _start(staging: str) -> int:
 
 
 def _names(folder: str) -> list[str]:
-    """Names in a folder; Cloud Storage's end in a slash where they are folders."""
+    """Names in a folder. In Cloud Storage, names of folders end in a slash."""
     return [str(name).rstrip("/") for name in gfile.listdir(folder)]
 
 

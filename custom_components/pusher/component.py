@@ -1,4 +1,4 @@
-"""AtomicPusher: TFX's Pusher, with a push that is whole or not there, to a server and to devices."""
+"""AtomicPusher: TFX's Pusher with atomic pushes, to a server and to devices."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from custom_components.shared.artifact_types import TfliteModel
 
 
 class AtomicPusherSpec(PusherSpec):
-    """TFX's, and what goes to devices."""
+    """TFX's spec, with the model for devices."""
 
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
         **PusherSpec.PARAMETERS,
@@ -28,7 +28,7 @@ class AtomicPusherSpec(PusherSpec):
 
 
 class AtomicPusher(Pusher):
-    """TFX's Pusher; see :class:`custom_components.pusher.executor.Executor` for what differs."""
+    """TFX's Pusher with atomic pushes; see :class:`custom_components.pusher.executor.Executor`."""
 
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -39,12 +39,12 @@ class AtomicPusher(Pusher):
         push_destination: pusher_pb2.PushDestination,
         tflite_directory: str | None = None,
     ) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
             inputs: ``model``, ``model_blessing``, ``infra_blessing`` and, for devices, ``tflite_model``.
-            push_destination: Where the server looks for versions.
-            tflite_directory: Where devices look for them; needed with ``tflite_model``.
+            push_destination: Folder that the server reads versions from.
+            tflite_directory: Folder that devices read versions from; required with ``tflite_model``.
         """
         spec = AtomicPusherSpec(
             **inputs,

@@ -1,4 +1,4 @@
-"""Executor that pushes to a server and to devices, so that neither sees half a model."""
+"""Executor of AtomicPusher."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ REMOTE = "://"
 
 
 class Executor(executor.Executor):
-    """Pushes so that no reader ever takes half a model for a whole one.
+    """Pushes a model so that no reader ever sees an incomplete version.
 
-    TFX's own executor copies file by file into the version's folder: a process that is killed meanwhile leaves half
-    a model there for the server to load.
+    TFX's executor copies files into the version's folder one by one. If its process is killed, an incomplete model is
+    left for the server to load.
     """
 
     def Do(
@@ -36,9 +36,9 @@ class Executor(executor.Executor):
         output_dict: dict[str, list[types.Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Pushes the model if it is blessed, and with it, under the same version, the one for devices.
+        """Pushes the model if it is blessed, and the model for devices as the same version.
 
-        The version is the time in seconds, and grows with every push.
+        The version is the time in seconds, and increases with every push.
         """
         destination = proto_utils.json_to_proto(
             exec_properties[standard_component_specs.PUSH_DESTINATION_KEY], pusher_pb2.PushDestination()
@@ -47,21 +47,21 @@ class Executor(executor.Executor):
         if not self.CheckBlessing(input_dict):
             self._MarkNotPushed(pushed_model)
             return
-        model_path, served = self.GetModelPath(input_dict), destination.filesystem.base_directory.rstrip("/")
+        model_path, serving_dir = self.GetModelPath(input_dict), destination.filesystem.base_directory.rstrip("/")
         io_utils.copy_dir(model_path, pushed_model.uri)
         writers: dict[str, Writer] = {}
         if TFLITE_MODEL in input_dict:
-            device = exec_properties[TFLITE_DIRECTORY].rstrip("/")
+            tflite_dir = exec_properties[TFLITE_DIRECTORY].rstrip("/")
             exported = Path(on_disk(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / TFLITE_FILE
             run_id = self._run_id
-            writers[device] = lambda folder, version: write_device_model(exported, folder, version, run_id)
-        writers[served] = lambda folder, _version: io_utils.copy_dir(model_path, str(folder))
+            writers[tflite_dir] = lambda folder, version: write_device_model(exported, folder, version, run_id)
+        writers[serving_dir] = lambda folder, _version: io_utils.copy_dir(model_path, str(folder))
         provenance = self._provenance(input_dict, pushed_model)
         version = _push({base: _with_provenance(write, provenance) for base, write in writers.items()})
-        pushed = f"{served}/{version}"
+        pushed = f"{serving_dir}/{version}"
         self._MarkPushed(pushed_model, pushed_destination=pushed, pushed_version=str(version))
         if TFLITE_MODEL in input_dict:
-            pushed_model.set_string_custom_property(PUSHED_TFLITE, f"{device}/{version}/{TFLITE_FILE}")
+            pushed_model.set_string_custom_property(PUSHED_TFLITE, f"{tflite_dir}/{version}/{TFLITE_FILE}")
         logging.info("Pushed %s.", pushed)
 
     @property
@@ -69,14 +69,14 @@ class Executor(executor.Executor):
         return self._context.pipeline_run_id if self._context else None
 
     def _provenance(self, input_dict: dict[str, list[types.Artifact]], pushed_model: types.Artifact) -> Provenance:
-        """Where the model came from, as far as a step knows it that sees no ML Metadata."""
+        """The provenance of the model, as far as it is known without ML Metadata."""
         model = artifact_utils.get_single_instance(input_dict[standard_component_specs.MODEL_KEY])
         info = self._context.pipeline_info if self._context else None
         return with_code_and_time(
             Provenance(
                 pipeline=info.id if info else None,
                 run_id=self._run_id,
-                version="",  # the push decides
+                version="",  # set by the push
                 model_id=model.id,
                 model_uri=model.uri,
                 pushed_uri=pushed_model.uri,
@@ -84,12 +84,12 @@ class Executor(executor.Executor):
         )
 
     def CheckBlessing(self, input_dict: dict[str, list[types.Artifact]]) -> bool:
-        """Asks the TFLite exporter too: a model goes to the server and to the devices, or to neither."""
+        """Checks TfliteExporter's blessing too: a model is pushed to the server and to devices, or to neither."""
         exported = input_dict.get(TFLITE_MODEL, ())
         return super().CheckBlessing(input_dict) and all(each.get_int_custom_property(BLESSED) for each in exported)
 
     def GetModelPath(self, input_dict: dict[str, list[types.Artifact]]) -> str:
-        """Prefers the copy in the infra blessing, which has warm-up requests; TFX takes it only without a model."""
+        """Returns the copy in the infra blessing, with warm-up requests. TFX uses it only if there is no model."""
         blessings = input_dict.get(standard_component_specs.INFRA_BLESSING_KEY)
         if blessings and blessings[0].get_int_custom_property(HAS_MODEL):
             return path_utils.stamped_model_path(blessings[0].uri)
@@ -97,7 +97,7 @@ class Executor(executor.Executor):
 
 
 def _with_provenance(write: Writer, provenance: Provenance) -> Writer:
-    """Fills a version's folder with its model and with the file that says where it came from."""
+    """Returns a writer that adds ``provenance.json`` to the files of a version."""
 
     def fill(folder: Path, version: int) -> None:
         write(folder, version)

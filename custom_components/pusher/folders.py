@@ -1,4 +1,4 @@
-"""A push into folders of a file system, where a rename makes all of a version appear at once."""
+"""Pushes into folders of a file system, where a rename makes a complete version appear at once."""
 
 import contextlib
 import fcntl
@@ -9,21 +9,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-STAGING_PREFIX = ".pushing-"  # TensorFlow Serving ignores names that are no numbers
+STAGING_PREFIX = ".pushing-"  # TensorFlow Serving ignores names that are not numbers
 
-# Fills a new folder with the version of that number.
+# Writes the files of a version into a new folder.
 Writer: TypeAlias = Callable[[Path, int], None]
 
 
 def push_to_folders(writers: Mapping[Path, Writer]) -> int:
-    """Makes a new version under each base directory, and returns its number; one push after the other.
+    """Creates a new version in each base directory, and returns its number. Only one push runs at a time.
 
     Args:
-        writers: By base directory, what fills the version's folder. Versions appear in this order; a process that is
-            killed between two leaves the first one alone.
+        writers: By base directory, the function that writes the version. The versions appear in this order. If the
+            process is killed between two of them, only the first exists.
 
     Raises:
-        OSError: One cannot be written; then no version is left behind. So it is for whatever a writer raises.
+        OSError: A file cannot be written. No version is left behind, whatever the error.
     """
     for base in writers:
         base.mkdir(parents=True, exist_ok=True)
@@ -34,8 +34,8 @@ def push_to_folders(writers: Mapping[Path, Writer]) -> int:
 def _push(writers: Mapping[Path, Writer]) -> int:
     versions = [int(time.time())]
     for base_directory in writers:
-        for left_over in base_directory.glob(f"{STAGING_PREFIX}*"):
-            shutil.rmtree(left_over)
+        for abandoned in base_directory.glob(f"{STAGING_PREFIX}*"):
+            shutil.rmtree(abandoned)
         versions += [int(path.name) + 1 for path in base_directory.iterdir() if path.name.isdigit()]
     version = max(versions)
     staged = {base: (base / f"{STAGING_PREFIX}{version}", base / str(version)) for base in writers}
@@ -55,11 +55,11 @@ def _push(writers: Mapping[Path, Writer]) -> int:
 
 @contextlib.contextmanager
 def _locked(folders: Iterable[Path]) -> Iterator[None]:
-    """Waits until no other process of this machine pushes there; a lock goes with its process, however it ends."""
-    with contextlib.ExitStack() as held:
-        for folder in sorted(folders):  # in one order, so that no two wait for each other
+    """Locks the folders against pushes of other local processes. A lock is released when its process ends."""
+    with contextlib.ExitStack() as stack:
+        for folder in sorted(folders):  # sorted, to avoid deadlocks
             descriptor = os.open(folder, os.O_RDONLY)
-            held.callback(os.close, descriptor)
-            with contextlib.suppress(OSError):  # network file systems may lock no folders: there one push at a time
+            stack.callback(os.close, descriptor)
+            with contextlib.suppress(OSError):  # some network file systems cannot lock folders
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -1,6 +1,6 @@
-"""tf.Examples between TFRecord files and Arrow, whole batches at once.
+"""Reads tf.Examples from TFRecord files into Arrow, and writes them, one batch at a time.
 
-TFX's own source and sink pass each row through Beam by itself, read in Python, and zip at zlib's level 6.
+TFX's source and sink pass each row through Beam separately, read in Python, and compress at zlib's level 6.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,43 +17,43 @@ from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 from custom_components.shared.beam_workers import has_several_workers
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
-# Of TFX: 8,192 rows, or 20 MiB if rows are larger than 2.5 kB.
+# TFX's limits: 8,192 rows, or 20 MiB if rows are larger than 2.5 kB.
 BATCH_ROWS = 8192
 BATCH_BYTES = 20 << 20
-READ_ROWS = 256  # that TensorFlow hands over at once
-READ_BYTES = 1 << 20  # of a file's buffer
-FRAME_BYTES = 16  # of a TFRecord beside the record itself: its length, and the checksums of both
-ISIZE_BYTES = 4  # at the end of a gzip file: the length of what it unzips to
-CUT_OFF = "the file is cut off; expected it as it was written, so have it made again: --no-cache"
-# The modules that what is written depends on, for the digest in a node's settings.
+READ_ROWS = 256  # that TensorFlow returns at once
+READ_BYTES = 1 << 20  # size of the read buffer
+FRAME_BYTES = 16  # of a TFRecord in addition to the record: its length, and two checksums
+ISIZE_BYTES = 4  # at the end of a gzip file: the length of the decompressed data
+TRUNCATED = "the file is truncated; expected the complete file: write it again with --no-cache"
+# Modules that affect what is written, for the digest in a node's properties.
 MODULES = (__name__, "custom_components.shared.examples", "custom_components.shared.beam_workers")
 
 
 class ExamplesByBatch(TFExampleRecord):
-    """TFX's access to tf.Examples in gzipped TFRecords, with a source that reads and decodes whole batches.
+    """TFX's ``TFXIO`` for tf.Examples in gzipped TFRecords, with a source that reads and decodes batches.
 
-    Batches are made file by file, and so the same each time: what is added up of them does not differ from run to run,
-    as long as one worker reads all files.
+    Batches are made file by file, so they are the same each time. As long as one worker reads all files, sums over
+    them do not differ between runs.
     """
 
     def __init__(self, files: Sequence[str], schema: schema_pb2.Schema | None = None) -> None:
-        """Describes files.
+        """Creates the ``TFXIO``.
 
         Args:
-            files: Their paths.
-            schema: Of the columns to read; ``None`` reads all, with the types that they are found to have.
+            files: Paths of the files.
+            schema: Schema of the columns to read; ``None`` reads all columns and infers their types.
         """
         super().__init__(list(files), schema=schema)
 
     def BeamSource(self, batch_size: int | None = None) -> beam.PTransform:
-        """A transform from a pipeline to record batches.
+        """A Beam source of record batches.
 
         Args:
-            batch_size: Most rows of a batch; ``None`` leaves it at TFX's 8,192.
+            batch_size: Maximum number of rows in a batch; ``None`` for TFX's 8,192.
 
         Returns:
-            What gives batches of large lists of int64, float32 or large binary, a column a feature, null where a row
-            lacks it. It raises ``tf.errors.DataLossError`` at a broken file.
+            A transform that yields batches with one column per feature: large lists of int64, float32 or large binary,
+            null where the feature is missing. It raises ``tf.errors.DataLossError`` for a damaged file.
         """
         return _ReadBatches(self._file_pattern, self._schema, batch_size or BATCH_ROWS)
 
@@ -62,14 +62,14 @@ class ExamplesByBatch(TFExampleRecord):
 
 
 class WriteExamples(beam.PTransform):
-    """Writes record batches as tf.Examples to gzipped TFRecord files; one worker writes one file, in their order."""
+    """Writes record batches as tf.Examples to gzipped TFRecord files. Each worker writes one file, in order."""
 
     def __init__(self, prefix: str, schema: schema_pb2.Schema) -> None:
-        """Makes the transform.
+        """Creates the transform.
 
         Args:
-            prefix: What the files' paths begin with.
-            schema: Of the columns.
+            prefix: Prefix of the files' paths.
+            schema: Schema of the columns.
         """
         super().__init__()
         self._prefix, self._schema = prefix, schema
@@ -82,44 +82,45 @@ class WriteExamples(beam.PTransform):
 
 
 class _ReadBatches(beam.PTransform):
-    def __init__(self, files: Sequence[str], schema: schema_pb2.Schema | None, most_rows: int) -> None:
+    def __init__(self, files: Sequence[str], schema: schema_pb2.Schema | None, max_rows: int) -> None:
         super().__init__()
-        self._files, self._schema, self._most_rows = files, schema, most_rows
+        self._files, self._schema, self._max_rows = files, schema, max_rows
 
     def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
         decoder = ExamplesToRecordBatchDecoder(self._schema and self._schema.SerializeToString())
         files = beam.Create(self._files, reshuffle=has_several_workers(pipeline.pipeline.options))
-        records = pipeline | "Files" >> files | "Read" >> beam.FlatMap(read_records, self._most_rows)
+        records = pipeline | "Files" >> files | "Read" >> beam.FlatMap(read_records, self._max_rows)
         return records | "Decode" >> beam.Map(decoder.DecodeBatch).with_output_types(pa.RecordBatch)
 
 
-def read_records(path: str, most_rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:
-    """Yields the records of a gzipped TFRecord file, ``most_rows`` at once, or fewer if they are large.
+def read_records(path: str, max_rows: int = BATCH_ROWS) -> Iterator[list[bytes]]:
+    """Yields the records of a gzipped TFRecord file in batches of ``max_rows``, or fewer if they are large.
 
     Raises:
-        tf.errors.DataLossError: The file is broken. TensorFlow takes one that is cut off between two records for whole;
-            here what it unzips to is held against the length at its end, which is that of a file of one gzip member.
+        tf.errors.DataLossError: The file is damaged. TensorFlow does not detect a file that is truncated between two
+            records. Here the decompressed length is compared with the length at the end of the file, which must have a
+            single gzip member.
     """
     batch: list[bytes] = []
     size = unzipped = 0
     dataset = tf.data.TFRecordDataset(path, "GZIP", READ_BYTES)
-    for records in dataset.batch(min(READ_ROWS, most_rows)).as_numpy_iterator():
+    for records in dataset.batch(min(READ_ROWS, max_rows)).as_numpy_iterator():
         batch += records.tolist()
         length = sum(map(len, records))
         size += length
         unzipped += length + FRAME_BYTES * len(records)
-        if len(batch) >= most_rows or size >= BATCH_BYTES:
-            yield batch[:most_rows]
-            batch = batch[most_rows:]
+        if len(batch) >= max_rows or size >= BATCH_BYTES:
+            yield batch[:max_rows]
+            batch = batch[max_rows:]
             size = sum(map(len, batch))
     if batch:
         yield batch
     if unzipped % 2**32 != _unzipped_bytes(path):
-        raise tf.errors.DataLossError(None, None, f"{path}: {CUT_OFF}")
+        raise tf.errors.DataLossError(None, None, f"{path}: {TRUNCATED}")
 
 
 def _unzipped_bytes(path: str) -> int | None:
-    """What a gzip file of one member says that it holds, modulo 2³² (RFC 1952, ISIZE); ``None`` of a file too short."""
+    """The decompressed length modulo 2³² at the end of a gzip file (RFC 1952, ISIZE); ``None`` if it is too short."""
     with tf.io.gfile.GFile(path, "rb") as file:
         if file.size() < ISIZE_BYTES:
             return None
@@ -129,7 +130,7 @@ def _unzipped_bytes(path: str) -> int | None:
 
 class _Sink(FileBasedSink):
     def __init__(self, prefix: str) -> None:
-        # TensorFlow zips, and Beam moves files to their places.
+        # TensorFlow compresses, and Beam moves the files.
         super().__init__(prefix, None, SUFFIX, compression_type=CompressionTypes.UNCOMPRESSED)
 
     def open(self, temp_path: str) -> tf.io.TFRecordWriter:

@@ -1,4 +1,4 @@
-"""What ExampleGens of every source share: the seeded split, which keeps groups together, and rows in their order."""
+"""The seeded split that all ExampleGens share. It keeps groups together and rows in order."""
 
 import bisect
 import dataclasses
@@ -21,7 +21,7 @@ from tfx.utils import proto_utils
 
 from common.source_code import source_digest
 
-# That all ExampleGens share, for the digest in a node's settings.
+# Modules that all ExampleGens run, for the digest in a node's properties.
 MODULES = (__name__, "custom_components.shared.examples", "custom_components.shared.beam_workers", "artifacts.names")
 
 
@@ -33,18 +33,18 @@ def split_settings(
     key: str | None,
     options: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What TFX's ExampleGens take, for a node whose executor splits here.
+    """Arguments for TFX's ExampleGens, for a node whose executor uses this split.
 
     Args:
-        executor: The node's executor.
+        executor: Executor of the node.
         source: Pattern of the files, or the query.
-        splits: Share of the rows by split name, in any unit.
-        seed: Another seed makes another split.
-        key: Column whose value decides a row's split; ``None`` hashes the whole row.
-        options: Others that the executor asks for.
+        splits: Weight of each split, by its name.
+        seed: Seed of the split.
+        key: Column whose value decides the split of a row; ``None`` hashes the complete row.
+        options: Other options for the executor.
     """
     package = executor.__module__.rpartition(".")[0]
-    hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=share) for name, share in splits.items()]
+    hashed = [example_gen_pb2.SplitConfig.Split(name=name, hash_buckets=weight) for name, weight in splits.items()]
     custom = struct_pb2.Struct()
     custom.update({"seed": seed, "key": key, "code": source_digest(package, *MODULES), **(options or {})})
     custom_config = example_gen_pb2.CustomConfig()
@@ -63,10 +63,10 @@ class Split:
     """How a node splits its rows.
 
     Attributes:
-        names: Of the splits.
-        bounds: Running totals of their shares.
-        seed: Mixed into the hash.
-        key: Column to hash; ``None`` hashes the whole row.
+        names: Names of the splits.
+        bounds: Cumulative weights of the splits.
+        seed: Seed of the hash.
+        key: Column to hash; ``None`` hashes the complete row.
     """
 
     names: tuple[str, ...]
@@ -76,7 +76,7 @@ class Split:
 
     @classmethod
     def of_node(cls, exec_properties: Mapping[str, Any]) -> "Split":
-        """What ``split_settings`` put into a node's execution properties."""
+        """Parses the execution properties that :func:`split_settings` made."""
         output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
         options = custom_options(exec_properties)
         splits = output.split_config.splits
@@ -85,7 +85,7 @@ class Split:
 
 
 def custom_options(exec_properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of ``split_settings``, and those that a node added."""
+    """All options that :func:`split_settings` put into a node's execution properties."""
     custom = proto_utils.json_to_proto(exec_properties["custom_config"], example_gen_pb2.CustomConfig())
     options = struct_pb2.Struct()
     custom.custom_config.Unpack(options)
@@ -93,7 +93,7 @@ def custom_options(exec_properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def examples_artifact(output_dict: Mapping[str, list[Artifact]], exec_properties: Mapping[str, Any]) -> Artifact:
-    """The artifact that a node writes, which says what is in it, and in which splits."""
+    """The output artifact of a node, with its payload format and split names set."""
     artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
     examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
     artifact.split_names = artifact_utils.encode_split_names(list(Split.of_node(exec_properties).names))
@@ -101,15 +101,15 @@ def examples_artifact(output_dict: Mapping[str, list[Artifact]], exec_properties
 
 
 def source_of(exec_properties: Mapping[str, Any]) -> str:
-    """The pattern of a node's files, or its query, as the driver resolved it."""
+    """The pattern of a node's files as resolved by the driver, or its query."""
     source = proto_utils.json_to_proto(exec_properties["input_config"], example_gen_pb2.Input())
     return str(source.splits[0].pattern)
 
 
 class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
-    """Splits by a seeded hash of each row or of one of its columns, and keeps the rows' order.
+    """Splits rows by a seeded hash of the row or of one column, and keeps their order.
 
-    A source says in ``GetInputSourceToExamplePTransform`` what reads it.
+    Subclasses implement ``GetInputSourceToExamplePTransform``, which returns the transform that reads the source.
     """
 
     def GenerateExamplesByBeam(
@@ -131,10 +131,10 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the splits as gzipped TFRecords, their rows in the table's order.
+        """Writes the splits as gzipped TFRecords, with the rows in the table's order.
 
-        TFX shuffles them by an unseeded random number. All that is computed behind it then depends on chance: sums in
-        floating point by the last bit, and with them the Transform graph, and the model by the order of its batches.
+        TFX shuffles the rows with an unseeded random number. Everything downstream then varies from run to run:
+        floating-point sums and the Transform graph in the last bits, and the model by the order of its batches.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = examples_artifact(output_dict, exec_properties)
@@ -149,20 +149,20 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 
 
 def serialize(example: tf.train.Example) -> bytes:
-    """A row's bytes, the same ones each time: the features in the order of their names."""
+    """Serializes a row deterministically, with its features sorted by name."""
     return bytes(example.SerializeToString(deterministic=True))
 
 
 def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int], seed: int, key: str | None) -> int:
-    """Index of the split that a row falls into.
+    """Index of the split of a row.
 
     Args:
         example: The row.
         partitions: Number of splits.
-        bounds: Running totals of the splits' shares, one a split.
-        seed: Mixed into the hash.
-        key: Column to hash; ``None`` hashes the whole row, and so does a row without a value in the column: it
-            belongs to no known group.
+        bounds: Cumulative weights of the splits.
+        seed: Seed of the hash.
+        key: Column to hash; ``None`` hashes the complete row. A row without a value in the column belongs to no known
+            group and is hashed as a complete row.
     """
     assert partitions == len(bounds)
     group = example.features.feature.get(key) if key else None
@@ -171,7 +171,11 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
 
 
 def split_of_bytes(hashed: bytes, bounds: Sequence[int], seed: int) -> int:
-    """Index of the split that the bytes of a row, or of its key's feature, fall into."""
+    """Index of the split for the bytes of a row or of its key's feature.
+
+    >>> [split_of_bytes(row, bounds=[7, 8, 10], seed=0) for row in (b"a", b"b", b"c")]
+    [2, 2, 0]
+    """
     digest = hashlib.sha256(b"%d:%b" % (seed, hashed)).digest()
     return bisect.bisect(bounds, int.from_bytes(digest) % bounds[-1])
 

@@ -38,3 +38,4 @@ class SkewGuard(ModelCheck):
 
     SPEC_CLASS = SkewGuardSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+    MODULES: ClassVar[tuple[str, ...]] = ("artifacts.skew", "artifacts.files")

@@ -42,7 +42,10 @@ class TfliteExporter(ModelCheck):
     SPEC_CLASS = TfliteExporterSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     MODULES: ClassVar[tuple[str, ...]] = (
-        "custom_components.shared.tflite_file",
+        "artifacts.files",
+        "artifacts.slices",
+        "artifacts.tflite",
         "artifacts.thresholds",
+        "custom_components.shared.tflite_file",
         "serving.edge",
     )

@@ -1,1 +1,1 @@
-"""Deploys what was pushed to an endpoint of Vertex AI."""
+"""Deploys the pushed model to an endpoint of Vertex AI."""

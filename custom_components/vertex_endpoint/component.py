@@ -1,4 +1,4 @@
-"""VertexEndpoint: the pushed model behind an endpoint of Vertex AI, with a share of its traffic."""
+"""VertexEndpoint: deploys the pushed model to an endpoint of Vertex AI, with a part of its traffic."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ from custom_components.vertex_endpoint.executor import Executor
 
 
 class VertexEndpointSpec(ComponentSpec):
-    """Inputs, outputs and settings of :class:`VertexEndpoint`."""
+    """Inputs, outputs and parameters of :class:`VertexEndpoint`."""
 
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {
         "project": ExecutionParameter(type=str),
@@ -30,19 +30,19 @@ class VertexEndpointSpec(ComponentSpec):
 
 
 class VertexEndpoint(base_component.BaseComponent):
-    """Deploys what was pushed; see :func:`cloud.endpoint.deploy`."""
+    """Deploys the pushed model; see :func:`cloud.endpoint.deploy`."""
 
     SPEC_CLASS = VertexEndpointSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(self, pushed_model: types.BaseChannel, project: str, region: str, serving: ServingSettings) -> None:
-        """Makes the node.
+        """Creates the node.
 
         Args:
-            pushed_model: The Pusher's.
-            project: Google Cloud's project.
-            region: Such as ``europe-west4``.
-            serving: How it is served.
+            pushed_model: Output of the Pusher.
+            project: Google Cloud project.
+            region: Region, such as ``europe-west4``.
+            serving: How the model is served.
         """
         spec = VertexEndpointSpec(
             pushed_model=pushed_model,

@@ -16,7 +16,7 @@ from cloud.vertex import connect
 
 
 class Executor(base_executor.BaseExecutor):
-    """Copies the pushed model to where TensorFlow Serving finds it alone, and has it deployed."""
+    """Copies the pushed version to a separate folder and deploys it."""
 
     def Do(
         self,
@@ -27,18 +27,17 @@ class Executor(base_executor.BaseExecutor):
         """Deploys the model if it was pushed.
 
         Raises:
-            CloudError: Vertex AI refuses it; the endpoint serves as before.
+            CloudError: Vertex AI rejects a request. The endpoint serves as before.
         """
         pushed = artifact_utils.get_single_instance(input_dict["pushed_model"])
         deployed_model = artifact_utils.get_single_instance(output_dict["deployed_model"])
         if not pushed.get_int_custom_property(PUSHED):
             deployed_model.set_int_custom_property(PUSHED, 0)
-            logging.info("No model was pushed, so none is deployed.")
+            logging.info("No model was pushed; nothing to deploy.")
             return
         source = pushed.get_string_custom_property(PUSHED_DESTINATION).rstrip("/")
         version = source.rpartition("/")[2]
-        # The server looks for numbered folders, and Vertex AI copies the whole folder that it is given: one version
-        # in a folder of its own.
+        # TensorFlow Serving expects a folder of numbered versions, and Vertex AI copies the complete folder.
         io_utils.copy_dir(source, f"{deployed_model.uri}/{version}")
         here = connect(exec_properties["project"], exec_properties["region"])
         serving = ServingSettings(**json.loads(exec_properties["serving"]))

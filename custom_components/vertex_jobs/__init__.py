@@ -1,1 +1,1 @@
-"""Executors whose work a custom job of Vertex AI does."""
+"""Executors that run their work in a custom job of Vertex AI."""

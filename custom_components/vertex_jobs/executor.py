@@ -1,4 +1,4 @@
-"""Executors of Trainer and Tuner on Vertex AI: the step starts a job where more than its own container works."""
+"""Executors of Trainer and Tuner on Vertex AI that start a job if more than one container is needed."""
 
 import copy
 import json
@@ -23,47 +23,47 @@ from models.settings import ModelConfig
 from models.tuning.tuner import run_trials
 from models.tuning.vizier import open_study
 
-# In custom_config, beside what run_fn and tuner_fn read: ``project``, ``region`` and, where there is one, ``job``.
+# Key in custom_config, in addition to those of run_fn and tuner_fn: ``project``, ``region`` and, optionally, ``job``.
 VERTEX = "vertex"
 COMMAND = ["python", "-m", "custom_components.vertex_jobs.replica"]
 Artifacts = dict[str, list[Artifact]]
 
 
 class JobTrainer(BaseExecutor):
-    """Has a job train: each of its replicas runs TFX's own Trainer, and so ``run_fn``."""
+    """Trains in a job. Each replica runs TFX's Trainer, and with it ``run_fn``."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
         """Runs the job.
 
         Args:
-            input_dict: The Trainer's.
-            output_dict: The Trainer's.
-            exec_properties: The Trainer's; ``custom_config`` also has :data:`VERTEX`.
+            input_dict: Inputs of the Trainer.
+            output_dict: Outputs of the Trainer.
+            exec_properties: Properties of the Trainer; ``custom_config`` also has :data:`VERTEX`.
 
         Raises:
             JobFailedError: The job failed.
-            CloudError: It cannot be run.
+            CloudError: The job cannot be run.
         """
-        vertex, properties = _taken(exec_properties)
+        vertex, properties = _split_config(exec_properties)
         _run(vertex, GenericExecutor, (input_dict, output_dict, properties), MODEL_RUN_KEY)
 
 
 class VertexTuner(Executor):
-    """TFX's, which has a job run the trials where several machines do, and opens Vizier's study where it is asked."""
+    """TFX's Tuner, which runs the trials in a job if there are several machines, and creates Vizier's study."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Searches, here or in a job.
+        """Runs the search, in this process or in a job.
 
         Args:
-            input_dict: The Tuner's.
-            output_dict: The Tuner's.
-            exec_properties: The Tuner's; ``custom_config`` also has :data:`VERTEX`.
+            input_dict: Inputs of the Tuner.
+            output_dict: Outputs of the Tuner.
+            exec_properties: Properties of the Tuner; ``custom_config`` also has :data:`VERTEX`.
 
         Raises:
             JobFailedError: The job failed.
-            CloudError: It cannot be run, or Vizier cannot be reached.
+            CloudError: The job cannot be run, or Vizier is unavailable.
         """
-        vertex, properties = _taken(exec_properties)
+        vertex, properties = _split_config(exec_properties)
         settings = json.loads(properties[CUSTOM_CONFIG_KEY])
         config = ModelConfig.from_config(settings)
         if config.tuning and config.tuning.algorithm == "vizier":
@@ -75,24 +75,24 @@ class VertexTuner(Executor):
             super().Do(input_dict, output_dict, properties)
 
     def _run_name(self) -> str:
-        """The pipeline run's, which a retried step shares: the folder of all its tasks, above this one's own."""
+        """Name of the pipeline run, which a retried step shares: the folder of all its tasks."""
         return PurePosixPath(self._get_tmp_dir()).parents[2].name
 
 
 class TunerReplica(Executor):
-    """One replica of a job that searches: the chief is TFX's Tuner, and the others run trials alone."""
+    """A replica of a search job: the chief is TFX's Tuner, and the others only run trials."""
 
     def Do(self, input_dict: Artifacts, output_dict: Artifacts, exec_properties: dict[str, Any]) -> None:
-        """Runs trials until there are no more; the chief writes the best hyperparameters.
+        """Runs trials until there are none left. The chief writes the best hyperparameters.
 
         Args:
-            input_dict: The Tuner's.
-            output_dict: The Tuner's.
-            exec_properties: The Tuner's.
+            input_dict: Inputs of the Tuner.
+            output_dict: Outputs of the Tuner.
+            exec_properties: Properties of the Tuner.
 
         Raises:
-            DivergedError: All trials did.
-            FatalError: A trial failed for a reason that the next one would meet too.
+            DivergedError: All trials diverged.
+            FatalError: A trial failed for a reason that affects all trials.
         """
         with tempfile.TemporaryDirectory(prefix="tuner") as self._folder:
             if this_task().is_chief:
@@ -102,12 +102,12 @@ class TunerReplica(Executor):
                 run_trials(Job.from_fn_args(given), self._folder)
 
     def _get_tmp_dir(self) -> str:
-        """A folder of this machine's: TFX's script has none for its executors."""
+        """A local folder: TFX's script sets none for its executors."""
         return self._folder
 
 
-def _taken(exec_properties: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is for this step, and the properties without it, as ``run_fn`` and ``tuner_fn`` read them."""
+def _split_config(exec_properties: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Separates Vertex AI's part of ``custom_config`` from the properties for ``run_fn`` and ``tuner_fn``."""
     config = json.loads(exec_properties[CUSTOM_CONFIG_KEY])
     vertex = config.pop(VERTEX)
     return vertex, {**exec_properties, CUSTOM_CONFIG_KEY: json.dumps(config)}
@@ -120,13 +120,13 @@ def _connection(vertex: dict[str, Any]) -> Connection:
 def _run(
     vertex: dict[str, Any],
     executor: type[BaseExecutor],
-    given: tuple[Artifacts, Artifacts, dict[str, Any]],
+    arguments: tuple[Artifacts, Artifacts, dict[str, Any]],
     output: str,
 ) -> None:
-    """Has a job run an executor in each of its replicas; what it leaves besides is beside one of the outputs."""
-    inputs, outputs, properties = given
+    """Runs an executor in each replica of a job. The job's other files are written next to one of the outputs."""
+    inputs, outputs, properties = arguments
     folder = os.path.join(artifact_utils.get_single_uri(outputs[output]), "")
-    arguments = [
+    command_arguments = [
         folder,
         f"--executor_class_path={name_utils.get_full_name(executor)}",
         f"--inputs={artifact_utils.jsonify_artifact_dict(inputs)}",
@@ -136,7 +136,7 @@ def _run(
     job = copy.deepcopy(vertex["job"])
     job["jobSpec"]["baseOutputDirectory"] = {"outputUriPrefix": folder}
     for pool in job["jobSpec"]["workerPoolSpecs"]:
-        # Reduction servers run what is in their image.
+        # Reduction servers run the command of their image.
         if pool["containerSpec"]["imageUri"] == vertex["image"]:
-            pool["containerSpec"] |= {"command": COMMAND, "args": arguments}
+            pool["containerSpec"] |= {"command": COMMAND, "args": command_arguments}
     run_job(_connection(vertex), job, folder)

@@ -1,4 +1,4 @@
-"""Why a replica failed, as a file that the step which waits for the job reads."""
+"""Files in which replicas record why they failed, for the step that waits for the job."""
 
 import json
 import os
@@ -13,7 +13,7 @@ FAILURES = "failed-{}.json"
 
 
 def write_failure(folder: str, task: Task, error: BaseException) -> None:
-    """Writes who failed, when, and for what."""
+    """Records which task failed, when and why."""
     record = {"name": task.name, "kind": type(error).__name__, "text": reason(error), "time": time.time()}
     tf.io.gfile.makedirs(folder)
     with tf.io.gfile.GFile(os.path.join(folder, FAILURES.format(task.name.replace(" ", "-"))), "w") as file:

@@ -1,4 +1,4 @@
-"""Starts a custom job of Vertex AI, waits for it, and says why it failed."""
+"""Runs a custom job of Vertex AI and reports why it failed."""
 
 import contextlib
 import json
@@ -18,9 +18,9 @@ from custom_components.vertex_jobs.failures import FAILURES
 from models.distributed.cluster import PEER_LOST
 
 Job: TypeAlias = dict[str, Any]
-FIRST_WAIT, LONGEST_WAIT = 0.5, 15.0  # seconds between two looks at the job
-NAP = 0.1  # in which the end of this process is noticed
-MOST_LOOKS = 20  # that fail in a row: five minutes without the API
+FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two polls
+SLEEP_SECONDS = 0.1  # between checks for SIGTERM
+MAX_FAILED_POLLS = 20  # in a row: five minutes without the API
 
 
 class JobFailedError(RuntimeError):
@@ -28,99 +28,99 @@ class JobFailedError(RuntimeError):
 
 
 def run_job(connection: Connection, job: Job, folder: str) -> None:
-    """Runs a job to its end, which is cancelled if this process is ended first.
+    """Runs a job to its end. The job is cancelled if this process is terminated first.
 
     Args:
-        connection: Where it runs.
+        connection: The connection to Vertex AI.
         job: aiplatform's ``CustomJob`` as JSON.
-        folder: Where its replicas write why they failed; see :mod:`custom_components.vertex_jobs.replica`.
+        folder: Folder in which replicas record why they failed; see :mod:`custom_components.vertex_jobs.replica`.
 
     Raises:
-        JobFailedError: It failed, or somebody cancelled it.
-        CloudError: It cannot be started, or is not seen any more.
+        JobFailedError: The job failed or was cancelled.
+        CloudError: The job cannot be started, or its state cannot be read.
     """
-    from google.cloud.aiplatform_v1 import CustomJob  # noqa: PLC0415 - seconds, which no replica pays
+    from google.cloud.aiplatform_v1 import CustomJob  # noqa: PLC0415 - takes seconds, and replicas do not need it
 
-    for left in _failures(folder):
-        fileio.remove(left)
-    asked = CustomJob.from_json(json.dumps(job))
-    with _termination() as ended, raising_cloud_errors():
+    for path in _failures(folder):
+        fileio.remove(path)
+    request = CustomJob.from_json(json.dumps(job))
+    with _sigterm() as signals, raising_cloud_errors():
         made = with_retries(
-            lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=asked, timeout=TIMEOUT),
+            lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=request, timeout=TIMEOUT),
             repeatable=False,  # two jobs would write into the same folders
         )
         link = _link(connection, made.name)
-        logging.info("Job %s has started: %s", made.name, link)
+        logging.info("Started job %s: %s", made.name, link)
         try:
-            made = _last(connection, made.name, ended)
+            made = _wait_for_end(connection, made.name, signals)
         except BaseException:
             _cancel(connection, made.name)
             raise
     state = made.state.name.removeprefix("JOB_STATE_").lower()
     if state != "succeeded":
-        told = _reason(folder) or made.error.message or "its log says why"
-        raise JobFailedError(f"the job {job['displayName']} {_SAID.get(state, state)}: {told}; look at {link}")
+        reason = _reason(folder) or made.error.message or "see its log"
+        raise JobFailedError(f"the job {job['displayName']} {_STATES.get(state, state)}: {reason}; see {link}")
 
 
-_SAID = {"failed": "failed", "cancelled": "was cancelled", "expired": "did not start in time"}
+_STATES = {"failed": "failed", "cancelled": "was cancelled", "expired": "did not start in time"}
 _ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB_STATE_EXPIRED")
 
 
-def _last(connection: Connection, name: str, ended: list[int]) -> Any:
-    """The job as it is at its end.
+def _wait_for_end(connection: Connection, name: str, signals: list[int]) -> Any:
+    """Waits for the end of a job; returns its final state.
 
     Raises:
-        SystemExit: This process is to end.
-        CloudError: The job cannot be looked at.
+        SystemExit: This process got a SIGTERM.
+        CloudError: The state of the job cannot be read.
     """
-    failed, wait, said = 0, FIRST_WAIT, ""
+    failed, wait, state = 0, FIRST_WAIT, ""
     while True:
         try:
             job = with_retries(lambda: connection.jobs.get_custom_job(name=name, timeout=TIMEOUT))
             failed = 0
-        except Exception as error:  # a network that is gone for a while does not end a training of days
+        except Exception as error:  # an interrupted network must not end a training of days
             failed += 1
-            if failed == MOST_LOOKS:
+            if failed == MAX_FAILED_POLLS:
                 raise CloudError(error_message(error)) from error
         else:
-            if job.state.name != said:
-                said = job.state.name
-                logging.info("Job %s: %s", name, said)
-            if said in _ENDED:
+            if job.state.name != state:
+                state = job.state.name
+                logging.info("Job %s: %s", name, state)
+            if state in _ENDED:
                 return job
         end = time.monotonic() + wait
         while time.monotonic() < end:
-            if ended:
-                raise SystemExit(128 + ended[0])
-            time.sleep(NAP)
-        wait = min(wait * 1.5, LONGEST_WAIT)
+            if signals:
+                raise SystemExit(128 + signals[0])
+            time.sleep(SLEEP_SECONDS)
+        wait = min(wait * 1.5, MAX_WAIT)
 
 
 def _cancel(connection: Connection, name: str) -> None:
-    logging.info("Job %s is cancelled, since its step ends.", name)
+    logging.info("Cancelling job %s, because its step was terminated.", name)
     try:
         with_retries(lambda: connection.jobs.cancel_custom_job(name=name, timeout=TIMEOUT))
-    except Exception as error:  # the end of the step is what is told
-        logging.error("Job %s goes on: %s", name, error_message(error))
+    except Exception as error:  # the step reports its own error
+        logging.error("Job %s keeps running: %s", name, error_message(error))
 
 
 @contextlib.contextmanager
-def _termination() -> Iterator[list[int]]:
-    """Notes the SIGTERM by which Vertex AI ends a step; only Python's first thread can."""
-    noted: list[int] = []
+def _sigterm() -> Iterator[list[int]]:
+    """Collects the SIGTERM with which Vertex AI terminates a step. Only the main thread can."""
+    signals: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield noted
+        yield signals
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _: noted.append(number))
+    before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     try:
-        yield noted
+        yield signals
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 def _link(connection: Connection, name: str) -> str:
-    place = f"locations/{connection.region}/training/{name.rpartition('/')[2]}?project={connection.project}"
-    return f"https://console.cloud.google.com/ai/platform/{place}"
+    path = f"locations/{connection.region}/training/{name.rpartition('/')[2]}?project={connection.project}"
+    return f"https://console.cloud.google.com/ai/platform/{path}"
 
 
 def _failures(folder: str) -> list[str]:
@@ -129,10 +129,10 @@ def _failures(folder: str) -> list[str]:
 
 
 def _reason(folder: str) -> str:
-    """What a replica failed for by itself, rather than for want of another."""
-    told = []
+    """The first failure of a replica. Failures that follow from a lost peer come last."""
+    failures = []
     for path in _failures(folder):
         with fileio.open(path, "r") as file:
-            told.append(json.loads(file.read()))
-    told.sort(key=lambda each: (each["kind"] in PEER_LOST, each["time"]))
-    return f"{told[0]['name']}: {told[0]['text']}" if told else ""
+            failures.append(json.loads(file.read()))
+    failures.sort(key=lambda each: (each["kind"] in PEER_LOST, each["time"]))
+    return f"{failures[0]['name']}: {failures[0]['text']}" if failures else ""

@@ -1,7 +1,7 @@
-"""What each replica of a job runs: ``python -m custom_components.vertex_jobs.replica FOLDER ARGUMENTS``.
+"""Entry point of the replicas of a job: ``python -m custom_components.vertex_jobs.replica FOLDER ARGUMENTS``.
 
-The arguments are those of TFX's ``tfx.scripts.run_executor``, which does the work; why it fails is written into the
-folder, in one line, for the step that waits for the job.
+The arguments are those of TFX's ``tfx.scripts.run_executor``, which does the work. If it fails, the reason is written
+to the folder in one line, for the step that waits for the job.
 """
 
 import os
@@ -16,7 +16,7 @@ def main() -> int:
     if len(sys.argv) < USAGE:
         sys.stderr.write(f"usage: {__doc__}")
         return USAGE
-    # Not before the usage is checked: these take seconds.
+    # Imported after the usage was checked, since these imports take seconds.
     from tfx.scripts import run_executor  # noqa: PLC0415
 
     from custom_components.vertex_jobs.failures import write_failure  # noqa: PLC0415
@@ -37,4 +37,4 @@ if __name__ == "__main__":
     code = main()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # TensorFlow's server of a cluster has no orderly end
+    os._exit(code)  # TensorFlow's cluster server cannot be shut down

@@ -204,5 +204,5 @@ def test_a_model_that_is_sure_and_wrong_has_an_infinite_loss_and_one_that_is_rig
 
 def test_several_labels_a_row_are_refused() -> None:
     extracts = {constants.LABELS_KEY: np.zeros((2, 2)), constants.PREDICTIONS_KEY: np.zeros((2, 1))}
-    with pytest.raises(ValueError, match="found 4 labels in 2 rows; expected one a row"):
+    with pytest.raises(ValueError, match="found 4 labels in 2 rows; expected one per row"):
         rows_of(StandardMetricInputs(extracts), MetricKey("auc"), None, example_weighted=False)

@@ -121,7 +121,7 @@ def test_null_is_an_absent_feature_and_an_empty_string_is_none() -> None:
     [
         (SchemaField("at", "TIMESTAMP"), r"'at' \(TIMESTAMP\); expected .* UNIX_SECONDS"),
         (SchemaField("paid", "RECORD", fields=SCHEMA), r"'paid' \(RECORD\); .* select its fields by name"),
-        (SchemaField("tags", "STRING", mode="REPEATED"), r"'tags' \(ARRAY of STRING\); .* take one of its values"),
+        (SchemaField("tags", "STRING", mode="REPEATED"), r"'tags' \(ARRAY of STRING\); .* select one of its values"),
         (SchemaField("price", "NUMERIC"), r"'price' \(NUMERIC\); .* cast it to FLOAT64"),
         (SchemaField("place", "GEOGRAPHY"), r"'place' \(GEOGRAPHY\); .* or cast it$"),
     ],
@@ -143,5 +143,7 @@ def test_a_statement_that_gives_nothing_is_refused() -> None:
 
 
 def test_what_bigquery_refuses_is_told_in_one_line(client: object) -> None:
-    with pytest.raises(QueryError, match=r"^data.bigquery.query: BigQuery answered: Syntax error: .* but got FORM$"):
+    with pytest.raises(
+        QueryError, match=r"^data.bigquery.query: BigQuery rejected the query: Syntax error: .* but got FORM$"
+    ):
         query_schema("SELECT * FORM trips", "our-project")

@@ -91,7 +91,7 @@ def test_a_job_that_fails_is_told_in_one_line_with_its_cause(tmp_path: Path, mon
 
     with vertex(monkeypatch, fail), pytest.raises(JobFailedError) as error:
         train_on_vertex(tmp_path, pool(1), pool(1), workers=2)
-    assert str(error.value).startswith("the job tiny failed: chief: no rows; look at https://console.cloud.google.com/")
+    assert str(error.value).startswith("the job tiny failed: chief: no rows; see https://console.cloud.google.com/")
     assert "europe-west4/training/" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -99,9 +99,7 @@ def test_a_job_that_fails_is_told_in_one_line_with_its_cause(tmp_path: Path, mon
 def test_a_job_that_says_nothing_is_told_as_vertex_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         vertex(monkeypatch, lambda _: "The replica workerpool0-0 ran out of memory"),
-        pytest.raises(
-            JobFailedError, match="the job tiny failed: The replica workerpool0-0 ran out of memory; look at"
-        ),
+        pytest.raises(JobFailedError, match="the job tiny failed: The replica workerpool0-0 ran out of memory; see"),
     ):
         train_on_vertex(tmp_path, pool(1), pool(1), workers=2)
 

@@ -73,7 +73,7 @@ def children(folder: str) -> list[str]:
     return sorted(gfile.listdir(folder)) if gfile.exists(folder) else []
 
 
-def is_whole(bucket: str, version: str) -> tuple[bool, bool]:
+def is_complete(bucket: str, version: str) -> tuple[bool, bool]:
     """Whether a reader takes a version for whole, on a device and in the server."""
     names = (f"tflite/{version}/manifest.json", f"serving/{version}/saved_model.pb")
     device, server = (gfile.exists(f"{bucket}/{name}") for name in names)
@@ -112,7 +112,7 @@ class Dying:
         if len(self.named) == self._before:
             raise self._error
         version = target.removeprefix(f"{self._bucket}/").split("/")[1]
-        self.seen.append(is_whole(self._bucket, version))
+        self.seen.append(is_complete(self._bucket, version))
         self.named.append(target.rpartition(f"/{version}/")[2])
         self._rename(source, target, overwrite)
 
@@ -149,7 +149,7 @@ def test_what_a_killed_push_left_is_no_whole_version_and_goes_hours_later(
         with pytest.raises(Killed):
             push(bucket)
     half = str(int(earlier) + 1)
-    assert is_whole(bucket, half) == (before == FILES - 1, False)
+    assert is_complete(bucket, half) == (before == FILES - 1, False)
     clock(monkeypatch, STALE_SECONDS + 1)
     later = push(bucket)
     assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [earlier, later]
@@ -201,7 +201,7 @@ def test_a_push_that_begins_while_another_uploads_takes_nothing_from_it(bucket: 
 
 def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have looked for what is taken before either makes its claim."""
-    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(buckets, "MAX_WAIT", 0.05)
     makedirs, both, chosen = gfile.makedirs, threading.Barrier(2), list[str]()
 
     def together(path: str) -> None:
@@ -221,7 +221,7 @@ def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch:
 def test_many_pushes_at_once_are_each_whole_and_none_has_anothers_files(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(buckets, "MAX_WAIT", 0.1)
 
     def push_own(number: int) -> tuple[str, dict[str, bytes]]:
         own = {name: f"{number} of {name}".encode() for name in MODEL}
@@ -237,7 +237,7 @@ def test_many_pushes_at_once_are_each_whole_and_none_has_anothers_files(
 
 
 def test_where_every_number_is_taken_it_says_so(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(buckets, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(buckets, "MAX_WAIT", 0.0)
     makedirs = gfile.makedirs
 
     def another_too(path: str) -> None:
@@ -246,7 +246,9 @@ def test_where_every_number_is_taken_it_says_so(bucket: str, monkeypatch: pytest
             makedirs(f"{path[:-8]}{'0' * 8}")
 
     monkeypatch.setattr(gfile, "makedirs", another_too)
-    with pytest.raises(RuntimeError, match=r"found 30 numbers in a row .*; expected fewer at once: push again"):
+    with pytest.raises(
+        RuntimeError, match=r"found other pushes in 30 attempts .*; expected fewer concurrent pushes: push again"
+    ):
         push(bucket)
 
 
@@ -257,7 +259,7 @@ def test_an_upload_that_takes_hours_is_given_up_before_another_clears_it(
         writer(MODEL)(folder, version)
         clock(monkeypatch, STALE_SECONDS / 2 + 2)
 
-    with pytest.raises(RuntimeError, match=re.escape("found an upload of 6.0 hours; expected at most 6: look at the")):
+    with pytest.raises(RuntimeError, match=re.escape("found an upload of 6.0 hours; expected at most 6: check the")):
         push_to_buckets({f"{bucket}/serving": write})
     assert children(f"{bucket}/serving") == []
 

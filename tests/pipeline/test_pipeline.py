@@ -12,6 +12,7 @@ from tfx.dsl.components.base.base_node import BaseNode
 from tfx.orchestration.pipeline import Pipeline
 
 from common.project import ROOT
+from custom_components.anomaly_gate import component as anomaly_gate
 from custom_components.batched_statistics_gen import component as statistics_gen
 from custom_components.batched_transform import component as transform
 from custom_components.shared import model_check, seeded_split
@@ -172,9 +173,12 @@ def imported(module: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("node", ["ExampleGen", "StatisticsGen", "Transform", "SkewGuard", "TfliteExporter"])
+NODES_WITH_CODE = ["ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "SkewGuard", "TfliteExporter"]
+
+
+@pytest.mark.parametrize("node", NODES_WITH_CODE)
 def test_a_node_runs_again_when_any_module_changes_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
-    for component in (dag, model_check, seeded_split, statistics_gen, transform):
+    for component in (anomaly_gate, dag, model_check, seeded_split, statistics_gen, transform):
         monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
     built = next(each for each in wired.__wrapped__().components if each.id == node)
     settings = str(built.exec_properties)
