@@ -34,7 +34,7 @@ TAKES_A_MOMENT = {"Pusher"}  # it may have ended before the kill
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_running_command_keeps_others_out_and_resumes_after_it_was_stopped(
+def test_running_command_locks_the_output_and_resumes_after_a_stop(
     table: Path, tmp_path: Path, stop: signal.Signals
 ) -> None:
     options = (f"--data={table}", "--to=SchemaGen")
@@ -74,7 +74,7 @@ def run_in_terminal(command: list[str]) -> tuple[int, str]:
 
 
 @pytest.mark.slow
-def test_the_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_path: Path) -> None:
+def test_same_command_completes_after_a_kill_in_any_node(table: Path, tmp_path: Path) -> None:
     options = (f"--data={table}", "--set=tflite.enabled=true", "--json")
     for node, after in KILLED_IN:
         kill_in(node, tmp_path, *options, after=after)

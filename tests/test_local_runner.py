@@ -31,7 +31,7 @@ def first(pushed_run: PushedRun) -> Finished:
     return pushed_run.finished
 
 
-def test_first_run_pushes_a_model_and_says_so(first: Finished, output: Path) -> None:
+def test_first_run_pushes_a_model(first: Finished, output: Path) -> None:
     assert first.code == 0, first.stderr
     summary = first.summary
     assert set(summary) == SUMMARY_KEYS
@@ -50,7 +50,7 @@ def test_first_run_pushes_a_model_and_says_so(first: Finished, output: Path) -> 
     assert (pushed / "saved_model.pb").is_file()
 
 
-def test_run_folder_holds_the_summary_and_the_noise(first: Finished, output: Path) -> None:
+def test_run_folder_has_the_summary_and_the_log(first: Finished, output: Path) -> None:
     folder = output / "runs/latest"
     assert folder.resolve() == output / "runs" / first.summary["run_id"]
     assert json.loads((folder / "summary.json").read_text()) == first.summary
@@ -59,7 +59,7 @@ def test_run_folder_holds_the_summary_and_the_noise(first: Finished, output: Pat
     assert "tensorflow" not in first.stderr.lower().replace("loading tensorflow", "")
 
 
-def test_run_leaves_a_page_that_says_what_the_summary_says(first: Finished, output: Path) -> None:
+def test_report_matches_the_summary(first: Finished, output: Path) -> None:
     page = output / "runs/latest/report.html"
     html = page.read_text(encoding="utf-8")
     assert "cannot be read" not in html
@@ -81,7 +81,7 @@ def test_tuned_hyperparameters_reach_the_trainer(first: Finished, output: Path) 
     assert found["values"].items() <= first.summary["hyperparameters"].items()
 
 
-def test_lineage_tells_what_the_first_run_did(pushed_run: PushedRun, first: Finished, output: Path) -> None:
+def test_lineage_matches_the_summary(pushed_run: PushedRun, first: Finished, output: Path) -> None:
     reader, summary = open_reader(output), first.summary
     recorded = find_run(reader, summary["run_id"])
     assert (recorded.pipeline, recorded.status, recorded.version) == ("taxi", "pushed", summary["pushed"]["version"])

@@ -16,7 +16,7 @@ CLASSES = ("adelie", "chinstrap", "gentoo")
 
 
 def write_table(folder: Path, rows: int = 600) -> None:
-    """Three classes that two numbers and a category tell apart; some cells are empty."""
+    """Writes a table of three classes that depend on two numbers and a category; some cells are empty."""
     folder.mkdir()
     draw = random.Random(7)
     with (folder / "penguins.csv").open("w", newline="") as file:

@@ -32,7 +32,7 @@ def first(pushed_run: PushedRun) -> Finished:
     return finished
 
 
-def test_the_model_for_devices_is_pushed_and_told(first: Finished, output: Path) -> None:
+def test_tflite_model_is_pushed_and_summarized(first: Finished, output: Path) -> None:
     summary = first.summary
     assert first.states["TfliteExporter"] == "ran"
     assert first.states["Pusher"] == "ran"
@@ -57,7 +57,7 @@ def test_the_model_for_devices_is_pushed_and_told(first: Finished, output: Path)
     ).read_text()
 
 
-def test_a_file_from_a_device_is_traced_to_its_data(first: Finished, output: Path, tmp_path: Path) -> None:
+def test_tflite_file_is_traced_to_its_data(first: Finished, output: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(Path(first.summary["tflite"]["path"]).parent, copy)
     command = [sys.executable, "-m", "lineage", "trace", str(copy / "model.tflite"), f"--output={output}", "--json"]
@@ -74,7 +74,7 @@ def test_a_file_from_a_device_is_traced_to_its_data(first: Finished, output: Pat
     "row",
     [{}, {"fare": 12.5, "payment_type": "Cash", "company": "Flash Cab"}, {"company": "Fußläufig 東京", "fare": -1.0}],
 )
-def test_the_device_answers_as_the_server_does(first: Finished, row: dict[str, float | str]) -> None:
+def test_device_predicts_like_the_server(first: Finished, row: dict[str, float | str]) -> None:
     line = [sys.executable, "-m", "serving.edge", first.summary["tflite"]["path"], "--json", json.dumps(row)]
     answer = json.loads(subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
     features = {
@@ -125,7 +125,7 @@ def test_the_documented_grpc_request_gets_predictions(server: Server) -> None:
     assert re.fullmatch(r"\[b'ordinary', b'generous'\] \[0\.\d+, 0\.\d+\]\n", answer)
 
 
-def test_the_client_gets_the_same_over_both_protocols(server: Server, output: Path, tmp_path: Path) -> None:
+def test_client_gets_the_same_predictions_over_both_protocols(server: Server, output: Path, tmp_path: Path) -> None:
     rows = [{"fare": 12.5, "payment_type": "Credit Card"}, {}, {"company": "東京", "trip_start_hour": 20}]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     line = [sys.executable, "-m", "serving.client", "predict", "--model=taxi", f"--rows={tmp_path / 'rows.jsonl'}"]
@@ -146,10 +146,10 @@ def test_the_pages_document_rest_requests() -> None:
     assert len(documented_commands("curl")) == 3
 
 
-def test_a_folder_without_a_version_is_refused(tmp_path: Path) -> None:
+def test_folder_without_a_version_is_refused(tmp_path: Path) -> None:
     environment = {**os.environ, "BASE": str(tmp_path)}
     refused = subprocess.run(
         ["scripts/serve.sh"], capture_output=True, text=True, cwd=ROOT, env=environment, check=False
     )
     assert refused.returncode == 2
-    assert refused.stderr.startswith(f"error: {tmp_path}: found no model version")
+    assert refused.stderr.startswith(f"error: {tmp_path}: found no version")

@@ -54,7 +54,7 @@ def test_corrected_table_passes(table: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_label_that_never_changes_ends_in_one_line(table: Path, tmp_path: Path) -> None:
+def test_constant_label_is_reported_in_one_line(table: Path, tmp_path: Path) -> None:
     failed = run(tmp_path, f"--data={table}", "--json", label__above={"value": 1e9})
     assert failed.code == 1
     assert failed.summary["status"] == "failed"
@@ -85,21 +85,21 @@ def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: st
     assert not (tmp_path / "out").exists()
 
 
-def test_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
     refused = refusal(tmp_path / "out", f"--data={tmp_path / 'gone'}", "--json")
     assert refused.code == 2
     assert refused.summary["status"] == "failed"
     assert "found nothing; expected a folder" in refused.summary["error"]
 
 
-def test_misspelt_setting_names_the_nearest(tmp_path: Path) -> None:
+def test_misspelled_setting_is_reported_with_the_nearest(tmp_path: Path) -> None:
     refused = run(tmp_path, training__stepz=3)
     assert refused.code == 2
     assert "did you mean 'steps'?" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Path) -> None:
+def test_invalid_database_is_refused_and_kept(table: Path, tmp_path: Path) -> None:
     (tmp_path / "metadata.db").write_bytes(b"not a database" * 100)
     refused = refusal(tmp_path, f"--data={table}", "--to=CuratedSchema", "--json")
     assert refused.code == 2
@@ -107,7 +107,7 @@ def test_store_that_is_no_database_is_refused_and_kept(table: Path, tmp_path: Pa
     assert (tmp_path / "metadata.db").read_bytes().startswith(b"not a database")
 
 
-def test_store_on_a_server_that_is_away_is_refused_before_anything_runs(
+def test_unreachable_database_server_is_refused_before_anything_runs(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONEGRAPH_METADATA_PASSWORD", "hush")
@@ -121,7 +121,7 @@ def test_store_on_a_server_that_is_away_is_refused_before_anything_runs(
     assert not (tmp_path / "runs").exists()
 
 
-def test_help_names_every_option_and_exit_code() -> None:
+def test_help_lists_options_and_exit_codes() -> None:
     shown = subprocess.run(
         [sys.executable, str(ROOT / "local_runner.py"), "--help"], capture_output=True, text=True, check=True
     ).stdout

@@ -1,4 +1,4 @@
-"""The whole sample with the settings as they are, as a new user runs it."""
+"""The complete sample with the default settings, as a new user runs it."""
 
 import json
 import re
@@ -34,13 +34,13 @@ def first(output: Path) -> Finished:
     return run_sample(output)
 
 
-def test_sample_is_learnt_as_well_as_boosted_trees_learn_it(first: Finished) -> None:
+def test_sample_is_learned_as_well_as_by_boosted_trees(first: Finished) -> None:
     """Gradient-boosted trees reach an AUC of 0.953 and an accuracy of 0.903 on this table; the majority class 0.775."""
     assert first.summary["metrics"]["auc"] >= 0.945
     assert first.summary["metrics"]["accuracy"] >= 0.89
 
 
-def test_sample_runs_on_a_device_as_on_a_server(first: Finished, output: Path) -> None:
+def test_sample_predicts_the_same_on_a_device(first: Finished, output: Path) -> None:
     tflite = first.summary["tflite"]
     assert tflite["builtin_only"]
     assert tflite["max_abs_diff"] <= 1e-5
@@ -52,8 +52,8 @@ def test_sample_runs_on_a_device_as_on_a_server(first: Finished, output: Path) -
     assert float(kilobytes) <= 187
 
 
-def test_sample_loses_next_to_nothing_in_8_bits(first: Finished, output: Path) -> None:
-    """At the default bound, or nothing would be pushed."""
+def test_sample_keeps_its_quality_in_8_bits(first: Finished, output: Path) -> None:
+    """The loss is within the default bound, or nothing would be pushed."""
     finished = run_sample(output, "--from=TfliteExporter", "--set=tflite.quantization=int8")
     tflite = finished.summary["tflite"]
     assert tflite["quantization"] == "int8"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.slow
-def test_better_model_is_pushed_beside_the_one_before(table: Path, tmp_path: Path) -> None:
+def test_better_model_is_pushed_next_to_the_previous_one(table: Path, tmp_path: Path) -> None:
     weak = run(tmp_path, f"--data={table}", "--no-tune", "--json", training__steps=20)
     better = run(tmp_path, f"--data={table}", "--no-tune", "--json", training__steps=120)
     assert (weak.code, better.code) == (0, 0), better.stderr
@@ -36,7 +36,7 @@ def test_better_model_is_pushed_beside_the_one_before(table: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_no_tune_takes_the_settings_hyperparameters(table: Path, tmp_path: Path) -> None:
+def test_no_tune_uses_the_hyperparameters_of_the_settings(table: Path, tmp_path: Path) -> None:
     shown = run(tmp_path, f"--data={table}", "--no-tune", "--to=Trainer", "--json")
     assert "Tuner" not in shown.states
     assert shown.summary["hyperparameters"]["hidden_units"] == 16

@@ -1,4 +1,4 @@
-"""What ``vertex_runner.py`` does, as a user types it."""
+"""The commands of ``vertex_runner.py``, as a user types them."""
 
 import json
 import subprocess
@@ -28,12 +28,12 @@ def vertex(*options: str) -> Finished:
 
 
 def quick(**settings: Any) -> list[str]:
-    """The options of a quick run."""
+    """Options of a quick run."""
     return [each for each in arguments(Path("unused"), **settings) if each.startswith("--set=")]
 
 
 def compiled(folder: Path, **settings: Any) -> Path:
-    """The file of a quick run over a table in a bucket."""
+    """Compiles a quick run on a table in a bucket; returns the file."""
     file = folder / "pipeline.json"
     result = vertex("compile", *PLACE, *quick(**settings), "--data=gs://my-bucket/table", f"--out={file}")
     assert result.code == 0, result.stderr
@@ -45,7 +45,7 @@ def compiled(folder: Path, **settings: Any) -> Path:
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-def test_golden_file_pushes_the_model_that_a_local_run_pushes(tmp_path: Path) -> None:
+def test_golden_file_pushes_the_same_model_as_a_local_run(tmp_path: Path) -> None:
     checked = vertex("check", str(GOLDEN), f"--output={tmp_path / 'check'}", "--json")
     assert checked.code == 0, checked.stderr
     assert {*checked.states.values()} == {"ran"}
@@ -84,7 +84,7 @@ def flat(metrics: Metrics) -> dict[tuple[str, str], float]:
     ],
     ids=["multi_worker", "parameter_server"],
 )
-def test_checked_pipeline_trains_in_jobs_and_puts_the_model_behind_an_endpoint(
+def test_check_trains_in_jobs_and_deploys_to_an_endpoint(
     table: Path, tmp_path: Path, settings: dict[str, Any], replicas: dict[str, list[str]]
 ) -> None:
     endpoint = {"name": "taxi", "image": "europe-west4-docker.pkg.dev/my-project/docker-hub/tensorflow/serving:2.19.1"}
@@ -100,7 +100,7 @@ def test_checked_pipeline_trains_in_jobs_and_puts_the_model_behind_an_endpoint(
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-def test_checked_pipeline_whose_model_is_not_blessed_pushes_nothing(table: Path, tmp_path: Path) -> None:
+def test_check_pushes_only_a_blessed_model(table: Path, tmp_path: Path) -> None:
     policy = {"metrics": ["auc"], "slices": [], "thresholds": [{"metric": "auc", "min": 0.9999}]}
     file = compiled(tmp_path, tuning__enabled=False, evaluation=policy)
     checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
@@ -109,7 +109,7 @@ def test_checked_pipeline_whose_model_is_not_blessed_pushes_nothing(table: Path,
     assert not (tmp_path / "check/buckets/my-bucket/taxi/serving").exists()
 
 
-def test_settings_that_cannot_be_compiled_end_in_a_line(tmp_path: Path) -> None:
+def test_invalid_settings_are_reported_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "pipeline.json"
     result = vertex("compile", *PLACE[1:], f"--out={file}")
     assert (result.code, result.stdout) == (2, "")
@@ -126,7 +126,7 @@ def test_settings_are_checked_before_anything_heavy_is_imported(command: str) ->
     assert "vertex.project: missing" in result.stderr
 
 
-def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
+def test_missing_file_is_reported_in_one_line(tmp_path: Path) -> None:
     result = vertex("check", str(tmp_path / "none.json"), f"--output={tmp_path / 'out'}")
     assert (result.code, result.stdout) == (2, "")
     assert result.stderr == (
@@ -135,13 +135,13 @@ def test_file_that_is_not_there_ends_in_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [["--output="], ["--output=out", "--data="]])
-def test_folder_that_a_shell_left_empty_is_not_the_one_that_one_is_in(options: list[str]) -> None:
+def test_empty_folder_option_is_refused(options: list[str]) -> None:
     result = vertex("check", "pipeline.json", *options)
     assert (result.code, result.stdout) == (2, "")
     assert f"Invalid value for '{options[-1][:-1]}': found ''; expected a folder" in result.stderr
 
 
-def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: Path) -> None:
+def test_submitted_pipeline_is_reported_with_its_link(stand_in: StandIn, tmp_path: Path) -> None:
     result = vertex("submit", *PLACE, *quick(), f"--out={tmp_path / 'sent.json'}")
     assert result.code == 0, result.stderr
     [job] = stand_in.resources("pipelineJobs")
@@ -153,7 +153,7 @@ def test_submitted_pipeline_is_named_with_its_link(stand_in: StandIn, tmp_path: 
     assert f"/runs/{run_id}?project=my-project" in result.stdout
 
 
-def test_what_vertex_refuses_is_told_in_a_line(stand_in: StandIn) -> None:
+def test_error_of_vertex_ai_is_reported_in_one_line(stand_in: StandIn) -> None:
     result = vertex("rollback", *PLACE[:2], "--set=vertex.endpoint={name: taxi, image: e/serving:1}")
     assert (result.code, result.stdout) == (1, "")
     assert result.stderr == (

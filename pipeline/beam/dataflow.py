@@ -11,7 +11,7 @@ from pipeline.config.vertex import Vertex
 
 # Beam options that have a setting of their own, which they would override: Beam uses the last value.
 SETTINGS = {
-    "runner": "the 'dataflow' block itself",
+    "runner": "the 'dataflow' block",
     "project": "vertex.project",
     "region": "vertex.region",
     "temp_location": "dataflow.temp",

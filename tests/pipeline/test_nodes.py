@@ -23,7 +23,7 @@ ENDPOINT = (
 )
 
 
-def test_nodes_are_those_of_the_pipeline_in_an_order_that_can_run(tmp_path: Path) -> None:
+def test_nodes_match_the_pipeline_in_topological_order(tmp_path: Path) -> None:
     here = load_config(ROOT / "configs/taxi.yaml", ALL, output=str(tmp_path))
     there = load_vertex_config(ROOT / "configs/taxi.yaml", {**ALL, "vertex.endpoint": ENDPOINT}, **VERTEX)
     ids = {node.id for node in create_pipeline(here, schema_text="").components}
@@ -35,7 +35,7 @@ def test_nodes_are_those_of_the_pipeline_in_an_order_that_can_run(tmp_path: Path
             assert NODES.index(upstream.id) < NODES.index(component.id)
 
 
-def test_a_warm_start_takes_a_blessed_model_into_the_trainer(tmp_path: Path) -> None:
+def test_warm_start_passes_a_blessed_model_to_the_trainer(tmp_path: Path) -> None:
     config = load_config(
         ROOT / "configs/taxi.yaml", {"training.warm_start": "true"}, output=str(tmp_path), tune=False, workers=2
     )
@@ -44,7 +44,7 @@ def test_a_warm_start_takes_a_blessed_model_into_the_trainer(tmp_path: Path) -> 
     assert '"workers": 2' in trainer.exec_properties["custom_config"]
 
 
-def test_the_endpoint_is_served_as_the_settings_say() -> None:
+def test_endpoint_has_the_serving_settings() -> None:
     settings = {
         "vertex.endpoint": ENDPOINT,
         "vertex.labels": "{team: rides}",

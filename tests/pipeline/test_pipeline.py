@@ -49,7 +49,7 @@ def test_without_tuning_there_is_no_tuner_and_the_trainer_takes_the_settings() -
     assert "hyperparameters" not in nodes(tune=False)["Trainer"].inputs
 
 
-def test_nothing_is_transformed_before_the_gate_has_let_the_data_pass() -> None:
+def test_transform_waits_for_the_anomaly_gate() -> None:
     by_id = nodes()
     assert by_id["AnomalyGate"] in by_id["Transform"].upstream_nodes
     assert source(by_id["AnomalyGate"], "anomalies") == ("ExampleValidator", "anomalies")
@@ -57,21 +57,21 @@ def test_nothing_is_transformed_before_the_gate_has_let_the_data_pass() -> None:
 
 
 @pytest.mark.parametrize("node", ["ExampleValidator", "AnomalyGate", "Transform", "Evaluator"])
-def test_data_is_held_to_the_curated_schema_and_not_the_inferred_one(node: str) -> None:
+def test_data_is_validated_against_the_curated_schema(node: str) -> None:
     assert source(nodes()[node], "schema") == ("CuratedSchema", "schema")
 
 
-def test_curated_schema_is_the_text_given() -> None:
+def test_curated_schema_is_the_given_text() -> None:
     assert nodes()["CuratedSchema"].exec_properties["text"] == SCHEMA
 
 
-def test_table_is_split_as_the_settings_say() -> None:
+def test_table_is_split_by_the_settings() -> None:
     split = setting(nodes(data__splits="{train: 5, validation: 3, eval: 2}")["ExampleGen"], "output_config")
     shares = {each["name"]: each["hash_buckets"] for each in split["split_config"]["splits"]}
     assert shares == {"train": 5, "validation": 3, "eval": 2}
 
 
-def test_transform_learns_from_the_training_split_alone_and_transforms_all() -> None:
+def test_transform_analyzes_the_training_split_and_transforms_all_splits() -> None:
     splits = setting(nodes()["Transform"], "splits_config")
     assert splits == {"analyze": ["train"], "transform": ["train", "validation", "eval"]}
 
@@ -113,7 +113,7 @@ def test_exporter_waits_for_both_blessings_and_the_pusher_for_the_exporter() -> 
     assert pusher.exec_properties["tflite_directory"] == "/out/tflite/taxi"
 
 
-def test_no_devices_no_exporter() -> None:
+def test_disabled_tflite_leaves_out_the_exporter() -> None:
     without = nodes(tflite__enabled="false")
     assert set(nodes()) - set(without) == {"TfliteExporter"}
     assert "tflite_model" not in without["Pusher"].inputs
@@ -127,7 +127,7 @@ def test_changed_features_are_recorded_where_they_are_used() -> None:
         assert config["code"] == setting(nodes()[node], "custom_config")["code"]
 
 
-def test_other_trials_leave_the_trainers_settings_as_they_were() -> None:
+def test_changed_trials_do_not_change_the_trainer() -> None:
     more = nodes(tuning__trials="9")
     assert setting(more["Trainer"], "custom_config") == setting(nodes()["Trainer"], "custom_config")
     assert setting(more["Tuner"], "custom_config")["tuning"]["trials"] == 9
@@ -143,12 +143,12 @@ def test_pipeline_compiles(tune: bool) -> None:
 
 
 @pytest.mark.parametrize("enable", [True, False])
-def test_cache_is_on_as_asked(tmp_path: Path, enable: bool) -> None:
+def test_cache_is_enabled_on_request(tmp_path: Path, enable: bool) -> None:
     config = load_config(ROOT / "configs/taxi.yaml", output=str(tmp_path))
     assert create_pipeline(config, SCHEMA, enable_cache=enable).enable_cache is enable
 
 
-def test_rows_decide_what_transform_runs_on() -> None:
+def test_large_tables_are_transformed_in_several_processes() -> None:
     config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "3"}, output="/out")
     components = create_pipeline(config, SCHEMA, rows=MANY_ROWS).components
     arguments = {node.id: getattr(node.executor_spec, "beam_pipeline_args", ()) for node in components}
@@ -177,7 +177,7 @@ NODES_WITH_CODE = ["ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "S
 
 
 @pytest.mark.parametrize("node", NODES_WITH_CODE)
-def test_a_node_runs_again_when_any_module_changes_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
+def test_digest_of_a_node_covers_every_module_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
     for component in (anomaly_gate, dag, model_check, seeded_split, statistics_gen, transform):
         monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
     built = next(each for each in wired.__wrapped__().components if each.id == node)

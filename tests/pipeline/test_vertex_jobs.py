@@ -26,7 +26,7 @@ TPU_V3 = {"Trainer": {"type": "cloud-tpu", "accelerator": "TPU_V3", "accelerator
 
 
 def on_vertex(folder: Path, **values: Any) -> Config:
-    """The tiny problem's settings for Vertex AI, some of them overridden by dotted key (``__`` for the dot)."""
+    """The tiny problem's settings for Vertex AI, with overrides by dotted key (``__`` for the dot)."""
     overrides = {key.replace("__", "."): json.dumps(value) for key, value in values.items()}
     return load_vertex_config(settings_file(folder), overrides, data="gs://one-bucket/table", **PLACE)
 
@@ -40,7 +40,7 @@ def pools(config: Config, node: str = TRAINER) -> list[tuple[dict[str, Any], int
 
 def assert_is_a_custom_job(config: Config, node: str) -> None:
     job = custom_job(config, node)
-    proto = json_format.ParseDict(job, aiplatform_v1.CustomJob.pb()())  # refuses what it does not know
+    proto = json_format.ParseDict(job, aiplatform_v1.CustomJob.pb()())  # refuses unknown fields
     read = json_format.MessageToDict(proto)
     for pool in read["jobSpec"]["workerPoolSpecs"]:
         pool["replicaCount"] = int(pool["replicaCount"])  # an int64, which is a string in JSON
@@ -55,7 +55,7 @@ def refusal(folder: Path, **values: Any) -> str:
 
 
 @pytest.mark.parametrize("strategy", ["auto", "one_device", "mirrored", "multi_worker"])
-def test_one_process_is_the_steps_own(tmp_path: Path, strategy: str) -> None:
+def test_single_process_needs_no_job(tmp_path: Path, strategy: str) -> None:
     config = on_vertex(tmp_path, training__strategy=strategy, vertex__machines=T4S)
     assert custom_job(config, TRAINER) is None
     assert custom_job(config, TUNER) is None
@@ -73,7 +73,7 @@ def test_workers_are_a_chief_and_the_others(tmp_path: Path, strategy: str) -> No
     assert_is_a_custom_job(config, TRAINER)
 
 
-def test_reduction_servers_are_the_third_pool_and_workers_know_of_them(tmp_path: Path) -> None:
+def test_reduction_servers_are_the_third_pool_and_workers_get_their_number(tmp_path: Path) -> None:
     config = on_vertex(
         tmp_path,
         training__workers=2,
@@ -92,7 +92,7 @@ def test_reduction_servers_are_the_third_pool_and_workers_know_of_them(tmp_path:
     assert_is_a_custom_job(config, TRAINER)
 
 
-def test_parameter_servers_are_the_third_pool_and_all_workers_are_beside_the_chief(tmp_path: Path) -> None:
+def test_parameter_servers_are_the_third_pool(tmp_path: Path) -> None:
     config = on_vertex(
         tmp_path,
         training={"strategy": "parameter_server", "workers": 3, "parameter_servers": 2},
@@ -134,7 +134,7 @@ def test_parallel_trials_are_a_chief_and_the_others(tmp_path: Path) -> None:
     assert_is_a_custom_job(config, TUNER)
 
 
-def test_who_a_job_acts_as_and_where_is_said(tmp_path: Path) -> None:
+def test_job_has_account_network_key_and_labels(tmp_path: Path) -> None:
     config = on_vertex(
         tmp_path,
         training__workers=2,
@@ -169,11 +169,11 @@ def test_who_a_job_acts_as_and_where_is_said(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_machines_that_do_not_fit_are_refused(tmp_path: Path, values: dict[str, Any], said: str) -> None:
+def test_unfit_machines_are_refused(tmp_path: Path, values: dict[str, Any], said: str) -> None:
     assert said in refusal(tmp_path, **values)
 
 
-def test_vizier_is_refused_for_runs_here() -> None:
+def test_vizier_is_refused_for_local_runs() -> None:
     with pytest.raises(ConfigError, match=r"tuning\.algorithm: found 'vizier'"):
         load_config(ROOT / "configs/taxi.yaml", {"tuning.algorithm": "vizier"})
     load_config(ROOT / "configs/taxi.yaml", {"tuning.algorithm": "vizier"}, tune=False)
@@ -198,7 +198,7 @@ def test_nodes_have_the_executors_that_start_their_jobs(tmp_path: Path) -> None:
         ModelConfig.from_config(settings)
 
 
-def test_vizier_is_asked_by_the_step_itself_if_it_tries_one_network_at_a_time(tmp_path: Path) -> None:
+def test_single_worker_uses_vizier_without_a_job(tmp_path: Path) -> None:
     search = {"learning_rate": {"min": 0.001, "max": 0.1}}
     config = on_vertex(tmp_path, tuning={"algorithm": "vizier", "search": search})
     nodes = {node.id: node for node in create_pipeline(config, SCHEMA).components}
@@ -207,7 +207,7 @@ def test_vizier_is_asked_by_the_step_itself_if_it_tries_one_network_at_a_time(tm
     assert settings["vertex"]["job"] is None
 
 
-def test_what_one_process_does_is_left_to_tfx(tmp_path: Path) -> None:
+def test_single_process_uses_the_executor_of_tfx(tmp_path: Path) -> None:
     for node in create_pipeline(on_vertex(tmp_path), SCHEMA).components:
         if node.id == TRAINER:
             path, settings = executor_and_settings(node)

@@ -1,4 +1,4 @@
-"""Compiled pipelines whose tasks are a line of Python each, for tests of what runs them."""
+"""Compiled pipelines whose tasks are one line of Python each, for tests of checks."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from typing import Any
 
 SCHEMA = "title: tfx.Model\ntype: object\n"
 BLESSING = "title: tfx.ModelBlessing\ntype: object\n"
-# What each task's line may use: what it was told, and how it answers.
+# Names that a task's line may use: its invocation, and a function that writes its ExecutorOutput.
 PROLOGUE = """
 import json, pathlib, sys
-told = json.loads(sys.argv[1])
-inputs = {key: each["artifacts"] for key, each in told["inputs"]["artifacts"].items()}
-outputs = {key: each["artifacts"][0] for key, each in told["outputs"]["artifacts"].items()}
-file = pathlib.Path(told["outputs"]["outputFile"])
-def answer(**metadata):
+invocation = json.loads(sys.argv[1])
+inputs = {key: each["artifacts"] for key, each in invocation["inputs"]["artifacts"].items()}
+outputs = {key: each["artifacts"][0] for key, each in invocation["outputs"]["artifacts"].items()}
+file = pathlib.Path(invocation["outputs"]["outputFile"])
+def write_output(**metadata):
     file.parent.mkdir(parents=True, exist_ok=True)
     artifacts = {key: {"artifacts": [{**each, "metadata": metadata}]} for key, each in outputs.items()}
     file.write_text(json.dumps({"artifacts": artifacts}))
@@ -21,7 +21,7 @@ def answer(**metadata):
 
 
 def container(line: str, hook: str = "") -> dict[str, Any]:
-    """An executor that runs a line."""
+    """An executor that runs one line."""
     found: dict[str, Any] = {"image": "image", **_command(line)}
     if hook:
         found["lifecycle"] = {"preCacheCheck": _command(hook)}
@@ -90,6 +90,6 @@ class Compiled:
         }
 
     def write(self, path: Path) -> Path:
-        """Writes it, and returns the path."""
+        """Writes the file; returns its path."""
         path.write_text(json.dumps(self.job))
         return path

@@ -1,4 +1,4 @@
-"""What a step would send to Dataflow, without a cloud: the network's ends are cut off, and what goes there is kept."""
+"""Captures the job that a step submits to Dataflow, without network access."""
 
 import dataclasses
 import json
@@ -16,11 +16,11 @@ JOB_FILE = "/job.json"
 
 
 @dataclasses.dataclass
-class Sent:
-    """What went to Google Cloud.
+class SubmittedJob:
+    """A job that was submitted to Google Cloud.
 
     Attributes:
-        staged: Content by file name.
+        staged: Staged files by name.
     """
 
     staged: dict[str, bytes] = dataclasses.field(default_factory=dict)
@@ -32,7 +32,7 @@ class Sent:
 
     @property
     def pool(self) -> dict[str, Any]:
-        """The workers."""
+        """The worker pool."""
         [pool] = self.job["environment"]["workerPools"]
         return dict(pool)
 
@@ -42,15 +42,15 @@ class Sent:
 
 
 class SubmittedError(Exception):
-    """The job was sent: here a step ends that would wait for it."""
+    """Ends a step that would wait for its submitted job."""
 
 
-def sent_by(step: Callable[[], None]) -> Sent:
-    """Runs a step until it sends its job, which it was told to write to ``JOB_FILE``."""
-    sent = Sent()
+def submitted_job(step: Callable[[], None]) -> SubmittedJob:
+    """Runs a step until it submits its job; the step writes it to ``JOB_FILE``."""
+    job = SubmittedJob()
 
     def stage(_client: object, _folder: str, name: str, stream: IO[bytes], *_: object) -> None:
-        sent.staged[name] = stream.read()
+        job.staged[name] = stream.read()
 
     def submit(_client: object, _job: Job) -> None:
         raise SubmittedError
@@ -62,4 +62,4 @@ def sent_by(step: Callable[[], None]) -> Sent:
         patch.setattr(DataflowApplicationClient, "submit_job_description", submit)
         with pytest.raises(SubmittedError):
             step()
-    return sent
+    return job

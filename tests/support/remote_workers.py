@@ -1,4 +1,4 @@
-"""local_runner.py with Beam's workers in processes of their own, started by the command in BEAM_WORKER."""
+"""local_runner.py with Beam workers in separate processes, started by the command in BEAM_WORKER."""
 
 import os
 import runpy
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class RemoteWorkers(FnApiRunner):
-    """Beam's local runner, with workers that share no memory with it."""
+    """Beam's local runner with workers that share no memory with it."""
 
     def __init__(self) -> None:
         super().__init__(default_environment=SubprocessSDKEnvironment(os.environ["BEAM_WORKER"]))

@@ -1,4 +1,4 @@
-"""A problem over a table of three columns, for tests of the checks."""
+"""A problem with a table of three columns, for tests of settings and checks."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -37,7 +37,7 @@ def test_beam_understands_its_arguments(beam: Beam, mode: str, workers: int) -> 
         ("StatisticsGen", MANY_ROWS, 2, "auto", "in_memory"),
     ],
 )
-def test_transform_has_processes_of_its_own_over_many_rows(
+def test_transform_uses_several_processes_for_many_rows(
     monkeypatch: pytest.MonkeyPatch, node: str, rows: int, cores: int, mode: str, found: str
 ) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: cores)
@@ -47,13 +47,13 @@ def test_transform_has_processes_of_its_own_over_many_rows(
     assert options.direct_num_workers == (0 if found == "multi_processing" else 1)
 
 
-def test_a_single_worker_is_no_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_worker_is_not_a_separate_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "1"}, output="/out")
     assert own_beam_args(config, "Transform", MANY_ROWS) == []
 
 
-def test_tfx_does_not_pack_itself_up_for_a_runner_on_this_machine() -> None:
+def test_tfx_does_not_package_itself_for_local_runners() -> None:
     arguments = local_args(Beam())
     assert make_beam_dependency_flags(arguments) == arguments
 
@@ -62,7 +62,7 @@ class AnExecutor(BaseBeamExecutor):
     def Do(self, *_: object) -> None: ...
 
 
-def test_batches_do_not_depend_on_the_clock() -> None:
+def test_batches_do_not_depend_on_elapsed_time() -> None:
     arguments = beam_args(load_config(ROOT / "configs/taxi.yaml", output="/out"))
     with flagsaver.flagsaver(tfxio_use_byte_size_batching=False):
         AnExecutor(AnExecutor.Context(beam_pipeline_args=arguments))

@@ -12,7 +12,7 @@ from absl.testing import flagsaver
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
 from conftest import ROOT
-from dataflow_jobs import JOB_FILE, Sent, sent_by
+from dataflow_jobs import JOB_FILE, SubmittedJob, submitted_job
 from google.cloud.bigquery import SchemaField
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -64,7 +64,7 @@ def config(**overrides: Any) -> Config:
 
 
 def options(**overrides: Any) -> dict[str, Any]:
-    """What Beam makes of the arguments."""
+    """Beam's options, parsed from the arguments."""
     return dict(PipelineOptions(beam_args(config(**overrides))).get_all_options())
 
 
@@ -93,7 +93,7 @@ def an_artifact(kind: type[Artifact], folder: Path) -> Artifact:
 
 
 def rows_in(folder: Path, splits: Sequence[str] = SPLITS) -> Inputs:
-    """Examples of one row a file, of which a job's graph takes the paths alone."""
+    """Examples with one row per file. The job graph only contains the paths."""
     examples = an_artifact(Examples, folder)
     examples.split_names = artifact_utils.encode_split_names(list(splits))
     for split in splits:
@@ -125,7 +125,7 @@ NODES: dict[str, tuple[list[Callable[[Path], Inputs]], dict[str, type[Artifact]]
     "Evaluator": ([rows_in, schema_in, model_in], {"evaluation": ModelEvaluation, "blessing": ModelBlessing}),
 }
 
-# By node, the transforms that spread files over workers.
+# Transforms that distribute files over workers, by node.
 SPREAD = {
     "ExampleGen": {"Read"},
     "StatisticsGen": {"Read[train]"},
@@ -133,8 +133,8 @@ SPREAD = {
 }
 
 
-def sent_by_node(name: str, folder: Path) -> Sent:
-    """Runs the executor of a wired node until it sends its job."""
+def submitted_job_node(name: str, folder: Path) -> SubmittedJob:
+    """Runs the executor of a node until it submits its job."""
     node = wired()[name]
     makers, kinds = NODES[name]
     inputs: Inputs = {key: value for make in makers for key, value in make(folder).items()}
@@ -146,23 +146,25 @@ def sent_by_node(name: str, folder: Path) -> Sent:
         for part in range(2):
             (folder / f"part-{part}.csv").write_text("fare,company\n1.5,one\n2.5,two\n")
         properties["input_base"] = str(folder)
-    return sent_by_executor(node, inputs, outputs, folder, properties)
+    return submitted_job_executor(node, inputs, outputs, folder, properties)
 
 
-def sent_by_executor(
+def submitted_job_executor(
     node: BaseNode, inputs: Inputs, outputs: Inputs, folder: Path, properties: dict[str, Any] | None = None
-) -> Sent:
+) -> SubmittedJob:
     spec = node.executor_spec
     context = spec.executor_class.Context(
         beam_pipeline_args=[*spec.beam_pipeline_args, f"--dataflow_job_file={JOB_FILE}"],
         tmp_dir=str(folder / "temporary"),
     )
-    return sent_by(lambda: spec.executor_class(context).Do(inputs, outputs, properties or dict(node.exec_properties)))
+    return submitted_job(
+        lambda: spec.executor_class(context).Do(inputs, outputs, properties or dict(node.exec_properties))
+    )
 
 
 @pytest.mark.parametrize("node", BEAM_NODES)
-def test_each_node_sends_a_job_as_the_settings_say(node: str, tmp_path: Path) -> None:
-    sent = sent_by_node(node, tmp_path)
+def test_each_node_submits_a_job_with_its_settings(node: str, tmp_path: Path) -> None:
+    sent = submitted_job_node(node, tmp_path)
     environment, pool = sent.job["environment"], sent.pool
     assert "use_runner_v2" in environment["experiments"]
     assert environment["serviceAccountEmail"] == "steps@our-project.iam.gserviceaccount.com"
@@ -182,11 +184,11 @@ def test_each_node_sends_a_job_as_the_settings_say(node: str, tmp_path: Path) ->
         "node": node.lower(),
         "team": "ours",
     }
-    # A list of what is installed here, for whoever looks for a difference; no code, and no main session.
+    # Only a list of the installed packages; no code and no main session.
     assert set(sent.staged) - {"job.json"} == {"pipeline.pb", "submission_environment_dependencies.txt"}
     assert [each["name"] for each in pool["packages"]] == ["submission_environment_dependencies.txt"]
     names = [each.unique_name for each in sent.graph.components.transforms.values()]
-    # All files would be read by one worker, else.
+    # Otherwise one worker would read all files.
     reads = {name.partition("/")[0] for name in names if "Read" in name and "Reshuffle" in name}
     assert reads == SPREAD.get(node, set())
 
@@ -202,7 +204,7 @@ def test_a_query_is_read_on_dataflow_by_an_export(monkeypatch: pytest.MonkeyPatc
     fields = [SchemaField("fare", "FLOAT"), SchemaField("company", "STRING")]
     monkeypatch.setattr(executor, "query_schema", lambda query, project: {QUERY: fields}[query])
     nodes = {node.id: node for node in create_pipeline(by_query(vertex__encryption_key=KEY), SCHEMA).components}
-    sent = sent_by_executor(nodes["ExampleGen"], {}, {"examples": [an_artifact(Examples, tmp_path)]}, tmp_path)
+    sent = submitted_job_executor(nodes["ExampleGen"], {}, {"examples": [an_artifact(Examples, tmp_path)]}, tmp_path)
     [read] = [each for each in sent.graph.components.transforms.values() if each.spec.urn == "beam:transform:read:v1"]
     shown = [beam_runner_api_pb2.LabelledPayload.FromString(each.payload) for each in read.display_data]
     found = {each.key: each.string_value or each.bool_value for each in shown}
@@ -216,11 +218,11 @@ def test_a_query_compiles_to_a_step_of_vertex() -> None:
     assert QUERY in task["inputs"]["parameters"]["input_config"]["runtimeValue"]["constant"]
     container = spec["deploymentSpec"]["executors"]["ExampleGen_executor"]["container"]
     assert "custom_components.bigquery_example_gen.executor.Executor" in container["args"]
-    assert "lifecycle" not in container  # no driver, which looks for files
+    assert "lifecycle" not in container  # no driver that looks for files
 
 
 @pytest.mark.parametrize("place", [{"orchestrator": "local"}, {"dataflow": None}])
-def test_a_query_without_dataflow_is_told_who_pays_and_where_its_rows_may_lie(place: dict[str, Any]) -> None:
+def test_query_without_dataflow_gets_a_billed_project_and_a_bucket(place: dict[str, Any]) -> None:
     settings = dataclasses.replace(by_query(), **place)
     arguments = {node: PipelineOptions(own_beam_args(settings, node)).get_all_options() for node in BEAM_NODES}
     assert [name for name, found in arguments.items() if found["project"]] == ["ExampleGen"]
@@ -237,12 +239,12 @@ def test_a_query_on_this_machine_needs_a_project_and_a_bucket(missing: str) -> N
         load_config(ROOT / "configs/taxi.yaml", settings)
 
 
-def test_a_query_is_no_folder_of_files() -> None:
+def test_query_and_folder_are_exclusive() -> None:
     check_table(by_query())
 
 
-def test_the_entry_point_on_vertex_hands_the_arguments_to_beam_but_for_how_rows_are_batched() -> None:
-    """Batched by the clock, the metrics would not be those that a run here finds."""
+def test_vertex_entry_point_passes_all_but_the_batching_flag_to_beam() -> None:
+    """With time-based batches, the metrics would differ from those of a local run."""
     arguments = wired()["Evaluator"].executor_spec.beam_pipeline_args
     with flagsaver.flagsaver(tfxio_use_byte_size_batching=False):
         _, left = kubeflow_v2_run_executor._parse_flags(
@@ -253,7 +255,7 @@ def test_the_entry_point_on_vertex_hands_the_arguments_to_beam_but_for_how_rows_
     assert chosen["min_batch_size"] == chosen["max_batch_size"]
 
 
-def test_without_settings_of_its_own_dataflow_takes_those_of_vertex() -> None:
+def test_dataflow_settings_default_to_those_of_vertex() -> None:
     found = options(vertex__network=NETWORK)
     assert found["sdk_container_image"] == STEPS_IMAGE
     assert found["network"] == "ours"
@@ -263,38 +265,38 @@ def test_without_settings_of_its_own_dataflow_takes_those_of_vertex() -> None:
     assert [found[name] for name in unset] == [None] * len(unset)
 
 
-def test_the_subnetwork_goes_before_the_network() -> None:
+def test_subnetwork_takes_precedence_over_the_network() -> None:
     found = options(vertex__network=NETWORK, dataflow__subnetwork="regions/europe-west4/subnetworks/ours")
     assert (found["network"], found["subnetwork"]) == (None, "regions/europe-west4/subnetworks/ours")
 
 
-def test_a_folder_for_temporary_files_of_ones_own() -> None:
+def test_temporary_folder_can_be_set() -> None:
     assert options(dataflow__temp="gs://scratch/beam")["temp_location"] == "gs://scratch/beam/temp"
 
 
-def test_any_other_option_of_beams() -> None:
+def test_other_beam_options_are_passed() -> None:
     found = options(dataflow__options={"num_workers": 3, "profile_cpu": True, "profile_memory": False})
     assert (found["num_workers"], found["profile_cpu"], found["profile_memory"]) == (3, True, False)
 
 
-def test_a_switch_that_is_on_by_itself_is_turned_off() -> None:
+def test_flag_that_is_on_by_default_can_be_turned_off() -> None:
     assert options()["pipeline_type_check"] is True
     assert options(dataflow__options={"pipeline_type_check": True})["pipeline_type_check"] is True
     assert options(dataflow__options={"pipeline_type_check": False})["pipeline_type_check"] is False
 
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
-def test_an_option_that_has_a_setting_does_not_overrule_it(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"dataflow.options.{name}: found 'False'; expected it elsewhere: in .*"):
+def test_option_that_has_a_setting_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"dataflow.options.{name}: found 'False'; set .* instead$"):
         options(dataflow__options={name: False})
 
 
-def test_an_option_that_beam_does_not_have_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"dataflow.options.num_worker: unknown option .* did you mean 'num_workers'"):
+def test_unknown_beam_option_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"num_worker: unknown Beam option .* did you mean 'num_workers'"):
         options(dataflow__options={"num_worker": 3})
 
 
 @pytest.mark.parametrize("overrides", [{"dataflow": None}, {}])
-def test_steps_on_beam_stay_where_they_are_without_the_block(overrides: dict[str, Any]) -> None:
+def test_beam_steps_run_locally_without_a_dataflow_block(overrides: dict[str, Any]) -> None:
     runner = options(**overrides)["runner"]
     assert ("FnApiRunner" in runner) == bool(overrides)

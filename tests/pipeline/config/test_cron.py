@@ -15,7 +15,7 @@ from pipeline.config.cron import check_cron
         "TZ=UTC 0 0 1 1 SUN",
     ],
 )
-def test_times_of_a_crontab_are_taken_as_they_are(text: str) -> None:
+def test_valid_expression_is_returned_unchanged(text: str) -> None:
     assert check_cron(text) == text
 
 
@@ -38,6 +38,6 @@ def test_times_of_a_crontab_are_taken_as_they_are(text: str) -> None:
         ("TZ=Europe/Berln 0 3 * * *", "TZ: unknown time zone 'Europe/Berln'; .*did you mean 'Europe/Berlin'"),
     ],
 )
-def test_times_that_never_come_are_refused(text: str, said: str) -> None:
+def test_invalid_expression_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said if ".*" in said else re.escape(said)):
         check_cron(text)

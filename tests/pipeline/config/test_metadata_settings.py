@@ -36,7 +36,7 @@ def test_a_file_in_the_output_folder_is_the_default() -> None:
 
 
 @pytest.mark.parametrize(("kind", "port"), [("mysql", 3306), ("postgresql", 5432)])
-def test_a_server_has_its_kinds_port_unless_another_is_given(kind: str, port: int) -> None:
+def test_port_defaults_to_that_of_the_kind(kind: str, port: int) -> None:
     expected = {"host": "db.example", "database": "onegraph", "user": "taxi"}
     store = load_config(TAXI, given(**{**SERVER, "kind": kind})).store
     assert store == Server(kind=kind, port=port, **expected)  # type: ignore[arg-type]
@@ -73,13 +73,13 @@ def test_a_server_has_its_kinds_port_unless_another_is_given(kind: str, port: in
         ),
     ],
 )
-def test_what_is_wrong_is_told_with_what_is_allowed(change: dict[str, Any], expected: str) -> None:
+def test_invalid_value_is_refused_with_the_allowed_ones(change: dict[str, Any], expected: str) -> None:
     text = refusal(**{**SERVER, **change})
     assert expected in text
     assert "hush" not in text
 
 
-def test_a_server_is_not_for_vertex_ai_which_one_option_says() -> None:
+def test_server_is_refused_for_vertex_ai() -> None:
     with pytest.raises(
         ConfigError, match=r"metadata\.kind: found 'postgresql'; expected no 'metadata' block on Vertex"
     ):
@@ -87,7 +87,7 @@ def test_a_server_is_not_for_vertex_ai_which_one_option_says() -> None:
     assert load_vertex_config(TAXI, given(), **PLACE).metadata == Metadata()
 
 
-def test_files_of_an_encrypted_connection_are_within_the_project_and_must_be_there(
+def test_certificate_paths_are_relative_to_the_project_and_must_exist(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
@@ -101,7 +101,7 @@ def test_files_of_an_encrypted_connection_are_within_the_project_and_must_be_the
         check_store(config)
 
 
-def test_the_pipeline_names_the_server_and_has_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pipeline_has_the_server_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
     connection = _metadata(load_config(TAXI, given(**SERVER), output=str(tmp_path)))
     assert connection is not None

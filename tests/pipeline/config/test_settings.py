@@ -32,7 +32,7 @@ tuning: {enabled: false}
 
 
 def write(folder: Path, changes: Mapping[str, object]) -> Path:
-    """The taxi settings with some dotted keys changed, added or, if ``ABSENT``, taken out."""
+    """Writes the taxi settings with some dotted keys changed, added or, if ``ABSENT``, removed."""
     values = yaml.safe_load(TAXI.read_text())
     for key, value in changes.items():
         *parents, last = key.split(".")
@@ -77,7 +77,7 @@ def refusal(path: Path, **arguments: Any) -> str:
         ("beam.worker", "workers", "mode"),
     ],
 )
-def test_misspelt_key_is_named_beside_the_nearest_and_all_allowed(
+def test_misspelled_key_is_reported_with_the_nearest_and_all_allowed_keys(
     tmp_path: Path, key: str, nearest: str, sibling: str
 ) -> None:
     path = write(tmp_path, {key: {"values": [1]} if key.startswith("tuning.search.h") else 1})
@@ -110,7 +110,7 @@ def test_renamed_key_is_refused_with_its_new_name_and_the_new_name_is_accepted(
     assert refusal(path, overrides={old: "3"}) == f"--set: {old}: renamed; use {new}"
 
 
-def test_renamed_key_is_refused_where_only_its_block_is_read(tmp_path: Path) -> None:
+def test_renamed_key_is_refused_in_a_single_block(tmp_path: Path) -> None:
     path = write(tmp_path, {"vertex": {"endpoint": {"name": "rides", "most": 2}}})
     with pytest.raises(ConfigError) as error:
         load_vertex_block(path)
@@ -148,7 +148,7 @@ def test_renamed_key_is_refused_where_only_its_block_is_read(tmp_path: Path) -> 
         ("beam.workers", -1, "-1 (int)", "greater than or equal to 0"),
     ],
 )
-def test_wrong_value_is_shown_with_its_type_and_what_is_expected(
+def test_invalid_value_is_reported_with_its_type_and_the_expected_one(
     tmp_path: Path, key: str, value: object, found: str, expected: str
 ) -> None:
     path = write(tmp_path, {key: value})
@@ -169,7 +169,7 @@ def test_wrong_value_is_shown_with_its_type_and_what_is_expected(
         ("evaluation.thresholds.0.metric", "acu", "auc", "calibration"),
     ],
 )
-def test_unknown_choice_is_named_beside_the_nearest(
+def test_unknown_choice_is_reported_with_the_nearest(
     tmp_path: Path, key: str, value: str, nearest: str, allowed: str
 ) -> None:
     path = write(tmp_path, {key: value})
@@ -188,7 +188,7 @@ def test_unknown_choice_is_named_beside_the_nearest(
         *("evaluation.thresholds", "evaluation.thresholds.2.metric"),
     ],
 )
-def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
+def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
     path = write(tmp_path, {key: ABSENT})
     assert refusal(path).startswith(f"{path}: {key}: missing")
 
@@ -228,7 +228,7 @@ def test_missing_key_is_named(tmp_path: Path, key: str) -> None:
         ({"task": "regression"}, "label", ["regression", "'classes'", "'above'"]),
     ],
 )
-def test_settings_that_contradict_each_other(
+def test_contradictory_settings_are_refused(
     tmp_path: Path, changes: dict[str, object], key: str, fragments: list[str]
 ) -> None:
     path = write(tmp_path, changes)
@@ -237,12 +237,12 @@ def test_settings_that_contradict_each_other(
     assert [fragment for fragment in fragments if fragment not in line] == []
 
 
-def test_the_first_of_several_errors_is_told_with_the_number_of_others(tmp_path: Path) -> None:
+def test_first_error_is_reported_with_the_number_of_others(tmp_path: Path) -> None:
     path = write(tmp_path, {"training.steps": 0, "training.seed": -1, "beam.workers": -1})
     assert refusal(path).endswith("(and 2 more)")
 
 
-def test_misspelt_key_is_told_before_the_missing_one_that_it_stands_for(tmp_path: Path) -> None:
+def test_misspelled_key_is_reported_before_the_missing_one(tmp_path: Path) -> None:
     path = write(tmp_path, {"label.column": ABSENT, "label.colunm": "tips"})
     assert refusal(path).startswith(f"{path}: label.colunm: unknown key 'colunm'")
 
@@ -259,7 +259,7 @@ def test_misspelt_key_is_told_before_the_missing_one_that_it_stands_for(tmp_path
         ("network.hyperparameters.droput", "0.3", ["'droput'", "did you mean 'dropout'?"]),
     ],
 )
-def test_bad_override_names_the_option_and_its_key(key: str, text: str, fragments: list[str]) -> None:
+def test_invalid_override_is_reported_with_option_and_key(key: str, text: str, fragments: list[str]) -> None:
     line = refusal(TAXI, overrides={key: text})
     assert line.startswith("--set")
     assert line.removeprefix("--set").lstrip(": ").startswith(f"{key}: ")
@@ -270,14 +270,14 @@ def test_bad_override_names_the_option_and_its_key(key: str, text: str, fragment
     "overrides",
     [{"training": "{step: 3}"}, {"label.column": "fare"}, {"evaluation.thresholds.0.min": "0.999"}, {"network": "3"}],
 )
-def test_error_that_an_override_brings_is_blamed_on_it(overrides: dict[str, str]) -> None:
+def test_error_of_an_override_names_the_option(overrides: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"^--set: "):
         load_config(ROOT / "configs/taxi.yaml", overrides)
 
 
 @pytest.mark.parametrize("place", ["", "gs://bucket/folder", "a[1]", "what?"])
 @pytest.mark.parametrize("option", ["data", "output"])
-def test_place_that_is_no_local_folder_is_refused(option: str, place: str) -> None:
+def test_path_that_is_not_a_local_folder_is_refused(option: str, place: str) -> None:
     places = {"data": None, "output": None, option: place}
     with pytest.raises(ConfigError, match=f"^--{option}: found "):
         load_config(TAXI, data=places["data"], output=places["output"])
@@ -312,18 +312,18 @@ def test_place_that_is_no_local_folder_is_refused(option: str, place: str) -> No
         ("network.hyperparameters.dropout", "[1]", "expected a valid boolean or a valid integer"),
     ],
 )
-def test_value_that_only_another_setting_forbids(key: str, text: str, reason: str) -> None:
+def test_value_that_conflicts_with_another_setting_is_refused(key: str, text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as error:
         load_config(ROOT / "configs/taxi.yaml", {key: text})
     assert reason in str(error.value)
 
 
-def test_error_of_the_file_names_the_file_though_something_else_is_overridden(tmp_path: Path) -> None:
+def test_error_of_the_file_names_the_file_despite_an_override(tmp_path: Path) -> None:
     path = write(tmp_path, {"training.steps": 0})
     assert refusal(path, overrides={"training.seed": "1"}).startswith(f"{path}: training.steps: ")
 
 
-def test_overrides_take_the_place_of_settings_and_defaults() -> None:
+def test_overrides_replace_settings_and_defaults() -> None:
     config = load_config(TAXI, {"training.steps": "200", "training.seed": "5", "evaluation.thresholds.0.min": "0.9"})
     assert (config.training.steps, config.training.seed) == (200, 5)
     assert config.evaluation.thresholds[0] == Threshold(metric="auc", min=0.9, max=0.995)
@@ -331,20 +331,18 @@ def test_overrides_take_the_place_of_settings_and_defaults() -> None:
 
 @pytest.mark.parametrize("in_file", [True, False])
 @pytest.mark.parametrize("asked", [True, False, None])
-def test_tuning_is_as_asked_else_as_the_file_says(tmp_path: Path, in_file: bool, asked: bool | None) -> None:
+def test_tuning_option_overrides_the_file(tmp_path: Path, in_file: bool, asked: bool | None) -> None:
     path = write(tmp_path, {"tuning.enabled": in_file})
     assert load_config(path, tune=asked).tuning.enabled is (in_file if asked is None else asked)
 
 
-def test_tuning_asked_for_without_a_search_is_refused(tmp_path: Path) -> None:
+def test_tuning_without_a_search_space_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, {"tuning.enabled": False, "tuning.search": {}})
     load_config(path)
     assert "tuning.search: empty" in refusal(path, tune=True)
 
 
-def test_paths_of_the_file_are_within_the_project_wherever_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_paths_of_the_file_are_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = load_config(TAXI, {"output": "elsewhere/taxi"})
     assert config.data.path == str(ROOT / "data/taxi")
@@ -368,7 +366,7 @@ def test_paths_of_the_command_line_are_relative_to_the_current_folder(
     assert config.store == Sqlite(folder / "out/metadata.db")
 
 
-def test_defaults_stand_in_for_what_the_file_leaves_out(tmp_path: Path) -> None:
+def test_missing_settings_get_their_defaults(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(MINIMAL)
     config = load_config(path)
@@ -382,7 +380,7 @@ def test_defaults_stand_in_for_what_the_file_leaves_out(tmp_path: Path) -> None:
     assert config.output == str(ROOT / "output/tiny")
 
 
-def test_own_network_may_have_any_hyperparameters_and_only_those_are_searched(tmp_path: Path) -> None:
+def test_own_network_may_have_any_hyperparameters(tmp_path: Path) -> None:
     changes: dict[str, object] = {
         "network.function": "mine.build",
         "network.hyperparameters": {"width": 3, "activation": "relu"},
@@ -394,7 +392,7 @@ def test_own_network_may_have_any_hyperparameters_and_only_those_are_searched(tm
 
 
 def keys(node: yaml.Node | None, parent: str = "") -> Iterator[tuple[str, int, frozenset[str]]]:
-    """Dotted path, place in the text and siblings of every key."""
+    """Dotted path, position in the text and siblings of every key."""
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield from keys(item, f"{parent}{index}.")
@@ -423,9 +421,7 @@ def typos(draw: st.DrawFn) -> tuple[str, str, str]:
 
 @settings(max_examples=100, deadline=None)
 @given(typos())
-def test_any_typo_in_any_key_is_refused_by_name(
-    tmp_path_factory: pytest.TempPathFactory, made: tuple[str, str, str]
-) -> None:
+def test_any_typo_in_any_key_is_reported(tmp_path_factory: pytest.TempPathFactory, made: tuple[str, str, str]) -> None:
     text, parent, typo = made
     path = tmp_path_factory.getbasetemp() / "typo.yaml"
     path.write_text(text)

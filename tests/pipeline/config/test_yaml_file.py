@@ -15,7 +15,7 @@ VALUES: dict[str, Any] = {
 }
 
 
-def test_keys_are_read_as_they_are_written(tmp_path: Path) -> None:
+def test_keys_stay_strings(tmp_path: Path) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text("off: 1\n2020-01-01: 2\n")
     assert read_yaml(path) == {"off": 1, "2020-01-01": 2}
@@ -47,7 +47,7 @@ def test_mapping_is_read(tmp_path: Path) -> None:
         (b"name: a\x00b\n", ["expected valid YAML"]),
     ],
 )
-def test_file_that_is_no_mapping_in_yaml(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
+def test_file_without_a_yaml_mapping_is_refused(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
     path = tmp_path / "settings.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigError) as error:
@@ -61,7 +61,7 @@ def test_file_that_is_no_mapping_in_yaml(tmp_path: Path, content: bytes, fragmen
 @pytest.mark.parametrize(
     ("name", "reason"), [("absent.yaml", "No such file"), (".", "Is a directory"), ("file/x.yaml", "Not a directory")]
 )
-def test_file_that_cannot_be_read_points_at_one_that_can(tmp_path: Path, name: str, reason: str) -> None:
+def test_unreadable_file_points_to_an_example(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError) as error:
         read_yaml(tmp_path / name)
@@ -103,7 +103,7 @@ def test_override_sets_one_key_and_leaves_the_others(key: str, text: str, change
         ("training.steps.a.b", "found no 'b' in 'training.steps.a'"),
     ],
 )
-def test_override_that_leads_nowhere_is_refused(key: str, reason: str) -> None:
+def test_override_of_a_missing_path_is_refused(key: str, reason: str) -> None:
     values = copy.deepcopy(VALUES)
     with pytest.raises(ConfigError) as error:
         override(values, key, "1")
@@ -112,20 +112,20 @@ def test_override_that_leads_nowhere_is_refused(key: str, reason: str) -> None:
     assert values == VALUES
 
 
-def test_override_that_is_no_yaml_is_refused() -> None:
+def test_override_with_invalid_yaml_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^--set name: found '\[1'; expected a YAML value$"):
         override({}, "name", "[1")
 
 
 @pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.e-5", "+1e-5", "1.0e-5"])
-def test_a_number_needs_no_point_before_its_exponent(text: str) -> None:
+def test_exponent_does_not_need_a_decimal_point(text: str) -> None:
     values: dict[str, Any] = {}
     override(values, "tflite.max_difference", text)
     assert values == {"tflite": {"max_difference": 1e-5}}
 
 
 @pytest.mark.parametrize("text", ["e-5", "1e", "2020-01-01e5", "a1e5"])
-def test_what_only_looks_like_an_exponent_is_a_text(text: str) -> None:
+def test_text_that_resembles_an_exponent_stays_text(text: str) -> None:
     values: dict[str, Any] = {}
     override(values, "name", text)
     assert values == {"name": text}

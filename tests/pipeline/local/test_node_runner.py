@@ -1,4 +1,4 @@
-"""Nodes of a run, side by side."""
+"""Nodes that run in the background and in order."""
 
 import dataclasses
 import time
@@ -17,25 +17,25 @@ from pipeline.config.errors import ConfigError
 from pipeline.local.node_runner import NodeFailedError, NodeRunner
 from pipeline.nodes import BACKGROUND_NODES
 
-# No "from __future__ import annotations" here: TFX reads the annotations as they stand.
+# No "from __future__ import annotations" here: TFX reads the raw annotations.
 
 SECONDS = 20.0
 
 
 @component
 def Train(model: OutputArtifact[Model]) -> None:
-    """Makes a model."""
+    """Outputs a model."""
 
 
 @component
 def Wait(
     model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
 ) -> None:
-    """Waits until the other one is under way."""
+    """Waits until the other node is running."""
     end = time.monotonic() + SECONDS
     while not Path(mark).exists():
         if time.monotonic() > end:
-            raise TimeoutError("nothing ran beside it")
+            raise TimeoutError("nothing ran in parallel")
         time.sleep(0.01)
     time.sleep(0.2)
     if fails:
@@ -46,7 +46,7 @@ def Wait(
 def Evaluate(
     model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
 ) -> None:
-    """Says that it is under way."""
+    """Reports that it is running."""
     Path(mark).touch()
     if fails:
         raise ValueError("found no rows")
@@ -54,12 +54,12 @@ def Evaluate(
 
 @component
 def Push(one: InputArtifact[String], other: InputArtifact[String]) -> None:
-    """Needs both."""
+    """Depends on both."""
 
 
 @dataclasses.dataclass
-class Told:
-    """A listener that remembers."""
+class Recorder:
+    """A listener that records lines."""
 
     lines: list[str] = dataclasses.field(default_factory=list)
 
@@ -76,8 +76,8 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
     mark = str(folder / "mark")
     trained = Train()
     model = trained.outputs["model"]
-    [beside] = BACKGROUND_NODES
-    waiting = Wait(model=model, mark=mark, fails=failing == beside).with_id(beside)
+    [background] = BACKGROUND_NODES
+    waiting = Wait(model=model, mark=mark, fails=failing == background).with_id(background)
     evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
     nodes: list[BaseNode] = [trained, waiting, evaluator]
     nodes.append(Push(one=waiting.outputs["verdict"], other=evaluator.outputs["verdict"]))
@@ -90,21 +90,21 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
 
 
 def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
-    """What a listener was told, and how the run failed."""
-    told = Told()
-    runner = NodeRunner(tiny(folder, failing), "run", told)
+    """Recorded lines, and the error of the run."""
+    recorder = Recorder()
+    runner = NodeRunner(tiny(folder, failing), "run", recorder)
     try:
         runner.run()
     except NodeFailedError as error:
-        return told.lines, f"{error.node_id}: {error}"
+        return recorder.lines, f"{error.node_id}: {error}"
     assert list(runner.executions) == ["Train", "Evaluate", *BACKGROUND_NODES, "Push"]
-    return told.lines, ""
+    return recorder.lines, ""
 
 
-def test_what_waits_runs_beside_what_does_not_need_it(tmp_path: Path) -> None:
-    told, failure = run(tmp_path)
+def test_background_node_runs_in_parallel(tmp_path: Path) -> None:
+    recorder, failure = run(tmp_path)
     assert failure == ""
-    assert told == [
+    assert recorder == [
         *("Train starts", "Train ran", "SkewGuard starts", "Evaluate starts", "Evaluate ran"),
         *("SkewGuard ran", "Push starts", "Push ran"),
     ]
@@ -117,23 +117,23 @@ def test_what_waits_runs_beside_what_does_not_need_it(tmp_path: Path) -> None:
         ("Evaluate", ["Evaluate failed", "SkewGuard ran", "Push skipped"], "Evaluate: found no rows"),
     ],
 )
-def test_a_failure_lets_the_other_one_finish_and_leaves_out_the_rest(
+def test_failure_lets_parallel_nodes_finish_and_skips_the_rest(
     tmp_path: Path, failing: str, states: list[str], failure: str
 ) -> None:
-    told, found = run(tmp_path, failing)
-    assert [line for line in told if not line.endswith("starts")] == ["Train ran", *states]
+    recorder, found = run(tmp_path, failing)
+    assert [line for line in recorder if not line.endswith("starts")] == ["Train ran", *states]
     assert found == failure
 
 
-def test_what_never_ran_beside_finds_the_last_runs_artifacts(tmp_path: Path) -> None:
-    NodeRunner(tiny(tmp_path), "first", Told()).run(to_node="Train")
-    told = Told()
-    NodeRunner(tiny(tmp_path), "second", told).run(from_node="Evaluate", base_nodes=["Train"])
-    states = [line for line in told.lines if not line.endswith("starts")]
+def test_background_node_that_never_ran_uses_the_base_runs_artifacts(tmp_path: Path) -> None:
+    NodeRunner(tiny(tmp_path), "first", Recorder()).run(to_node="Train")
+    recorder = Recorder()
+    NodeRunner(tiny(tmp_path), "second", recorder).run(from_node="Evaluate", base_nodes=["Train"])
+    states = [line for line in recorder.lines if not line.endswith("starts")]
     assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]
 
 
 def test_from_a_node_needs_an_earlier_run(tmp_path: Path) -> None:
-    runner = NodeRunner(tiny(tmp_path), "first", Told())
+    runner = NodeRunner(tiny(tmp_path), "first", Recorder())
     with pytest.raises(ConfigError, match=r"^--from: .*Expected an earlier run to start from; run once without --from"):
         runner.run(from_node="Evaluate")

@@ -13,7 +13,7 @@ Event = metadata_store_pb2.Event
 
 
 class Pushes:
-    """Pushes as ML Metadata and the folders have them."""
+    """Pushes in ML Metadata and in the folders."""
 
     def __init__(self, folder: Path) -> None:
         self.serving_dir, self.tflite_dir = folder / "serving", folder / "tflite"
@@ -57,11 +57,11 @@ def pushes(tmp_path: Path) -> Pushes:
     return Pushes(tmp_path)
 
 
-def test_without_a_push_nothing_is_missing(pushes: Pushes) -> None:
+def test_no_push_is_current(pushes: Pushes) -> None:
     assert pushes.served(pushes.made("Model"))
 
 
-def test_the_last_pushs_model_is_served_and_an_earlier_ones_is_not(pushes: Pushes) -> None:
+def test_only_the_last_push_is_current(pushes: Pushes) -> None:
     first, second = pushes.made("Model"), pushes.made("Model")
     pushes.push(1, first)
     assert pushes.served(first)
@@ -70,7 +70,7 @@ def test_the_last_pushs_model_is_served_and_an_earlier_ones_is_not(pushes: Pushe
     assert pushes.served(second)
 
 
-def test_a_version_that_is_gone_or_came_by_hand_is_not_served(pushes: Pushes) -> None:
+def test_missing_or_foreign_version_is_not_current(pushes: Pushes) -> None:
     model = pushes.made("Model")
     pushes.push(1, model)
     (pushes.serving_dir / "9").mkdir()
@@ -80,7 +80,7 @@ def test_a_version_that_is_gone_or_came_by_hand_is_not_served(pushes: Pushes) ->
     assert not pushes.served(model)
 
 
-def test_another_form_of_the_same_model_is_not_what_devices_have(pushes: Pushes) -> None:
+def test_other_tflite_model_is_not_current(pushes: Pushes) -> None:
     model, whole, quantized = pushes.made("Model"), pushes.made("TfliteModel"), pushes.made("TfliteModel")
     pushes.push(1, model, whole, device=True)
     pushes.push(2, model, quantized, device=True)
@@ -100,7 +100,7 @@ def test_another_form_of_the_same_model_is_not_what_devices_have(pushes: Pushes)
         lambda folder: (folder.parent / "2").mkdir(),
     ],
 )
-def test_a_file_that_devices_miss_is_not_served(pushes: Pushes, damage: Callable[[Path], object]) -> None:
+def test_damaged_tflite_version_is_not_current(pushes: Pushes, damage: Callable[[Path], object]) -> None:
     model, whole = pushes.made("Model"), pushes.made("TfliteModel")
     pushes.push(1, model, whole, device=True)
     assert pushes.served(model, whole)

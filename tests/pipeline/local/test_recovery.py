@@ -52,7 +52,7 @@ def outputs(artifacts: Path, node: str, execution: int) -> list[bool]:
 
 
 @pytest.mark.parametrize("state", [State.NEW, State.RUNNING])
-def test_an_interrupted_execution_is_closed_and_its_output_removed(
+def test_interrupted_execution_is_closed_and_its_output_removed(
     store: MetadataStore, tmp_path: Path, state: int
 ) -> None:
     execution = executed(store, tmp_path, "run-1", "Trainer", state)
@@ -63,7 +63,7 @@ def test_an_interrupted_execution_is_closed_and_its_output_removed(
 
 
 @pytest.mark.parametrize("state", [State.COMPLETE, State.CACHED, State.FAILED, State.CANCELED])
-def test_a_finished_execution_is_left_alone(store: MetadataStore, tmp_path: Path, state: int) -> None:
+def test_finished_execution_is_not_changed(store: MetadataStore, tmp_path: Path, state: int) -> None:
     finished = executed(store, tmp_path, "run-1", "Trainer", state)
     interrupted = executed(store, tmp_path, "run-1", "Trainer", State.RUNNING)
     assert close_interrupted(store, ["run-1"], tmp_path) == ["Trainer"]
@@ -72,7 +72,7 @@ def test_a_finished_execution_is_left_alone(store: MetadataStore, tmp_path: Path
     assert outputs(tmp_path, "Trainer", interrupted) == [False] * 3
 
 
-def test_other_runs_are_left_alone(store: MetadataStore, tmp_path: Path) -> None:
+def test_other_runs_are_not_changed(store: MetadataStore, tmp_path: Path) -> None:
     other = executed(store, tmp_path, "run-2", "Trainer", State.RUNNING)
     interrupted = executed(store, tmp_path, "run-1", "Transform", State.RUNNING)
     assert close_interrupted(store, ["run-1", "never recorded"], tmp_path) == ["Transform"]
@@ -81,7 +81,7 @@ def test_other_runs_are_left_alone(store: MetadataStore, tmp_path: Path) -> None
     assert outputs(tmp_path, "Trainer", other) == [True] * 3
 
 
-def test_an_execution_that_had_written_nothing_yet_is_closed_too(store: MetadataStore, tmp_path: Path) -> None:
+def test_execution_without_output_is_closed(store: MetadataStore, tmp_path: Path) -> None:
     execution = executed(store, tmp_path / "elsewhere", "run-1", "Pusher", State.RUNNING)
     assert close_interrupted(store, ["run-1"], tmp_path / "artifacts") == ["Pusher"]
     assert state_of(store, execution) == State.FAILED

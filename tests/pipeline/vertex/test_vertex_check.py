@@ -12,12 +12,12 @@ from artifacts.summary import Node
 from pipeline.vertex.check import CheckSummary, check
 from pipeline.vertex.spec import SpecError, read_spec
 
-PUSHES = container("answer(pushed=1, pushed_destination=inputs['model'][0]['uri'])")
+PUSHES = container("write_output(pushed=1, pushed_destination=inputs['model'][0]['uri'])")
 BLESSED = "inputs.artifacts['blessing'].artifacts[0].metadata['blessed'] == 1.0"
 
 
-class Heard:
-    """A listener that remembers."""
+class Recorder:
+    """A listener that records the started nodes."""
 
     def __init__(self) -> None:
         self.started: list[str] = []
@@ -33,7 +33,7 @@ class Heard:
 
 
 def checked(compiled: Compiled, folder: Path, data: Path | None = None) -> CheckSummary:
-    return check(compiled.write(folder / "toy.json"), folder / "out", Heard(), data)
+    return check(compiled.write(folder / "toy.json"), folder / "out", Recorder(), data)
 
 
 def states(result: CheckSummary) -> dict[str, str]:
@@ -41,21 +41,21 @@ def states(result: CheckSummary) -> dict[str, str]:
 
 
 def toy(blessed: int = 1) -> Compiled:
-    """Trains, judges, and pushes what was blessed."""
+    """A pipeline that trains, evaluates, and pushes a blessed model."""
     compiled = Compiled()
     compiled.add(
         "Pusher", PUSHES, {"model": ("Trainer", "model"), "blessing": ("Judge", "blessing")}, {}, condition=BLESSED
     )
     compiled.add(
-        "Judge", container(f"answer(blessed={blessed})"), {"model": ("Trainer", "model")}, {"blessing": BLESSING}
+        "Judge", container(f"write_output(blessed={blessed})"), {"model": ("Trainer", "model")}, {"blessing": BLESSING}
     )
-    compiled.add("Trainer", container("answer()"), outputs={"model": SCHEMA})
+    compiled.add("Trainer", container("write_output()"), outputs={"model": SCHEMA})
     compiled.tasks["Pusher"]["componentRef"]["name"] = "Pusher"
     return compiled
 
 
 def pushing(compiled: Compiled) -> Compiled:
-    """Gives the Pusher an output to tell of."""
+    """Adds an output to the Pusher."""
     job = compiled.job["pipelineSpec"]
     job["components"]["Pusher"]["outputDefinitions"] = {
         "artifacts": {"pushed_model": {"artifactType": {"instanceSchema": SCHEMA}}}
@@ -63,7 +63,7 @@ def pushing(compiled: Compiled) -> Compiled:
     return compiled
 
 
-def test_tasks_run_behind_what_they_need_and_a_blessed_model_is_pushed(tmp_path: Path) -> None:
+def test_tasks_run_in_order_and_a_blessed_model_is_pushed(tmp_path: Path) -> None:
     result = checked(pushing(toy()), tmp_path)
     assert result.error is None
     assert [node.id for node in result.nodes] == ["Trainer", "Judge", "Pusher"]
@@ -74,16 +74,16 @@ def test_tasks_run_behind_what_they_need_and_a_blessed_model_is_pushed(tmp_path:
     assert result.pushed.endswith("/Trainer/model")
 
 
-def test_condition_that_does_not_hold_skips_the_task(tmp_path: Path) -> None:
+def test_false_condition_skips_the_task(tmp_path: Path) -> None:
     result = checked(pushing(toy(blessed=0)), tmp_path)
     assert states(result) == {"Trainer": "ran", "Judge": "ran", "Pusher": "skipped"}
     assert (result.status, result.pushed, result.error) == ("not_blessed", None, None)
 
 
-def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Path) -> None:
+def test_failed_task_is_reported_in_one_line_and_downstream_tasks_are_skipped(tmp_path: Path) -> None:
     compiled = toy()
     compiled.add("Judge", container("raise ValueError('found 3 rows; expected 4')"), {"model": ("Trainer", "model")})
-    compiled.add("Aside", container("answer()"))
+    compiled.add("Aside", container("write_output()"))
     result = checked(compiled, tmp_path)
     assert states(result) == {"Trainer": "ran", "Aside": "ran", "Judge": "failed", "Pusher": "skipped"}
     assert result.status == "failed"
@@ -99,9 +99,7 @@ def test_failed_task_is_told_in_a_line_and_what_needs_it_is_skipped(tmp_path: Pa
         ("sys.exit(3)", "failed", "failed with exit code 3"),
     ],
 )
-def test_gate_that_found_anomalies_is_told_from_one_that_failed(
-    line: str, status: str, said: str, tmp_path: Path
-) -> None:
+def test_anomalies_are_distinguished_from_a_failed_gate(line: str, status: str, said: str, tmp_path: Path) -> None:
     compiled = Compiled()
     compiled.add("AnomalyGate", container(line))
     result = checked(compiled, tmp_path)
@@ -111,22 +109,22 @@ def test_gate_that_found_anomalies_is_told_from_one_that_failed(
     assert result.error.endswith(f"; full log: {result.logs}/AnomalyGate.log")
 
 
-def test_file_with_a_parameter_that_is_no_constant_is_refused(tmp_path: Path) -> None:
+def test_parameter_that_is_not_constant_is_refused(tmp_path: Path) -> None:
     compiled = Compiled()
-    compiled.add("Gen", container("answer()"), parameters={"span": 1})
+    compiled.add("Gen", container("write_output()"), parameters={"span": 1})
     compiled.tasks["Gen"]["inputs"]["parameters"]["span"] = {"componentInputParameter": "span"}
     with pytest.raises(SpecError, match="lacks 'runtimeValue'"):
         checked(compiled, tmp_path)
 
 
-def test_resolvers_find_what_earlier_checks_of_the_pipeline_made(tmp_path: Path) -> None:
+def test_resolvers_find_artifacts_of_earlier_checks(tmp_path: Path) -> None:
     compiled = toy()
     blessing = 'schema_title="tfx.ModelBlessing" AND state=LIVE AND metadata.blessed.number_value=1'
     model = (
         'schema_title="tfx.Model" AND state=LIVE AND '
         "name=\"{{$.inputs.artifacts['input'].metadata['current_model_id']}}\""
     )
-    judge = "answer(blessed=1, current_model_id=inputs['model'][0]['name'], found=inputs['baseline'])"
+    judge = "write_output(blessed=1, current_model_id=inputs['model'][0]['name'], found=inputs['baseline'])"
     compiled.add("FindBlessing", resolver("blessing", blessing), outputs={"blessing": BLESSING})
     compiled.add("FindModel", resolver("model", model), {"input": ("FindBlessing", "blessing")}, {"model": SCHEMA})
     inputs = {"model": ("Trainer", "model"), "baseline": ("FindModel", "model")}
@@ -148,29 +146,29 @@ def resolver(key: str, query: str) -> dict[str, object]:
     return {"resolver": {"outputArtifactQueries": {key: {"filter": query}}}}
 
 
-def test_importer_gives_what_it_names(tmp_path: Path) -> None:
+def test_importer_outputs_its_artifact(tmp_path: Path) -> None:
     compiled = Compiled()
     importer = {"artifactUri": {"constant": "gs://elsewhere/model"}, "typeSchema": {"instanceSchema": SCHEMA}}
     compiled.add("Import", {"importer": importer}, outputs={"model": SCHEMA})
-    compiled.add("Look", container("print(inputs['model'][0]['uri']); answer()"), {"model": ("Import", "model")})
+    compiled.add("Look", container("print(inputs['model'][0]['uri']); write_output()"), {"model": ("Import", "model")})
     result = checked(compiled, tmp_path)
     assert states(result) == {"Import": "ran", "Look": "ran"}
     assert f"{tmp_path}/out/buckets/elsewhere/model" in (Path(result.logs) / "Look.log").read_text()
 
 
-def test_what_a_hook_says_reaches_the_command(tmp_path: Path) -> None:
+def test_parameters_of_the_hook_reach_the_command(tmp_path: Path) -> None:
     compiled = Compiled()
     hook = "file.parent.mkdir(parents=True); file.write_text(json.dumps({'parameterValues': {'span': 7}}))"
-    line = "assert told['inputs']['parameterValues'] == {'span': 7, 'base': 1}, told; answer()"
+    line = "assert invocation['inputs']['parameterValues'] == {'span': 7, 'base': 1}, invocation; write_output()"
     compiled.add("Gen", container(line, hook), outputs={"examples": SCHEMA}, parameters={"span": 0, "base": 1})
     assert states(checked(compiled, tmp_path)) == {"Gen": "ran"}
 
 
-def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
+def test_table_in_a_bucket_has_to_exist_locally(tmp_path: Path) -> None:
     compiled = Compiled()
-    line = "assert told['inputs']['parameterValues']['input_base'] == told['inputs']['parameterValues']['expected']"
+    line = "values = invocation['inputs']['parameterValues']; assert values['input_base'] == values['expected']"
     parameters = {"input_base": "gs://bucket/table", "expected": str(tmp_path)}
-    compiled.add("ExampleGen", container(f"{line}; answer()"), parameters=parameters)
+    compiled.add("ExampleGen", container(f"{line}; write_output()"), parameters=parameters)
     with pytest.raises(
         SpecError, match=r"found no folder .*/buckets/bucket/table; put the table there, or pass .* --data"
     ):
@@ -178,9 +176,11 @@ def test_table_in_a_bucket_has_to_be_here(tmp_path: Path) -> None:
     assert states(checked(compiled, tmp_path, data=tmp_path)) == {"ExampleGen": "ran"}
 
 
-def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
+def test_dataflow_tasks_run_locally(tmp_path: Path) -> None:
     compiled = Compiled()
-    executor = container("assert '--project=p' not in sys.argv and sys.argv[2].endswith('.FnApiRunner'); answer()")
+    executor = container(
+        "assert '--project=p' not in sys.argv and sys.argv[2].endswith('.FnApiRunner'); write_output()"
+    )
     arguments = ["--json_serialized_invocation_args", "{{$}}", "--runner=DataflowRunner", "--project=p"]
     executor["container"]["args"] = arguments
     executor["container"]["command"][2] = executor["container"]["command"][2].replace("sys.argv[1]", "sys.argv.pop(2)")
@@ -198,14 +198,14 @@ def test_tasks_that_ask_for_dataflow_run_here(tmp_path: Path) -> None:
         ('{"pipelineSpec": {"tasks": {}}}', "expected a file that vertex_runner.py compile wrote"),
     ],
 )
-def test_file_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
+def test_invalid_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
     with pytest.raises(SpecError, match=said):
-        check(tmp_path / "x.json", tmp_path / "out", Heard())
+        check(tmp_path / "x.json", tmp_path / "out", Recorder())
     assert not (tmp_path / "out").exists()
 
 
-def test_tasks_that_need_each_other_are_refused() -> None:
+def test_cyclic_tasks_are_refused() -> None:
     compiled = Compiled()
     compiled.add("A", container(""), after=("B",))
     compiled.add("B", container(""), after=("A",))
@@ -216,7 +216,7 @@ def test_tasks_that_need_each_other_are_refused() -> None:
         read_spec(json.dumps(compiled.job))
 
 
-def test_ctrl_c_ends_the_tasks_and_what_they_started(tmp_path: Path) -> None:
+def test_ctrl_c_stops_the_tasks_and_their_children(tmp_path: Path) -> None:
     compiled = Compiled()
     pids = tmp_path / "pids"
     line = (
@@ -239,14 +239,14 @@ def test_ctrl_c_ends_the_tasks_and_what_they_started(tmp_path: Path) -> None:
 
 
 def is_running(pid: str) -> bool:
-    """Whether a process is there, and not only its exit code, which whoever adopted it has not read yet."""
+    """Whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except FileNotFoundError:
         return False
 
 
-def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_unwritable_output_is_refused(tmp_path: Path) -> None:
     compiled = Compiled()
     compiled.add("One", container("pass"))
     (tmp_path / "out").touch()

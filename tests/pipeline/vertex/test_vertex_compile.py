@@ -1,3 +1,4 @@
+import functools
 import json
 import re
 from pathlib import Path
@@ -26,6 +27,7 @@ PLACE = {
 }
 
 
+@functools.cache
 def compiled(**overrides: str) -> dict[str, Any]:
     config = load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **PLACE)
     return compile_pipeline(CheckedInputs(config, load_schema(config, TAXI)))
@@ -41,8 +43,8 @@ def executor(job: dict[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def test_compiled_file_is_the_golden_one(tmp_path: Path) -> None:
-    """Digests of code are left out, which each change of it changes."""
+def test_compiled_file_matches_the_golden_file(tmp_path: Path) -> None:
+    """Digests of code are masked, since every change of the code changes them."""
     write_job(compiled(), tmp_path / "taxi.json")
     text = re.sub(r"[0-9a-f]{64}", "<digest>", (tmp_path / "taxi.json").read_text())
     (tmp_path / "taxi.json").write_text(text)
@@ -56,7 +58,7 @@ def test_compiled_file_is_a_pipeline_job_of_spec_2_1() -> None:
     assert job["pipelineSpec"]["schemaVersion"] == "2.1.0"
 
 
-def test_model_is_pushed_only_where_both_judges_blessed_it() -> None:
+def test_model_is_pushed_only_if_both_components_bless_it() -> None:
     job = compiled()
     for name in ("TfliteExporter", "Pusher"):
         condition = task(job, name)["triggerPolicy"]["condition"]
@@ -65,7 +67,7 @@ def test_model_is_pushed_only_where_both_judges_blessed_it() -> None:
             assert key in task(job, name)["inputs"]["artifacts"]
 
 
-def test_settings_of_vertex_reach_the_file() -> None:
+def test_vertex_settings_are_in_the_file() -> None:
     key = "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k"
     job = compiled(
         vertex__labels="{team: taxi}",
@@ -86,13 +88,13 @@ def test_settings_of_vertex_reach_the_file() -> None:
     assert "retryPolicy" not in task(compiled(vertex__retries="0"), "Trainer")
 
 
-def test_name_with_an_underscore_is_one_that_vertex_takes() -> None:
+def test_underscore_in_the_name_becomes_a_dash() -> None:
     job = compiled(name="my_taxi")
     assert job["pipelineSpec"]["pipelineInfo"]["name"] == "my-taxi"
     assert job["runtimeConfig"]["gcsOutputDirectory"] == "gs://my-bucket/my_taxi/artifacts"
 
 
-def test_tuner_is_left_out_and_warm_start_put_in() -> None:
+def test_tuner_can_be_left_out_and_warm_start_added() -> None:
     job = compiled(tuning__enabled="false", training__warm_start="true")
     names = job["pipelineSpec"]["root"]["dag"]["tasks"]
     assert "Tuner" not in names
@@ -122,7 +124,7 @@ def test_tuner_is_left_out_and_warm_start_put_in() -> None:
         ({"output": "gs://"}, "output: found 'gs://'; expected gs://BUCKET or a folder in it"),
     ],
 )
-def test_settings_that_vertex_would_refuse_are_refused_here(overrides: dict[str, str], said: str) -> None:
+def test_settings_that_vertex_ai_would_reject_are_refused(overrides: dict[str, str], said: str) -> None:
     place = {key: value for key, value in PLACE.items() if f"vertex__{key}" not in overrides}
     with pytest.raises(ConfigError, match=said):
         load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **place)
@@ -135,25 +137,25 @@ def test_settings_that_vertex_would_refuse_are_refused_here(overrides: dict[str,
         ("{SkewGuard: {type: odd-machine-4}}", "SkewGuard.type: found the machine type 'odd-machine-4'; expected one"),
     ],
 )
-def test_machine_that_vertex_does_not_know_is_named_with_its_key(machines: str, said: str) -> None:
+def test_unknown_machine_is_reported_with_its_key(machines: str, said: str) -> None:
     with pytest.raises(ConfigError, match=f"^vertex.machines.{said}"):
         compiled(vertex__machines=machines)
 
 
 @pytest.mark.parametrize("option", [*sorted(PLACE), "data"])
-def test_option_that_a_shell_left_empty_is_not_taken_for_one_left_out(option: str) -> None:
+def test_empty_option_is_refused(option: str) -> None:
     with pytest.raises(ConfigError, match=f"^--{option}: "):
         load_vertex_config(TAXI, {f"vertex.{key}": value for key, value in PLACE.items()}, **{option: ""})
 
 
 @pytest.mark.parametrize("name", sorted(PLACE))
-def test_what_is_missing_is_named_with_its_option(name: str) -> None:
+def test_missing_setting_is_reported_with_its_option(name: str) -> None:
     place = {key: value for key, value in PLACE.items() if key != name}
     with pytest.raises(ConfigError, match=f"vertex.{name}: missing; set it there or with --{name}"):
         load_vertex_config(TAXI, {}, **place)
 
 
-def test_option_that_is_wrong_is_blamed() -> None:
+def test_invalid_option_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"^--bucket: vertex\.bucket: found 'my-bucket'"):
         load_vertex_config(TAXI, {}, **{**PLACE, "bucket": "my-bucket"})
 
@@ -170,18 +172,18 @@ def test_option_that_is_wrong_is_blamed() -> None:
         ("a2-highgpu-2g", (24, 170.0)),
     ],
 )
-def test_machine_types_tell_their_size(machine: str, size: tuple[int, float]) -> None:
+def test_machine_types_have_cpus_and_memory(machine: str, size: tuple[int, float]) -> None:
     assert cpus_and_memory(Machine(type=machine)) == size
 
 
-def test_machine_type_that_does_not_tell_is_refused() -> None:
+def test_machine_type_of_unknown_size_is_refused() -> None:
     with pytest.raises(ValueError, match="found the machine type 'a3-megagpu-8g'; expected one such as"):
         resources(Machine(type="a3-megagpu-8g"))
     with pytest.raises(ValueError, match="expected one such as n2-standard-8"):
         compiled(vertex__machines="{Transform: {type: cloud-tpu}}")
 
 
-def test_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_file_is_written_atomically(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^--out: cannot write .*missing/pipeline.json .No such file"):
         write_job({}, tmp_path / "missing/pipeline.json")
     with pytest.raises(ConfigError, match=r"--out: found '\.'; expected a file, such as pipeline.json"):

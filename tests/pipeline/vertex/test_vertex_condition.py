@@ -24,7 +24,7 @@ def inputs(**metadata: Any) -> dict[str, Any]:
         (f"({BLESSED} != 1.0)", False),
     ],
 )
-def test_what_tfx_writes_is_evaluated(condition: str, expected: bool) -> None:
+def test_tfx_conditions_are_evaluated(condition: str, expected: bool) -> None:
     assert evaluate_condition(condition, inputs(blessed=1)) is expected
 
 
@@ -41,6 +41,6 @@ def test_what_tfx_writes_is_evaluated(condition: str, expected: bool) -> None:
         "",
     ],
 )
-def test_what_cannot_be_evaluated_is_refused(condition: str) -> None:
+def test_invalid_condition_is_refused(condition: str) -> None:
     with pytest.raises(ValueError, match="found the condition"):
         evaluate_condition(condition, inputs(blessed=1))

@@ -1,4 +1,4 @@
-"""Compiled files that somebody edited, folders of odd names, and whatever else a check is given."""
+"""Checks of edited or invalid files, and of unusual folders."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from compiled import BLESSING, SCHEMA, Compiled, container
-from test_vertex_check import Heard, checked, pushing, states, toy
+from test_vertex_check import Recorder, checked, pushing, states, toy
 
 from pipeline.config.errors import ConfigError
 from pipeline.results.run_folder import locked
@@ -46,7 +46,7 @@ Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the 
         ),
     ],
 )
-def test_task_that_could_not_run_is_refused_before_any_does(edit: Edit, said: str) -> None:
+def test_invalid_task_is_refused_before_any_task_runs(edit: Edit, said: str) -> None:
     job = toy().job
     spec = job["pipelineSpec"]
     edit(spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"], spec["components"])
@@ -54,7 +54,7 @@ def test_task_that_could_not_run_is_refused_before_any_does(edit: Edit, said: st
         read_spec(json.dumps(job))
 
 
-def test_file_without_a_pusher_is_no_model_that_was_not_blessed(tmp_path: Path) -> None:
+def test_file_without_a_pusher_fails(tmp_path: Path) -> None:
     compiled = toy()
     del compiled.tasks["Pusher"]
     result = checked(compiled, tmp_path)
@@ -68,10 +68,10 @@ def test_file_without_a_pusher_is_no_model_that_was_not_blessed(tmp_path: Path) 
     [
         "file.parent.mkdir(parents=True); file.write_text('[1]')",
         "file.parent.mkdir(parents=True); file.write_bytes(b'\\xff')",
-        "outputs['other'] = outputs['blessing']; answer()",
+        "outputs['other'] = outputs['blessing']; write_output()",
     ],
 )
-def test_task_that_answers_nonsense_fails_in_a_line(line: str, tmp_path: Path) -> None:
+def test_invalid_executor_output_fails_in_one_line(line: str, tmp_path: Path) -> None:
     compiled = pushing(toy())
     compiled.add("Judge", container(line), {"model": ("Trainer", "model")}, {"blessing": BLESSING})
     result = checked(compiled, tmp_path)
@@ -82,13 +82,13 @@ def test_task_that_answers_nonsense_fails_in_a_line(line: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("program", "argument"), [("nonesuch", "{{$}}"), ("python", "x" * 200_000)])
-def test_program_that_cannot_start_fails_its_task_alone(program: str, argument: str, tmp_path: Path) -> None:
-    executor = container("answer()")
+def test_program_that_cannot_start_only_fails_its_task(program: str, argument: str, tmp_path: Path) -> None:
+    executor = container("write_output()")
     executor["container"]["command"][0] = program
     executor["container"]["args"] = [argument]
     compiled = Compiled()
     compiled.add("One", executor)
-    compiled.add("Other", container("answer()"))
+    compiled.add("Other", container("write_output()"))
     result = checked(compiled, tmp_path)
     assert states(result) == {"One": "failed", "Other": "ran"}
     assert result.error is not None
@@ -96,7 +96,7 @@ def test_program_that_cannot_start_fails_its_task_alone(program: str, argument: 
     assert "Errno" in result.error
 
 
-def test_output_of_spaces_and_umlauts_is_taken(tmp_path: Path) -> None:
+def test_output_path_may_have_spaces_and_umlauts(tmp_path: Path) -> None:
     folder = tmp_path / "Prüfung mit 'ß'"
     folder.mkdir()
     result = checked(pushing(toy()), folder)
@@ -115,27 +115,27 @@ def test_output_of_spaces_and_umlauts_is_taken(tmp_path: Path) -> None:
         ("out", "file", "found no folder .*file; put the table there, or pass its folder with --data"),
     ],
 )
-def test_folder_that_tasks_would_look_for_elsewhere_is_refused(
+def test_folder_that_tasks_would_misread_is_refused(
     output: str, data: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     compiled = Compiled()
-    compiled.add("ExampleGen", container("answer()"), parameters={"input_base": "data/taxi"})
+    compiled.add("ExampleGen", container("write_output()"), parameters={"input_base": "data/taxi"})
     with pytest.raises(SpecError, match=said):
-        check(compiled.write(tmp_path / "toy.json"), Path(output), Heard(), Path(data) if data else None)
+        check(compiled.write(tmp_path / "toy.json"), Path(output), Recorder(), Path(data) if data else None)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
-def test_second_check_into_a_folder_is_told_to_wait(tmp_path: Path) -> None:
+def test_second_check_with_the_same_output_is_refused(tmp_path: Path) -> None:
     with locked(tmp_path / "out"), pytest.raises(ConfigError, match="another run is using it; wait for it to finish"):
         checked(toy(), tmp_path)
     assert list((tmp_path / "out/logs").iterdir()) == []
 
 
-def test_bucket_called_bigquery_is_no_query(tmp_path: Path) -> None:
+def test_bucket_named_bigquery_is_not_treated_as_a_query(tmp_path: Path) -> None:
     compiled = Compiled()
-    executor = container("answer()")
+    executor = container("write_output()")
     executor["container"]["args"] += ["--temp_location=gs://bigquery-exports/x"]
     compiled.add("ExampleGen", executor)
     assert states(checked(compiled, tmp_path)) == {"ExampleGen": "ran"}
@@ -144,9 +144,9 @@ def test_bucket_called_bigquery_is_no_query(tmp_path: Path) -> None:
         checked(compiled, tmp_path)
 
 
-def test_task_that_begins_when_all_are_ended_does_not_go_on(tmp_path: Path) -> None:
+def test_task_that_starts_after_the_kill_is_killed(tmp_path: Path) -> None:
     compiled = Compiled()
-    compiled.add("Late", container("import time; time.sleep(60); answer()"), outputs={"model": SCHEMA})
+    compiled.add("Late", container("import time; time.sleep(60); write_output()"), outputs={"model": SCHEMA})
     [task] = read_spec(json.dumps(compiled.job)).tasks
     environment = TaskEnvironment("toy", tmp_path, tmp_path, {})
     environment.kill()

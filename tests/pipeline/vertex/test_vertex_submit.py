@@ -24,7 +24,7 @@ SETTINGS = {
     "vertex.service_account": "runs@my-project.iam.gserviceaccount.com",
     "vertex.network": "projects/123/global/networks/mine",
 }
-# In the shape of what is compiled, which has labels and the key of the settings.
+# Like a compiled pipeline, with the labels and the key of the settings.
 JOB: dict[str, Any] = {
     "displayName": "compiled",
     "labels": {"tfx_version": "1-21-0", "team": "rides"},
@@ -47,7 +47,7 @@ def config_with(**settings: str) -> Config:
     return load_vertex_config(ROOT / "configs/taxi.yaml", {**SETTINGS, **overrides}, **PLACE)
 
 
-def test_a_run_is_sent_with_all_that_the_settings_say(stand_in: StandIn) -> None:
+def test_run_is_submitted_with_its_settings(stand_in: StandIn) -> None:
     submitted = submit(JOB, config_with())
     [request] = stand_in.requests
     assert (request.method, request.path) == ("POST", f"{PARENT}/pipelineJobs")
@@ -67,7 +67,7 @@ def test_a_run_is_sent_with_all_that_the_settings_say(stand_in: StandIn) -> None
     assert submitted.state == "PIPELINE_STATE_PENDING"
 
 
-def test_what_is_not_set_is_not_sent(stand_in: StandIn) -> None:
+def test_unset_settings_are_not_sent(stand_in: StandIn) -> None:
     compiled = {key: value for key, value in JOB.items() if key != "encryptionSpec"}
     submit(compiled, load_vertex_config(ROOT / "configs/taxi.yaml", **PLACE))
     [request] = stand_in.requests
@@ -75,13 +75,13 @@ def test_what_is_not_set_is_not_sent(stand_in: StandIn) -> None:
     assert request.body["labels"] == JOB["labels"]
 
 
-def test_each_run_has_an_id_of_its_own(stand_in: StandIn) -> None:
+def test_run_ids_are_unique(stand_in: StandIn) -> None:
     config = config_with(name="my_taxi")
     assert submit(JOB, config).name != submit(JOB, config).name
     assert all(request.query["pipelineJobId"].startswith("my-taxi-2") for request in stand_in.requests)
 
 
-def test_a_schedule_is_made_once_and_then_updated(stand_in: StandIn) -> None:
+def test_schedule_is_created_once_and_then_updated(stand_in: StandIn) -> None:
     schedule = '{cron: "TZ=Europe/Berlin 0 3 * * *", max_concurrent_runs: 2}'
     first = submit(JOB, config_with(vertex__schedule=schedule))
     [made] = stand_in.resources("schedules")
@@ -138,7 +138,7 @@ def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, 
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_service_is_asked_again_for_the_same_run(stand_in: StandIn, status: int) -> None:
+def test_request_is_retried_with_the_same_run_id(stand_in: StandIn, status: int) -> None:
     stand_in.refuse("POST", status, times=3)
     submit(JOB, config_with())
     assert len(stand_in.resources("pipelineJobs")) == 1
@@ -147,7 +147,7 @@ def test_a_busy_service_is_asked_again_for_the_same_run(stand_in: StandIn, statu
 
 
 @pytest.mark.parametrize("status", LOST)
-def test_a_run_whose_answer_was_lost_is_not_started_twice(stand_in: StandIn, status: int) -> None:
+def test_lost_response_does_not_start_a_run_twice(stand_in: StandIn, status: int) -> None:
     stand_in.refuse("POST .*/pipelineJobs", status, after=True)
     submitted = submit(JOB, config_with())
     [made] = stand_in.resources("pipelineJobs")
@@ -155,14 +155,14 @@ def test_a_run_whose_answer_was_lost_is_not_started_twice(stand_in: StandIn, sta
 
 
 @pytest.mark.parametrize("status", LOST)
-def test_a_schedule_whose_answer_was_lost_is_not_made_twice(stand_in: StandIn, status: int) -> None:
+def test_lost_response_does_not_create_a_schedule_twice(stand_in: StandIn, status: int) -> None:
     stand_in.refuse("POST .*/schedules", status, after=True)
     submitted = submit(JOB, config_with(vertex__schedule='{cron: "0 3 * * *"}'))
     [made] = stand_in.resources("schedules")
     assert (submitted.kind, submitted.name) == ("scheduled", made["name"])
 
 
-def test_a_schedule_that_has_ended_is_left_as_it_is(stand_in: StandIn) -> None:
+def test_completed_schedule_is_not_changed(stand_in: StandIn) -> None:
     settings = config_with(vertex__schedule='{cron: "0 3 * * *"}')
     ended = submit(JOB, settings)
     stand_in.change("schedules", state="COMPLETED")
@@ -171,7 +171,7 @@ def test_a_schedule_that_has_ended_is_left_as_it_is(stand_in: StandIn) -> None:
     assert (again.kind, again.name != ended.name) == ("rescheduled", True)
 
 
-def test_two_schedules_of_a_name_are_refused(stand_in: StandIn) -> None:
+def test_two_schedules_with_the_same_name_are_refused(stand_in: StandIn) -> None:
     settings = config_with(vertex__schedule='{cron: "0 3 * * *"}')
     submit(JOB, settings)
     stand_in.change("schedules", displayName="other")
@@ -181,7 +181,7 @@ def test_two_schedules_of_a_name_are_refused(stand_in: StandIn) -> None:
         submit(JOB, settings)
 
 
-def test_a_file_that_is_no_job_is_refused(stand_in: StandIn) -> None:
+def test_invalid_job_is_refused(stand_in: StandIn) -> None:
     with pytest.raises(ValueError, match=r"not valid for Vertex AI: .*wrong"):
         submit({**JOB, "wrong": 1}, config_with())
     assert stand_in.requests == []

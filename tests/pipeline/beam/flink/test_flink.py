@@ -24,23 +24,23 @@ def test_beam_understands_its_arguments() -> None:
     assert isinstance(create_runner(options.view_as(StandardOptions).runner), FlinkRunner)
 
 
-def test_workers_elsewhere_are_those_of_the_pool_and_a_job_server_is_taken_as_it_is() -> None:
+def test_external_workers_use_the_pool_and_a_given_job_server() -> None:
     settings = Flink(workers="external", pool="localhost:50001", job_server="there:8099")
     options = PipelineOptions(flink_args(settings)).view_as(PortableOptions)
     assert (options.environment_type, options.environment_config) == ("EXTERNAL", "localhost:50001")
     assert options.job_endpoint == "there:8099"
 
 
-def test_tfx_does_not_pack_itself_up_for_workers_that_have_it() -> None:
+def test_tfx_does_not_package_itself_for_flink() -> None:
     arguments = flink_args(Flink())
     assert make_beam_dependency_flags(arguments) == arguments
 
 
 class Broken(grpc.RpcError):
-    """What gRPC raises of a server that is gone."""
+    """The error that gRPC raises if a server is gone."""
 
 
-def test_job_server_that_dies_is_named_with_what_it_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_server_that_ends_is_reported_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(JobServer, "_is_ready", lambda _: True)
     died = ["sh", "-c", "sleep 0.3; echo 'java.lang.OutOfMemoryError: heap'; exit 1"]
     monkeypatch.setattr("pipeline.beam.flink.job_server.java", lambda *_: died)
@@ -52,13 +52,13 @@ def test_job_server_that_dies_is_named_with_what_it_said(monkeypatch: pytest.Mon
         text = r"Beam's job server ended with exit code 1: java.lang.OutOfMemoryError: heap; the step was canceled"
         with pytest.raises(FlinkError, match=text), job.explained():
             raise Broken
-        server.start()  # another step gets another one
+        server.start()  # the next step gets a new one
         assert not server.describe_end()
         assert shared(address) is server
     assert shared(address) is not server
 
 
-def test_cluster_that_ends_by_itself_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_that_ends_is_reported_with_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_is_ready", lambda *_: True)
     monkeypatch.setattr(cluster, "WAIT_SECONDS", 0.1)
     died = ["sh", "-c", "sleep 0.3; echo 'java.lang.OutOfMemoryError: heap'; exit 3"]
@@ -69,7 +69,7 @@ def test_cluster_that_ends_by_itself_says_why(monkeypatch: pytest.MonkeyPatch) -
         found.wait()
 
 
-def test_port_that_something_else_has_is_refused() -> None:
+def test_port_in_use_is_refused() -> None:
     with socket.create_server((HOST, 0)) as taken:
         port = taken.getsockname()[1]
         text = f"^--port: {HOST}:{port} is already in use; expected a free port$"
@@ -92,5 +92,5 @@ def test_port_that_something_else_has_is_refused() -> None:
         ("java.lang.Exception: outer\n\tat a.b\nCaused by: java.lang.Exception: inner\n\tat a.c\n", "inner"),
     ],
 )
-def test_cause_is_found_in_javas_words(text: str, found: str) -> None:
+def test_original_error_is_found_in_java_traces(text: str, found: str) -> None:
     assert cause(text) == found

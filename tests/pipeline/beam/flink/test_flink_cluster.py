@@ -1,4 +1,4 @@
-"""Real steps on a real Flink cluster of this machine's own; make flink-test runs them."""
+"""Steps on a local Flink cluster; run by make flink-test."""
 
 import collections
 import contextlib
@@ -34,7 +34,7 @@ from pipeline.config.settings import EVAL, SPLITS
 
 pytestmark = pytest.mark.flink
 PARALLELISM = 2
-ENDED = threading.Event()  # of the job that waits
+ENDED = threading.Event()  # of the waiting job
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def there(address: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[str]:
-    """The address of workers in processes of their own, who tell in ``log`` what they start."""
+    """The address of a worker pool that logs the processes it starts to ``log``."""
     found = f"{HOST}:{free_port()}"
     command = [sys.executable, "-m", "pipeline.beam.flink.worker_pool", f"--listen={found}"]
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT) as process:
@@ -75,7 +75,7 @@ def on_flink(address: str, **settings: Any) -> dict[str, Any]:
 
 
 def statistics(output: Path, split: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """The statistics of a split, their features in the order of their names, which is left to chance."""
+    """The statistics of a split, with features sorted by name, since their order is random."""
     path = newest(output, "StatisticsGen/statistics") / f"Split-{split}" / "FeatureStats.pb"
     found = statistics_pb2.DatasetFeatureStatisticsList.FromString(path.read_bytes())
     features = sorted(found.datasets[0].features, key=lambda feature: str(feature.path))
@@ -99,7 +99,7 @@ def counted(found: list[dict[str, Any]]) -> collections.Counter[str]:
 
 
 def ordered(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows by their whole numbers and strings, and then by what may differ by the last bit."""
+    """Rows sorted by integers and strings first, and then by floats, which may differ in the last bit."""
     exact = {name for row in found for name, values in row.items() if not any(isinstance(v, float) for v in values)}
     return sorted(found, key=lambda row: (sorted((n, row[n]) for n in row if n in exact), sorted(row.items())))
 
@@ -181,7 +181,7 @@ def test_ctrl_c_cancels_the_job_and_ends_the_job_server(address: str, tmp_path: 
     until(lambda: not unfinished(address))
 
 
-# Beam's own thread, which reads what the job says, meets the end too.
+# Beam's thread that reads the messages of the job fails too.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str) -> None:
     with job_servers():
@@ -197,7 +197,7 @@ def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str) ->
 
 
 def wait(seconds: float) -> None:
-    """A step that does not end before its job does."""
+    """A step that does not end before its job."""
     ENDED.wait(seconds)
 
 

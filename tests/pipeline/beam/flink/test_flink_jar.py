@@ -19,7 +19,7 @@ with zipfile.ZipFile(sys.argv[1], "w") as archive:
 
 @pytest.fixture
 def maven(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Puts a Maven in place that does what a line of shell says; the folder for its jar is $folder."""
+    """Installs a fake Maven that runs a line of shell; $folder is the folder for the jar."""
 
     def put(line: str) -> None:
         script = f"#!/bin/sh\nfor each; do case $each in -Dfolder=*) folder=${{each#*=}};; esac; done\n{line}\n"
@@ -38,7 +38,7 @@ def refusal() -> str:
     return str(raised.value)
 
 
-def test_jar_is_made_once_and_nothing_else_stays(maven: Callable[[str], None], tmp_path: Path) -> None:
+def test_jar_is_built_once_and_leaves_no_other_files(maven: Callable[[str], None], tmp_path: Path) -> None:
     maven(f"{GOOD} $folder/flink-1.jar; cp $folder/flink-1.jar $folder/original-flink-1.jar")
     made = jar.jar()
     assert list((tmp_path / "cache/flink").iterdir()) == [made]
@@ -60,21 +60,19 @@ def test_jar_is_made_once_and_nothing_else_stays(maven: Callable[[str], None], t
         ),
     ],
 )
-def test_what_maven_did_not_make_is_told(line: str, text: str, maven: Callable[[str], None], tmp_path: Path) -> None:
+def test_failed_build_is_reported(line: str, text: str, maven: Callable[[str], None], tmp_path: Path) -> None:
     maven(line)
     assert text in refusal()
     assert list((tmp_path / "cache/flink").iterdir()) == []
 
 
-def test_folder_that_cannot_be_written_is_told(maven: Callable[[str], None], tmp_path: Path) -> None:
+def test_unwritable_folder_is_reported(maven: Callable[[str], None], tmp_path: Path) -> None:
     maven("exit 1")
     (tmp_path / "cache").touch()
     assert refusal().startswith(f"{tmp_path}/cache/flink: cannot build Beam's job server for Flink (")
 
 
-def test_disk_that_is_full_is_told(
-    maven: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_full_disk_is_reported(maven: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     maven(f"{GOOD} $folder/flink-1.jar")
 
     def full(*_: object) -> None:
@@ -84,8 +82,8 @@ def test_disk_that_is_full_is_told(
     assert "cannot build Beam's job server for Flink (No space left on device); expected a writable folder" in refusal()
 
 
-def test_two_runs_at_once_both_have_it(maven: Callable[[str], None], tmp_path: Path) -> None:
-    """Each waits for the other's Maven to have begun."""
+def test_concurrent_builds_both_succeed(maven: Callable[[str], None], tmp_path: Path) -> None:
+    """Each Maven waits until the other has started."""
     both = f"touch {tmp_path}/began.$$; while [ $(ls {tmp_path} | grep -c began) -lt 2 ]; do sleep 0.05; done"
     maven(f"{both}; {GOOD} $folder/flink-1.jar")
     imports = "from pathlib import Path; from pipeline.beam.flink import jar"

@@ -15,13 +15,13 @@ from pipeline.beam.flink import process
 from pipeline.beam.flink.process import EndedError, Process
 
 POLITE = "{said}; exec sleep 60"
-STUBBORN = "trap '' TERM; {said}; while :; do sleep 60; done"  # with a child of its own, which does not hear it either
+STUBBORN = "trap '' TERM; {said}; while :; do sleep 60; done"  # with a child process that ignores it too
 GRACE_SECONDS = 0.3
 
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The command of a server that tells its process group and its own process; with the test ends what is left."""
+    """The command of a server that prints its process group and its id; what is left is killed after the test."""
     monkeypatch.setattr(process, "GRACE_SECONDS", GRACE_SECONDS)
     said = f"echo $PPID $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/said"
     yield ["/bin/sh", "-c", request.param.format(said=said)]
@@ -33,13 +33,13 @@ either = pytest.mark.parametrize("server", [POLITE, STUBBORN], ids=["polite", "s
 
 
 def told(folder: Path) -> list[int]:
-    """The process group of the server, which is its guard's number, and its own number."""
+    """The process group of the server, which is the id of its shell, and its own id."""
     until((folder / "said").exists)
     return [int(number) for number in (folder / "said").read_text().split()]
 
 
 def members(group: int) -> list[list[str]]:
-    """The command lines of a group's processes."""
+    """Command lines of the processes of a group."""
     found = []
     for each in psutil.process_iter():
         with contextlib.suppress(ProcessLookupError, psutil.NoSuchProcess):
@@ -55,14 +55,14 @@ def until(is_so: Callable[[], bool], seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
-def test_process_that_dies_says_what_it_said() -> None:
+def test_process_that_ends_is_reported_with_its_error() -> None:
     died = Process("A server", ["/bin/sh", "-c", "echo starts; echo 'an Exception: port taken'; exit 3"])
     with pytest.raises(EndedError, match=r"^A server ended with exit code 3: an Exception: port taken$"):
         died.wait_for(lambda: False, 10)
     died.close()
 
 
-def test_process_that_never_comes_up_is_not_waited_for() -> None:
+def test_waiting_for_a_process_times_out() -> None:
     late = Process("A server", ["sleep", "60"])
     with pytest.raises(EndedError, match="was not ready after 0 s"):
         late.wait_for(lambda: False, 0.3)
@@ -70,7 +70,7 @@ def test_process_that_never_comes_up_is_not_waited_for() -> None:
 
 
 @either
-def test_close_ends_it_with_all_that_it_started(server: list[str], tmp_path: Path) -> None:
+def test_close_stops_the_process_and_its_children(server: list[str], tmp_path: Path) -> None:
     started = Process("A server", server)
     group, _ = told(tmp_path)
     assert members(group)
@@ -79,7 +79,7 @@ def test_close_ends_it_with_all_that_it_started(server: list[str], tmp_path: Pat
 
 
 @pytest.mark.parametrize("server", [STUBBORN], indirect=True)
-def test_close_ends_it_without_the_shell_that_guards_it(server: list[str], tmp_path: Path) -> None:
+def test_close_works_without_the_shell(server: list[str], tmp_path: Path) -> None:
     started = Process("A server", server)
     group, own = told(tmp_path)
     [guard] = (each for each in psutil.Process(group).children() if each.pid != own)
@@ -89,7 +89,7 @@ def test_close_ends_it_without_the_shell_that_guards_it(server: list[str], tmp_p
 
 
 @either
-def test_it_ends_with_the_process_that_started_it(server: list[str], tmp_path: Path) -> None:
+def test_process_ends_with_its_parent(server: list[str], tmp_path: Path) -> None:
     code = f"""
 import os, signal, time
 from pathlib import Path
@@ -105,7 +105,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     until(lambda: not members(group), 5)
 
 
-def test_nothing_is_left_of_one_that_ends_by_itself() -> None:
+def test_children_of_a_finished_process_are_stopped() -> None:
     ended = Process("A server", ["/bin/sh", "-c", "sleep 60 & exit 4"])
     group = ended._process.pid
     until(lambda: ended.code is not None)

@@ -27,7 +27,7 @@ from pipeline.beam.flink.worker_pool import main
         ("0.0.0.0:50000", "found the host '0.0.0.0'; expected a loopback address"),
     ],
 )
-def test_address_that_workers_cannot_be_offered_at_is_refused(listen: str, text: str) -> None:
+def test_invalid_listen_address_is_refused(listen: str, text: str) -> None:
     result = CliRunner().invoke(main, ["--listen", listen])
     assert result.exit_code == 1
     assert result.output.startswith(f"Error: --listen: {text}")
@@ -36,7 +36,7 @@ def test_address_that_workers_cannot_be_offered_at_is_refused(listen: str, text:
 
 @pytest.fixture
 def this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keeps what the command changes in a process that is its own otherwise."""
+    """Restores what the command changes, which usually has its own process."""
     for name in ("PATH", "PYTHONPATH"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -45,9 +45,9 @@ def this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def test_port_that_another_pool_has_is_refused(this_process: None) -> None:
+def test_port_of_another_pool_is_refused(this_process: None) -> None:
     with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # as a pool of Beam's own
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # like Beam's own pool
         taken.bind((HOST, 0))
         taken.listen()
         listen = f"{HOST}:{taken.getsockname()[1]}"
@@ -57,7 +57,7 @@ def test_port_that_another_pool_has_is_refused(this_process: None) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_ends_the_workers_too(stop: signal.Signals) -> None:
+def test_stopping_the_pool_stops_its_workers(stop: signal.Signals) -> None:
     listen = f"{HOST}:{free_port()}"
     command = [sys.executable, "-m", "pipeline.beam.flink.worker_pool", f"--listen={listen}"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as pool:

@@ -71,7 +71,7 @@ def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
         ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
     ],
 )
-def test_bad_table_is_refused_in_one_line_with_its_place(
+def test_invalid_table_is_refused_in_one_line_with_its_position(
     tmp_path: Path, files: dict[str, bytes] | None, where: str, fragments: list[str]
 ) -> None:
     with pytest.raises(DataError) as error:
@@ -85,13 +85,13 @@ def test_bad_table_is_refused_in_one_line_with_its_place(
 @pytest.mark.parametrize(
     ("last", "problem"), [(b"1.0,5.0\n", "found 2 values"), (b"1.0,5.0,\xe9\n", "byte 0xe9 is not UTF-8")]
 )
-def test_row_is_numbered_far_into_a_file(tmp_path: Path, last: bytes, problem: str) -> None:
+def test_error_far_into_a_file_has_its_line_number(tmp_path: Path, last: bytes, problem: str) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW * 200_000 + last})
     with pytest.raises(DataError, match=f"line 200002: {problem}"):
         check_table(config)
 
 
-def test_file_where_the_folder_should_be(tmp_path: Path) -> None:
+def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, None)
     Path(config.data.path).write_bytes(HEADER + ROW)
     with pytest.raises(DataError, match=r"table: found a file; expected a folder of .*--data"):
@@ -117,7 +117,7 @@ def parquet(**columns: list[Any]) -> bytes:
 
 
 def other_files(folder: Path, pattern: str, files: Mapping[str, bytes], **settings: str) -> Config:
-    """Settings of a table of other files, which may be in folders."""
+    """Settings of a table of other files, possibly in subfolders."""
     for name, content in files.items():
         path = folder / "table" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,7 @@ def other_files(folder: Path, pattern: str, files: Mapping[str, bytes], **settin
         ("{YYYY}-{MM}-{DD}/*.csv", {"2026-01-31/a.csv": b"", "2026-02-01/a.csv": HEADER + ROW}),
     ],
 )
-def test_good_table_of_another_kind_passes(tmp_path: Path, pattern: str, files: dict[str, bytes]) -> None:
+def test_other_formats_and_spans_pass(tmp_path: Path, pattern: str, files: dict[str, bytes]) -> None:
     check_table(other_files(tmp_path, pattern, files))
 
 
@@ -156,37 +156,39 @@ def test_good_table_of_another_kind_passes(tmp_path: Path, pattern: str, files: 
         ("{SPAN}/*.csv", {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}, "2/a.csv: found a header and no rows"),
     ],
 )
-def test_bad_table_of_another_kind_is_refused(tmp_path: Path, pattern: str, files: dict[str, bytes], line: str) -> None:
+def test_invalid_files_of_other_formats_are_refused(
+    tmp_path: Path, pattern: str, files: dict[str, bytes], line: str
+) -> None:
     with pytest.raises(DataError) as error:
         check_table(other_files(tmp_path, pattern, files))
     assert line in str(error.value)
 
 
-def test_another_span_is_read(tmp_path: Path) -> None:
+def test_span_can_be_set(tmp_path: Path) -> None:
     files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
     check_table(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
 
 
-def test_hidden_files_are_read_as_tfx_reads_them(tmp_path: Path) -> None:
+def test_hidden_files_are_read_as_by_tfx(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\._a\.csv: line 1: byte 0xff is not UTF-8"):
         check_table(config_for(tmp_path, {"a.csv": HEADER + ROW, "._a.csv": b"\xff"}))
 
 
-def test_a_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
+def test_file_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW})
     Path(os.fsdecode(os.fsencode(config.data.path) + b"/\xff.csv")).write_bytes(HEADER + ROW)
     with pytest.raises(DataError, match=r"\\udcff\.csv': found a name that is not UTF-8.*; rename the file"):
         check_table(config)
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_named_pipe_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW})
     os.mkfifo(Path(config.data.path) / "b.csv")
     with pytest.raises(DataError, match=r"b\.csv: found a special file; expected a regular, readable file"):
         check_table(config)
 
 
-def test_a_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stale(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
@@ -197,7 +199,7 @@ def test_a_file_that_fails_while_it_is_read(tmp_path: Path, monkeypatch: pytest.
         check_table(config)
 
 
-def test_a_table_without_the_splits_column_is_refused(tmp_path: Path) -> None:
+def test_table_without_the_split_key_is_refused(tmp_path: Path) -> None:
     config = other_files(tmp_path, "*.csv", {"a.csv": HEADER + ROW}, split_key="company")
     with pytest.raises(DataError, match=r"a\.csv: line 1: unknown data\.split_key 'company'; allowed: "):
         check_table(config)

@@ -20,7 +20,7 @@ PLACE: dict[str, Any] = {
 }
 
 
-def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
+def test_endpoint_of_the_settings_is_rolled_back(stand_in: StandIn) -> None:
     settings = {"vertex.endpoint": "{name: rides, image: host/serving:1, traffic: 10}"}
     config = load_vertex_config(ROOT / "configs/taxi.yaml", settings, **PLACE)
     here = connect("my-project", "europe-west4")
@@ -33,7 +33,7 @@ def test_the_settings_endpoint_is_rolled_back(stand_in: StandIn) -> None:
 
 
 @pytest.mark.parametrize("missing", ["project", "region", "endpoint"])
-def test_what_a_way_back_needs_and_lacks_is_told(missing: str) -> None:
+def test_missing_setting_is_reported(missing: str) -> None:
     given: dict[str, Any] = {"project": "my-project", "region": "europe-west4", "endpoint": Endpoint(name="rides")}
     del given[missing]
     with pytest.raises(ConfigError, match=rf"^vertex\.{missing}: missing; "):

@@ -20,18 +20,18 @@ from pipeline.config.loading import load_config
 from pipeline.preflight.flink import check_flink
 
 CLUSTER = '{"taskmanagers": 1, "slots-total": 2, "flink-version": "1.19.1"}'
-ELSEWHERE = "192.0.2.7"  # of no machine: RFC 5737
+ELSEWHERE = "192.0.2.7"  # a documentation address: RFC 5737
 
 
 @pytest.fixture
 def task_managers() -> list[str]:
-    """The hosts of a cluster's task managers, which a test may change."""
+    """Hosts of the cluster's task managers, which a test may change."""
     return ["127.0.0.1"]
 
 
 @pytest.fixture
 def overview(request: pytest.FixtureRequest, task_managers: list[str]) -> Iterator[str]:
-    """The address of something that answers as a cluster's REST API does; a test's parameter is its answer."""
+    """The address of a fake REST API of a cluster; a test's parameter is its response."""
     answer = getattr(request, "param", CLUSTER)
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -52,7 +52,7 @@ def overview(request: pytest.FixtureRequest, task_managers: list[str]) -> Iterat
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Java and a jar, so that none is fetched."""
+    """Java and a jar, so that none is downloaded."""
     monkeypatch.setattr(shutil, "which", lambda name: name)
     monkeypatch.setattr(jar, "jar", lambda: tmp_path / "made.jar")
 
@@ -77,13 +77,13 @@ def refusal(settings: Beam) -> str:
         ("here:99999", "found port 99999; expected"),
     ],
 )
-def test_address_that_is_none_is_refused(key: str, found: str, text: str) -> None:
+def test_invalid_address_is_refused(key: str, found: str, text: str) -> None:
     with pytest.raises(ConfigError, match=rf"beam.flink.{key}: .*{text}"):
         load_config(ROOT / "configs/taxi.yaml", {f"beam.flink.{key}": found})
 
 
 @pytest.mark.parametrize(("program", "others"), [("java", ["mvn"]), ("mvn", ["java"])])
-def test_missing_program_is_named(
+def test_missing_program_is_reported(
     program: str, others: list[str], overview: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in others:
@@ -95,7 +95,7 @@ def test_missing_program_is_named(
     assert "install" in found
 
 
-def test_run_is_refused_at_once_where_there_is_no_cluster() -> None:
+def test_run_without_a_cluster_is_refused_at_once() -> None:
     address = f"127.0.0.1:{free_port()}"
     settings = ["--set=beam.runner=flink", f"--set=beam.flink.address={address}"]
     start = time.monotonic()
@@ -117,21 +117,17 @@ def test_run_is_refused_at_once_where_there_is_no_cluster() -> None:
     ],
     indirect=["overview"],
 )
-def test_cluster_that_does_not_suit_is_refused(
-    overview: str, settings: dict[str, object], text: str, made: None
-) -> None:
+def test_unsuitable_cluster_is_refused(overview: str, settings: dict[str, object], text: str, made: None) -> None:
     with pytest.raises(ConfigError, match=text):
         check_flink(beam(overview, **settings))
 
 
-def test_cluster_that_suits_is_not(overview: str, made: None) -> None:
+def test_suitable_cluster_passes(overview: str, made: None) -> None:
     check_flink(beam(overview, parallelism=2))
 
 
-def test_workers_in_this_process_are_for_a_cluster_here(
-    overview: str, made: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(addresses, "_resolved", lambda _: {ELSEWHERE})  # as if the cluster's address were another's
+def test_loopback_workers_need_a_local_cluster(overview: str, made: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(addresses, "_resolved", lambda _: {ELSEWHERE})  # as if the cluster were on another machine
     found = refusal(beam(overview))
     assert found.startswith(
         f"beam.flink.workers: found 'loopback', workers in this process, and beam.flink.address {overview} on another"
@@ -140,24 +136,20 @@ def test_workers_in_this_process_are_for_a_cluster_here(
     check_flink(beam(overview, workers="external"))
 
 
-def test_workers_in_this_process_are_for_task_managers_here(
-    overview: str, made: None, task_managers: list[str]
-) -> None:
+def test_loopback_workers_need_local_task_managers(overview: str, made: None, task_managers: list[str]) -> None:
     task_managers.append(ELSEWHERE)
     assert f"a task manager of {overview} at {ELSEWHERE} on another machine" in refusal(beam(overview))
     check_flink(beam(overview, workers="external"))
 
 
-def test_pool_of_a_cluster_here_has_to_be_there(overview: str, made: None) -> None:
+def test_worker_pool_of_a_local_cluster_has_to_listen(overview: str, made: None) -> None:
     missing = f"localhost:{free_port()}"
     found = refusal(beam(overview, workers="external", pool=missing))
     assert found.startswith(f"beam.flink.pool: found no server at {missing}")
     check_flink(beam(overview, workers="external", pool=overview))
 
 
-def test_job_server_of_ones_own_needs_no_java_but_has_to_be_there(
-    overview: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_given_job_server_needs_no_java_but_has_to_listen(overview: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda _: None)
     check_flink(beam(overview, job_server=overview))
     missing = f"127.0.0.1:{free_port()}"
@@ -166,27 +158,27 @@ def test_job_server_of_ones_own_needs_no_java_but_has_to_be_there(
     )
 
 
-def test_job_server_elsewhere_has_another_localhost(overview: str) -> None:
+def test_remote_job_server_cannot_use_localhost(overview: str) -> None:
     found = refusal(beam(overview, job_server=f"{ELSEWHERE}:8099"))
     assert found.startswith(f"beam.flink.job_server: found {ELSEWHERE}:8099 on another machine, which cannot reach")
 
 
-def test_local_runs_ask_nobody() -> None:
+def test_local_runner_needs_no_cluster() -> None:
     check_flink(Beam(flink=Flink(address="127.0.0.1:1")))
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.1.1", socket.gethostname()])
-def test_names_of_this_machine(host: str) -> None:
+def test_local_hosts_are_recognized(host: str) -> None:
     assert is_here(host)
 
 
 @pytest.mark.parametrize("host", [ELSEWHERE, "no-such-host.invalid", "a..b"])
-def test_names_of_others(host: str) -> None:
+def test_remote_hosts_are_recognized(host: str) -> None:
     assert not is_here(host)
     assert not is_loopback(host)
 
 
-def test_only_the_loopback_interface_is() -> None:
+def test_loopback_addresses_are_recognized() -> None:
     assert is_loopback("localhost")
     assert is_loopback("127.0.0.2")
     assert not is_loopback("0.0.0.0")
