@@ -1,23 +1,10 @@
-"""Blessings and pushes, as properties of artifacts."""
+"""A pushed version, as properties of a ``PushedModel`` artifact."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from artifacts.names import BLESSED, PUSHED, PUSHED_DESTINATION, PUSHED_TFLITE, PUSHED_VERSION, REASON
-
-
-@dataclasses.dataclass(frozen=True)
-class Blessing:
-    """The decision of a gate.
-
-    Attributes:
-        blessed: Whether the model passed.
-        reason: Why it did not, in one line; ``None`` if it passed or the gate gives no reason.
-    """
-
-    blessed: bool
-    reason: str | None
+from artifacts.names import PUSHED, PUSHED_DESTINATION, PUSHED_TFLITE, PUSHED_VERSION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,13 +22,12 @@ class Push:
     tflite: str | None
 
 
-def read_blessing(properties: Mapping[str, Any]) -> Blessing:
-    """Reads the properties of a blessing or of a ``TfliteModel`` artifact."""
-    return Blessing(bool(properties.get(BLESSED)), properties.get(REASON) or None)
-
-
 def read_push(properties: Mapping[str, Any]) -> Push | None:
-    """Reads the properties of a ``PushedModel`` artifact; ``None`` if nothing was pushed."""
+    """Reads the properties of a ``PushedModel`` artifact; ``None`` if nothing was pushed.
+
+    >>> read_push({"pushed": 1, "pushed_version": "7", "pushed_destination": "/serving/taxi/7"})
+    Push(version='7', destination='/serving/taxi/7', tflite=None)
+    """
     if not properties.get(PUSHED):
         return None
     return Push(

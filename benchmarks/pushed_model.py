@@ -1,7 +1,6 @@
 """The model that the last run pushed, and rows to send to it."""
 
 import dataclasses
-import json
 import math
 import sys
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
-from artifacts.names import WARMUP_FILE
+from artifacts.names import SUMMARY_FILE, WARMUP_FILE
+from artifacts.summary import read_summary
 
 MISSING: dict[tf.DType, Any] = {tf.float32: math.nan, tf.int64: tf.int64.min, tf.string: b""}
 
@@ -34,12 +34,14 @@ class Pushed:
 def last_pushed(output: Path) -> Pushed:
     """Returns the version that the last run in ``output`` pushed. Exits with an error if it pushed none."""
     try:
-        summary = json.loads((output / "runs/latest/summary.json").read_text())
-        saved = Path(summary["pushed"]["path"])
-        lite = Path(summary["tflite"]["path"]) if summary["tflite"] else None
+        summary = read_summary(output / "runs/latest" / SUMMARY_FILE)
+        if summary.pushed is None:
+            raise ValueError(f"its status is {summary.status}")
+        saved = Path(summary.pushed.path)
+        lite = Path(summary.tflite.path) if summary.tflite and summary.tflite.path else None
         if not (saved / WARMUP_FILE).exists():
             raise FileNotFoundError(saved / WARMUP_FILE)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         exit_with_error(f"{output}: found no pushed model of the last run ({error}); run local_runner.py first")
     records = tf.data.TFRecordDataset(str(saved / WARMUP_FILE)).as_numpy_iterator()
     requests = [prediction_log_pb2.PredictionLog.FromString(record).predict_log.request for record in records]

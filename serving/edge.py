@@ -119,6 +119,11 @@ def load(path: Path) -> EdgeModel:
         OSError: The file cannot be read.
         ValueError: It is not a TFLite model of this pipeline, or it differs from the one that was pushed.
     """
+    return EdgeModel(read_model(path))
+
+
+def read_model(path: Path) -> bytes:
+    """Reads the bytes of a pushed ``model.tflite``, and checks them against the manifest; see :func:`load`."""
     content = path.read_bytes()
     manifest = path.with_name(MANIFEST_FILE)
     if manifest.exists():
@@ -131,7 +136,7 @@ def load(path: Path) -> EdgeModel:
             raise ValueError(
                 f"{path}: found SHA-256 {found}; expected {expected} from {manifest.name}; copy the model again"
             )
-    return EdgeModel(content)
+    return content
 
 
 def encode(value: Any, feature: Mapping[str, Any]) -> Array:

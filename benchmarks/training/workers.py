@@ -1,14 +1,13 @@
 """Compares the weights and the speed of two workers with those of one process."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from artifacts.names import TRAINING_FILE
+from artifacts.training import read_training
 from benchmarks.targets import Target, print_table
 from benchmarks.training.transformed import TransformedData
 from models.distributed.cluster import run_cluster
@@ -62,7 +61,10 @@ def _train(config: ModelConfig, workers: int, data: TransformedData, folder: Pat
     else:
         train(job, SINGLE_PROCESS)
     weights = [variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables]
-    return _Trained(weights, 1 / json.loads(Path(job.in_run_dir(TRAINING_FILE)).read_text())["steps_per_second"])
+    record = read_training(Path(job.run_dir))
+    assert record
+    assert record.steps_per_second
+    return _Trained(weights, 1 / record.steps_per_second)
 
 
 def _print_scaling(batch_size: int, one: _Trained, several: _Trained) -> None:

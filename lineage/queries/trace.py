@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from artifacts.blessing import read_blessing
 from artifacts.data_source import DataSource, matches_fingerprint
 from artifacts.files import UNREADABLE
 from artifacts.names import INPUT_FINGERPRINT, SPAN, VERSION
-from artifacts.push import read_blessing, read_push
+from artifacts.push import read_push
 from artifacts.statistics import read_readable_rows, split_names
 from artifacts.training import read_hyperparameters
 from artifacts.trials import read_trials

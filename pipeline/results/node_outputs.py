@@ -9,9 +9,10 @@ from typing import Any
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from artifacts.blessing import read_blessing
 from artifacts.metrics import read_metrics
 from artifacts.names import REPORT_FILE
-from artifacts.push import Push, read_blessing, read_push
+from artifacts.push import Push, read_push
 from artifacts.slices import OVERALL
 from artifacts.statistics import read_rows, split_names
 from artifacts.summary import Pushed, Tflite

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from artifacts.anomalies import read_anomalies
+from artifacts.blessing import Blessing, read_blessing
 from artifacts.data_source import DataSource, matches_fingerprint
 from artifacts.files import UNREADABLE
 from artifacts.names import (
@@ -19,7 +20,7 @@ from artifacts.names import (
     TRAINING_FILE,
     TRIALS_FILE,
 )
-from artifacts.push import Blessing, Push, read_blessing, read_push
+from artifacts.push import Push, read_push
 from artifacts.skew import Skew, SkewReport, read_skew_report
 from artifacts.statistics import read_readable_rows, read_rows, split_names
 from artifacts.summary import read_summary

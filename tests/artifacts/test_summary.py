@@ -1,9 +1,10 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
-from artifacts.summary import Node, Pushed, RunSummary, refused
+from artifacts.summary import Node, Pushed, RunSummary, read_summary, refused
 from artifacts.thresholds import ThresholdResult
 from artifacts.training import TrainingRecord
 
@@ -29,7 +30,7 @@ def summary(metrics: dict[str, float]) -> RunSummary:
     )
 
 
-def test_keys_are_those_that_are_promised() -> None:
+def test_keys_are_those_of_the_contract() -> None:
     record = json.loads(summary({"auc": 0.95}).to_json())
     assert list(record) == [
         *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline"),
@@ -54,8 +55,33 @@ def test_text_stays_readable() -> None:
     assert '"Łódź"' in refused("Łódź", "error").to_json()
 
 
-def test_refusal_is_a_failed_run_with_its_error() -> None:
+def test_a_refused_run_failed_with_its_error() -> None:
     record = json.loads(refused("taxi", "one line").to_json())
     assert (record["status"], record["problem"], record["error"]) == ("failed", "taxi", "one line")
     assert (record["run_id"], record["pushed"], record["nodes"]) == (None, None, [])
     assert list(record) == list(json.loads(summary({}).to_json()))
+
+
+def test_a_summary_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = summary({"auc": 0.95, "loss": math.nan})
+    (tmp_path / "summary.json").write_text(written.to_json())
+    found = read_summary(tmp_path / "summary.json")
+    assert found.metrics == pytest.approx({"auc": 0.95, "loss": math.nan}, nan_ok=True)
+    assert found.thresholds == [THRESHOLD]
+    assert (found.training, found.pushed, found.tflite) == (written.training, written.pushed, None)
+    assert found.to_json() == written.to_json()
+
+
+def test_a_summary_of_an_earlier_version_may_lack_keys(tmp_path: Path) -> None:
+    record = json.loads(summary({"auc": 0.95}).to_json())
+    del record["training"], record["tflite"], record["nodes"][0]["upstream"]
+    (tmp_path / "summary.json").write_text(json.dumps(record))
+    found = read_summary(tmp_path / "summary.json")
+    assert (found.training, found.tflite, found.nodes[0].upstream) == (None, None, ())
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"nodes": [1], "metrics": {}, "thresholds": []}'])
+def test_a_damaged_summary_is_named(content: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(ValueError, match=r"summary\.json: "):
+        read_summary(tmp_path / "summary.json")

@@ -34,7 +34,7 @@ def test_served_signature_is_compared_with_the_transformed_label() -> None:
     assert (list(model.preprocessing_function_names), model.label_key) == (["transform_label"], "generous_tip")
 
 
-def test_all_rows_are_measured_besides_each_slicing() -> None:
+def test_all_rows_are_measured_as_well_as_each_slicing() -> None:
     columns = [list(spec.feature_keys) for spec in made().slicing_specs]
     assert columns == [[], ["payment_type"], ["trip_start_hour", "trip_start_day"]]
 
@@ -70,7 +70,7 @@ def test_bounds_of_a_change_have_the_direction_that_is_better() -> None:
     assert down.value_threshold.upper_bound.value == 0.5
 
 
-def test_bound_holds_over_its_own_slice() -> None:
+def test_bound_applies_to_its_own_slice() -> None:
     [overall] = thresholds("loss")[0].slicing_specs
     assert overall == config_pb2.SlicingSpec()
     [sliced] = thresholds("accuracy")[0].slicing_specs
@@ -90,7 +90,9 @@ def test_bound_holds_over_its_own_slice() -> None:
         ("regression", "{name: t, column: tips}", "mse", []),
     ],
 )
-def test_plots_stand_beside_the_policy_and_bound_nothing(task: str, label: str, metric: str, plots: list[str]) -> None:
+def test_plots_are_separate_from_the_policy_and_have_no_thresholds(
+    task: str, label: str, metric: str, plots: list[str]
+) -> None:
     policy = {"metrics": [metric], "slices": [], "thresholds": [{"metric": metric, "max": 1}]}
     overrides = {"task": task, "label": label, "evaluation": json.dumps(policy)}
     policy_specs, *others = eval_config(load_config(ROOT / "configs/taxi.yaml", overrides)).metrics_specs

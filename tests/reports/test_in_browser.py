@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page
 from whole_run import HOSTILE, RunPages, whole_run
 
 PHONE, DESK = 360, 1200
-# How light a colour is, from 0 to 255, as the browser computes it.
+# Lightness of a colour from 0 to 255, as computed by the browser.
 LIGHTNESS = """(element) => {
   const [red, green, blue] = getComputedStyle(element).%s.match(/[0-9.]+/g).map(Number);
   return (red + green + blue) / 3;
@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Opener]:
-    """Opens a page; what it prints to the console, throws, or asks for beside itself fails the test."""
+    """Opens a page. The test fails if it prints to the console, throws, or requests anything else."""
     noise: list[str] = []
 
     def open_page(path: Path, width: int = DESK, scheme: str = "light", script: bool = True) -> Page:
@@ -86,14 +86,14 @@ def test_the_graph_is_reached_by_keyboard(pages: RunPages, opened: Opener) -> No
     assert page.evaluate("document.activeElement.matches('#lineage-graph .item:nth-of-type(2)')")
 
 
-def test_the_graph_answers_without_scripts_too(pages: RunPages, opened: Opener) -> None:
+def test_the_graph_works_without_scripts(pages: RunPages, opened: Opener) -> None:
     page = opened(pages.page, script=False)
     page.click('#lineage-graph .item[aria-label="Trainer"]')
     assert page.locator(".detail:visible h3").all_inner_texts() == ["Trainer"]
 
 
 @pytest.mark.parametrize(("scheme", "paper", "ink"), [("light", (240, 256), (0, 60)), ("dark", (0, 60), (200, 256))])
-def test_page_and_pictures_follow_light_and_dark(
+def test_page_and_charts_follow_light_and_dark(
     pages: RunPages, opened: Opener, scheme: str, paper: tuple[int, int], ink: tuple[int, int]
 ) -> None:
     page = opened(pages.page, scheme=scheme)
@@ -116,7 +116,7 @@ def test_a_dark_screen_prints_black_on_white(pages: RunPages, opened: Opener) ->
 
 
 @pytest.mark.parametrize("width", [PHONE, DESK])
-def test_texts_of_the_pictures_are_whole_and_large_enough(pages: RunPages, opened: Opener, width: int) -> None:
+def test_text_in_charts_is_not_cut_off_and_large_enough(pages: RunPages, opened: Opener, width: int) -> None:
     page = opened(pages.page, width)
     cut = page.locator(".chart").evaluate_all(
         """(charts) => charts.flatMap((chart) => {
@@ -131,7 +131,7 @@ def test_texts_of_the_pictures_are_whole_and_large_enough(pages: RunPages, opene
     assert cut == []
 
 
-def test_hostile_names_are_texts(pages: RunPages, opened: Opener) -> None:
+def test_hostile_names_are_shown_as_text(pages: RunPages, opened: Opener) -> None:
     page = opened(pages.page)
     assert page.evaluate("document.scripts.length") == 1
     assert HOSTILE in page.locator("#data ~ .features").inner_text()

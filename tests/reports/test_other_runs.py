@@ -1,4 +1,4 @@
-"""Pages of runs that did not come to a pushed model, of other tasks, and of data that is out of the ordinary."""
+"""Pages of runs that pushed no model, of other tasks, and of unusual data."""
 
 import dataclasses
 import re
@@ -30,7 +30,7 @@ def page(tiny: TinyStore, run: str = "run") -> str:
     return write_page(tiny.reader, tiny.output, run).read_text(encoding="utf-8")
 
 
-def said(tiny: TinyStore, ended: RunSummary | None = None, run: str = "run") -> str:
+def text_of(tiny: TinyStore, ended: RunSummary | None = None, run: str = "run") -> str:
     if ended:
         tiny.end(ended)
     text = words(page(tiny, run))
@@ -39,20 +39,20 @@ def said(tiny: TinyStore, ended: RunSummary | None = None, run: str = "run") -> 
 
 
 def evaluated(tiny: TinyStore, task: Task, rows: pd.DataFrame, **problem: Any) -> str:
-    """What the page says of a run that was evaluated on ``rows``."""
+    """Returns the text of the page of a run that was evaluated on ``rows``."""
     settings = {"task": task, "label": {"name": "kind", **problem}}
     tiny.begin("run", dataclasses.replace(ORIGIN, settings=settings))
-    judged = tiny.execute("run", "Evaluator", outputs={"evaluation": "ModelEvaluation"})
-    write_evaluation(tiny.folder(judged["evaluation"]), task, rows, ["city"])
-    return said(tiny, summary("run", {"Evaluator": "ran"}))
+    evaluated_run = tiny.execute("run", "Evaluator", outputs={"evaluation": "ModelEvaluation"})
+    write_evaluation(tiny.folder(evaluated_run["evaluation"]), task, rows, ["city"])
+    return text_of(tiny, summary("run", {"Evaluator": "ran"}))
 
 
-def test_a_failed_run_names_its_node_and_what_did_not_come(tiny: TinyStore) -> None:
+def test_a_failed_run_names_its_node_and_the_missing_sections(tiny: TinyStore) -> None:
     tiny.begin("run")
     tiny.execute("run", "ExampleGen", outputs={"examples": "Examples"})
     tiny.execute("run", "StatisticsGen", state="failed")
     states: dict[str, State] = {"ExampleGen": "ran", "StatisticsGen": "failed", "Trainer": "skipped"}
-    text = said(tiny, summary("run", states, status="failed", error="StatisticsGen: <b>disk full"))
+    text = text_of(tiny, summary("run", states, status="failed", error="StatisticsGen: <b>disk full"))
     assert "failed Nothing was pushed: a component failed. StatisticsGen: &lt;b&gt;disk full" in text
     assert "StatisticsGen ✗ failed" in text
     assert "No statistics: StatisticsGen failed in this run ." in text
@@ -74,7 +74,7 @@ def test_a_run_that_stopped_on_anomalies_shows_them(tiny: TinyStore) -> None:
         "AnomalyGate": "failed",
         "Transform": "skipped",
     }
-    text = said(tiny, summary("run", states, status="anomalies", error="AnomalyGate: …"))
+    text = text_of(tiny, summary("run", states, status="anomalies", error="AnomalyGate: …"))
     assert "Stopped before Transform: the data does not match the schema. Nothing was pushed." in text
     assert re.search(r"pay train ERROR Unexpected string values: .*&lt;i&gt;", text)
     assert re.search(r"\(all\) eval ERROR no examples", text)
@@ -90,7 +90,7 @@ def test_a_cached_run_shows_what_made_its_artifacts(tiny: TinyStore) -> None:
     tiny.end(summary("first", {"Trainer": "ran"}))
     tiny.begin("run")
     tiny.execute("run", "Trainer", outputs=made, state="cached")
-    text = said(tiny, summary("run", {"Trainer": "cached"}))
+    text = text_of(tiny, summary("run", {"Trainer": "cached"}))
     assert "Trainer = cached" in text
     assert "weights from step 10" in text
     assert "made in run first by execution 1" in text
@@ -101,11 +101,11 @@ def test_a_killed_run_has_a_page_of_what_is_known(tiny: TinyStore) -> None:
     tiny.begin("run", dataclasses.replace(ORIGIN, host="another machine"))
     examples = tiny.execute("run", "ExampleGen", outputs={"examples": "Examples"})
     tiny.execute("run", "Trainer", examples, state="running")
-    text = said(tiny)
+    text = text_of(tiny)
     assert "unfinished The run recorded no result" in text
     assert "Trainer running" in text
     assert "No curves: Trainer did not finish in this run ." in text
-    assert page(tiny).count('<path class="edge" d=') == 1  # from ML Metadata, since no summary tells the ways
+    assert page(tiny).count('<path class="edge" d=') == 1  # from ML Metadata, since there is no summary
 
 
 def test_a_skewed_model_says_where(tiny: TinyStore) -> None:
@@ -114,13 +114,13 @@ def test_a_skewed_model_says_where(tiny: TinyStore) -> None:
     skew = Skew("transformed", "serve_raw", "fare", 3, "[1]", "<b>")
     (tiny.folder(guarded["report"]) / "report.json").write_text(SkewReport(skew=skew).to_json())
     error = f"SkewGuard: {skew}"
-    text = said(tiny, summary("run", {"SkewGuard": "ran"}, status="not_blessed", error=error))
+    text = text_of(tiny, summary("run", {"SkewGuard": "ran"}, status="not_blessed", error=error))
     assert "not blessed Nothing was pushed: the model was not blessed." in text
     assert "✗ transformed differs in serve_raw, fare of example 3: training has [1], serving has &lt;b&gt;" in text
 
 
 @pytest.mark.slow
-def test_several_classes_are_a_table_of_what_was_taken_for_what(tiny: TinyStore) -> None:
+def test_several_classes_have_a_confusion_matrix(tiny: TinyStore) -> None:
     classes = ["adelie", "<b>", "gentoo"]
     predictions = [[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4], [0.1, 0.1, 0.8]]
     rows = pd.DataFrame({"label": [0, 0, 1, 2, 2], "prediction": predictions, "city": ["a", "a", "b", "b", "b"]})
@@ -148,7 +148,7 @@ def test_a_table_of_many_columns_stays_small(tiny: TinyStore) -> None:
     columns: dict[str, list[float | int | str | None]] = {f"c{place}": [place / 7, None, 3.5] for place in range(100)}
     columns |= {f"שלום {place} ‮": ["a" * 5000, "\x00\x07b", "c"] for place in range(100)}  # noqa: PLE2502
     write_statistics(tiny.folder(made["statistics"]), {"train": columns, "eval": columns})
-    text = said(tiny, summary("run", {"StatisticsGen": "ran"}))
+    text = text_of(tiny, summary("run", {"StatisticsGen": "ran"}))
     assert "200 columns" in text
     made_page = tiny.output / "runs/run/report.html"
     assert made_page.read_text().count("<h4>") == 200
@@ -160,7 +160,7 @@ def test_a_folder_that_is_gone_is_named(tiny: TinyStore) -> None:
     tiny.begin("run")
     made = tiny.execute("run", "Trainer", outputs={"model_run": "ModelRun"})
     shutil.rmtree(tiny.folder(made["model_run"]))
-    text = said(tiny, summary("run", {"Trainer": "ran"}))
+    text = text_of(tiny, summary("run", {"Trainer": "ran"}))
     assert re.search(r"No curves: \S+Trainer/model_run/1 no longer exists", text)
 
 
@@ -174,14 +174,14 @@ def test_a_file_that_cannot_be_read_leaves_the_other_sections_alone(tiny: TinySt
     assert "Trainer ✓ ran" in text
 
 
-def test_a_run_that_is_not_there_is_refused(tiny: TinyStore) -> None:
+def test_a_run_that_does_not_exist_is_refused(tiny: TinyStore) -> None:
     tiny.begin("run")
     with pytest.raises(LineageError, match="run 'nope': not found"):
         write_page(tiny.reader, tiny.output, "nope")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]"])
-def test_a_summary_that_is_not_whole_leaves_what_ml_metadata_knows(tiny: TinyStore, content: str) -> None:
+def test_a_damaged_summary_leaves_what_ml_metadata_has(tiny: TinyStore, content: str) -> None:
     tiny.begin("run")
     tiny.execute("run", "Trainer")
     tiny.end(summary("run", {"Trainer": "ran"}))
@@ -206,7 +206,7 @@ def test_index_of_many_runs_has_their_metric_over_time(tiny: TinyStore) -> None:
         tiny.begin(run)
         if place % 3:
             tiny.end(summary(run, {"Trainer": "ran"}, metrics={"auc": 0.5 + place / 100}))
-    shutil.rmtree(tiny.output / "runs/run01")  # of another output folder, as far as can be seen
+    shutil.rmtree(tiny.output / "runs/run01")  # as if it were of another output folder
     html = write_index(tiny.reader, tiny.output).read_text()
     listed = re.findall(r"<bdi>(run\d+)</bdi>", html)
     assert listed == [f"run{place:02d}" for place in range(29, -1, -1) if place != 1]

@@ -16,7 +16,7 @@ def _pages() -> RunPages:
 
 
 def section(pages: RunPages, name: str) -> str:
-    """The marks of a section."""
+    """Returns the HTML of a section."""
     found = re.search(rf'<h2 id="{name}">.*?(?=<h2 id=|</main>)', pages.html, re.DOTALL)
     assert found
     return found.group()
@@ -27,7 +27,7 @@ def test_all_sections_could_be_read(pages: RunPages) -> None:
     assert 'class="missing"' not in pages.html.replace('<p class="missing">no values</p>', "")
 
 
-def test_head_says_how_the_run_ended(pages: RunPages) -> None:
+def test_header_has_status_and_metrics(pages: RunPages) -> None:
     head = words(pages.html[: pages.html.index("<main>")] + "<script>")
     assert f"tiny run {RUN} pushed Version 7 is in" in head
     assert "auc 0.7500" in head
@@ -35,7 +35,7 @@ def test_head_says_how_the_run_ended(pages: RunPages) -> None:
     assert "bounds kept 1 of 2" in head
 
 
-def test_picture_of_the_pipeline_has_every_node_and_way(pages: RunPages) -> None:
+def test_graph_of_the_pipeline_has_every_node_and_edge(pages: RunPages) -> None:
     picture = section(pages, "pipeline")
     nodes = [each["id"] for each in json.loads((pages.page.parent / "summary.json").read_text())["nodes"]]
     assert re.findall(r'class="name"[^>]*>([^<]+)', picture) == nodes
@@ -70,7 +70,7 @@ def test_anomalies_are_those_that_the_gate_would_stop_on(pages: RunPages) -> Non
     assert "fare eval" not in said
 
 
-def test_training_says_which_weights_were_kept(pages: RunPages) -> None:
+def test_training_says_which_step_the_weights_are_from(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "training") + "<script>")
     assert "weights from step 20" in said
     assert "best: step 20" in said
@@ -113,7 +113,7 @@ def test_plots_are_drawn_with_their_axes(pages: RunPages) -> None:
         assert text in plots
 
 
-def test_judges_say_what_they_compared(pages: RunPages) -> None:
+def test_skew_and_device_say_what_was_compared(pages: RunPages) -> None:
     assert "on 77 rows" in section(pages, "skew")
     said = words("<body>" + section(pages, "device") + "<script>")
     assert "size 4.32 kB" in said

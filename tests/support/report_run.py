@@ -1,4 +1,4 @@
-"""Runs in a store of their own, with the artifacts that nodes write, made by the libraries that the nodes call."""
+"""Writes runs into a new store, with artifacts made by the libraries that the nodes use."""
 
 import contextlib
 import dataclasses
@@ -50,7 +50,7 @@ Columns = Mapping[str, Sequence[float | int | str | None]]
 
 @dataclasses.dataclass
 class TinyStore:
-    """An output folder with ML Metadata, into which runs are written as TFX does."""
+    """An output folder with ML Metadata. Runs are written to it as TFX writes them."""
 
     output: Path
     pipeline: str = "tiny"
@@ -86,14 +86,14 @@ class TinyStore:
         state: str = "ran",
         **properties: str,
     ) -> dict[str, int]:
-        """One execution.
+        """Writes one execution.
 
         Args:
             run_id: The run.
             node: The node.
             inputs: Artifacts by key.
-            outputs: Types of new artifacts, or old artifacts, by key.
-            state: How it ended.
+            outputs: Types of new artifacts, or existing artifacts, by key.
+            state: Its state.
             properties: The node's settings.
 
         Returns:
@@ -121,7 +121,7 @@ class TinyStore:
         return dict(zip(made, ids[len(inputs or {}) :], strict=True))
 
     def folder(self, artifact: int) -> Path:
-        """The artifact's folder."""
+        """Creates and returns the folder of an artifact."""
         path = Path(self._artifact(artifact).uri)
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -147,7 +147,7 @@ class TinyStore:
 
 
 def write_statistics(folder: Path, splits: Mapping[str, Columns]) -> dict[str, statistics_pb2.DatasetFeatureStatistics]:
-    """What StatisticsGen writes."""
+    """Writes the files of StatisticsGen."""
     found = {}
     for split, columns in splits.items():
         batch = pa.RecordBatch.from_arrays([_arrow(values) for values in columns.values()], list(columns))
@@ -159,7 +159,7 @@ def write_statistics(folder: Path, splits: Mapping[str, Columns]) -> dict[str, s
 
 
 def write_anomalies(folder: Path, statistics: Mapping[str, Any], schema: str) -> None:
-    """What ExampleValidator writes."""
+    """Writes the files of ExampleValidator."""
     curated = text_format.Parse(schema, schema_pb2.Schema())
     for split, each in statistics.items():
         (folder / f"Split-{split}").mkdir()
@@ -168,7 +168,7 @@ def write_anomalies(folder: Path, statistics: Mapping[str, Any], schema: str) ->
 
 
 def write_evaluation(folder: Path, task: Task, rows: pd.DataFrame, slices: Sequence[str]) -> None:
-    """What the Evaluator writes of columns ``label`` and ``prediction``: every metric of the task, and its plots."""
+    """Writes the Evaluator's files from columns ``label`` and ``prediction``: all metrics and plots of the task."""
     metrics = [
         config_pb2.MetricConfig(class_name=name, config=json.dumps({"name": key}))
         for key, name in METRICS[task].items()
@@ -189,7 +189,7 @@ def write_evaluation(folder: Path, task: Task, rows: pd.DataFrame, slices: Seque
 
 
 def binary_rows(count: int = 400) -> pd.DataFrame:
-    """Predictions that are about right, in two cities; in the second one class 1 is not there."""
+    """Returns calibrated predictions in two cities. The second one has no rows of class 1."""
     draw = np.random.default_rng(3)
     prediction = draw.uniform(size=count).astype(np.float32)
     label = (draw.uniform(size=count) < prediction).astype(np.float32)
@@ -198,7 +198,7 @@ def binary_rows(count: int = 400) -> pd.DataFrame:
 
 
 def summary(run_id: str, nodes: Mapping[str, State], **fields: Any) -> RunSummary:
-    """A run's summary; the nodes wait for each other in a row."""
+    """Returns the summary of a run whose nodes depend on each other in a row."""
     names = list(nodes)
     steps = [Node(name, nodes[name], 1.5, names[max(place - 1, 0) : place]) for place, name in enumerate(names)]
     empty = refused("tiny", "", run_id)

@@ -86,7 +86,7 @@ def test_output_that_cannot_be_a_folder(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_noise_of_the_process_and_its_children_goes_to_the_log_and_the_rest_to_the_user(tmp_path: Path) -> None:
+def test_output_of_the_process_and_its_children_goes_to_the_log_and_messages_to_the_user(tmp_path: Path) -> None:
     command = [sys.executable, "-c", NOISE, str(tmp_path)]
     env = {**os.environ, "PYTHONUNBUFFERED": ""}
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env, check=True)
@@ -107,7 +107,7 @@ def test_latest_points_at_the_newest_run_wherever_the_output_is_moved(tmp_path: 
     assert sorted(path.name for path in (moved / "runs").iterdir()) == [first.run_id, second.run_id, "latest"]
 
 
-def test_summary_is_written_whole(tmp_path: Path) -> None:
+def test_summary_is_written_atomically(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     summary = dataclasses.replace(refused("taxi", "error"), run_id=folder.run_id)
     folder.write_summary(summary)

@@ -24,14 +24,14 @@ def test_nodes_keep_apart_within_the_picture_and_edges_point_down(edges: list[tu
 
 
 @given(EDGES)
-def test_circles_do_not_hang(edges: list[tuple[str, str]]) -> None:
+def test_cycles_do_not_hang(edges: list[tuple[str, str]]) -> None:
     assert set(place(dict.fromkeys(NODES, 50.0), edges, 20.0).boxes) == set(NODES)
 
 
-def test_nothing_is_placed_as_nothing() -> None:
+def test_an_empty_graph_has_an_empty_layout() -> None:
     assert place({}, [], 20.0).boxes == {}
 
 
-def test_an_edge_that_a_longer_way_stands_for_is_left_out() -> None:
+def test_an_edge_that_a_longer_path_implies_is_left_out() -> None:
     upstream = {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["a", "c"]}
     assert reduced(upstream) == {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}
