@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine; see ``python local_runner.py --help``."""
+"""Runs the pipeline on this machine. See ``python local_runner.py --help``."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, setti
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of the command; see ``--help``."""
+    """Options of the command. See ``--help``."""
 
     config: str
     data: str | None
@@ -68,7 +68,7 @@ def main(**options: Any) -> None:
 
 
 def run(options: Options) -> int:
-    """Makes all checks that need no component, then runs the pipeline; returns the exit code."""
+    """Runs all checks that need no component, then the pipeline, and returns the exit code."""
     from pipeline.config.errors import UserError
     from pipeline.config.loading import load_config, settings_path
     from pipeline.preflight.metadata_store import check_store
@@ -162,7 +162,7 @@ def _run_nodes(
 
 
 def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") -> int:
-    """Prints an error that is not a node's, and its traceback to the log; returns the exit code."""
+    """Reports an error outside of the nodes and returns the exit code. The traceback goes to the log."""
     from lineage.errors import LineageError
     from pipeline.config.errors import ConfigError
 
@@ -176,7 +176,7 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
-    """Prints why nothing was run; returns the exit code."""
+    """Reports why nothing was run and returns the exit code."""
     from artifacts.summary import refused
     from pipeline.results.console import RunConsole
 

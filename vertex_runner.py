@@ -1,4 +1,4 @@
-"""Compiles, checks and submits the pipeline for Vertex AI; see ``python vertex_runner.py --help``."""
+"""Compiles, checks and submits the pipeline for Vertex AI. See ``python vertex_runner.py --help``."""
 
 import contextlib
 import os
@@ -124,7 +124,7 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
 
 
 def _compile(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
-    """Checks the settings and compiles the pipeline; returns the job and the settings."""
+    """Checks the settings, compiles the pipeline, and returns the job and the settings."""
     from common.deferred_imports import deferring
     from pipeline.config.loading import load_vertex_config, settings_path
     from pipeline.preflight.preflight import preflight

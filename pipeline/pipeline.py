@@ -56,7 +56,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True,
         config: All settings.
         schema_text: The curated schema as text proto.
         enable_cache: Whether to reuse the outputs of unchanged nodes.
-        rows: Rows of the table; 0 if they were not counted. Transform uses several processes for large tables.
+        rows: Rows of the table, or 0 if they were not counted. Transform uses several processes for large tables.
     """
     example_gen = ingest(config)
     examples = example_gen.outputs["examples"]

@@ -70,7 +70,7 @@ def job_settings(config: Config, node: str) -> dict[str, object]:
 
 
 def with_job_executor(node: _Node, settings: Mapping[str, object]) -> _Node:
-    """Gives the node the executor that reads :func:`job_settings`, if there are any; returns the node."""
+    """Gives the node the executor for :func:`job_settings` if there are any, and returns the node."""
     if settings:
         from custom_components.vertex_jobs import executor  # noqa: PLC0415 - takes seconds; local runs do not need it
 

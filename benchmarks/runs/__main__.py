@@ -30,7 +30,7 @@ OUT = Path("output/benchmarks/runs.json")
 
 
 def main() -> None:
-    """Prints the tables and the targets; exits with 1 if a target is missed."""
+    """Prints the tables and the targets, and exits with 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.runs", description=__doc__)
     parser.add_argument(
         "--copies",

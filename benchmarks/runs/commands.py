@@ -69,7 +69,7 @@ def run(command: Sequence[str]) -> CommandResult:
 
 
 def resident(pid: int) -> int:
-    """Returns the resident memory of a process and its descendants in bytes; 0 if it has ended."""
+    """Returns the resident memory of a process and its descendants in bytes, or 0 if it has ended."""
     try:
         process = psutil.Process(pid)
         processes = [process, *process.children(recursive=True)]

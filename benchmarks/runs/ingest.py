@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def template(data: Path, output: Path) -> float:
-    """Runs TFX's CsvExampleGen in a pipeline with one node; returns the node's seconds."""
+    """Runs TFX's CsvExampleGen in a pipeline with one node, and returns the node's seconds."""
     return _node(tfx.components.CsvExampleGen(input_base=str(data)), output, BEAM_ARGS)
 
 
@@ -55,7 +55,7 @@ def onegraph(data: Path, output: Path) -> float:
 
 
 def loop(data: Path, output: Path) -> float:
-    """Does the minimum: read, encode and write one file, without splits; returns the seconds."""
+    """Reads, encodes and writes one file without splits, the minimum of work, and returns the seconds."""
     encoder = RecordBatchToExamplesEncoder()
     options = tf.io.TFRecordOptions(compression_type="GZIP", compression_level=LEVEL)
     output.mkdir(parents=True, exist_ok=True)

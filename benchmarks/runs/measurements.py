@@ -96,7 +96,7 @@ class Measurements:
 
     Attributes:
         machine: The machine and the versions of the libraries, by name.
-        starts: Startup times; ``None`` if they were skipped.
+        starts: Startup times, or ``None`` if they were skipped.
         sizes: Results by table, in ascending size.
     """
 

@@ -16,13 +16,13 @@ QUARTER = 15 * 60  # in seconds; the source rounds times to it
 
 
 def write(path: Path, copies: int, seed: int = 0) -> int:
-    """Writes the sample ``copies`` times into one CSV file; returns the number of rows.
+    """Writes the sample ``copies`` times into one CSV file, and returns the number of rows.
 
     The first copy is the unchanged sample. In all others, trips with their fare and tip are up to a tenth longer or
     shorter, start and end up to a kilometer away, and start up to four weeks later. The label does not change.
 
     Args:
-        path: The file; its folder is created.
+        path: The file. Its folder is created.
         copies: Copies of each row of the sample.
         seed: Seed of the jitter.
     """

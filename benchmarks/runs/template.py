@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def run(data: Path, output: Path) -> dict[str, float]:
-    """Runs the template; returns the seconds by node."""
+    """Runs the template, and returns the seconds by node."""
     pipeline = tfx.dsl.Pipeline(
         pipeline_name="template",
         pipeline_root=str(output / "artifacts"),

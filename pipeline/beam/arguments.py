@@ -48,7 +48,7 @@ def own_beam_args(config: Config, node_id: str, rows: int = 0) -> list[str]:
     Args:
         config: All settings.
         node_id: Name of the step.
-        rows: Rows of the table; 0 if they were not counted.
+        rows: Rows of the table, or 0 if they were not counted.
     """
     if config.orchestrator == "vertex" and config.dataflow:
         return node_args(node_id, config.dataflow)

@@ -40,7 +40,7 @@ class Beam:
         runner: ``local`` (on the machine of the step) or ``flink``. On Vertex AI, a ``dataflow`` block overrides it.
         mode: Mode of the local runner: ``in_memory`` (one thread), ``multi_threading``, ``multi_processing``, or
             ``auto``, which uses several processes for Transform on a large table and one thread for everything else.
-        workers: Threads or processes of the local runner; 0 uses one per core.
+        workers: Threads or processes of the local runner. 0 uses one per core.
         flink: The cluster, if ``runner`` is ``flink``.
     """
 
@@ -59,9 +59,9 @@ class Dataflow:
         machine: Machine type of the workers.
         machines: Machine type by node, for nodes that need a different one.
         max_workers: Maximum number of workers.
-        disk_gb: Disk size of each worker in GB; 0 uses Dataflow's default.
-        temp: Folder in a bucket for temporary files; ``beam`` in the output folder by default.
-        subnetwork: Subnetwork of the workers; ``vertex.network`` by default.
+        disk_gb: Disk size of each worker in GB. 0 uses Dataflow's default.
+        temp: Folder in a bucket for temporary files, by default ``beam`` in the output folder.
+        subnetwork: Subnetwork of the workers, by default ``vertex.network``.
         public_ips: Whether the workers have public IP addresses.
         flexrs: Whether jobs may wait up to six hours for cheaper machines.
         options: Other Beam options by name, such as ``dataflow_service_options``.

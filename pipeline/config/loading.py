@@ -115,7 +115,7 @@ def _vertex_options(vertex: Mapping[str, str | None]) -> Options:
 
 
 def _with_folders(config: Config, path: Path, data: str | None, output: str | None) -> Config:
-    """Makes the paths absolute; raises like :func:`load_config`."""
+    """Makes the paths absolute. Raises like :func:`load_config`."""
     for option, folder in (("--data", data), ("--output", output)):
         if folder is not None and (not folder or REMOTE in folder):
             raise ConfigError(f"{option}: found '{folder}'; expected a folder on this machine")

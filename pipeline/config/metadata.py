@@ -44,7 +44,7 @@ class Metadata:
     Attributes:
         kind: ``sqlite`` (``metadata.db`` in the output folder), ``mysql`` (also MariaDB) or ``postgresql``.
         host: Host name or address of the server.
-        port: Port of the server; 3306 or 5432 by default.
+        port: Port of the server, by default 3306 or 5432.
         database: An existing database that nothing else uses.
         user: Database user with all privileges on the database.
         ssl: Encryption of the connection, for ``mysql`` only.

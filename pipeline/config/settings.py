@@ -57,7 +57,7 @@ class Data:
         bigquery: A table in BigQuery, instead of ``path``.
         pattern: Files of the folder to read. ``{SPAN}`` and ``{VERSION}``, or ``{YYYY}``, ``{MM}`` and ``{DD}``, match
             the latest span and its latest version.
-        format: ``csv``, ``parquet`` or ``tfrecord``; by default the extension of the pattern decides.
+        format: ``csv``, ``parquet`` or ``tfrecord``. By default the extension of the pattern decides.
         span: Span to read instead of the latest.
         schema: Curated TFDV schema (text proto) that the data must match.
         splits: Relative sizes of the splits.
@@ -95,7 +95,7 @@ class Threshold:
 
     Attributes:
         metric: Name of a metric.
-        slice: Column values of the rows to compute the metric on; empty for all rows.
+        slice: Column values of the rows to compute the metric on, or empty for all rows.
         min: Minimum value.
         max: Maximum value. For a metric that is better when larger, it guards against leakage.
         min_change: Minimum difference from the latest blessed model.
@@ -158,7 +158,7 @@ class Tflite:
         quantization: Quantization of the network: ``none``, ``dynamic_range`` (8-bit weights), ``float16`` (weights) or
             ``int8`` (weights and activations). The features are never quantized.
         max_examples: Maximum number of rows of the eval split to compare with the SavedModel, one row at a time.
-        max_difference: Maximum difference from the SavedModel's predictions before quantization; relative for
+        max_difference: Maximum difference from the SavedModel's predictions before quantization, relative for
             predictions above 1.
         max_quality_loss: Maximum loss of AUC (binary), accuracy (multiclass) or R² (regression) on the eval split,
             compared with the SavedModel.
@@ -191,8 +191,8 @@ class Config:
         metadata: The ML Metadata store.
         orchestrator: What runs the steps: ``local``, or ``vertex``, which only ``vertex_runner.py`` sets.
         vertex: How the pipeline runs on Vertex AI.
-        dataflow: How Beam steps run on Dataflow in runs on Vertex AI; by default they run in the container of the step.
-        output: Folder for everything that runs write; ``output/<name>`` by default.
+        dataflow: How Beam steps run on Dataflow in runs on Vertex AI. By default they run in the container of the step.
+        output: Folder for everything that runs write, by default ``output/<name>``.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

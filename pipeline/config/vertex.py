@@ -69,7 +69,7 @@ class ReductionServers:
 
     Attributes:
         count: Number of machines.
-        machine: Machine type; choose one with high network bandwidth and no accelerator.
+        machine: Machine type. Choose one with high network bandwidth and no accelerator.
         image: Google's image of the server.
     """
 
@@ -125,12 +125,12 @@ class Vertex:
     """How the pipeline runs on Vertex AI. Local runs only use ``project`` and ``bucket``, for BigQuery.
 
     Attributes:
-        project: Google Cloud project; ``--project`` overrides it.
-        region: Region, such as ``europe-west4``; ``--region`` overrides it.
-        bucket: ``gs://…`` bucket for everything that runs write; ``--bucket`` overrides it.
-        image: Container image of the steps (deploy/vertex/Dockerfile); ``--image`` overrides it.
+        project: Google Cloud project. ``--project`` overrides it.
+        region: Region, such as ``europe-west4``. ``--region`` overrides it.
+        bucket: ``gs://…`` bucket for everything that runs write. ``--bucket`` overrides it.
+        image: Container image of the steps (deploy/vertex/Dockerfile). ``--image`` overrides it.
         service_account: Service account of the steps, and of the jobs, Dataflow workers and endpoint replicas that
-            they start; the project's default one if unset. Submitting uses your own credentials.
+            they start, by default the project's own. Submitting uses your own credentials.
         network: VPC network to peer the steps with.
         encryption_key: Cloud KMS key for everything that is stored.
         labels: Labels of the run and of everything that it starts.

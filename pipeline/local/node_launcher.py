@@ -25,7 +25,7 @@ class LaunchedNode:
     Attributes:
         state: State of the node.
         seconds: Wall time.
-        execution: Id in ML Metadata; ``None`` if the node was skipped or failed.
+        execution: Id in ML Metadata, or ``None`` if the node was skipped or failed.
         error: Exception that the node raised.
     """
 

@@ -54,7 +54,7 @@ class NodeRunner:
             pipeline: The pipeline.
             run_id: Name of the run.
             listener: Called for each node.
-            may_cache: Called before each node with the executions so far; returns whether the node may be cached.
+            may_cache: Called before each node with the executions so far. Returns whether the node may be cached.
         """
         self._may_cache = may_cache
         self.nodes: list[Node] = []
@@ -112,7 +112,7 @@ class NodeRunner:
     def _select(
         self, from_node: str | None, to_node: str | None, base_run_id: str | None, base_nodes: Collection[str]
     ) -> None:
-        """Marks the nodes that are to be skipped; arguments and errors as in :meth:`run`."""
+        """Marks the nodes that are to be skipped. Arguments and errors as in :meth:`run`."""
         known = [node.pipeline_node.node_info.id for node in self._pipeline.nodes]
         for option, node_id in (("--from", from_node), ("--to", to_node)):
             if node_id and node_id not in known:
@@ -154,7 +154,7 @@ class NodeRunner:
         return [node_id, *resolvers, *unfinished]
 
     def _launch(self, node: pipeline_pb2.PipelineNode) -> None:
-        """Launches a node once its upstream nodes have finished; background nodes are not waited for.
+        """Launches a node once its upstream nodes have finished. Background nodes are not waited for.
 
         Raises:
             NodeFailedError: The node failed, or one upstream of it.

@@ -116,7 +116,7 @@ def _is_push_current(runner: NodeRunner, config: Config, executions: Mapping[str
 def _run_nodes(
     runner: NodeRunner, options: RunOptions, listener: Listener, base_nodes: Collection[str]
 ) -> NodeFailedError | None:
-    """Runs the nodes; returns the error of the one that failed."""
+    """Runs the nodes and returns the error of the one that failed."""
     try:
         with progress.listening(listener.node_progress), job_servers():
             runner.run(options.from_node, options.to_node, options.base_run_id, base_nodes)

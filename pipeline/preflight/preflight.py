@@ -19,7 +19,7 @@ class CheckedInputs:
     Attributes:
         config: All settings.
         schema: The curated schema.
-        rows: Rows of the table; 0 if they were not counted.
+        rows: Rows of the table, or 0 if they were not counted.
     """
 
     config: Config

@@ -18,7 +18,7 @@ def check_table(config: Config) -> int:
     """Reads every data file once, in constant memory, as ExampleGen does. BigQuery tables are not read.
 
     Returns:
-        The number of rows; 0 for BigQuery.
+        The number of rows, or 0 for BigQuery.
 
     Raises:
         DataError: The folder is missing or has no rows, the columns differ or lack the label, or a file cannot be

@@ -58,7 +58,7 @@ class ArtifactStore:
         """Opens the store.
 
         Args:
-            folder: Folder of the store; it is created if it does not exist.
+            folder: Folder of the store. It is created if it does not exist.
 
         Raises:
             SpecError: The file cannot be read.
@@ -83,7 +83,7 @@ class ArtifactStore:
         Args:
             query: Clauses joined by ``AND``, such as ``schema_title="tfx.Model" AND state=LIVE``.
             pipeline: Only artifacts of this pipeline match, as on Vertex AI.
-            inputs: The resolver's inputs; the query may refer to their metadata.
+            inputs: The resolver's inputs. The query may refer to their metadata.
 
         Raises:
             SpecError: The query has an unknown clause.

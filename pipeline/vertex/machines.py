@@ -62,7 +62,7 @@ def check_accelerators(vertex: Vertex) -> None:
 
 
 def resources(machine: Machine) -> dict[str, object]:
-    """Returns the machine as the resource request of a compiled step; raises like :func:`cpus_and_memory`."""
+    """Returns the machine as the resource request of a compiled step. Raises like :func:`cpus_and_memory`."""
     cpus, memory = cpus_and_memory(machine)
     request: dict[str, object] = {"cpuLimit": float(cpus), "memoryLimit": memory}
     if machine.accelerator:

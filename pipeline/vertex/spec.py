@@ -60,7 +60,7 @@ class Task:
 
     @property
     def condition(self) -> str:
-        """The condition under which the task runs; empty if it always runs."""
+        """The condition under which the task runs, or an empty string if it always runs."""
         found: str = self.spec.get("triggerPolicy", {}).get("condition", "")
         return found
 

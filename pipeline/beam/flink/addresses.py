@@ -45,7 +45,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _resolved(host: str) -> set[str]:
-    """Returns the addresses of a host; empty if it cannot be resolved."""
+    """Returns the addresses of a host, or none if it cannot be resolved."""
     try:
         return {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):  # UnicodeError if it is not a valid host name

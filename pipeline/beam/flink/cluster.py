@@ -67,7 +67,7 @@ def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
     """Runs a cluster on the loopback interface.
 
     Args:
-        port: Port of the REST API; 0 picks a free one.
+        port: Port of the REST API. 0 picks a free one.
         slots: Task slots of the task manager.
 
     Raises:

@@ -32,7 +32,7 @@ class JobServer(job_server.JobServer):
         self._port = 0
 
     def start(self) -> Any:
-        """Starts the server, or restarts it if it has ended; returns a gRPC stub.
+        """Starts the server, or restarts it if it has ended, and returns a gRPC stub.
 
         Raises:
             EndedError: The server does not start.

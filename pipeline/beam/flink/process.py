@@ -32,7 +32,7 @@ class EndedError(RuntimeError):
 
 
 class Process:
-    """A process with a log. It ignores Ctrl-C; its owner has to close it."""
+    """A process with a log. It ignores Ctrl-C, so its owner has to close it."""
 
     def __init__(self, name: str, command: Sequence[str]) -> None:
         """Starts the process.
@@ -53,7 +53,7 @@ class Process:
 
     @property
     def code(self) -> int | None:
-        """Exit code; ``None`` while the process runs."""
+        """Exit code, or ``None`` while the process runs."""
         return self._process.poll()
 
     def describe_end(self) -> str:

@@ -132,7 +132,7 @@ class FlinkResult:
 
 
 def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple[grpc.Server, int]:
-    """Serves a worker pool at ``host:port``; returns the server and its port.
+    """Serves a worker pool at ``host:port``, and returns the server and its port.
 
     Raises:
         RuntimeError: The port is taken.
