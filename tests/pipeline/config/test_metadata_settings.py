@@ -96,7 +96,7 @@ def test_certificate_paths_are_relative_to_the_project_and_must_exist(
     assert config.store.ca == str(ROOT / "certificates/ca.pem")
     assert config.store.cert == ""
     with pytest.raises(
-        ConfigError, match=r"metadata\.ssl\.ca: found no file .*certificates/ca\.pem; expected one in PEM"
+        ConfigError, match=r"metadata\.ssl\.ca: found no file .*certificates/ca\.pem; expected a PEM file"
     ):
         check_store(config)
 

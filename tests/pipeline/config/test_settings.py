@@ -219,7 +219,7 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
         ({"label.name": "fare_dense"}, "label.name", ["'fare_dense'", "transformed feature"]),
         ({"label.classes": ["a", "b", "c"]}, "label.classes", ["found 3", "binary", "two"]),
         ({"label.classes": ["a"]}, "label.classes", ["['a']", "2"]),
-        ({"label.classes": ["a", "a"]}, "label.classes", ["twice"]),
+        ({"label.classes": ["a", "a"]}, "label.classes", ["duplicate name"]),
         ({"label.above": {}}, "label.above", ["'value'", "'fraction'", "'of'"]),
         ({"label.above.value": 1.0}, "label.above", ["either"]),
         ({"label.above.of": ABSENT}, "label.above", ["together with 'of'"]),
