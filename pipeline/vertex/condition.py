@@ -20,6 +20,11 @@ _KNOWN = (*_VALUES, ast.UnaryOp, ast.Not, ast.BoolOp, ast.boolop, ast.Compare, *
 def evaluate_condition(condition: str, inputs: Mapping[str, Any]) -> bool:
     """Returns whether a condition is true.
 
+    >>> artifact = {"metadata": {"blessed": 1}}
+    >>> inputs = {"artifacts": {"blessing": {"artifacts": [artifact]}}}
+    >>> evaluate_condition("inputs.artifacts['blessing'].artifacts[0].metadata['blessed'] == 1.0", inputs)
+    True
+
     Args:
         condition: Such as ``inputs.artifacts['blessing'].artifacts[0].metadata['blessed'] == 1.0``.
         inputs: The task's inputs, as in the JSON of an ``ExecutorInput``.

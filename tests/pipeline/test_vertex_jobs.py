@@ -154,7 +154,7 @@ def test_job_has_account_network_key_and_labels(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"vertex__reduction_servers": {}, "training__workers": 2}, "and no GPUs in vertex.machines.Trainer"),
         (
@@ -169,8 +169,8 @@ def test_job_has_account_network_key_and_labels(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_unfit_machines_are_refused(tmp_path: Path, values: dict[str, Any], said: str) -> None:
-    assert said in refusal(tmp_path, **values)
+def test_unfit_machines_are_refused(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    assert message in refusal(tmp_path, **values)
 
 
 def test_vizier_is_refused_for_local_runs() -> None:

@@ -20,7 +20,7 @@ def test_valid_expression_is_returned_unchanged(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("60 3 * * *", "found the minutes '60'; expected *, numbers from 0 to 59"),
         ("0 24 * * *", "found the hours '24'; expected *, numbers from 0 to 23"),
@@ -38,6 +38,6 @@ def test_valid_expression_is_returned_unchanged(text: str) -> None:
         ("TZ=Europe/Berln 0 3 * * *", "TZ: unknown time zone 'Europe/Berln'; .*did you mean 'Europe/Berlin'"),
     ],
 )
-def test_invalid_expression_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said if ".*" in said else re.escape(said)):
+def test_invalid_expression_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message if ".*" in message else re.escape(message)):
         check_cron(text)

@@ -93,19 +93,19 @@ def test_failed_task_is_reported_in_one_line_and_downstream_tasks_are_skipped(tm
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "said"),
+    ("line", "status", "message"),
     [
         ("class DataAnomaliesError(ValueError): pass\nraise DataAnomaliesError('fare')", "anomalies", "fare"),
         ("sys.exit(3)", "failed", "failed with exit code 3"),
     ],
 )
-def test_anomalies_are_distinguished_from_a_failed_gate(line: str, status: str, said: str, tmp_path: Path) -> None:
+def test_anomalies_are_distinguished_from_a_failed_gate(line: str, status: str, message: str, tmp_path: Path) -> None:
     compiled = Compiled()
     compiled.add("AnomalyGate", container(line))
     result = checked(compiled, tmp_path)
     assert result.status == status
     assert result.error is not None
-    assert said in result.error
+    assert message in result.error
     assert result.error.endswith(f"; full log: {result.logs}/AnomalyGate.log")
 
 
@@ -189,7 +189,7 @@ def test_dataflow_tasks_run_locally(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{}", "found no 'pipelineSpec'; expected a file that vertex_runner.py compile wrote"),
         ("[]", "expected a file that vertex_runner.py compile wrote"),
@@ -198,9 +198,9 @@ def test_dataflow_tasks_run_locally(tmp_path: Path) -> None:
         ('{"pipelineSpec": {"tasks": {}}}', "expected a file that vertex_runner.py compile wrote"),
     ],
 )
-def test_invalid_file_is_refused(text: str, said: str, tmp_path: Path) -> None:
+def test_invalid_file_is_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text(text)
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         check(tmp_path / "x.json", tmp_path / "out", Recorder())
     assert not (tmp_path / "out").exists()
 

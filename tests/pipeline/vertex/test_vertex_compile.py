@@ -103,7 +103,7 @@ def test_tuner_can_be_left_out_and_warm_start_added() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ({"vertex__region": "Europe"}, "vertex.region"),
         ({"vertex__machines": "{Trainor: {type: n1-standard-4}}"}, "unknown node 'Trainor'; .*did you mean 'Trainer'"),
@@ -124,21 +124,21 @@ def test_tuner_can_be_left_out_and_warm_start_added() -> None:
         ({"output": "gs://"}, "output: found 'gs://'; expected gs://BUCKET or a folder in it"),
     ],
 )
-def test_settings_that_vertex_ai_would_reject_are_refused(overrides: dict[str, str], said: str) -> None:
+def test_settings_that_vertex_ai_would_reject_are_refused(overrides: dict[str, str], message: str) -> None:
     place = {key: value for key, value in PLACE.items() if f"vertex__{key}" not in overrides}
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         load_vertex_config(TAXI, {key.replace("__", "."): value for key, value in overrides.items()}, **place)
 
 
 @pytest.mark.parametrize(
-    ("machines", "said"),
+    ("machines", "message"),
     [
         ("{Trainer: {accelerator: NVIDIA_TELSA_T4}}", "Trainer.accelerator: unknown .*did you mean 'NVIDIA_TESLA_T4'"),
         ("{SkewGuard: {type: odd-machine-4}}", "SkewGuard.type: found the machine type 'odd-machine-4'; expected one"),
     ],
 )
-def test_unknown_machine_is_reported_with_its_key(machines: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=f"^vertex.machines.{said}"):
+def test_unknown_machine_is_reported_with_its_key(machines: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^vertex.machines.{message}"):
         compiled(vertex__machines=machines)
 
 

@@ -19,7 +19,7 @@ Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the 
 
 
 @pytest.mark.parametrize(
-    ("edit", "said"),
+    ("edit", "message"),
     [
         (lambda t, e, c: t.pop("Judge"), "lacks 'Judge'"),
         (
@@ -46,11 +46,11 @@ Edit = Callable[[Any, Any, Any], object]  # of the tasks, the executors and the 
         ),
     ],
 )
-def test_invalid_task_is_refused_before_any_task_runs(edit: Edit, said: str) -> None:
+def test_invalid_task_is_refused_before_any_task_runs(edit: Edit, message: str) -> None:
     job = toy().job
     spec = job["pipelineSpec"]
     edit(spec["root"]["dag"]["tasks"], spec["deploymentSpec"]["executors"], spec["components"])
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         read_spec(json.dumps(job))
 
 
@@ -106,7 +106,7 @@ def test_output_path_may_have_spaces_and_umlauts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "data", "said"),
+    ("output", "data", "message"),
     [
         ("a[1]", None, r"^--output: found \[\] in .*a\[1\]; expected none of"),
         ("gs://bucket/x", None, "^--output: found gs:/bucket/x; expected a folder on this machine"),
@@ -116,13 +116,13 @@ def test_output_path_may_have_spaces_and_umlauts(tmp_path: Path) -> None:
     ],
 )
 def test_folder_that_tasks_would_misread_is_refused(
-    output: str, data: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    output: str, data: str | None, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     compiled = Compiled()
     compiled.add("ExampleGen", container("write_output()"), parameters={"input_base": "data/taxi"})
-    with pytest.raises(SpecError, match=said):
+    with pytest.raises(SpecError, match=message):
         check(compiled.write(tmp_path / "toy.json"), Path(output), Recorder(), Path(data) if data else None)
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 

@@ -116,7 +116,7 @@ def test_schedules_of_other_pipelines_are_left_alone(stand_in: StandIn) -> None:
 
 @pytest.mark.parametrize("schedule", ["null", '{cron: "0 3 * * *"}'])
 @pytest.mark.parametrize(
-    ("status", "said", "told"),
+    ("status", "response", "expected"),
     [
         (403, "Permission 'aiplatform.pipelineJobs.create' denied", "grant it roles/aiplatform.user"),
         (404, "no such location", "check vertex.project and vertex.region"),
@@ -125,13 +125,15 @@ def test_schedules_of_other_pipelines_are_left_alone(stand_in: StandIn) -> None:
         (503, "down", "temporarily unavailable"),
     ],
 )
-def test_a_refusal_is_one_clear_line(stand_in: StandIn, status: int, said: str, told: str, schedule: str) -> None:
-    stand_in.refuse("POST", status, times=99, message=said)
+def test_rejection_is_reported_in_one_line(
+    stand_in: StandIn, status: int, response: str, expected: str, schedule: str
+) -> None:
+    stand_in.refuse("POST", status, times=99, message=response)
     with pytest.raises(CloudError) as caught:
         submit(JOB, config_with(vertex__schedule=schedule))
     assert str(caught.value).startswith("Vertex AI in my-project, europe-west4: ")
-    assert said in str(caught.value)
-    assert told in str(caught.value)
+    assert response in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
     tries = len([request for request in stand_in.requests if request.method == "POST"])
     assert tries == (calls.MAX_TRIES if status in (429, 503) else 1)
