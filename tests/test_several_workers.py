@@ -23,23 +23,21 @@ def first(output: Path, table: Path) -> Finished:
     return run(output, f"--data={table}", "--workers=2", "--json")
 
 
-def test_two_workers_search_and_train_and_each_is_heard(first: Finished) -> None:
+def test_two_workers_tune_and_train_and_all_report_progress(first: Finished) -> None:
     assert first.code == 0, first.stderr
     training = first.summary["training"]
     assert (training["strategy"], training["workers"], training["steps"]) == ("multi_worker", 2, 60)
     assert {"tuner 0", "tuner 1", "worker 0", "worker 1"} <= set(re.findall(r"(?:tuner|worker) \d", first.stderr))
 
 
-def test_the_curves_are_in_the_runs_folder(first: Finished, output: Path) -> None:
+def test_the_tensorboard_logs_are_in_the_run_folder(first: Finished, output: Path) -> None:
     logs = output / "runs" / first.summary["run_id"] / "tensorboard"
     assert first.summary["training"]["logs"] == str(logs)
     assert not logs.is_symlink()
     assert {path.name for path in logs.iterdir()} == {"train", "validation"}
 
 
-def test_training_that_begins_with_the_blessed_model_says_so_in_ml_metadata(
-    first: Finished, output: Path, table: Path
-) -> None:
+def test_a_warm_start_is_recorded_in_ml_metadata(first: Finished, output: Path, table: Path) -> None:
     again = run(output, f"--data={table}", "--no-tune", "--json", training__warm_start=True)
     assert again.code in (0, 4), again.stderr
     assert again.states["WarmStartModel"] == "ran"
@@ -66,7 +64,7 @@ def test_training_that_begins_with_the_blessed_model_says_so_in_ml_metadata(
     assert [each.uri for each in story.warm_start] == [base.uri]
 
 
-def test_training_that_fails_leaves_its_curves(output: Path, table: Path) -> None:
+def test_a_failed_training_keeps_its_tensorboard_logs(output: Path, table: Path) -> None:
     failed = run(output, f"--data={table}", "--no-tune", "--json", network__hyperparameters={"learning_rate": 1e38})
     assert failed.code == 1
     assert failed.summary["error"].startswith(

@@ -41,7 +41,7 @@ def problem() -> Problem:
 
 @pytest.fixture
 def model_dir(first: Finished, output: Path) -> Iterator[Path]:
-    """The Trainer's model, put back as it was after the test."""
+    """The Trainer's model, restored after the test."""
     folder = newest(output, "Trainer/model") / "Format-Serving"
     kept = folder.with_name("kept")
     shutil.copytree(folder, kept)
@@ -59,7 +59,7 @@ def report(output: Path) -> dict[str, Any]:
     return found
 
 
-def assert_caught(output: Path, table: Path, first: Finished, *named: str, **settings: Any) -> None:
+def assert_blocked(output: Path, table: Path, first: Finished, *named: str, **settings: Any) -> None:
     guarded = run(output, f"--data={table}", "--no-tune", "--from=SkewGuard", "--no-cache", "--json", **settings)
     assert guarded.code == 4, guarded.stderr
     assert guarded.summary["status"] == "not_blessed"
@@ -96,7 +96,7 @@ class SecondImplementation(tft.TFTransformOutput):
         return FareAgain(super().transform_features_layer())
 
 
-def test_every_signature_was_compared(first: Finished, output: Path) -> None:
+def test_every_signature_is_compared(first: Finished, output: Path) -> None:
     found = report(output)
     assert found["skew"] is None
     assert found["examples"] == first.summary["rows"]["eval"]
@@ -107,7 +107,7 @@ def test_every_signature_was_compared(first: Finished, output: Path) -> None:
     assert found["server"]["answers"] == 8
 
 
-def test_pushed_model_warms_up_with_real_rows_and_no_label(first: Finished) -> None:
+def test_the_warmup_requests_have_real_rows_and_no_label(first: Finished) -> None:
     path = Path(first.summary["pushed"]["path"]) / "assets.extra/tf_serving_warmup_requests"
     logs = [
         prediction_log_pb2.PredictionLog.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))
@@ -122,34 +122,34 @@ def test_pushed_model_warms_up_with_real_rows_and_no_label(first: Finished) -> N
     assert "tips" not in names
 
 
-def test_second_implementation_of_a_feature_is_caught(
+def test_a_second_implementation_of_a_feature_is_caught(
     first: Finished, output: Path, table: Path, problem: Problem, model_dir: Path
 ) -> None:
     graph = str(newest(output, "Transform/transform_graph"))
     export_untrained(SecondImplementation(graph), model_dir, problem)
-    assert_caught(output, table, first, "SkewGuard: transformed differs", "transform_features, fare_dense", "example")
+    assert_blocked(output, table, first, "SkewGuard: transformed differs", "transform_features, fare_dense", "example")
 
 
 @pytest.mark.slow
-def test_vocabulary_edited_after_export_is_caught(first: Finished, output: Path, table: Path, model_dir: Path) -> None:
+def test_an_edited_vocabulary_is_caught(first: Finished, output: Path, table: Path, model_dir: Path) -> None:
     vocabulary = model_dir / "assets/payment_type_vocabulary"
     lines = vocabulary.read_text().splitlines()
     vocabulary.write_text("\n".join([lines[1], lines[0], *lines[2:], ""]))
-    assert_caught(output, table, first, "SkewGuard: vocabulary differs", "payment_type_vocabulary")
+    assert_blocked(output, table, first, "SkewGuard: vocabulary differs", "payment_type_vocabulary")
 
 
 @pytest.mark.slow
-def test_another_runs_transform_graph_is_caught(
+def test_a_transform_graph_of_another_run_is_caught(
     first: Finished, output: Path, table: Path, problem: Problem, model_dir: Path, tmp_path: Path
 ) -> None:
     other = run(tmp_path, f"--data={table}", "--to=Transform", "--json", data__split_seed=5)
     assert other.code == 0, other.stderr
     export_untrained(transform_of(tmp_path), model_dir, problem)
-    assert_caught(output, table, first, "SkewGuard: graph differs in transform_features", "_dense of example 0")
+    assert_blocked(output, table, first, "SkewGuard: graph differs in transform_features", "_dense of example 0")
 
 
 @pytest.mark.slow
-def test_model_that_cannot_be_loaded_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
-    """The Evaluator blesses this model: the guard alone holds it back."""
+def test_a_model_that_cannot_be_loaded_is_not_pushed(first: Finished, output: Path, table: Path) -> None:
+    """The Evaluator blesses this model. Only SkewGuard blocks it."""
     named = ("SkewGuard: server differs", "at most 100 MB")
-    assert_caught(output, table, first, *named, skew_guard={"max_megabytes": 100})
+    assert_blocked(output, table, first, *named, skew_guard={"max_megabytes": 100})

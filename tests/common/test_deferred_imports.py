@@ -14,8 +14,8 @@ from common import deferred_imports as deferred
 from common.deferred_imports import DEFERRED, deferring
 
 ROOT = Path(__file__).resolve().parents[2]
-# A run up to where its first node would start: no node lies there, since there is no Tuner.
-TO_THE_FIRST_NODE = """
+# A run up to the start of its first node. It has no node, since there is no Tuner.
+RUN_WITHOUT_NODES = """
 import gc, json, sys
 import local_runner
 from common import deferred_imports
@@ -47,7 +47,7 @@ HEAVY = {
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package ``heavy`` with a submodule ``part``, to be deferred; ``heavy_log`` has what is loaded."""
+    """A deferred package ``heavy`` with a submodule ``part``. ``heavy_log`` records which of them are loaded."""
     (tmp_path / "heavy").mkdir()
     (tmp_path / "heavy_log.py").write_text("loaded = []\n")
     (tmp_path / "heavy/__init__.py").write_text("import heavy_log\nheavy_log.loaded.append(__name__)\nsize = 3\n")
@@ -70,20 +70,20 @@ def loaded() -> list[str]:
     return list(heavy_log.loaded)
 
 
-def test_first_node_starts_without_what_few_runs_need(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", TO_THE_FIRST_NODE, str(tmp_path / "output")]
+def test_the_first_node_starts_without_modules_that_few_runs_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RUN_WITHOUT_NODES, str(tmp_path / "output")]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["code"] == 2
-    assert "tfx.components" in found["modules"]  # it came as far as that
+    assert "tfx.components" in found["modules"]  # the run got that far
     assert HEAVY & set(found["modules"]) == set()
     assert DEFERRED - set(found["waiting"]) == set()
     assert found["collects"]
     assert found["frozen"] > 100_000
 
 
-def test_worker_starts_without_it_too(tmp_path: Path) -> None:
+def test_a_worker_starts_without_them_too(tmp_path: Path) -> None:
     code = "import sys; from models import worker; print(worker.main()); print(*sys.modules)"
     arguments = ["--parent", str(os.getpid()), "--failure", str(tmp_path / "failure"), "train", "no-such-job"]
     result = subprocess.run(
@@ -96,11 +96,11 @@ def test_worker_starts_without_it_too(tmp_path: Path) -> None:
     assert HEAVY & set(modules.split()) == set()
 
 
-def test_module_is_loaded_when_it_is_used(package: Path) -> None:
+def test_a_module_is_loaded_on_first_use(package: Path) -> None:
     with deferring():
         import heavy  # noqa: PLC0415
     assert loaded() == []
-    assert heavy.__file__ == str(package / "heavy/__init__.py")  # what importers ask of every module
+    assert heavy.__file__ == str(package / "heavy/__init__.py")  # which importers read of every module
     assert isinstance(heavy, type(sys))
     assert loaded() == []
     assert heavy.size == 3
@@ -108,14 +108,14 @@ def test_module_is_loaded_when_it_is_used(package: Path) -> None:
     assert type(heavy) is type(sys)
 
 
-def test_a_look_at_all_modules_loads_none(package: Path) -> None:
+def test_vars_of_all_modules_load_none(package: Path) -> None:
     with deferring():
         import heavy.part  # noqa: PLC0415, F401
     assert get_deep_size({"as": "Beam", "measures": ["a", "side", "input"]}) > 100
     assert loaded() == []
 
 
-def test_submodule_waits_with_its_package_and_is_loaded_after_it(package: Path) -> None:
+def test_a_submodule_is_deferred_with_its_package_and_loaded_after_it(package: Path) -> None:
     with deferring():
         import heavy.part  # noqa: PLC0415
         import heavy.part as part  # noqa: PLC0415, PLR0402
@@ -125,13 +125,13 @@ def test_submodule_waits_with_its_package_and_is_loaded_after_it(package: Path) 
     assert loaded() == ["heavy", "heavy.part"]
 
 
-def test_name_that_is_taken_from_a_module_loads_it(package: Path) -> None:
+def test_importing_a_name_loads_the_module(package: Path) -> None:
     with deferring():
         from heavy import size  # noqa: PLC0415
     assert (size, loaded()) == (3, ["heavy"])
 
 
-def test_submodules_of_a_loaded_package_do_not_wait(package: Path) -> None:
+def test_submodules_of_a_loaded_package_are_not_deferred(package: Path) -> None:
     with deferring():
         import heavy  # noqa: PLC0415
 
@@ -140,7 +140,7 @@ def test_submodules_of_a_loaded_package_do_not_wait(package: Path) -> None:
     assert loaded() == ["heavy", "heavy.part"]
 
 
-def test_threads_wait_for_the_one_that_loads(package: Path) -> None:
+def test_threads_wait_for_the_one_that_loads_a_module(package: Path) -> None:
     with deferring():
         import heavy.part  # noqa: PLC0415
     found: list[int] = []
@@ -153,7 +153,7 @@ def test_threads_wait_for_the_one_that_loads(package: Path) -> None:
     assert loaded() == ["heavy", "heavy.part"]
 
 
-def test_package_and_submodule_that_need_each_other_are_loaded_by_two_threads(package: Path) -> None:
+def test_two_threads_can_load_modules_that_import_each_other(package: Path) -> None:
     (package / "heavy/__init__.py").write_text(
         "import heavy_log, time\ntime.sleep(0.2)\nheavy_log.loaded.append(__name__)\n"
         "size = 3\nfrom heavy.part import size as more\n"
@@ -170,7 +170,7 @@ def test_package_and_submodule_that_need_each_other_are_loaded_by_two_threads(pa
     assert (heavy.more, loaded()) == (4, ["heavy", "heavy.part"])
 
 
-def test_module_that_cannot_be_loaded_says_so_whenever_it_is_used(package: Path) -> None:
+def test_a_module_that_cannot_be_loaded_raises_on_every_use(package: Path) -> None:
     (package / "heavy/__init__.py").write_text("import there_is_no_such_module\n")
     with deferring():
         import heavy  # noqa: PLC0415
@@ -179,7 +179,7 @@ def test_module_that_cannot_be_loaded_says_so_whenever_it_is_used(package: Path)
             _ = heavy.size
 
 
-def test_imports_are_as_ever_behind_it(package: Path) -> None:
+def test_imports_are_not_deferred_after_the_block(package: Path) -> None:
     finders = list(sys.meta_path)
     with pytest.raises(KeyError), deferring():
         raise KeyError(gc.isenabled())

@@ -1,4 +1,4 @@
-"""What a run prints of an error, with errors as TensorFlow and Keras raise them."""
+"""The reason of errors as TensorFlow, Keras and Beam raise them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +19,20 @@ def caught(call: Callable[[], object]) -> Exception:
     raise AssertionError("expected an error")
 
 
-def test_the_projects_own_words_stand_before_what_they_were_raised_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_own_error_is_preferred_to_its_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_CONFIG", "{nonsense")
     error = caught(this_task)
     assert error.__cause__ is not None
     assert reason(error).startswith("TF_CONFIG: found '{nonsense'; expected ")
 
 
-def test_what_wraps_an_error_of_the_project_is_not_what_happened() -> None:
+def test_our_own_error_is_preferred_to_one_that_wraps_it() -> None:
     outer = RuntimeError("a bundle failed")
     outer.__cause__ = caught(lambda: (_ for _ in ()).throw(ValueError("the table is empty [while running 'x']")))
     assert reason(outer) == "the table is empty"
 
 
-def test_what_beam_raises_anew_is_not_what_happened() -> None:
+def test_our_own_error_is_preferred_to_beams() -> None:
     own = caught(lambda: (_ for _ in ()).throw(ValueError("the label is 7")))
 
     def beam() -> None:
@@ -44,7 +44,7 @@ def test_what_beam_raises_anew_is_not_what_happened() -> None:
     assert reason(caught(beam)) == "the label is 7"
 
 
-def test_an_error_while_keras_traces_is_the_last_of_its_lines() -> None:
+def test_the_reason_of_a_tracing_error_is_its_last_line() -> None:
     model = keras.Sequential([keras.layers.Dense(3, input_shape=(2,))])
     model.compile("adam", keras.losses.MeanSquaredError(), run_eagerly=False)
     error = caught(lambda: model.fit(tf.zeros((4, 2)), tf.zeros((4, 2)), verbose=0))
@@ -53,7 +53,7 @@ def test_an_error_while_keras_traces_is_the_last_of_its_lines() -> None:
     assert "\n" not in reason(error)
 
 
-def test_an_error_while_a_graph_runs_is_told_without_its_place(tmp_path: Path) -> None:
+def test_the_reason_of_a_graph_error_has_no_location(tmp_path: Path) -> None:
     path = tmp_path / "broken.gz"
     path.write_bytes(b"\x1f\x8b\x08\x00broken" * 40)
     rows = tf.data.TFRecordDataset(str(path), "GZIP").batch(2)
@@ -70,5 +70,5 @@ def test_an_error_while_a_graph_runs_is_told_without_its_place(tmp_path: Path) -
     ("error", "expected"),
     [(KeyError("fare"), "KeyError: 'fare'"), (RuntimeError(), "RuntimeError"), (OSError("a\nb"), "a")],
 )
-def test_any_error_has_a_line(error: Exception, expected: str) -> None:
+def test_every_error_has_a_reason(error: Exception, expected: str) -> None:
     assert reason(error) == expected

@@ -15,19 +15,19 @@ def test_imports_the_named_function() -> None:
     "path",
     ["models.network.no_such_function", "models.no_such_module.build", "no_such_package.build", "build", "", "."],
 )
-def test_what_cannot_be_imported_is_named(path: str) -> None:
+def test_an_import_error_names_the_path(path: str) -> None:
     with pytest.raises(ValueError, match=rf"cannot import '{path}'.*expected package\.module\.function"):
         import_function(path)
 
 
-def test_what_is_no_function_is_refused() -> None:
+def test_a_path_to_something_else_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"'models\.settings\.DEFAULT_NETWORK' is str; expected a function"):
         import_function("models.settings.DEFAULT_NETWORK")
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package that must not be imported, with one module in a subpackage."""
+    """A package that fails on import, with one module in a subpackage."""
     folder = tmp_path / "digested_package"
     (folder / "inner").mkdir(parents=True)
     (folder / "__init__.py").write_text("raise AssertionError('imported')")
@@ -38,12 +38,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_digest_is_the_same_for_the_same_sources_and_imports_nothing(package: Path) -> None:
+def test_the_digest_of_the_same_sources_is_the_same_and_imports_nothing(package: Path) -> None:
     assert source_digest("digested_package", "digested_module") == source_digest("digested_package", "digested_module")
     assert not {"digested_package", "digested_module"} & set(sys.modules)
 
 
-def test_digest_changes_with_any_file_of_a_package(package: Path) -> None:
+def test_the_digest_changes_with_any_file_of_a_package(package: Path) -> None:
     before = source_digest("digested_package")
     (package / "inner/deep.py").write_text("X = 2")
     edited = source_digest("digested_package")
@@ -53,7 +53,7 @@ def test_digest_changes_with_any_file_of_a_package(package: Path) -> None:
     assert len({before, edited, added, source_digest("digested_package")}) == 4
 
 
-def test_digest_of_a_module_follows_that_module_alone(package: Path) -> None:
+def test_the_digest_of_a_module_depends_on_that_module_only(package: Path) -> None:
     before = source_digest("digested_module")
     (package / "inner/deep.py").write_text("X = 2")
     assert source_digest("digested_module") == before
@@ -61,6 +61,6 @@ def test_digest_of_a_module_follows_that_module_alone(package: Path) -> None:
     assert source_digest("digested_module") != before
 
 
-def test_digest_of_no_module_is_refused() -> None:
+def test_the_digest_of_a_missing_module_is_an_error() -> None:
     with pytest.raises(ValueError, match="found no module 'no_such_module'"):
         source_digest("no_such_module")

@@ -45,31 +45,31 @@ problems = st.sampled_from(sorted(labels)).flatmap(
     )
 )
 
-SOME = Features(dense={"x": Dense()})
+ONE = Features(dense={"x": Dense()})
 PLAIN = Label(name="y", column="answer")
 
 
 @settings(deadline=None)
 @given(problem=problems)
-def test_a_problem_survives_the_way_through_json(problem: Problem) -> None:
+def test_a_problem_survives_json(problem: Problem) -> None:
     assert Problem.from_config(json.loads(json.dumps(problem.to_config()))) == problem
 
 
 @settings(deadline=None)
 @given(declared=features)
-def test_iteration_yields_every_declared_feature_once_in_the_order_of_the_kinds(declared: Features) -> None:
+def test_features_iterate_in_the_order_of_the_kinds(declared: Features) -> None:
     pairs = list(declared)
     assert pairs == [(kind, column) for kind in KINDS for column in getattr(declared, kind)]
     assert sorted(declared.columns) == sorted({column for _, column in pairs})
 
 
-def test_a_column_may_stand_under_several_kinds_with_a_name_for_each() -> None:
+def test_a_column_used_in_two_kinds_has_a_name_for_each() -> None:
     both = Features(dense={"fare": Dense()}, bucketed={"fare": Bucketed(buckets=3)})
     assert both.columns == ("fare",)
     assert [transformed_name(kind, column) for kind, column in both] == ["fare_dense", "fare_bucketed"]
 
 
-def test_label_columns_include_the_one_it_is_a_fraction_of() -> None:
+def test_label_columns_include_the_one_in_its_threshold() -> None:
     assert PLAIN.columns == ("answer",)
     assert Label(name="y", column="tips", above=Above(value=1.0)).columns == ("tips",)
     assert Label(name="y", column="tips", above=Above(fraction=0.2, of="fare")).columns == ("tips", "fare")
@@ -85,7 +85,7 @@ def test_label_columns_include_the_one_it_is_a_fraction_of() -> None:
     ],
 )
 def test_class_names_by_index(task: Any, label: Label, names: tuple[str, ...]) -> None:
-    assert Problem(task=task, label=label, features=SOME).class_names == names
+    assert Problem(task=task, label=label, features=ONE).class_names == names
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_class_names_by_index(task: Any, label: Label, names: tuple[str, ...]) -
         (Label, {"name": "y", "column": "answer", "classes": ("only",)}, "2"),
     ],
 )
-def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, Any], reason: str) -> None:
+def test_a_record_rejects_invalid_values(record: Any, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         record(**arguments)
 
@@ -120,32 +120,47 @@ def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, 
     [
         ("binary", PLAIN, Features(), "features: found none; expected at least one"),
         ("binary", PLAIN, Features(dense={"answer": Dense()}), "found 'answer', the column of the label; remove"),
-        ("binary", Label(name="x_dense", column="answer"), SOME, "found 'x_dense', the name of a transformed feature"),
+        (
+            "binary",
+            Label(name="x_dense", column="answer"),
+            ONE,
+            "found 'x_dense', the name of a transformed feature",
+        ),
         (
             "binary",
             Label(name="y", column="a", above=Above(fraction=0.5, of="a")),
-            SOME,
+            ONE,
             "of: found 'a', the column of the label",
         ),
-        ("regression", Label(name="y", column="answer", classes=("a", "b")), SOME, "for a regression; remove them"),
-        ("regression", Label(name="y", column="answer", above=Above(value=1.0)), SOME, "for a regression; remove them"),
-        ("multiclass", PLAIN, SOME, "label.classes: missing"),
+        (
+            "regression",
+            Label(name="y", column="answer", classes=("a", "b")),
+            ONE,
+            "for a regression; remove them",
+        ),
+        (
+            "regression",
+            Label(name="y", column="answer", above=Above(value=1.0)),
+            ONE,
+            "for a regression; remove them",
+        ),
+        ("multiclass", PLAIN, ONE, "label.classes: missing"),
         (
             "multiclass",
             Label(name="y", column="answer", classes=("a", "b"), above=Above(value=1.0)),
-            SOME,
+            ONE,
             "label.above: found task 'multiclass'; expected 'binary'",
         ),
         (
             "binary",
             Label(name="y", column="answer", classes=("a", "b", "c")),
-            SOME,
+            ONE,
             "found 3 names; expected two for a binary task",
         ),
-        ("binary", Label(name="y", column="answer", classes=("a", "a")), SOME, "found a duplicate name"),
-        ("ranking", PLAIN, SOME, "binary"),
+        ("binary", Label(name="y", column="answer", classes=("a", "a")), ONE, "found a duplicate name"),
+        ("ranking", PLAIN, ONE, "binary"),
     ],
 )
-def test_a_problem_refuses_what_cannot_be_learnt(task: Any, label: Label, declared: Features, reason: str) -> None:
+def test_an_invalid_problem_is_rejected(task: Any, label: Label, declared: Features, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         Problem(task=task, label=label, features=declared)

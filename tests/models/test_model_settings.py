@@ -46,10 +46,10 @@ def kinds(config: ModelConfig) -> list[type]:
 
 @settings(deadline=None)
 @given(config=configs)
-def test_a_config_survives_the_way_through_json_with_its_types(config: ModelConfig) -> None:
+def test_a_config_survives_json_with_its_types(config: ModelConfig) -> None:
     read = ModelConfig.from_config(json.loads(json.dumps(config.to_config())))
     assert read == config
-    assert kinds(read) == kinds(config)  # True == 1 == 1.0 in Python, and is another hyperparameter
+    assert kinds(read) == kinds(config)  # True == 1 == 1.0 in Python, but they are different hyperparameters
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_config_survives_the_way_through_json_with_its_types(config: ModelConf
         (ModelConfig, {"problem": BINARY, "network": Network(), "training": Training(), "cod": ""}, "cod"),
     ],
 )
-def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, Any], reason: str) -> None:
+def test_a_record_rejects_invalid_values(record: Any, arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         record(**arguments)
 
@@ -112,7 +112,7 @@ def test_a_record_refuses_what_makes_no_sense(record: Any, arguments: dict[str, 
     evaluate_every=st.integers(1, 600),
     checkpoint_every=st.none() | st.integers(1, 600),
 )
-def test_all_steps_are_taken_and_no_other_whatever_is_kept_between(
+def test_checkpoints_cover_all_steps_and_evaluations(
     steps: int, evaluate_every: int, checkpoint_every: int | None
 ) -> None:
     training = Training(steps=steps, evaluate_every=evaluate_every, checkpoint_every=checkpoint_every)

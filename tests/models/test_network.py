@@ -23,8 +23,8 @@ def batch(scale: float = 1.0) -> dict[str, tf.Tensor]:
     }
 
 
-def with_other_weights(model: keras.Model) -> keras.Model:
-    """Gives the wide part, which starts at zero, a say too."""
+def with_random_weights(model: keras.Model) -> keras.Model:
+    """Sets random weights, also in the wide part, whose initial weights are zero."""
     random = np.random.default_rng(1)
     model.set_weights([random.normal(size=weights.shape) for weights in model.get_weights()])
     return model
@@ -32,9 +32,9 @@ def with_other_weights(model: keras.Model) -> keras.Model:
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
 @pytest.mark.parametrize("task", sorted(PROBLEMS))
-def test_outputs_have_the_shape_and_range_of_their_task(task: str, layers: int) -> None:
+def test_outputs_have_the_shape_and_range_of_the_task(task: str, layers: int) -> None:
     problem = PROBLEMS[task]  # type: ignore[index]
-    model = with_other_weights(build_network(problem, {"hidden_layers": layers, "hidden_units": 8}, SIZES))
+    model = with_random_weights(build_network(problem, {"hidden_layers": layers, "hidden_units": 8}, SIZES))
     found = model(batch(scale=30)).numpy()
     assert found.dtype == np.float32
     assert found.shape == (ROWS, 3 if task == "multiclass" else 1)
@@ -59,8 +59,8 @@ def test_inputs_are_the_transformed_features_by_name() -> None:
 
 @pytest.mark.parametrize("feature", ["gain_dense", "month_cyclical", "share_bucketed", "city_vocabulary"])
 @pytest.mark.parametrize("layers", [0, 2])
-def test_every_feature_has_a_say(feature: str, layers: int) -> None:
-    model = with_other_weights(build_network(REGRESSION, {"hidden_layers": layers}, SIZES))
+def test_every_feature_affects_the_output(feature: str, layers: int) -> None:
+    model = with_random_weights(build_network(REGRESSION, {"hidden_layers": layers}, SIZES))
     rows = batch()
     other = {**rows, feature: (rows[feature] + 1) % 5}
     assert (model(rows).numpy() != model(other).numpy()).any()
@@ -74,7 +74,7 @@ def test_the_wide_part_adds_a_weight_for_each_category() -> None:
 
 
 @pytest.mark.parametrize(("layers", "units"), [(0, []), (1, [12]), (3, [12, 6, 3])])
-def test_each_hidden_layer_is_half_as_wide_as_the_one_before(layers: int, units: list[int]) -> None:
+def test_each_hidden_layer_is_half_as_wide_as_the_previous_one(layers: int, units: list[int]) -> None:
     model = build_network(BINARY, {"hidden_layers": layers, "hidden_units": 12}, SIZES)
     assert [layer.units for layer in model.layers if layer.name.startswith("hidden_")] == units
 
@@ -107,7 +107,7 @@ def test_hyperparameters_reach_the_network() -> None:
     ("hyperparameters", "reason"),
     [({"hidden_unit": 3}, "hidden_unit"), ({"dropout": 1.5}, "less than 1"), ({"hidden_layers": 1.5}, "integer")],
 )
-def test_an_unknown_or_impossible_hyperparameter_is_refused(hyperparameters: dict[str, Any], reason: str) -> None:
+def test_an_invalid_hyperparameter_is_rejected(hyperparameters: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         build_network(BINARY, hyperparameters, SIZES)
 
@@ -120,8 +120,8 @@ def test_an_unknown_or_impossible_hyperparameter_is_refused(hyperparameters: dic
         (REGRESSION, [[4.0]], lambda found: (found[0, 0] - 4) ** 2),
     ],
 )
-def test_the_loss_is_that_of_the_task(problem: Problem, label: Any, loss: Any) -> None:
-    model = with_other_weights(build_network(problem, {"hidden_units": 4}, SIZES))
+def test_the_loss_depends_on_the_task(problem: Problem, label: Any, loss: Any) -> None:
+    model = with_random_weights(build_network(problem, {"hidden_units": 4}, SIZES))
     row = {name: column[:1] for name, column in batch(scale=0.1).items()}
     found = model.evaluate(row, tf.constant(label), verbose=0)[0]
     assert found == pytest.approx(loss(model(row).numpy()), rel=1e-4)

@@ -10,8 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_table import BINARY, COLOURS, EVERY_KIND, REGRESSION, small_table
 
-from models.features import Above, Bucketed, Cyclical, Dense, Features, Hashed, Integer, Label, Problem, Vocabulary
-from models.preprocessing import as_column, categorical_sizes, preprocessing_fn
+from models.features import (
+    FEATURE_KINDS,
+    KINDS,
+    Above,
+    Bucketed,
+    Cyclical,
+    Dense,
+    Features,
+    Hashed,
+    Integer,
+    Label,
+    Problem,
+    Vocabulary,
+)
+from models.preprocessing import (
+    NUMERIC_KINDS,
+    SIZES,
+    TRANSFORMS,
+    as_column,
+    categorical_sizes,
+    preprocessing_fn,
+)
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MANY = settings(max_examples=30, deadline=None)
@@ -32,13 +52,13 @@ def transformed(kind: str, column: str, values: Sequence[Any]) -> np.ndarray[Any
 
 
 def as_float(value: Any) -> float:
-    """The number, and NaN for what counts as missing."""
+    """The number, or NaN for a missing value."""
     missing = value is None or value == INT64_MIN
     number = np.float32(math.nan if missing else value)
     return float(number) if np.isfinite(number) else math.nan
 
 
-def analysed_numbers(column: str) -> np.ndarray[Any, Any]:
+def analyzed_numbers(column: str) -> np.ndarray[Any, Any]:
     numbers = np.array([as_float(row[column]) for row in small_table().rows])
     return np.sort(numbers[~np.isnan(numbers)])
 
@@ -51,19 +71,19 @@ def hash_bucket(value: Any, buckets: int) -> int:
     return int(tf.strings.to_hash_bucket_fast(as_bytes(value), buckets))
 
 
-def z_score(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return (numbers - analysed.mean()) / analysed.std()
+def z_score(numbers: np.ndarray[Any, Any], analyzed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (numbers - analyzed.mean()) / analyzed.std()
 
 
-def z_score_of_logarithm(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return z_score(np.sign(numbers) * np.log1p(np.abs(numbers)), np.sign(analysed) * np.log1p(np.abs(analysed)))
+def z_score_of_logarithm(numbers: np.ndarray[Any, Any], analyzed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return z_score(np.sign(numbers) * np.log1p(np.abs(numbers)), np.sign(analyzed) * np.log1p(np.abs(analyzed)))
 
 
-def min_max(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return (numbers - analysed.min()) / (analysed.max() - analysed.min())
+def min_max(numbers: np.ndarray[Any, Any], analyzed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    return (numbers - analyzed.min()) / (analyzed.max() - analyzed.min())
 
 
-def unscaled(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def unscaled(numbers: np.ndarray[Any, Any], analyzed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return numbers
 
 
@@ -79,13 +99,13 @@ def unscaled(numbers: np.ndarray[Any, Any], analysed: np.ndarray[Any, Any]) -> n
 )
 @MANY
 @given(data=st.data())
-def test_dense_is_scaled_by_the_analysed_rows_and_zero_where_missing(
+def test_dense_is_scaled_over_the_analyzed_rows_and_zero_if_missing(
     column: str, values: st.SearchStrategy[Any], scale: Callable[..., Any], data: st.DataObject
 ) -> None:
     raw = data.draw(column_of(values))
     numbers = np.array([as_float(value) for value in raw])
     with np.errstate(over="ignore"):
-        expected = np.nan_to_num(scale(numbers, analysed_numbers(column)), nan=0.0)
+        expected = np.nan_to_num(scale(numbers, analyzed_numbers(column)), nan=0.0)
     found = transformed("dense", column, raw)
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-4, atol=1e-5)
 
@@ -93,17 +113,17 @@ def test_dense_is_scaled_by_the_analysed_rows_and_zero_where_missing(
 @pytest.mark.parametrize(("column", "values"), [("gain", floats), ("share", floats), ("age", integers)])
 @MANY
 @given(data=st.data())
-def test_bucketed_is_the_quantile_counted_from_one_and_zero_where_missing(
+def test_bucketed_is_the_quantile_plus_one_and_zero_if_missing(
     column: str, values: st.SearchStrategy[Any], data: st.DataObject
 ) -> None:
-    analysed = analysed_numbers(column)
+    analyzed = analyzed_numbers(column)
     buckets = EVERY_KIND.bucketed[column].buckets
     raw = data.draw(column_of(values | st.sampled_from([row[column] for row in small_table().rows])))
     numbers = np.array([as_float(value) for value in raw])
-    ranks = len(analysed) * np.arange(1, buckets) / buckets
+    ranks = len(analyzed) * np.arange(1, buckets) / buckets
     # A quantile of a finite sample lies between two neighbouring values.
-    least = 1 + np.searchsorted(analysed[np.ceil(ranks).astype(int) + 1], numbers, side="right")
-    most = 1 + np.searchsorted(analysed[np.floor(ranks).astype(int) - 2], numbers, side="right")
+    least = 1 + np.searchsorted(analyzed[np.ceil(ranks).astype(int) + 1], numbers, side="right")
+    most = 1 + np.searchsorted(analyzed[np.floor(ranks).astype(int) - 2], numbers, side="right")
     found = transformed("bucketed", column, raw)[:, 0]
     missing = np.isnan(numbers)
     assert (found[missing] == 0).all()
@@ -113,7 +133,7 @@ def test_bucketed_is_the_quantile_counted_from_one_and_zero_where_missing(
 @pytest.mark.parametrize("column", ["month", "age"])
 @MANY
 @given(raw=column_of(integers | st.sampled_from([0, 1, 12, 13, -3, -2, 60, 61])))
-def test_integer_counts_from_its_minimum_with_one_index_for_what_is_outside(column: str, raw: list[int | None]) -> None:
+def test_integer_is_an_index_in_its_range_with_one_index_for_the_rest(column: str, raw: list[int | None]) -> None:
     spec = EVERY_KIND.integer[column]
 
     def expected(value: int | None) -> int:
@@ -136,7 +156,7 @@ def test_integer_counts_from_its_minimum_with_one_index_for_what_is_outside(colu
 )
 @MANY
 @given(data=st.data())
-def test_vocabulary_is_the_rank_by_frequency_then_hash_buckets_for_the_rest(
+def test_vocabulary_is_the_rank_by_frequency_or_a_hash_bucket(
     column: str, values: st.SearchStrategy[Any], data: st.DataObject
 ) -> None:
     raw = data.draw(column_of(values))
@@ -161,7 +181,7 @@ def test_vocabulary_is_the_rank_by_frequency_then_hash_buckets_for_the_rest(
 )
 @MANY
 @given(data=st.data())
-def test_hashed_is_the_hash_of_the_text_counted_from_one_and_zero_where_missing(
+def test_hashed_is_the_hash_bucket_plus_one_and_zero_if_missing(
     column: str, values: st.SearchStrategy[Any], data: st.DataObject
 ) -> None:
     raw = data.draw(column_of(values))
@@ -174,7 +194,7 @@ def test_hashed_is_the_hash_of_the_text_counted_from_one_and_zero_where_missing(
 @pytest.mark.parametrize(("column", "values"), [("month", integers), ("plain", floats)])
 @MANY
 @given(data=st.data())
-def test_cyclical_lies_on_the_unit_circle_and_at_its_centre_where_missing(
+def test_cyclical_is_on_the_unit_circle_or_at_its_centre_if_missing(
     column: str, values: st.SearchStrategy[Any], data: st.DataObject
 ) -> None:
     raw = data.draw(column_of(values))
@@ -184,7 +204,7 @@ def test_cyclical_lies_on_the_unit_circle_and_at_its_centre_where_missing(
     def expected(value: Any) -> tuple[float, float]:
         if value is None or value == INT64_MIN or not math.isfinite(value):
             return 0.0, 0.0
-        # Whole numbers are divided as such: a float64 has no room for the largest.
+        # Integers are divided as integers: a float64 cannot hold the largest.
         remainder = value % int(period) if isinstance(value, int) else value % period
         angle = 2 * math.pi * remainder / period
         return math.sin(angle), math.cos(angle)
@@ -192,20 +212,20 @@ def test_cyclical_lies_on_the_unit_circle_and_at_its_centre_where_missing(
     np.testing.assert_allclose(found, [expected(value) for value in raw], atol=1e-6)
 
 
-def test_the_largest_whole_numbers_keep_their_remainder() -> None:
+def test_the_largest_integers_keep_their_remainder() -> None:
     large = [2**62 + 5, 2**63 - 1, -(2**62) - 7]
     near = [number % 12 for number in large]
     np.testing.assert_array_equal(transformed("cyclical", "month", large), transformed("cyclical", "month", near))
 
 
-def test_the_period_comes_round_again() -> None:
+def test_cyclical_repeats_after_a_period() -> None:
     january = transformed("cyclical", "month", [1, 13, 25])
     np.testing.assert_allclose(january, np.repeat(january[:1], 3, axis=0), atol=1e-5)
 
 
 @MANY
 @given(data=st.data())
-def test_every_index_fits_the_size_that_the_network_is_told(data: st.DataObject) -> None:
+def test_every_index_is_below_the_categorical_size(data: st.DataObject) -> None:
     by_dtype = {"age": integers, "code": integers, "month": integers, "gain": floats, "share": floats}
     row = {
         name: by_dtype.get(name, texts(*COLOURS, "a"))
@@ -220,7 +240,7 @@ def test_every_index_fits_the_size_that_the_network_is_told(data: st.DataObject)
         assert columns[name].max() < size, name
 
 
-def test_a_value_does_not_depend_on_its_place_in_the_batch() -> None:
+def test_a_value_does_not_depend_on_its_position_in_the_batch() -> None:
     rows = small_table().rows[:37]
     together = small_table().transform(rows)
     for index, row in enumerate(rows):
@@ -250,7 +270,7 @@ def test_sizes_count_missing_known_and_unknown_values(column: str, size: int) ->
     ("kind", "dtype", "width"),
     [("dense", np.float32, 1), ("cyclical", np.float32, 2), *[(kind, np.int64, 1) for kind in _INDEXED]],
 )
-def test_shapes_and_dtypes_are_those_promised(kind: str, dtype: type, width: int) -> None:
+def test_shapes_and_dtypes_of_each_kind(kind: str, dtype: type, width: int) -> None:
     columns = small_table().transform(small_table().rows[:5])
     for name in getattr(EVERY_KIND, kind):
         column = columns[f"{name}_{kind}"]
@@ -279,7 +299,7 @@ def test_a_column_without_any_value_keeps_its_rows(rows: int) -> None:
 
 
 def sparse(values: Sequence[Any], dtype: tf.DType) -> tf.SparseTensor:
-    """What parsing a ``VarLenFeature`` gives."""
+    """What parsing a ``VarLenFeature`` returns."""
     present = [index for index, value in enumerate(values) if value is not None]
     indices = np.array([[index, 0] for index in present], np.int64).reshape(-1, 2)
     known = tf.constant([values[index] for index in present], dtype)
@@ -298,7 +318,7 @@ def problem_of(task: str, **label: Any) -> Problem:
     return Problem(task=task, label=Label(name="label", **label), features=features)  # type: ignore[arg-type]
 
 
-# TensorFlow takes a subnormal number for zero.
+# TensorFlow flushes subnormal numbers to zero.
 known_floats = st.floats(width=32, allow_nan=False, allow_subnormal=False)
 
 
@@ -345,20 +365,20 @@ def test_label_classes_from_integers(values: list[int]) -> None:
 
 
 @pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
-def test_a_plain_binary_label_is_taken_as_it_is(dtype: tf.DType) -> None:
+def test_a_plain_binary_label_is_unchanged(dtype: tf.DType) -> None:
     found = label_of(problem_of("binary", column="answer"), answer=tf.constant([[0], [1], [1]], dtype))
     assert found.dtype == np.int64
     assert found.tolist() == [[0], [1], [1]]
 
 
 @pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
-def test_a_regression_label_is_the_number_itself(dtype: tf.DType) -> None:
+def test_a_regression_label_is_unchanged(dtype: tf.DType) -> None:
     found = label_of(problem_of("regression", column="price"), price=tf.constant([[-3], [250]], dtype))
     assert found.dtype == np.float32
     assert found.tolist() == [[-3.0], [250.0]]
 
 
-def test_the_label_stands_in_the_same_graph_as_the_features() -> None:
+def test_the_label_is_in_the_same_graph_as_the_features() -> None:
     columns = small_table().transform([{"amount": amount} for amount in (49.0, 50.0, 51.0)])
     assert columns[BINARY.label.name].tolist() == [[0], [0], [1]]
     assert columns[REGRESSION.label.name].tolist() == [[49.0], [50.0], [51.0]]
@@ -382,6 +402,12 @@ def test_missing_is_the_same_in_sparse_and_in_dense_columns(features: Features, 
     np.testing.assert_array_equal(from_sparse, from_dense)
     assert (from_dense.numpy()[1] == 0).all()
     assert (from_dense.numpy()[0] != 0).any()
+
+
+def test_every_kind_has_a_transform_and_every_categorical_kind_a_size() -> None:
+    assert tuple(TRANSFORMS) == tuple(FEATURE_KINDS) == KINDS
+    assert set(SIZES) == {kind for kind, spec in FEATURE_KINDS.items() if spec.is_categorical}
+    assert set(NUMERIC_KINDS) < set(KINDS)
 
 
 def test_every_kind_is_in_the_table() -> None:

@@ -26,14 +26,14 @@ TASKS = sorted(IN_FULL)
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """A network, and the model made of it, loaded from where it was moved to."""
+    """A network, and the exported model, moved to another folder and loaded."""
 
     problem: Problem
     network: keras.Model
     model: Any
     directory: Path
 
-    def answer(self, rows: Sequence[Row], signature: str = SERVING) -> dict[str, np.ndarray[Any, Any]]:
+    def call(self, rows: Sequence[Row], signature: str = SERVING) -> dict[str, np.ndarray[Any, Any]]:
         records = tf.constant([encode(row) for row in rows], tf.string)
         return {name: tensor.numpy() for name, tensor in self.model.signatures[signature](records).items()}
 
@@ -54,7 +54,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Exported(problem, network, tf.saved_model.load(str(directory)), directory)
 
 
-def test_the_graph_and_the_network_are_saved_once_and_without_functions_of_layers(exported: Exported) -> None:
+def test_the_graph_and_the_network_are_saved_once_without_layer_functions(exported: Exported) -> None:
     saved = saved_model_pb2.SavedModel.FromString((exported.directory / "saved_model.pb").read_bytes())
     names = [function.signature.name for function in saved.meta_graphs[0].graph_def.library.function]
     counts = Counter(re.sub(r"^__inference_|_\d+$", "", name) for name in names)
@@ -69,22 +69,22 @@ def test_signatures_take_serialized_examples(exported: Exported, signature: str)
     assert inputs == {"examples": tf.TensorSpec([None], tf.string, "examples")}
 
 
-def test_serve_raw_takes_a_column_a_raw_feature_and_no_label(exported: Exported) -> None:
+def test_serve_raw_takes_one_column_per_raw_feature_and_no_label(exported: Exported) -> None:
     _, inputs = exported.model.signatures[SERVE_RAW].structured_input_signature
     columns = exported.problem.features.columns
     assert inputs == {name: tf.TensorSpec([None, 1], SPEC[name].dtype, name) for name in columns}
 
 
-def test_outputs_are_those_of_the_task(exported: Exported) -> None:
+def test_the_signatures_and_their_outputs_depend_on_the_task(exported: Exported) -> None:
     classes = exported.problem.class_names
-    answer = {"predictions": tf.float32}
+    predict = {"predictions": tf.float32}
     method = {"outputs": tf.float32}
     if classes:
         method = {"classes": tf.string, "scores": tf.float32}
-        answer |= method
+        predict |= method
     expected = {
-        SERVING: answer,
-        SERVE_RAW: answer,
+        SERVING: predict,
+        SERVE_RAW: predict,
         CLASSIFY if classes else REGRESS: method,
         TRANSFORM_FEATURES: {
             f"{column}_{kind}": tf.float32 if kind in ("dense", "cyclical") else tf.int64
@@ -105,63 +105,63 @@ def test_a_served_prediction_equals_the_network_over_the_transform_graph(exporte
     transformed = small_table().transform(rows)
     names = [transformed_name(kind, column) for kind, column in exported.problem.features]
     expected = exported.network({name: tf.constant(transformed[name]) for name in names})
-    found = exported.answer(rows)["predictions"]
+    found = exported.call(rows)["predictions"]
     assert_same_predictions({"predictions": found}, {"predictions": expected})
     assert expected.shape == (60, 3 if exported.problem.task == "multiclass" else 1)
     assert len(np.unique(np.round(expected, 6), axis=0)) > 30
 
 
-def test_serve_raw_answers_columns_with_placeholders_as_it_does_examples(exported: Exported) -> None:
+def test_serve_raw_predicts_the_same_for_columns_with_placeholders(exported: Exported) -> None:
     rows = small_table().rows[:60]
     columns = {}
     for name in exported.problem.features.columns:
         dtype = SPEC[name].dtype
         values = [MISSING[dtype] if row[name] is None else row[name] for row in rows]
         columns[name] = tf.constant(values, dtype)[:, tf.newaxis]
-    assert_same_predictions(exported.model.signatures[SERVE_RAW](**columns), exported.answer(rows))
+    assert_same_predictions(exported.model.signatures[SERVE_RAW](**columns), exported.call(rows))
 
 
-def test_classify_and_regress_answer_as_the_default_does(exported: Exported) -> None:
+def test_classify_and_regress_predict_the_same_as_the_default(exported: Exported) -> None:
     rows = small_table().rows[:9]
     method = REGRESS if exported.problem.task == "regression" else CLASSIFY
     records = tf.constant([encode(row) for row in rows])
     found = exported.model.signatures[method](inputs=records)
     names = {"outputs": "predictions"} if method == REGRESS else {"classes": "classes", "scores": "scores"}
-    default = exported.answer(rows)
+    default = exported.call(rows)
     assert_same_predictions(found, {name: default[same] for name, same in names.items()})
 
 
-def test_transformed_values_are_those_of_the_transform_graph_to_the_bit(exported: Exported) -> None:
+def test_transformed_values_equal_the_transform_graphs_to_the_bit(exported: Exported) -> None:
     expected = small_table().transform(small_table().rows)
-    answers = [exported.answer(small_table().rows, name) for name in (TRANSFORM_FEATURES, TRANSFORM_LABEL)]
-    for name, column in {**answers[0], **answers[1]}.items():
+    found = [exported.call(small_table().rows, name) for name in (TRANSFORM_FEATURES, TRANSFORM_LABEL)]
+    for name, column in {**found[0], **found[1]}.items():
         assert column.dtype == expected[name].dtype
         assert column.tobytes() == expected[name].tobytes(), name
 
 
-def test_missing_features_and_a_missing_label_give_an_answer(exported: Exported) -> None:
+def test_missing_features_and_a_missing_label_are_allowed(exported: Exported) -> None:
     missing: list[Row] = [{}, {"no such column": "x"}, {"gain": math.nan, "city": ""}]
     known: list[Row] = [{"gain": 2.0}, {"city": "東京"}]
-    answer = exported.answer([*missing, *known] * 8)  # at places of the batch that no vector instruction treats alike
-    assert np.isfinite(answer["predictions"]).all()
-    alone = exported.answer([missing[0]])
+    outputs = exported.call([*missing, *known] * 8)  # at positions that vector instructions treat differently
+    assert np.isfinite(outputs["predictions"]).all()
+    alone = exported.call([missing[0]])
     for index in range(len(missing)):
-        every = {name: values[index::5] for name, values in answer.items()}
+        every = {name: values[index::5] for name, values in outputs.items()}
         assert_same_predictions(every, {name: np.repeat(values, 8, axis=0) for name, values in alone.items()})
-    distinct = answer["predictions"][[0, 3, 4]]
+    distinct = outputs["predictions"][[0, 3, 4]]
     assert all(np.abs(distinct[one] - distinct[other]).max() > 1e-3 for one, other in ((0, 1), (0, 2), (1, 2)))
 
 
-def test_no_examples_give_no_answers(exported: Exported) -> None:
-    assert all(len(output) == 0 for output in exported.answer([]).values())
+def test_an_empty_batch_has_empty_outputs(exported: Exported) -> None:
+    assert all(len(output) == 0 for output in exported.call([]).values())
 
 
-def test_scores_belong_to_the_class_names(exported: Exported) -> None:
-    answer = exported.answer(small_table().rows[:9])
+def test_scores_match_the_class_names(exported: Exported) -> None:
+    outputs = exported.call(small_table().rows[:9])
     if exported.problem.task == "regression":
-        assert set(answer) == {"predictions"}
+        assert set(outputs) == {"predictions"}
         return
     names = [name.encode() for name in exported.problem.class_names]
-    assert answer["classes"].tolist() == [names] * 9
-    np.testing.assert_allclose(answer["scores"].sum(axis=1), 1, atol=1e-6)
-    np.testing.assert_array_equal(answer["scores"][:, -1], answer["predictions"][:, -1])
+    assert outputs["classes"].tolist() == [names] * 9
+    np.testing.assert_allclose(outputs["scores"].sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(outputs["scores"][:, -1], outputs["predictions"][:, -1])

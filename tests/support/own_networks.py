@@ -1,4 +1,4 @@
-"""Networks as a user may write them, which worker processes import by name."""
+"""Network functions as a user may write them. Worker processes import them by name."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from models.settings import Scalar
 def normalized(
     problem: Problem, hyperparameters: Mapping[str, Scalar], _categorical_sizes: Mapping[str, int]
 ) -> keras.Model:
-    """A network with moving averages, each process' own until one is asked for."""
+    """A network with moving averages, which each process keeps until they are read."""
     inputs = feature_inputs(problem.features)
     numbers = keras.layers.Concatenate()([each for each in inputs.values() if each.dtype == "float32"])
     hidden = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Dense(8, "relu")(numbers))
@@ -22,21 +22,21 @@ def normalized(
 
 
 class Subclassed(keras.Model):
-    """A network that has no variables before it is called."""
+    """A network without variables before its first call."""
 
     def __init__(self) -> None:
         super().__init__()
         self.dense = keras.layers.Dense(1, "sigmoid")
 
     def call(self, inputs):  # type: ignore[no-untyped-def]
-        """The dense features' weighted sum."""
+        """Weighted sum of the dense features."""
         return self.dense(keras.layers.concatenate([inputs[name] for name in sorted(inputs) if "dense" in name]))
 
 
 def subclassed(
     problem: Problem, _hyperparameters: Mapping[str, Scalar], _categorical_sizes: Mapping[str, int]
 ) -> keras.Model:
-    """A network that is not built."""
+    """Returns an unbuilt network."""
     model = Subclassed()
     compile_for(model, problem, keras.optimizers.Adam(0.01))
     return model
@@ -45,7 +45,7 @@ def subclassed(
 def too_wide(
     problem: Problem, hyperparameters: Mapping[str, Scalar], categorical_sizes: Mapping[str, int]
 ) -> keras.Model:
-    """A network of three outputs for two classes."""
+    """A network with three outputs for two classes."""
     model = normalized(problem, hyperparameters, categorical_sizes)
     wide = keras.Model(model.inputs, keras.layers.Dense(3)(model.output))
     compile_for(wide, problem, keras.optimizers.Adam())

@@ -1,4 +1,4 @@
-"""Raw rows of the small table as hypothesis draws them: absent, unseen, extreme, and of any bytes."""
+"""Hypothesis strategies for raw rows of the small table: missing, unseen and extreme values, and any bytes."""
 
 import math
 

@@ -1,9 +1,15 @@
-"""A small table with every kind of column, analysed and transformed once for all tests of the models."""
+"""A small table with every kind of column, analyzed and transformed once.
+
+The result is kept in ``.cache`` under a digest of the code that makes it, so an unchanged table is not analyzed again.
+"""
 
 import dataclasses
+import fcntl
 import functools
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +20,8 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from common.project import ROOT
+from common.source_code import source_digest
 from models.features import (
     Above,
     Bucketed,
@@ -32,6 +40,7 @@ from models.signatures import export
 
 Row = Mapping[str, float | int | str | bytes | None]
 
+CACHE = ROOT / ".cache/tests"
 ROWS = 320
 NUMBERS = ("amount", "gain", "share", "ratio", "plain", "tail")
 INTEGERS = ("age", "month", "code")
@@ -81,13 +90,13 @@ REGRESSION = Problem(task="regression", label=Label(name="price", column="amount
 PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
 
 
-# The graph answers for all features of the table or for none: those of one kind are scaled together.
+# An exported model needs all features of the table: the graph transforms those of one kind together.
 IN_FULL = {task: dataclasses.replace(problem, features=EVERY_KIND) for task, problem in PROBLEMS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class SmallTable:
-    """Raw rows, their Transform graph, and the examples that it made of them."""
+    """Raw rows, their Transform graph, and the transformed examples."""
 
     rows: list[Row]
     folder: Path
@@ -115,12 +124,12 @@ class SmallTable:
         return transform
 
     def transform(self, rows: Sequence[Row]) -> dict[str, np.ndarray[Any, Any]]:
-        """Transformed columns of ``rows`` by the saved graph; absent columns are missing values."""
+        """Transforms ``rows`` with the saved graph. Absent columns are missing values."""
         columns = self._saved_graph(tf.constant([encode(row) for row in rows]))
         return {name: column.numpy() for name, column in columns.items()}
 
     def write(self, path: Path, rows: Sequence[Row]) -> list[str]:
-        """Writes the transformed ``rows`` as Transform does, and returns the pattern that finds them."""
+        """Writes the transformed ``rows`` as Transform does, and returns the file pattern."""
         columns = self.transform(rows) if rows else {}
         coder = tft.coders.ExampleProtoCoder(self.graph.transformed_metadata.schema)
         with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
@@ -130,7 +139,7 @@ class SmallTable:
 
 
 def encode(row: Row) -> bytes:
-    """The row as a serialized ``tf.Example``, in which a missing value is an absent feature."""
+    """Serializes a row as a ``tf.Example``, in which a missing value is an absent feature."""
     example = tf.train.Example()
     for name, value in row.items():
         if value is None:
@@ -177,7 +186,7 @@ def raw_rows() -> list[Row]:
 
 
 def export_random(problem: Problem, folder: Path, hidden_units: int = 8) -> Path:
-    """Exports a network of random weights over the small table's graph."""
+    """Exports a network with random weights and the graph of the small table."""
     graph = small_table().graph
     network = build_network(problem, {"hidden_units": hidden_units}, categorical_sizes(problem.features, graph))
     random = np.random.default_rng(0)
@@ -188,21 +197,18 @@ def export_random(problem: Problem, folder: Path, hidden_units: int = 8) -> Path
 
 
 def write_raw(path: Path, rows: Sequence[Row]) -> list[str]:
-    """Writes raw rows as ExampleGen does, and returns the file."""
+    """Writes raw rows as ExampleGen does, and returns the file pattern."""
     with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
         for row in rows:
             writer.write(encode(row))
     return [str(path)]
 
 
-_TEMPORARY = tempfile.TemporaryDirectory(prefix="small_table")
-
-
 def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
-    """The features and the labels of all tasks in one graph."""
+    """Transforms the features, and the labels of all tasks, in one graph."""
     outputs: dict[str, tf.Tensor] = {}
     for problem in PROBLEMS.values():
-        # The analysed features stand in the last problem only: a vocabulary's file name may be given once.
+        # The analyzed features are in the last problem only, since a vocabulary file can be written only once.
         features = EVERY_KIND if problem is REGRESSION else Features(integer={"month": Integer(min=1, max=12)})
         config = {"problem": dataclasses.replace(problem, features=features).to_config()}
         outputs |= preprocessing_fn(inputs, config)
@@ -211,17 +217,39 @@ def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
 
 @functools.cache
 def small_table() -> SmallTable:
-    """The one analysed table of this process: an analysis takes seconds, and two can clash on a hash table's name."""
-    folder = Path(_TEMPORARY.name)
+    """The analyzed table. The first process that needs it makes it, and the others wait."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    folder = CACHE / f"small_table-{_digest()}"
+    with (CACHE / "small_table.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _make(folder)
+    return SmallTable(raw_rows(), folder)
+
+
+def _digest() -> str:
+    """Digest of the code that makes the table, its libraries and the processor."""
+    sources = source_digest("models.features", "models.preprocessing", "small_table")
+    versions = [metadata.version(name) for name in ("apache-beam", "numpy", "tensorflow", "tensorflow-transform")]
+    # Transformed values are only equal to the bit on one kind of machine.
+    cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")][:1]
+    return hashlib.sha256(" ".join([sources, *versions, *cpu]).encode()).hexdigest()[:16]
+
+
+def _make(folder: Path) -> None:
+    """Analyzes the table and writes its graph and its transformed examples to a new folder."""
     rows = raw_rows()
-    metadata = tft.DatasetMetadata.from_feature_spec(SPEC)
+    spec = tft.DatasetMetadata.from_feature_spec(SPEC)
     instances = [{name: [] if row[name] is None else [row[name]] for name in SPEC} for row in rows]
-    with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
-        raw = pipeline | beam.Create(instances, reshuffle=False)
-        graph = (raw, metadata) | tft_beam.AnalyzeDataset(_preprocess)
-        _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
-        _ = metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
-    table = SmallTable(rows, folder)
-    table.write(folder / "examples-0.gz", rows[: ROWS // 2])
-    table.write(folder / "examples-1.gz", rows[ROWS // 2 :])
-    return table
+    with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
+        partial = Path(parent) / "table"
+        temporary = Path(parent) / "temporary"
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(temporary)):
+            raw = pipeline | beam.Create(instances, reshuffle=False)
+            graph = (raw, spec) | tft_beam.AnalyzeDataset(_preprocess)
+            _ = graph | tft_beam.WriteTransformFn(str(partial / "graph"))
+            _ = spec | tft_beam.WriteMetadata(str(partial / "graph/metadata"), pipeline)
+        table = SmallTable(rows, partial)
+        table.write(partial / "examples-0.gz", rows[: ROWS // 2])
+        table.write(partial / "examples-1.gz", rows[ROWS // 2 :])
+        partial.rename(folder)

@@ -1,4 +1,4 @@
-"""A training of the small table, for tests that run it in one process or in several."""
+"""A training job on the small table, for tests with one process or several."""
 
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ def training_job(
     function: str = DEFAULT_NETWORK,
     **training: Any,
 ) -> Job:
-    """A job whose settings differ from :data:`TRAINING` in what is given; its folder is made."""
+    """Makes a job in a new folder, with the settings of :data:`TRAINING` and those given."""
     table = small_table()
     config = ModelConfig(
         problem=PROBLEM,
@@ -42,7 +42,7 @@ def training_job(
 
 
 def weights_of(job: Job) -> list[np.ndarray[Any, Any]]:
-    """The exported model's variables."""
+    """The variables of the exported model."""
     return [variable.numpy() for variable in tf.saved_model.load(job.model_dir).variables]
 
 

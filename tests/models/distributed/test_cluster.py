@@ -1,4 +1,4 @@
-"""Several real processes train together; the slow tests start them, and kill some."""
+"""Training with several processes. The slow tests start them, and kill some."""
 
 import csv
 import json
@@ -32,18 +32,18 @@ Lines = list[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """What one process makes of the same settings."""
-    job = training_job(tmp_path_factory.mktemp("alone") / "job")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """The same training in one process."""
+    job = training_job(tmp_path_factory.mktemp("single") / "job")
     train(job, SINGLE_PROCESS)
     return job
 
 
 @contextmanager
-def lines() -> Iterator[Lines]:
-    heard: Lines = []
-    with progress.listening(lambda source, line: heard.append((source, line))):
-        yield heard
+def progress_lines() -> Iterator[Lines]:
+    seen_lines: Lines = []
+    with progress.listening(lambda source, line: seen_lines.append((source, line))):
+        yield seen_lines
 
 
 def record(job: Job, name: str) -> Any:
@@ -55,17 +55,17 @@ def history(job: Job) -> list[dict[str, float]]:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
-def steps(heard: Lines, source: str) -> list[int]:
-    return [int(line.split()[1]) for who, line in heard if who == source and line.startswith("step ")]
+def steps(seen_lines: Lines, source: str) -> list[int]:
+    return [int(line.split()[1]) for reporter, line in seen_lines if reporter == source and line.startswith("step ")]
 
 
 @contextmanager
 def killing(task: Task, source: str) -> Iterator[None]:
-    """Ends the process that is this task, at once, a moment after ``source`` tells that it took step 30."""
+    """Kills the process of a task just after ``source`` has reported step 30."""
     killed: list[int] = []
 
-    def listen(who: str, line: str) -> None:
-        if line.startswith("step 30 ") and who == source and not killed:
+    def listen(reporter: str, line: str) -> None:
+        if line.startswith("step 30 ") and reporter == source and not killed:
             time.sleep(0.03)
             killed.extend(process.pid for process in psutil.Process().children() if is_task(process, task))
             os.kill(killed[0], signal.SIGKILL)
@@ -80,28 +80,28 @@ def is_task(process: psutil.Process, task: Task) -> bool:
     return bool(config.get("task") == {"type": task.type, "index": task.index})
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, f"not so after {seconds} s"
+    while not condition():
+        assert time.monotonic() < end, f"the condition was not met after {seconds} s"
         time.sleep(0.1)
 
 
 @pytest.mark.slow
-def test_two_workers_learn_what_one_learns_and_each_says_how_far_it_is(tmp_path: Path, alone: Job) -> None:
+def test_two_workers_train_the_same_model_as_one_and_both_report_progress(tmp_path: Path, single: Job) -> None:
     job = training_job(tmp_path / "job", workers=2)
-    assert len(job.train_files) == 1, "workers share rows, not files"
-    with lines() as heard:
+    assert len(job.train_files) == 1, "expected one pattern: workers share rows, not files"
+    with progress_lines() as seen_lines:
         run_cluster(job)
-    assert_same_weights(job, alone)
-    assert steps(heard, "worker 0") == steps(heard, "worker 1") == [20, 40, 60]
-    measured = record(job, TRAINING_FILE)
-    assert (measured["workers"], measured["replicas"], measured["steps"]) == (2, 2, 60)
+    assert_same_weights(job, single)
+    assert steps(seen_lines, "worker 0") == steps(seen_lines, "worker 1") == [20, 40, 60]
+    trained = record(job, TRAINING_FILE)
+    assert (trained["workers"], trained["replicas"], trained["steps"]) == (2, 2, 60)
     assert not Path(job.in_run_dir(STATE_FILE)).exists()
 
 
 @pytest.mark.slow
-def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
+def test_three_workers_share_files_of_different_lengths(tmp_path: Path) -> None:
     table = small_table()
     for number, rows in enumerate((table.rows[:7], table.rows[7:250], table.rows[250:])):
         table.write(tmp_path / f"part-{number}.gz", rows)
@@ -116,25 +116,25 @@ def test_three_workers_share_files_of_any_length(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("index", [0, 1], ids=["chief", "worker"])
-def test_a_worker_that_is_killed_is_replaced_and_no_step_is_lost_or_taken_twice(
-    tmp_path: Path, alone: Job, index: int
+def test_training_resumes_without_repeating_or_losing_steps_after_a_kill(
+    tmp_path: Path, single: Job, index: int
 ) -> None:
     job = training_job(tmp_path / "job", workers=2, checkpoint_every=10)
-    with lines() as heard, killing(Task({}, "worker", index), "worker 0"):
+    with progress_lines() as seen_lines, killing(Task({}, "worker", index), "worker 0"):
         run_cluster(job)
-    assert (f"worker {index}", "was lost; restarting all processes from the last checkpoint") in heard
-    seen = steps(heard, "worker 0")
+    assert (f"worker {index}", "was lost; restarting all processes from the last checkpoint") in seen_lines
+    seen = steps(seen_lines, "worker 0")
     assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
     assert len(seen) <= 7, "more than one interval was repeated"
-    assert_same_weights(job, alone)
+    assert_same_weights(job, single)
 
 
 @pytest.mark.slow
-def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path) -> None:
+def test_training_with_parameter_servers(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, parameter_servers=1)
-    with lines() as heard:
+    with progress_lines() as seen_lines:
         run_cluster(job)
-    assert steps(heard, "chief") == [20, 40, 60]
+    assert steps(seen_lines, "chief") == [20, 40, 60]
     [first, *_, last] = history(job)
     assert last["val_loss"] < first["val_loss"] / 2
     assert weights_of(job)
@@ -143,22 +143,20 @@ def test_steps_are_given_to_workers_that_share_parameter_servers(tmp_path: Path)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("lost", "said"),
+    ("lost", "line"),
     [
         (Task({}, "worker", 1), ("worker 1", "was lost; starting a replacement")),
         (Task({}, "ps", 0), ("ps 0", "was lost; restarting all processes from the last checkpoint")),
     ],
     ids=["worker", "parameter server"],
 )
-def test_a_lost_process_of_a_coordinated_training_is_replaced(
-    tmp_path: Path, lost: Task, said: tuple[str, str]
-) -> None:
+def test_a_lost_process_of_coordinated_training_is_replaced(tmp_path: Path, lost: Task, line: tuple[str, str]) -> None:
     job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, checkpoint_every=10)
-    with lines() as heard, killing(lost, "chief"):
+    with progress_lines() as seen_lines, killing(lost, "chief"):
         run_cluster(job)
-    assert said in heard
-    assert sorted(set(steps(heard, "chief"))) == [10, 20, 30, 40, 50, 60]
-    assert len(steps(heard, "chief")) <= 7, "more than one interval was repeated"
+    assert line in seen_lines
+    assert sorted(set(steps(seen_lines, "chief"))) == [10, 20, 30, 40, 50, 60]
+    assert len(steps(seen_lines, "chief")) <= 7, "more than one interval was repeated"
     assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"] / 2
 
 
@@ -168,10 +166,10 @@ def test_a_lost_process_of_a_coordinated_training_is_replaced(
     [
         (signal.SIGINT, "multi_worker", True),
         (signal.SIGKILL, "multi_worker", True),
-        (signal.SIGKILL, "parameter_server", False),  # while they still import
+        (signal.SIGKILL, "parameter_server", False),  # during their imports
     ],
 )
-def test_no_worker_outlives_the_process_that_started_it(
+def test_no_worker_outlives_its_parent(
     tmp_path: Path, number: signal.Signals, strategy: str, is_under_way: bool
 ) -> None:
     endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
@@ -195,7 +193,7 @@ def test_no_worker_outlives_the_process_that_started_it(
 
 
 @pytest.mark.slow
-def test_a_chief_and_a_worker_that_another_machine_started_train_together(tmp_path: Path, alone: Job) -> None:
+def test_a_chief_and_a_worker_started_separately_train_together(tmp_path: Path, single: Job) -> None:
     job = training_job(tmp_path / "job")
     chief, worker = (f"127.0.0.1:{port}" for port in free_ports(2, 0))
     cluster = {"chief": [chief], "worker": [worker]}
@@ -209,7 +207,7 @@ def test_a_chief_and_a_worker_that_another_machine_started_train_together(tmp_pa
         wait_until(lambda: all(worker.exit_code is not None for worker in started))
         assert [worker.exit_code for worker in started] == [0, 0]
     assert record(job, TRAINING_FILE)["workers"] == 2
-    assert_same_weights(job, alone)
+    assert_same_weights(job, single)
 
 
 @pytest.mark.slow
@@ -231,20 +229,20 @@ def test_workers_stop_early_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_workers_that_diverge_say_so_once(tmp_path: Path) -> None:
+def test_diverging_workers_raise_one_error(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2, hyperparameters={"learning_rate": 1e38})
     with pytest.raises(WorkerError, match=r"^worker [01]: training produced NaN or infinite values; lower network\."):
         run_cluster(job)
 
 
 @pytest.mark.slow
-def test_moving_averages_are_those_of_all_workers(tmp_path: Path) -> None:
+def test_moving_averages_are_synchronized_between_workers(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2, function="own_networks.normalized")
     run_cluster(job)
     assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"]
 
 
-def test_a_port_that_is_taken_is_told_before_any_process_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_an_error_before_any_process_starts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.2", 0)) as other:
         port = other.getsockname()[1]
         job = training_job(tmp_path / "job", workers=2, first_port=port - 1)
@@ -253,7 +251,7 @@ def test_a_port_that_is_taken_is_told_before_any_process_starts(tmp_path: Path) 
 
 
 @pytest.mark.slow
-def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
+def test_the_error_of_a_worker_is_raised(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2)
     job.hyperparameters["hidden_units"] = -1
     with pytest.raises(WorkerError, match=r"^worker [01]: 1 validation error for Hyperparameters"):
@@ -261,7 +259,7 @@ def test_what_a_worker_fails_for_is_told(tmp_path: Path) -> None:
     assert not Path(job.model_dir).exists()
 
 
-def test_each_task_knows_all_of_them() -> None:
+def test_each_task_has_the_complete_cluster() -> None:
     first, second = cluster_tasks(Training(workers=2, batch_size=2), [5, 6])
     assert first.cluster == second.cluster == {"worker": ["127.0.0.1:5", "127.0.0.1:6"]}
     assert (first.is_chief, second.is_chief, first.name, second.name) == (True, False, "worker 0", "worker 1")
@@ -274,13 +272,13 @@ def test_each_task_knows_all_of_them() -> None:
     ]
 
 
-def test_ports_are_free_ones_or_those_that_are_asked_for() -> None:
+def test_ports_are_free_or_start_at_the_given_one() -> None:
     assert len(set(free_ports(3, 0))) == 3
     [port] = free_ports(1, 0)
     assert free_ports(1, port) == [port]
 
 
-def test_a_port_that_is_taken_is_named() -> None:
+def test_the_error_names_a_taken_port() -> None:
     with socket.create_server(("127.0.0.2", 0)) as other:  # TensorFlow listens on all interfaces
         port = other.getsockname()[1]
         with pytest.raises(

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from models.distributed.peers import PortTakenError, listen, listen_on_task_port, wait_for_chief, wait_for_peers
+from models.distributed.peers import (
+    PortTakenError,
+    listen,
+    listen_on_task_port,
+    wait_for_chief,
+    wait_for_peers,
+    wait_until_reachable,
+)
 from models.distributed.task import Task
 
 
@@ -35,7 +42,7 @@ def test_peers_wait_for_each_other_in_any_order() -> None:
 
     threads = [threading.Thread(target=process, args=(index,)) for index in range(2)]
     threads[0].start()
-    threads[0].join(1)
+    wait_until_reachable([tasks[0]], 20)
     assert not met
     threads[1].start()
     end = time.monotonic() + 20

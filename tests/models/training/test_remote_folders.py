@@ -1,67 +1,24 @@
-import dataclasses
-import functools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from bucket_training import BUCKET, gfile, in_bucket, read, trained_in_bucket
 from small_table import small_table
 from training_job import PROBLEM, training_job, weights_of
 
-from artifacts.names import HISTORY_FILE, HYPERPARAMETERS_FILE, STATE_FILE, TRAINING_FILE
+from artifacts.names import HISTORY_FILE, HYPERPARAMETERS_FILE, STATE_FILE
 from models.distributed.peers import wait_for_chief
 from models.distributed.task import SINGLE_PROCESS
-from models.job import LOG_DIR, Job
+from models.job import Job
 from models.training.remote_files import write_atomically
 from models.training.trainer import build_model, train
 from models.training.warm_start import warm_start
 
-gfile = tf.io.gfile
-BUCKET = "ram://models"  # TensorFlow's in-memory file system: code that can use it can use Cloud Storage
-
-
-@functools.cache
-def copied(source: Path, target: str) -> str:
-    for path in source.rglob("*"):
-        if path.is_file():
-            place = f"{target}/{path.relative_to(source)}"
-            gfile.makedirs(os.path.dirname(place))
-            gfile.copy(str(path), place)
-    return target
-
-
-def read(path: str) -> str:
-    with gfile.GFile(path) as file:
-        text: str = file.read()
-    return text
-
-
-def remote(job: Job, name: str) -> Job:
-    """The job with all its files in the bucket."""
-    rows = copied(small_table().folder, f"{BUCKET}/table")
-    files = [f"{rows}/examples*.gz"]
-    place = f"{BUCKET}/{name}"
-    return dataclasses.replace(
-        job,
-        train_files=files,
-        validation_files=files,
-        transform_graph=f"{rows}/graph",
-        model_dir=f"{place}/model",
-        run_dir=f"{place}/run",
-    )
-
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    job = remote(training_job(tmp_path_factory.mktemp("trained") / "job", steps=20), "trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv(LOG_DIR, raising=False)
-        train(job, SINGLE_PROCESS)
-        assert gfile.glob(f"{job.log_dir}/*/events*")
-        assert json.loads(read(job.in_run_dir(TRAINING_FILE)))["logs"] == job.log_dir
-    return job
+def trained() -> Job:
+    return trained_in_bucket()
 
 
 def test_training_reads_and_writes_buckets(trained: Job) -> None:
@@ -73,7 +30,7 @@ def test_training_reads_and_writes_buckets(trained: Job) -> None:
 
 
 def test_training_resumes_from_a_state_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = remote(training_job(tmp_path / "job", steps=20), "resumed")
+    job = in_bucket(training_job(tmp_path / "job", steps=20), "resumed")
     with monkeypatch.context() as patch:
         patch.setattr("models.training.trainer.export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -22,7 +22,7 @@ SEARCH = {
 }
 
 
-def test_search_space_in_the_terms_of_keras_tuner() -> None:
+def test_the_search_space_of_keras_tuner() -> None:
     units, rate, dropout = search_space(SEARCH).space
     assert isinstance(units, keras_tuner.engine.hyperparameters.Int)
     assert (units.name, units.min_value, units.max_value, units.sampling) == ("hidden_units", 2, 9, "linear")
@@ -32,12 +32,12 @@ def test_search_space_in_the_terms_of_keras_tuner() -> None:
     assert (dropout.name, dropout.values) == ("dropout", [0.0, 0.25])
 
 
-def test_an_interval_with_one_fractional_end_is_searched_in_fractions() -> None:
+def test_an_interval_with_one_float_bound_is_a_float_range() -> None:
     (rate,) = search_space({"rate": Range(min=0, max=0.5)}).space
     assert isinstance(rate, keras_tuner.engine.hyperparameters.Float)
 
 
-def test_choices_are_floats_if_one_of_them_is() -> None:
+def test_choices_are_floats_if_one_of_them_is_a_float() -> None:
     (rate,) = search_space({"rate": Range(values=(0, 0.5))}).space
     assert [type(value) for value in rate.values] == [float, float]
 
@@ -58,14 +58,24 @@ def fn_args(folder: Path, files: list[str], hyperparameters: dict[str, Any], **t
     )
 
 
-@pytest.mark.parametrize("algorithm", ["bayesian", "random"])
-def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorithm: str) -> None:
-    found = tuner_fn(fn_args(tmp_path, small_table().files, {"hidden_layers": 1}, algorithm=algorithm))
-    found.tuner.search(**found.fit_kwargs)
-    trials = found.tuner.oracle.get_best_trials(5)
+@pytest.fixture(scope="module", params=["bayesian", "random"])
+def searches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """The tuners of two equal searches."""
+    tuners = []
+    for _ in range(2):
+        folder, files = tmp_path_factory.mktemp("search"), small_table().files
+        found = tuner_fn(fn_args(folder, files, {"hidden_layers": 1}, algorithm=request.param))
+        found.tuner.search(**found.fit_kwargs)
+        tuners.append(found.tuner)
+    return tuners
+
+
+def test_a_search_finds_hyperparameters_inside_the_space(searches: list[Any]) -> None:
+    tuner = searches[0]
+    trials = tuner.oracle.get_best_trials(5)
     assert len(trials) == 2
     assert trials[0].score <= trials[1].score
-    best = found.tuner.get_best_hyperparameters()[0].values
+    best = tuner.get_best_hyperparameters()[0].values
     assert best == trials[0].hyperparameters.values
     assert set(best) == set(SEARCH)
     assert 2 <= best["hidden_units"] <= 9
@@ -73,15 +83,22 @@ def test_a_search_finds_hyperparameters_inside_the_space(tmp_path: Path, algorit
     assert best["dropout"] in (0.0, 0.25)
 
 
+def test_a_search_is_the_same_each_time(searches: list[Any]) -> None:
+    one, other = (
+        [(trial.score, trial.hyperparameters.values) for trial in tuner.oracle.get_best_trials(5)] for tuner in searches
+    )
+    assert one == other
+
+
 @pytest.mark.slow
-def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_again(tmp_path: Path) -> None:
+def test_several_processes_search_and_a_killed_trial_runs_again(tmp_path: Path) -> None:
     arguments = fn_args(tmp_path, small_table().files, {"hidden_layers": 1}, workers=2, trials=4, steps=8)
     found = tuner_fn(arguments)
-    heard: list[tuple[str, str]] = []
+    seen: list[tuple[str, str]] = []
     killed: list[str] = []
 
     def listen(source: str, line: str) -> None:
-        heard.append((source, line))
+        seen.append((source, line))
         if line.startswith("step ") and not killed:
             killed.append(source)
             [child] = [each for each in psutil.Process().children() if each.environ().get(TUNER_ID) == source]
@@ -89,8 +106,8 @@ def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_aga
 
     with progress.listening(listen):
         found.tuner.search(**found.fit_kwargs)
-    assert {source for source, line in heard if line.startswith("trial ")} == {"tuner 0", "tuner 1"}
-    assert [source for source, line in heard if line == "was lost; starting a replacement"] == killed
+    assert {source for source, line in seen if line.startswith("trial ")} == {"tuner 0", "tuner 1"}
+    assert [source for source, line in seen if line == "was lost; starting a replacement"] == killed
     trials = found.tuner.oracle.get_best_trials(9)
     assert len(trials) == 4
     assert [trial.score for trial in trials] == sorted(trial.score for trial in trials)
@@ -98,28 +115,13 @@ def test_several_processes_search_and_a_trial_whose_process_is_killed_is_run_aga
 
 
 @pytest.mark.slow
-def test_what_ends_a_search_in_several_processes_is_told(tmp_path: Path) -> None:
+def test_the_error_of_a_tuner_process_is_raised(tmp_path: Path) -> None:
     found = tuner_fn(fn_args(tmp_path, small_table().files, {"no_such": 1}, workers=2))
     with pytest.raises(WorkerError, match=r"^tuner [01]: "):
         found.tuner.search(**found.fit_kwargs)
 
 
-@pytest.mark.parametrize("algorithm", ["bayesian", "random"])
-def test_a_search_is_the_same_each_time(tmp_path: Path, algorithm: str) -> None:
-    found = [
-        tuner_fn(fn_args(tmp_path / name, small_table().files, {"hidden_layers": 1}, algorithm=algorithm))
-        for name in ("one", "other")
-    ]
-    for each in found:
-        each.tuner.search(**each.fit_kwargs)
-    one, other = (
-        [(trial.score, trial.hyperparameters.values) for trial in each.tuner.oracle.get_best_trials(5)]
-        for each in found
-    )
-    assert one == other
-
-
-def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
+def test_a_diverging_trial_does_not_end_the_search(tmp_path: Path) -> None:
     search = {"learning_rate": Range(values=(0.01, 1e38))}
     found = tuner_fn(fn_args(tmp_path, small_table().files, {}, search=search, algorithm="random"))
     found.tuner.search(**found.fit_kwargs)
@@ -128,42 +130,42 @@ def test_a_trial_that_diverges_fails_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_search_of_which_nothing_is_left_fails_and_says_why(tmp_path: Path, workers: int) -> None:
+def test_a_search_fails_if_all_trials_diverge(tmp_path: Path, workers: int) -> None:
     search = {"learning_rate": Range(values=(1e37, 1e38))}
     found = tuner_fn(fn_args(tmp_path, small_table().files, {}, search=search, algorithm="random", workers=workers))
-    heard: list[str] = []
+    seen: list[str] = []
     with (
-        progress.listening(lambda _, line: heard.append(line)),
+        progress.listening(lambda _, line: seen.append(line)),
         pytest.raises(
             DivergedError, match=r"all 2 trials diverged; expected .* lower the learning rates of tuning\.search"
         ),
     ):
         found.tuner.search(**found.fit_kwargs)
-    assert [line for line in heard if line.startswith("trial 0: diverged, learning_rate 1e+3")]
+    assert [line for line in seen if line.startswith("trial 0: diverged, learning_rate 1e+3")]
 
 
-def test_trials_have_the_learning_rate_that_training_will_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_scale_the_learning_rate_as_training_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = fn_args(tmp_path, small_table().files, {}, search={"learning_rate": Range(values=(0.01,))}, trials=1)
     arguments.custom_config["training"].update(learning_rate_scaling="linear", workers=2)
     built: list[Any] = []
 
-    def noted(config: ModelConfig, hyperparameters: Any, graph: Any) -> Any:
+    def recording(config: ModelConfig, hyperparameters: Any, graph: Any) -> Any:
         built.append(hyperparameters["learning_rate"])
         return build_model(config, hyperparameters, graph)
 
-    monkeypatch.setattr("models.tuning.tuner.build_model", noted)
+    monkeypatch.setattr("models.tuning.tuner.build_model", recording)
     found = tuner_fn(arguments)
     found.tuner.search(**found.fit_kwargs)
     assert built == [0.02]
 
 
-def test_a_network_that_cannot_be_built_ends_the_search_with_the_reason(tmp_path: Path) -> None:
+def test_a_network_that_cannot_be_built_ends_the_search(tmp_path: Path) -> None:
     found = tuner_fn(fn_args(tmp_path, small_table().files, {"hidden_layer": 1}))
     with pytest.raises(keras_tuner.errors.FatalError, match="hidden_layer"):
         found.tuner.search(**found.fit_kwargs)
 
 
-def test_a_constant_label_is_refused_before_the_search(tmp_path: Path) -> None:
+def test_a_constant_label_is_rejected_before_the_search(tmp_path: Path) -> None:
     files = small_table().write(tmp_path / "examples.gz", [{"amount": 1.0}] * 3)
     with pytest.raises(ValueError, match="at least two values"):
         tuner_fn(fn_args(tmp_path, files, {}))

@@ -22,7 +22,7 @@ SEARCH = {
 }
 
 
-def open_one(search: dict[str, Range], name: str = "tiny-run") -> str:
+def make_study(search: dict[str, Range], name: str = "tiny-run") -> str:
     return open_study(connect("one-project", "europe-west4"), name, search)
 
 
@@ -36,8 +36,8 @@ def values(found: Any) -> dict[str, Any]:
     return dict(found.hyperparameters.values)
 
 
-def test_the_search_space_in_viziers_terms(stand_in: StandIn) -> None:
-    study = open_one(SEARCH)
+def test_the_parameter_spec_of_the_study(stand_in: StandIn) -> None:
+    study = make_study(SEARCH)
     [made] = stand_in.resources("studies")
     assert study.endswith("/studies/" + made["name"].rpartition("/")[2])
     assert made["displayName"] == "tiny-run"
@@ -46,15 +46,15 @@ def test_the_search_space_in_viziers_terms(stand_in: StandIn) -> None:
     assert {each.pop("parameterId"): each for each in made["studySpec"]["parameters"]} == {
         "hidden_units": {"integerValueSpec": {"minValue": "2", "maxValue": "9"}, "scaleType": linear},
         "learning_rate": {"doubleValueSpec": {"minValue": 0.001, "maxValue": 0.1}, "scaleType": log},
-        "dropout": {"doubleValueSpec": {"maxValue": 0.5}, "scaleType": linear},  # from 0
+        "dropout": {"doubleValueSpec": {"maxValue": 0.5}, "scaleType": linear},  # the minimum of 0 is the default
         "embedding_size": {"discreteValueSpec": {"values": [2.0, 4.0, 8.0]}},
         "kind": {"categoricalValueSpec": {"values": ["wide", "deep"]}},
         "batch_norm": {"categoricalValueSpec": {"values": ["True", "False"]}},
     }
 
 
-def test_what_vizier_suggests_is_in_the_space_and_of_its_types(stand_in: StandIn) -> None:
-    found = values(oracle(open_one(SEARCH), "chief", SEARCH).create_trial("tuner0"))
+def test_suggestions_are_in_the_space_and_have_its_types(stand_in: StandIn) -> None:
+    found = values(oracle(make_study(SEARCH), "chief", SEARCH).create_trial("tuner0"))
     assert set(found) == set(SEARCH)
     assert {name: type(value) for name, value in found.items()} == {
         "hidden_units": int,
@@ -69,76 +69,80 @@ def test_what_vizier_suggests_is_in_the_space_and_of_its_types(stand_in: StandIn
     assert found["embedding_size"] in (2, 4, 8)
 
 
-def end(asked: VizierOracle, trial: Any, loss: float | None) -> None:
+def end_trial(vizier: VizierOracle, trial: Any, loss: float | None) -> None:
     if loss is not None:
-        asked.update_trial(trial.trial_id, {"val_loss": loss})
+        vizier.update_trial(trial.trial_id, {"val_loss": loss})
     trial.status = "FAILED" if loss is None else "COMPLETED"
-    asked.end_trial(trial)
+    vizier.end_trial(trial)
 
 
-def test_results_reach_vizier_and_the_best_comes_first(stand_in: StandIn) -> None:
-    asked = oracle(open_one(SEARCH), "chief", SEARCH)
+def test_results_are_reported_and_the_best_trial_comes_first(stand_in: StandIn) -> None:
+    vizier = oracle(make_study(SEARCH), "chief", SEARCH)
     for loss in (0.7, None, 0.4):
-        end(asked, asked.create_trial("tuner0"), loss)
-    assert asked.create_trial("tuner0").status == "STOPPED"
+        end_trial(vizier, vizier.create_trial("tuner0"), loss)
+    assert vizier.create_trial("tuner0").status == "STOPPED"
     kept = stand_in.resources("studies/1/trials")
     assert [each["state"] for each in kept] == ["SUCCEEDED", "INFEASIBLE", "SUCCEEDED"]
     assert kept[0]["finalMeasurement"]["metrics"] == [{"metricId": "val_loss", "value": 0.7}]
     assert kept[1]["infeasibleReason"] == "training produced NaN or infinite values"
-    asked.wait_for_all()
-    assert [(each.trial_id, each.score) for each in asked.get_best_trials(2)] == [("3", 0.4), ("1", 0.7)]
+    vizier.wait_for_all()
+    assert [(each.trial_id, each.score) for each in vizier.get_best_trials(2)] == [("3", 0.4), ("1", 0.7)]
 
 
-def test_a_step_that_is_tried_again_goes_on_where_the_first_was(stand_in: StandIn) -> None:
-    first = oracle(open_one(SEARCH), "chief", SEARCH)
-    end(first, first.create_trial("tuner0"), 0.7)
+def test_a_retried_step_resumes_the_search(stand_in: StandIn) -> None:
+    first = oracle(make_study(SEARCH), "chief", SEARCH)
+    end_trial(first, first.create_trial("tuner0"), 0.7)
     lost = first.create_trial("tuner0")
-    again = oracle(open_one(SEARCH), "chief", SEARCH)
-    taken_up = again.create_trial("tuner0")
-    assert (taken_up.trial_id, values(taken_up)) == (lost.trial_id, values(lost))
-    end(again, taken_up, 0.4)
-    end(again, again.create_trial("tuner0"), 0.5)
+    again = oracle(make_study(SEARCH), "chief", SEARCH)
+    resumed = again.create_trial("tuner0")
+    assert (resumed.trial_id, values(resumed)) == (lost.trial_id, values(lost))
+    end_trial(again, resumed, 0.4)
+    end_trial(again, again.create_trial("tuner0"), 0.5)
     assert again.create_trial("tuner0").status == "STOPPED"
     assert len(stand_in.resources("studies")) == 1
     assert len(stand_in.resources("studies/1/trials")) == 3
 
 
-def test_two_that_ask_at_once_run_no_trial_too_many(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = open_one(SEARCH)
+def test_concurrent_requests_do_not_exceed_the_trials(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = make_study(SEARCH)
     one, other = (oracle(study, client, SEARCH, trials=1) for client in ("chief", "worker 0"))
     before = other._read()
     first = one.create_trial("tuner0")
-    monkeypatch.setattr(other, "_read", lambda: before)  # as it was when both looked
+    monkeypatch.setattr(other, "_read", lambda: before)  # as both processes read it
     assert other.create_trial("tuner0").status == "STOPPED"
     assert [each["id"] for each in stand_in.resources("studies/1/trials")] == [first.trial_id]
 
 
 @pytest.mark.parametrize("status", [503, BROKEN])
-def test_an_answer_that_was_lost_ends_no_search(
+def test_a_lost_response_does_not_end_the_search(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     for verb in ("POST .*/studies$", ":suggest", ":complete"):
         stand_in.refuse(verb, status, after=True)
-    asked = oracle(open_one(SEARCH), "chief", SEARCH)
-    end(asked, asked.create_trial("tuner0"), 0.7)
+    vizier = oracle(make_study(SEARCH), "chief", SEARCH)
+    end_trial(vizier, vizier.create_trial("tuner0"), 0.7)
     assert len(stand_in.resources("studies")) == 1
     assert [each["state"] for each in stand_in.resources("studies/1/trials")] == ["SUCCEEDED"]
-    assert [each.score for each in asked.get_best_trials(1)] == [0.7]
+    assert [each.score for each in vizier.get_best_trials(1)] == [0.7]
 
 
-def test_vizier_that_refuses_is_told_in_one_line(stand_in: StandIn) -> None:
+def test_a_rejected_request_is_an_error_in_one_line(stand_in: StandIn) -> None:
     stand_in.refuse("studies:lookup", 403, message="Permission 'aiplatform.studies.get' denied")
     with pytest.raises(CloudError, match=r"no permission aiplatform\.studies\.get"):
-        open_one(SEARCH)
+        make_study(SEARCH)
 
 
 @pytest.mark.slow
-def test_a_search_asks_vizier_and_a_trial_that_diverges_is_infeasible(stand_in: StandIn, tmp_path: Path) -> None:
+def test_a_search_reports_a_diverging_trial_as_infeasible(stand_in: StandIn, tmp_path: Path) -> None:
     search = {"learning_rate": Range(values=(0.01, 1e38))}
     tuning = Tuning(algorithm="vizier", trials=4, steps=2, search=search)
     config = ModelConfig(
-        problem=BINARY, network=Network(), training=Training(batch_size=64), tuning=tuning, study=open_one(search)
+        problem=BINARY,
+        network=Network(),
+        training=Training(batch_size=64),
+        tuning=tuning,
+        study=make_study(search),
     )
     files = small_table().files
     found = tuner_fn(
@@ -159,6 +163,6 @@ def test_a_search_asks_vizier_and_a_trial_that_diverges_is_infeasible(stand_in: 
     assert found.tuner.get_best_hyperparameters()[0].values == {"learning_rate": 0.01}
 
 
-def test_without_a_study_it_says_so(tmp_path: Path) -> None:
+def test_a_missing_study_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"tuning\.algorithm: found 'vizier', but no study is open"):
         oracle("", "chief", SEARCH)
