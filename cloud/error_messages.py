@@ -31,7 +31,7 @@ class _KnownError:
     Attributes:
         pattern: Pattern in the API's message.
         meaning: What the error means.
-        fix: How to fix it; ``{project}`` is replaced by the project of the request.
+        fix: How to fix it. ``{project}`` is replaced by the project of the request.
     """
 
     pattern: re.Pattern[str]
@@ -137,7 +137,7 @@ def _explain(status: int, message: str) -> tuple[str, str]:
 
 
 def _shorten(message: str) -> str:
-    """A message in one line; of a web page its title, or else its text."""
+    """A message in one line. For a web page, its title, or else its text."""
     if not _HTML_PAGE.match(message):
         return one_line(message)
     title = _TITLE.search(message)

@@ -199,7 +199,7 @@ def error_message(error: BaseException) -> str:
     if isinstance(error, GoogleAuthError):
         return _no_credentials(error)
     if isinstance(error, TimeoutError):
-        return "Vertex AI: an operation is still running after the time limit; see the console for its status"
+        return "Vertex AI: an operation is still running after the time limit: see the console for its status"
     return text
 
 

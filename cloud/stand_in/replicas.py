@@ -38,7 +38,7 @@ class LocalJobs:
         """Creates the runner.
 
         Args:
-            logs: Folder for one log per replica; a temporary folder by default.
+            logs: Folder for one log per replica, by default a temporary folder.
         """
         self.environment: dict[str, str] = {}
         self._logs = logs

@@ -128,7 +128,7 @@ class StandIn:
                 each.update(fields)
 
     def respond(self, method: str, url: str, body: Resource) -> tuple[int, bytes]:
-        """Handles a request; returns the status and the JSON of the response."""
+        """Handles a request and returns the status and the JSON of the response."""
         try:
             with self._store.lock:
                 return 200, json.dumps(self._handle(method, url, body)).encode()
@@ -200,6 +200,6 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PATCH = do_DELETE = _respond  # noqa: N815 - the base class names them so
 
         def log_message(self, *_: object) -> None:
-            """Logs nothing; requests are recorded."""
+            """Logs nothing, because requests are recorded."""
 
     return Handler

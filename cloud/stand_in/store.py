@@ -81,7 +81,7 @@ class _Operation:
 
     Attributes:
         polls: How often it is reported as running before it is done.
-        end: Makes the change; returns the response or the error.
+        end: Makes the change and returns the response or the error.
         result: Result of ``end``.
     """
 

@@ -26,7 +26,7 @@ class AnomalyGateSpec(ComponentSpec):
 class AnomalyGate(base_component.BaseComponent):
     """Fails if ExampleValidator found an anomaly. ExampleValidator alone only reports it.
 
-    Nodes that must not run on bad data have to be downstream of this node; use ``add_upstream_node``.
+    Nodes that must not run on bad data have to be downstream of this node: use ``add_upstream_node``.
     """
 
     SPEC_CLASS = AnomalyGateSpec

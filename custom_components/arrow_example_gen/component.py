@@ -23,7 +23,7 @@ class ArrowExampleGen(component.FileBasedExampleGen):
             source: The files of the table.
             splits: Weight of each split, by its name.
             seed: Seed of the split.
-            key: Column whose value decides the split of a row; ``None`` hashes the complete row.
+            key: Column whose value decides the split of a row. ``None`` hashes the complete row.
         """
         super().__init__(
             input_base=source.folder,

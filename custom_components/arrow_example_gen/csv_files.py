@@ -52,7 +52,7 @@ def read_columns(path: str) -> list[str]:
 
 
 def check_columns(path: str, columns: Sequence[str], first: str) -> Sequence[str]:
-    """Checks that a file has the same header as the table's first file; returns its columns.
+    """Checks that a file has the same header as the table's first file and returns its columns.
 
     Raises:
         TableError: The columns or their order differ.
@@ -72,8 +72,8 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         columns: Its columns.
 
     Raises:
-        TableError: A row has more or fewer values than the header, or is too long; a quote is not closed; the text is
-            not UTF-8; the file is truncated.
+        TableError: A row has more or fewer values than the header, or is too long, a quote is not closed, the text is
+            not UTF-8, or the file is truncated.
     """
     try:
         with open_file(path) as file:

@@ -87,7 +87,7 @@ def _sort_key(name: str) -> bytes:
 
 
 def _encode_column(name: str, column: pa.Array) -> pa.LargeBinaryArray:
-    """The column's entry in each row's map of features; null where the value is missing."""
+    """The column's entry in each row's map of features, or null where the value is missing."""
     values, indices = distinct(column)
     entries = _entries(name, values)
     return entries if indices is None else entries.take(indices)

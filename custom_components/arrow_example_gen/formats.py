@@ -30,7 +30,7 @@ class FileFormat(Protocol):
         """
 
     def check_columns(self, path: str, columns: Any, first: str, /) -> Any:
-        """Checks that a file has the same columns as the table's first file; returns the columns of this file.
+        """Checks that a file has the same columns as the table's first file and returns the columns of this file.
 
         Args:
             path: The file.
@@ -53,7 +53,7 @@ class FileFormat(Protocol):
             of these, or lists of serialized tf.Examples.
 
         Raises:
-            TableError: A row cannot be read; the message says which.
+            TableError: A row cannot be read. The message says which.
         """
 
 

@@ -39,7 +39,7 @@ def read_columns(path: str) -> Types:
 
 
 def check_columns(path: str, types: Types, first: str) -> Types:
-    """Checks that a file has the columns and types of the table's first file; returns its own.
+    """Checks that a file has the columns and types of the table's first file and returns its own.
 
     Raises:
         TableError: A column is missing, unexpected or of another type.
@@ -127,7 +127,7 @@ def _value_type(kind: pa.DataType) -> pa.DataType | None:
 
 
 def _converted(location: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.Array:
-    """Casts a column. Errors name the row; the batch starts after ``row`` rows of the file."""
+    """Casts a column. Errors name the row. The batch starts after ``row`` rows of the file."""
     if kind == pa.null():
         return pa.nulls(len(column), pa.large_binary())
     if pa.types.is_dictionary(column.type):

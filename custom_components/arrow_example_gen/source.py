@@ -52,8 +52,8 @@ def check_pattern(pattern: str, kind: Format | None, span: int | None) -> None:
 
     Args:
         pattern: Pattern of the files' paths within their folder.
-        kind: Format of the files; ``None`` if the pattern's extension names it.
-        span: The span to read; ``None`` for the latest.
+        kind: Format of the files, or ``None`` if the pattern's extension names it.
+        span: The span to read, or ``None`` for the latest.
 
     Raises:
         ValueError: The pattern leaves the folder, names no format, or has spans that TFX does not accept.

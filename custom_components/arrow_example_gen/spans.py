@@ -33,7 +33,7 @@ def resolve(folder: str, pattern: str, span: int | None) -> str:
     Args:
         folder: Folder of the files.
         pattern: A pattern that ``check_pattern`` accepts.
-        span: The span; ``None`` for the latest.
+        span: The span, or ``None`` for the latest.
 
     Returns:
         The pattern of the files of the span's latest version.

@@ -52,7 +52,7 @@ def split_records(records: Sequence[bytes], split: Split, path: str, before: int
 
 
 def _split_of_group(encoded: bytes, split: Split) -> int | None:
-    """Split of the rows with a value of the key, given as an encoded tf.Example; ``None`` for null."""
+    """Split of the rows with a value of the key, given as an encoded tf.Example, or ``None`` for null."""
     if not encoded:
         return None
     feature = tf.train.Example.FromString(encoded).features.feature[split.key]

@@ -21,7 +21,7 @@ class Table:
     Attributes:
         format: Format of the files.
         first: Path of the first file.
-        columns: Columns of the first file; see :class:`custom_components.arrow_example_gen.formats.FileFormat`.
+        columns: Columns of the first file. See :class:`custom_components.arrow_example_gen.formats.FileFormat`.
     """
 
     format: Format
@@ -38,7 +38,7 @@ class Table:
         return cls(kind, first, file_format(kind).read_columns(first))
 
     def check_columns(self, path: str) -> Any:
-        """Checks that a file has the table's columns; returns the columns of this file.
+        """Checks that a file has the table's columns and returns the columns of this file.
 
         Raises:
             TableError: The columns differ.
@@ -48,10 +48,10 @@ class Table:
         return file_format(self.format).check_columns(path, self.columns, self.first)
 
     def read(self, path: str) -> Iterator[pa.RecordBatch | list[bytes]]:
-        """Yields the rows of a file in batches; see :class:`custom_components.arrow_example_gen.formats.FileFormat`.
+        """Yields the rows of a file in batches. See :class:`custom_components.arrow_example_gen.formats.FileFormat`.
 
         Raises:
-            TableError: The file has other columns, or is damaged; the message says where.
+            TableError: The file has other columns, or is damaged. The message says where.
         """
         columns = self.check_columns(path)
         try:

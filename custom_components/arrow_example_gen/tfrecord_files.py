@@ -1,6 +1,6 @@
 """Reads the records of a TFRecord file.
 
-A record has its length in 8 bytes, their checksum in 4 bytes, the content, and its checksum in 4 bytes; see
+A record has its length in 8 bytes, their checksum in 4 bytes, the content, and its checksum in 4 bytes. See
 https://www.tensorflow.org/tutorials/load_data/tfrecord. This module does not use TensorFlow, so that the checks before
 a run do not have to import it, and so that errors can name the record.
 """

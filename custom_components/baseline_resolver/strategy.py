@@ -33,7 +33,7 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         """Creates the strategy.
 
         Args:
-            label: Task and label of the problem as a JSON list; empty if there is a candidate.
+            label: Task and label of the problem as a JSON list, or empty if there is a candidate.
         """
         self._label = json.loads(label) if label else None
 

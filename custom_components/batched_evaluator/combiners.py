@@ -33,7 +33,7 @@ class Rows(NamedTuple):
     Attributes:
         labels: float64 [N].
         predictions: [N] or [N, classes], with the model's dtype.
-        weights: float64 [N]; ones if examples are not weighted.
+        weights: float64 [N], or ones if examples are not weighted.
     """
 
     labels: np.ndarray
@@ -217,7 +217,7 @@ class Mean(beam.CombineFn):
         return sum(totals), sum(weights)
 
     def extract_output(self, accumulator: tuple[float, float]) -> metric_types.MetricsDict:
-        """The mean, by the key of the metric; NaN if there are no rows."""
+        """The mean, by the key of the metric, or NaN if there are no rows."""
         total, weight = accumulator
         return {self._key: total / weight if weight else float("nan")}
 

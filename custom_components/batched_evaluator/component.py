@@ -28,7 +28,7 @@ class BatchedEvaluator(Evaluator):
         Args:
             examples: Channel of raw ``Examples``.
             model: Channel of the ``Model`` to evaluate.
-            baseline_model: Channel of the ``Model`` to compare it with; may be empty.
+            baseline_model: Channel of the ``Model`` to compare it with, which may be empty.
             schema: Channel of the ``Schema`` of the examples.
             example_splits: Splits to evaluate on.
             eval_config: Slices, metrics and thresholds. The metrics have to be those of

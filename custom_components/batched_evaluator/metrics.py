@@ -140,7 +140,7 @@ class BatchedMeanAbsolutePercentageError(_MeanOfRows):
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The absolute error of each row in per cent of the label; NaN if the label is 0."""
+        """The absolute error of each row in per cent of the label, or NaN if the label is 0."""
         return 100 * np.abs(labels - predictions) / np.abs(np.where(labels == 0, np.nan, labels))
 
 

@@ -21,6 +21,6 @@ class SeededBigQueryExampleGen(component.QueryBasedExampleGen):
             query: Standard SQL. Its columns are those of the table.
             splits: Weight of each split, by its name.
             seed: Seed of the split.
-            key: Column whose value decides the split of a row; ``None`` hashes the complete row.
+            key: Column whose value decides the split of a row. ``None`` hashes the complete row.
         """
         super().__init__(**split_settings(Executor, query, splits, seed, key))

@@ -74,7 +74,7 @@ def push_to_buckets(writers: Mapping[str, Writer]) -> int:
 
 
 def _claim(bases: list[str]) -> tuple[int, str]:
-    """Claims a number that no other push has; returns it and the name of the folder to upload to.
+    """Claims a number that no other push has and returns it and the name of the folder to upload to.
 
     A new folder is listed immediately, so if two pushes claim the same number, at least one of them sees the other.
     Each push that does gives up its claim and tries again a little later.
@@ -110,7 +110,7 @@ def _check_time(staging: str) -> None:
 
 
 def _upload(base: str, write: Writer, version: int, staging: str) -> list[tuple[str, str]]:
-    """Uploads a version to the staging folder; returns its objects, each with its base directory."""
+    """Uploads a version to the staging folder and returns its objects, each with its base directory."""
     with tempfile.TemporaryDirectory(prefix="pushing") as scratch:
         folder = Path(scratch) / str(version)
         folder.mkdir()

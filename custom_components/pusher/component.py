@@ -28,7 +28,7 @@ class AtomicPusherSpec(PusherSpec):
 
 
 class AtomicPusher(Pusher):
-    """TFX's Pusher with atomic pushes; see :class:`custom_components.pusher.executor.Executor`."""
+    """TFX's Pusher with atomic pushes. See :class:`custom_components.pusher.executor.Executor`."""
 
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

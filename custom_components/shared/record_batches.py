@@ -41,7 +41,7 @@ class ExamplesByBatch(TFExampleRecord):
 
         Args:
             files: Paths of the files.
-            schema: Schema of the columns to read; ``None`` reads all columns and infers their types.
+            schema: Schema of the columns to read. ``None`` reads all columns and infers their types.
         """
         super().__init__(list(files), schema=schema)
 
@@ -49,7 +49,7 @@ class ExamplesByBatch(TFExampleRecord):
         """A Beam source of record batches.
 
         Args:
-            batch_size: Maximum number of rows in a batch; ``None`` for TFX's 8,192.
+            batch_size: Maximum number of rows in a batch, or ``None`` for TFX's 8,192.
 
         Returns:
             A transform that yields batches with one column per feature: large lists of int64, float32 or large binary,

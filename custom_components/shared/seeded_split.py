@@ -40,7 +40,7 @@ def split_settings(
         source: Pattern of the files, or the query.
         splits: Weight of each split, by its name.
         seed: Seed of the split.
-        key: Column whose value decides the split of a row; ``None`` hashes the complete row.
+        key: Column whose value decides the split of a row. ``None`` hashes the complete row.
         options: Other options for the executor.
     """
     package = executor.__module__.rpartition(".")[0]
@@ -66,7 +66,7 @@ class Split:
         names: Names of the splits.
         bounds: Cumulative weights of the splits.
         seed: Seed of the hash.
-        key: Column to hash; ``None`` hashes the complete row.
+        key: Column to hash. ``None`` hashes the complete row.
     """
 
     names: tuple[str, ...]
@@ -161,7 +161,7 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
         partitions: Number of splits.
         bounds: Cumulative weights of the splits.
         seed: Seed of the hash.
-        key: Column to hash; ``None`` hashes the complete row. A row without a value in the column belongs to no known
+        key: Column to hash. ``None`` hashes the complete row. A row without a value in the column belongs to no known
             group and is hashed as a complete row.
     """
     assert partitions == len(bounds)

@@ -26,7 +26,7 @@ class Comparison:
 
     Attributes:
         rows: Number of rows compared.
-        max_abs_diff: Largest difference from a prediction of the SavedModel; relative above 1.
+        max_abs_diff: Largest difference from a prediction of the SavedModel, relative above 1.
         metric: ``auc``, ``accuracy`` or ``r2``, depending on the task.
         saved_model: The metric of the SavedModel.
         tflite: The metric of the TFLite model.
@@ -91,7 +91,7 @@ def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
 
 
 def _largest_difference(saved: Array, lite: Array) -> float:
-    """The largest difference, relative above 1; NaN if only one of the two is NaN in a place."""
+    """The largest difference, relative above 1, or NaN if only one of the two is NaN in a place."""
     same = (saved == lite) | (np.isnan(saved) & np.isnan(lite))
     with np.errstate(invalid="ignore"):
         difference = np.abs(saved - lite) / np.maximum(1, np.abs(saved))

@@ -46,7 +46,7 @@ class Executor(base_executor.BaseExecutor):
         """
         exported = artifact_utils.get_single_instance(output_dict["tflite_model"])
         if not _is_blessed(input_dict):
-            logging.info("The model is not blessed; nothing to export.")
+            logging.info("The model is not blessed, so there is nothing to export.")
             exported.set_int_custom_property(BLESSED, 0)
             return
         problem = problem_of(exec_properties)

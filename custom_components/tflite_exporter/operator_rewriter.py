@@ -263,7 +263,7 @@ _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]]
 
 
 def _matches(values: tf.Tensor | StringBytes, words: np.ndarray) -> tf.Tensor:
-    """Compares a value with each of the words [V]; bool [1, V]."""
+    """Compares a value with each of the words [V]: bool [1, V]."""
     if not isinstance(values, StringBytes):
         return tf.equal(tf.reshape(values, [1, 1]), tf.constant(words[np.newaxis, :]))
     table = np.full([len(words), TEXT_BYTES], NO_BYTE - 1, np.int32)  # a value that no text contains

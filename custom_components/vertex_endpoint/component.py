@@ -30,7 +30,7 @@ class VertexEndpointSpec(ComponentSpec):
 
 
 class VertexEndpoint(base_component.BaseComponent):
-    """Deploys the pushed model; see :func:`cloud.endpoint.deploy`."""
+    """Deploys the pushed model. See :func:`cloud.endpoint.deploy`."""
 
     SPEC_CLASS = VertexEndpointSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)

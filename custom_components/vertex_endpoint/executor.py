@@ -33,7 +33,7 @@ class Executor(base_executor.BaseExecutor):
         deployed_model = artifact_utils.get_single_instance(output_dict["deployed_model"])
         if not pushed.get_int_custom_property(PUSHED):
             deployed_model.set_int_custom_property(PUSHED, 0)
-            logging.info("No model was pushed; nothing to deploy.")
+            logging.info("No model was pushed, so there is nothing to deploy.")
             return
         source = pushed.get_string_custom_property(PUSHED_DESTINATION).rstrip("/")
         version = source.rpartition("/")[2]

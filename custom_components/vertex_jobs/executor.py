@@ -38,7 +38,7 @@ class JobTrainer(BaseExecutor):
         Args:
             input_dict: Inputs of the Trainer.
             output_dict: Outputs of the Trainer.
-            exec_properties: Properties of the Trainer; ``custom_config`` also has :data:`VERTEX`.
+            exec_properties: Properties of the Trainer. ``custom_config`` also has :data:`VERTEX`.
 
         Raises:
             JobFailedError: The job failed.
@@ -57,7 +57,7 @@ class VertexTuner(Executor):
         Args:
             input_dict: Inputs of the Tuner.
             output_dict: Outputs of the Tuner.
-            exec_properties: Properties of the Tuner; ``custom_config`` also has :data:`VERTEX`.
+            exec_properties: Properties of the Tuner. ``custom_config`` also has :data:`VERTEX`.
 
         Raises:
             JobFailedError: The job failed.

@@ -24,7 +24,7 @@ MAX_FAILED_POLLS = 20  # in a row: five minutes without the API
 
 
 class JobFailedError(RuntimeError):
-    """A custom job did not succeed; the message is one line."""
+    """A custom job did not succeed. The message is one line."""
 
 
 def run_job(connection: Connection, job: Job, folder: str) -> None:
@@ -33,7 +33,7 @@ def run_job(connection: Connection, job: Job, folder: str) -> None:
     Args:
         connection: The connection to Vertex AI.
         job: aiplatform's ``CustomJob`` as JSON.
-        folder: Folder in which replicas record why they failed; see :mod:`custom_components.vertex_jobs.replica`.
+        folder: Folder in which replicas record why they failed. See :mod:`custom_components.vertex_jobs.replica`.
 
     Raises:
         JobFailedError: The job failed or was cancelled.
@@ -67,7 +67,7 @@ _ENDED = ("JOB_STATE_SUCCEEDED", "JOB_STATE_FAILED", "JOB_STATE_CANCELLED", "JOB
 
 
 def _wait_for_end(connection: Connection, name: str, signals: list[int]) -> Any:
-    """Waits for the end of a job; returns its final state.
+    """Waits for the end of a job and returns its final state.
 
     Raises:
         SystemExit: This process got a SIGTERM.

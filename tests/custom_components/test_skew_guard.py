@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,28 +96,27 @@ def test_no_random_row_is_served_otherwise_than_trained(candidate: Candidate, da
 
 
 @pytest.fixture
-def altered(binary: Candidate, tmp_path: Path) -> Callable[[str, Callable[[Outputs], Outputs]], Candidate]:
-    """Makes a copy of the model in which one signature answers otherwise."""
+def altered(binary: Candidate) -> Callable[[str, Callable[[Outputs], Outputs]], Replay]:
+    """Replays a model in which one signature has other outputs."""
 
-    def alter(name: str, change: Callable[[Outputs], Outputs]) -> Candidate:
-        model = tf.saved_model.load(str(binary.folder))
-        signatures = dict(model.signatures)
+    def alter(name: str, change: Callable[[Outputs], Outputs]) -> Replay:
+        replay = binary.replay()
+        signatures = dict(replay.model.signatures)
         original = signatures[name]
-        specs = original.structured_input_signature[1]
 
         @tf.function
         def changed(**inputs: tf.Tensor) -> Outputs:
             return change(original(**inputs))
 
-        signatures[name] = changed.get_concrete_function(**specs)
-        tf.saved_model.save(model, str(tmp_path / "altered"), signatures=signatures)
-        return Candidate(binary.problem, tmp_path / "altered")
+        signatures[name] = changed.get_concrete_function(**original.structured_input_signature[1])
+        # The model itself too, which owns the variables of both.
+        replay.model = types.SimpleNamespace(model=replay.model, network=replay.model.network, signatures=signatures)
+        return replay
 
     return alter
 
 
-def first_skew(candidate: Candidate, raw_files: list[str], files: list[str] | None = None) -> Any:
-    replay = candidate.replay()
+def first_skew(replay: Replay, raw_files: list[str], files: list[str] | None = None) -> Any:
     with pytest.raises(SkewError) as caught:
         replay.run(raw_files, files or transformed_files(), ROWS)
     assert replay.report(SkewReport()).compared
@@ -156,7 +156,7 @@ def test_a_signature_that_fails_is_named(altered: Any, raw_files: list[str]) -> 
 
 def test_a_transformed_row_that_was_edited_is_named(binary: Candidate, raw_files: list[str], tmp_path: Path) -> None:
     edited = [{**row, "month": 3} if index == 5 else row for index, row in enumerate(small_table().rows[:ROWS])]
-    skew = first_skew(binary, raw_files, small_table().write(tmp_path / "edited.gz", edited))
+    skew = first_skew(binary.replay(), raw_files, small_table().write(tmp_path / "edited.gz", edited))
     assert (skew.where, skew.feature, skew.example) == ("the transformed examples", "month_cyclical", 5)
 
 

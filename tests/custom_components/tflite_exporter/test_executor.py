@@ -2,8 +2,10 @@ import dataclasses
 import functools
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -19,8 +21,8 @@ from artifacts.names import REPORT_FILE, TFLITE_FILE
 from artifacts.tflite import upper_bound
 from common.error_reason import reason
 from custom_components.shared.artifact_types import TfliteModel
+from custom_components.tflite_exporter import executor
 from custom_components.tflite_exporter.comparison import compare, quality
-from custom_components.tflite_exporter.executor import Executor
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from models.features import Problem
 from models.signatures import SERVING
@@ -72,6 +74,21 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def conversions() -> Iterator[None]:
+    """Converts each model once per quantization: all nodes have the same graph and representative rows."""
+    convert, known = executor.export, dict[tuple[str, str], bytes]()
+
+    def export(inputs: Any, properties: Any, problem: Problem, model_dir: str) -> bytes:
+        key = model_dir, properties["quantization"]
+        if key not in known:
+            known[key] = convert(inputs, properties, problem, model_dir)
+        return known[key]
+
+    with mock.patch.object(executor, "export", export):
+        yield
+
+
 def run_node(
     model: Path, folder: Path, rows: list[Row] | None = None, blessed: tuple[int, int] = (1, 1), **changes: Any
 ) -> Exported:
@@ -100,7 +117,7 @@ def run_node(
     Path(output.uri).mkdir(exist_ok=True)
     places = {"model_name": "small", "split": "eval", "representative_split": "train"}
     properties = {**SETTINGS, **places, "quantization": "none", **changes, "problem": json.dumps(problem.to_config())}
-    Executor().Do({key: [each] for key, each in inputs.items()}, {"tflite_model": [output]}, properties)
+    executor.Executor().Do({key: [each] for key, each in inputs.items()}, {"tflite_model": [output]}, properties)
     return Exported(problem, model / "Format-Serving", output)
 
 
