@@ -14,7 +14,7 @@ def _list() -> list[object]:
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504, BROKEN])
-def test_too_many_and_a_lost_answer_are_tried_again(stand_in: StandIn, status: int) -> None:
+def test_too_many_requests_and_lost_responses_are_retried(stand_in: StandIn, status: int) -> None:
     stand_in.refuse("endpoints", status, times=calls.MAX_TRIES - 1)
     assert _list() == []
     assert len(stand_in.requests) == calls.MAX_TRIES
@@ -45,7 +45,7 @@ def test_the_waits_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("error", "calls"), [(exceptions.ServiceUnavailable, 1), (exceptions.TooManyRequests, MAX_TRIES)]
 )
-def test_what_must_not_be_done_twice_is_tried_again_only_where_it_was_not_done(
+def test_a_call_that_is_not_repeatable_is_retried_only_if_it_had_no_effect(
     monkeypatch: pytest.MonkeyPatch, error: type[exceptions.GoogleAPICallError], calls: int
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
@@ -67,7 +67,7 @@ def test_an_operation_is_asked_for_again(stand_in: StandIn) -> None:
     assert wait_for_operation(operation).display_name == "taxi"
 
 
-def test_what_an_earlier_try_did_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_of_an_earlier_try_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calls, "FIRST_WAIT", 0.001)
     asked, looks = [], iter([None, "made"])
 
@@ -83,7 +83,7 @@ def test_nothing_is_looked_for_before_the_first_try() -> None:
     assert with_retries(lambda: "made", find_result=lambda: pytest.fail("looked")) == "made"
 
 
-def test_an_operation_whose_answer_was_lost_gives_what_it_made(stand_in: StandIn) -> None:
+def test_an_operation_with_a_lost_response_returns_its_result(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     stand_in.refuse("POST .*/endpoints$", BROKEN, after=True)
     made = run_operation(

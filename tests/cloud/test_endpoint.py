@@ -26,7 +26,7 @@ def push(here: Connection, serving: ServingSettings, *versions: int) -> None:
 
 
 def traffic(stand_in: StandIn) -> dict[str, int]:
-    """Per cent by the name of what is deployed, 0 too."""
+    """Percentage by display name of the deployed versions, including 0."""
     [endpoint] = stand_in.resources("endpoints")
     split = endpoint["trafficSplit"]
     assert set(split) <= {each["id"] for each in endpoint["deployedModels"]}
@@ -81,7 +81,7 @@ def test_the_machines_are_those_of_the_settings(here: Connection, stand_in: Stan
     }
 
 
-def test_a_second_version_is_one_of_the_same_model_and_gets_its_share(here: Connection, stand_in: StandIn) -> None:
+def test_a_second_version_belongs_to_the_same_model_and_gets_its_traffic(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200)
     assert traffic(stand_in) == {"taxi-100": 90, "taxi-200": 10}
     [model] = stand_in.resources("models")
@@ -108,7 +108,7 @@ def test_a_new_version_shares_with_two_earlier_ones_and_the_oldest_leaves(here: 
     assert traffic(stand_in) == {"taxi-400": 0, "taxi-500": 0, "taxi-600": 100}
 
 
-def test_a_new_version_without_a_share_takes_none_from_any(here: Connection, stand_in: StandIn) -> None:
+def test_a_new_version_without_traffic_changes_nothing_for_the_others(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200)
     idle = dataclasses.replace(SERVING, traffic=0)
     push(here, idle, 300)
@@ -119,7 +119,7 @@ def test_a_new_version_without_a_share_takes_none_from_any(here: Connection, sta
     assert traffic(stand_in) == {"taxi-100": 45, "taxi-200": 5, "taxi-500": 50}
 
 
-def test_one_without_a_share_leaves_three_that_have_one_alone(here: Connection, stand_in: StandIn) -> None:
+def test_a_version_without_traffic_keeps_three_others_deployed(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200, 300)
     push(here, dataclasses.replace(SERVING, traffic=0), 400)
     assert traffic(stand_in) == {"taxi-100": 81, "taxi-200": 9, "taxi-300": 10, "taxi-400": 0}
@@ -133,7 +133,7 @@ def test_the_oldest_has_its_share_again_if_the_deployment_fails(here: Connection
     assert traffic(stand_in) == {"taxi-100": 81, "taxi-200": 9, "taxi-300": 10}
 
 
-def test_a_version_that_is_deployed_gets_another_share(here: Connection, stand_in: StandIn) -> None:
+def test_a_deployed_version_gets_new_traffic(here: Connection, stand_in: StandIn) -> None:
     push(here, CANARY, 100, 200)
     deploy(here, dataclasses.replace(SERVING, traffic=60), "200", "gs://bucket/deployed/200")
     assert traffic(stand_in) == {"taxi-100": 40, "taxi-200": 60}
@@ -172,7 +172,7 @@ def test_a_refused_deployment_says_so(here: Connection, stand_in: StandIn) -> No
     assert traffic(stand_in) == {"taxi-100": 100}
 
 
-def test_what_cannot_be_put_back_is_told(here: Connection, stand_in: StandIn) -> None:
+def test_traffic_that_cannot_be_restored_is_reported(here: Connection, stand_in: StandIn) -> None:
     push(here, SERVING, 100)
     stand_in.fail("deployModel", "unhealthy", done=True)
     stand_in.refuse("PATCH", 403, message="read only")
@@ -190,7 +190,7 @@ def test_a_busy_service_is_asked_again(here: Connection, stand_in: StandIn, stat
 
 @pytest.mark.parametrize("status", LOST)
 @pytest.mark.parametrize("verb", ["POST .*/endpoints$", ":deployModel", "PATCH", ":undeployModel", "models:upload"])
-def test_what_was_done_though_its_answer_was_lost_is_not_done_twice(
+def test_a_request_with_a_lost_response_is_not_repeated(
     here: Connection, stand_in: StandIn, verb: str, status: int
 ) -> None:
     stand_in.refuse(verb, status, after=True)
@@ -215,7 +215,7 @@ def test_a_deployment_that_is_under_way_is_waited_for_and_not_doubled(
     assert len(sent(stand_in, ":deployModel")) == 2
 
 
-def test_what_a_killed_step_has_begun_to_deploy_is_not_deployed_twice(
+def test_a_deployment_of_a_killed_step_is_not_repeated(
     here: Connection, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -237,7 +237,7 @@ def test_what_a_killed_step_has_begun_to_deploy_is_not_deployed_twice(
     assert len(sent(stand_in, ":deployModel")) == 2
 
 
-def test_an_operation_that_never_ends_is_told(
+def test_an_operation_that_never_ends_is_reported(
     here: Connection, stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push(here, SERVING, 100)
@@ -248,7 +248,7 @@ def test_an_operation_that_never_ends_is_told(
         push(here, SERVING, 200)
 
 
-def test_two_endpoints_of_a_name_are_refused(here: Connection, stand_in: StandIn) -> None:
+def test_two_endpoints_with_one_name_are_rejected(here: Connection, stand_in: StandIn) -> None:
     for _ in range(2):
         here.endpoints.create_endpoint(parent=here.parent, endpoint={"display_name": "rides"})
     with pytest.raises(CloudError, match="found 2 endpoints named rides; expected one: delete the others"):
@@ -262,7 +262,7 @@ def test_all_traffic_goes_back_to_the_version_before(here: Connection, stand_in:
     assert traffic(stand_in) == {"taxi-100": 100, "taxi-200": 0}
 
 
-def test_one_can_go_back_twice_and_no_further(here: Connection, stand_in: StandIn) -> None:
+def test_rolling_back_stops_at_the_oldest_version(here: Connection, stand_in: StandIn) -> None:
     push(here, SERVING, 100, 200, 300)
     assert roll_back(here, "rides").to_version == "taxi-200"
     assert roll_back(here, "rides").to_version == "taxi-100"

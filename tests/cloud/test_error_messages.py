@@ -59,7 +59,7 @@ def test_an_error_is_one_line_that_says_what_to_do(stand_in: StandIn, status: in
         (exceptions.DeadlineExceeded("slow"), "no response in time (504: slow); try again later, or check"),
     ],
 )
-def test_what_an_operation_ended_in_has_no_place(error: exceptions.GoogleAPICallError, told: str) -> None:
+def test_the_error_of_an_operation_names_no_location(error: exceptions.GoogleAPICallError, told: str) -> None:
     assert api_error_message(error).startswith(f"Vertex AI: {told}")
 
 
@@ -71,14 +71,14 @@ def test_what_an_operation_ended_in_has_no_place(error: exceptions.GoogleAPICall
         ("<html></html>", "an empty page"),
     ],
 )
-def test_of_a_proxys_page_the_title_is_told(page: str, said: str) -> None:
+def test_the_title_of_a_proxys_page_is_shown(page: str, said: str) -> None:
     told = api_error_message(exceptions.Forbidden(page))
     assert told.startswith(
         f"Vertex AI: received a web page instead of Vertex AI's response (403: {said}); check vertex.region"
     )
 
 
-def test_a_line_is_one_and_has_an_end() -> None:
+def test_text_is_joined_into_one_line_and_shortened() -> None:
     assert one_line(" a\r\nb\x00\x1b c\t") == "a b c"
     assert one_line("x" * MAX_CHARACTERS) == "x" * MAX_CHARACTERS
     assert one_line("x" * (MAX_CHARACTERS + 1)) == "x" * (MAX_CHARACTERS - 1) + "…"

@@ -60,7 +60,7 @@ def test_a_version_that_is_registered_is_not_uploaded_again(here: Connection, st
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, BROKEN])
 @pytest.mark.parametrize("pushed", ["100", "200"])
-def test_an_upload_whose_answer_was_lost_makes_one_version(
+def test_an_upload_with_a_lost_response_creates_one_version(
     here: Connection, stand_in: StandIn, status: int, pushed: str
 ) -> None:
     """Of a new model too."""
@@ -74,13 +74,13 @@ def test_an_upload_whose_answer_was_lost_makes_one_version(
     assert version.number == numbers(here, version.model)[-1]
 
 
-def test_an_upload_that_was_not_done_is_tried_again(here: Connection, stand_in: StandIn) -> None:
+def test_a_failed_upload_is_tried_again(here: Connection, stand_in: StandIn) -> None:
     stand_in.refuse("models:upload", BROKEN, times=2)
     assert register_version(here, SERVING, "100", "gs://bucket/100").number == "1"
     assert len(uploads(stand_in)) == 3
 
 
-def test_two_models_of_a_name_are_refused(here: Connection, stand_in: StandIn) -> None:
+def test_two_models_with_one_name_are_rejected(here: Connection, stand_in: StandIn) -> None:
     model = {"display_name": "taxi", "container_spec": {"image_uri": "image"}}
     for _ in range(2):
         here.models.upload_model(parent=here.parent, model=model)

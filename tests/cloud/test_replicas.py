@@ -22,7 +22,7 @@ def job(*pools: dict[str, Any]) -> dict[str, Any]:
     return {"name": "jobs/1", "displayName": "tiny", "jobSpec": {"workerPoolSpecs": list(pools)}}
 
 
-def test_each_replica_is_told_of_all(tmp_path: Path) -> None:
+def test_each_replica_gets_the_addresses_of_all(tmp_path: Path) -> None:
     code = WRITES.format(name=NAME, variable="TF_CONFIG")
     made = job(pool(1, code, str(tmp_path)), pool(2, code, str(tmp_path)), pool(1, code, str(tmp_path)))
     assert LocalJobs().run_job(made) is None
@@ -49,7 +49,7 @@ def test_one_replica_has_no_cluster_and_an_image_without_a_command_is_not_starte
     assert len(json.loads((tmp_path / "workerpool0-0").read_text())["cluster"]["ps"]) == 2, "Vertex AI names them so"
 
 
-def test_what_the_container_asks_for_is_in_its_environment(tmp_path: Path) -> None:
+def test_the_containers_variables_are_in_its_environment(tmp_path: Path) -> None:
     made = job(pool(1, WRITES.format(name="'own'", variable="OWN"), str(tmp_path)))
     jobs = LocalJobs()
     jobs.environment = {"OWN": "6"}
@@ -60,7 +60,7 @@ def test_what_the_container_asks_for_is_in_its_environment(tmp_path: Path) -> No
     assert (tmp_path / "own").read_text() == "7"
 
 
-def test_the_first_failure_is_told_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_failure_is_reported_and_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replicas, "GRACE_SECONDS", 0.2)
     made = job(pool(1, "import time; time.sleep(600)"), pool(1, "raise ValueError('no such column')"))
     start = time.monotonic()

@@ -206,7 +206,7 @@ def _deploy(here: Connection, endpoint: str, model: str, split: dict[str, int]) 
     return wait_for_operation(operation).deployed_model.id
 
 
-def test_vizier_suggests_and_takes_measurements(stand_in: StandIn) -> None:
+def test_vizier_suggests_trials_and_accepts_measurements(stand_in: StandIn) -> None:
     here = connection()
     study = aiplatform_v1.Study(display_name="search", study_spec=STUDY_SPEC)
     made = here.vizier.create_study(parent=here.parent, study=study)

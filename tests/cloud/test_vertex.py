@@ -90,7 +90,7 @@ NOT_THE_API = "found a response that is not Vertex AI's; expected its JSON: chec
         ),
     ],
 )
-def test_an_answer_that_is_none_of_the_apis_is_one_line(odd: type[Odd], status: int, body: bytes, told: str) -> None:
+def test_a_response_that_is_not_the_apis_is_one_line(odd: type[Odd], status: int, body: bytes, told: str) -> None:
     odd.answer = (status, body)
     with pytest.raises(CloudError) as caught, raising_cloud_errors():
         _list()
@@ -98,7 +98,7 @@ def test_an_answer_that_is_none_of_the_apis_is_one_line(odd: type[Odd], status: 
     assert str(caught.value).isprintable()
 
 
-def test_what_has_no_name_was_not_made_by_vertex(odd: type[Odd]) -> None:
+def test_a_resource_without_a_name_is_rejected(odd: type[Odd]) -> None:
     odd.answer = (200, b'{"ok": true}')
     here = connect("my-project", "europe-west4")
     made = here.pipelines.create_pipeline_job(parent=here.parent, pipeline_job={})
@@ -106,7 +106,7 @@ def test_what_has_no_name_was_not_made_by_vertex(odd: type[Odd]) -> None:
         require_name(made)
 
 
-def test_a_name_is_one_resources_and_some_may_be_left_out(stand_in: StandIn) -> None:
+def test_a_resource_is_found_by_its_name_and_others_can_be_excluded(stand_in: StandIn) -> None:
     here = connect("my-project", "europe-west4")
     list_all = here.endpoints.list_endpoints
     assert find_by_name(here, list_all, "endpoint", "taxi") is None
@@ -154,7 +154,7 @@ def test_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "check vertex.region" in error_message(requests.ConnectionError("refused"))
 
 
-def test_the_last_error_of_a_wait_is_what_is_told() -> None:
+def test_the_last_error_of_retries_is_reported() -> None:
     cause = exceptions.ServiceUnavailable("down")
     assert error_message(exceptions.RetryError("timeout\nof 1 s", cause)) == error_message(cause)
 

@@ -35,7 +35,7 @@ def anomalies_in(table: pd.DataFrame, new_is_warning: bool = False) -> anomalies
 
 
 def gate(folder: Path, splits: Mapping[str, anomalies_pb2.Anomalies]) -> DataBlessing:
-    """Runs the executor over what TFDV found in each split."""
+    """Runs the executor on the anomalies that TFDV found in each split."""
     anomalies, schema, blessing = ExampleAnomalies(), Schema(), DataBlessing()
     anomalies.uri, schema.uri, blessing.uri = (str(folder / name) for name in ("anomalies", "schema", "blessing"))
     anomalies.split_names = artifact_utils.encode_split_names(list(splits))
@@ -80,7 +80,7 @@ def test_an_unknown_category_is_refused_with_feature_found_and_allowed(tmp_path:
         (CLEAN.assign(surprise=[1, 2]), "surprise", "New column", "the columns area, miles, payment"),
     ],
 )
-def test_what_the_schema_forbids_is_refused(
+def test_an_anomaly_fails_the_run(
     tmp_path: Path, table: pd.DataFrame, feature: str, found: str, allowed_words: str
 ) -> None:
     (anomaly,) = refused(tmp_path, table)
@@ -94,7 +94,7 @@ def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
     assert (anomaly.feature, anomaly.found) == ("(all)", "no examples")
 
 
-def test_a_finding_about_the_whole_table_is_refused(tmp_path: Path) -> None:
+def test_an_anomaly_of_the_complete_table_fails(tmp_path: Path) -> None:
     statistics = tfdv.generate_statistics_from_dataframe(CLEAN)
     schema = schema_pb2.Schema()
     schema.CopyFrom(SCHEMA)
@@ -127,7 +127,7 @@ def test_a_warning_is_let_through_and_counted(tmp_path: Path) -> None:
         ("type: INT int_domain { min: 1 max: 7 }", "INT, may be missing, at least 1, at most 7"),
     ],
 )
-def test_a_domain_that_stands_in_the_feature_is_told(feature: str, words: str) -> None:
+def test_a_domain_inside_the_feature_is_described(feature: str, words: str) -> None:
     assert allowed(text_format.Parse(feature, schema_pb2.Feature()), SCHEMA) == words
 
 
@@ -138,7 +138,7 @@ def test_a_long_list_of_allowed_values_is_cut() -> None:
     assert allowed(feature, schema).endswith("c10, c11 and 3 more")
 
 
-def test_the_component_takes_and_gives_what_the_executor_does() -> None:
+def test_the_component_has_the_inputs_and_outputs_of_the_executor() -> None:
     node = AnomalyGate(channel_utils.as_channel([ExampleAnomalies()]), channel_utils.as_channel([Schema()]))
     assert set(node.inputs) == {"anomalies", "schema"}
     assert node.outputs["blessing"].type is DataBlessing

@@ -18,7 +18,7 @@ def store(tmp_path: Path) -> mlmd.MetadataStore:
 
 
 def stored(store: mlmd.MetadataStore, artifact: Artifact) -> Artifact:
-    """Puts ``artifact`` into ML Metadata, which gives it its id."""
+    """Stores ``artifact`` in ML Metadata, which sets its id."""
     artifact.type_id = store.put_artifact_type(artifact.artifact_type)
     (artifact.id,) = store.put_artifacts([artifact.mlmd_artifact])
     return artifact
@@ -91,26 +91,26 @@ def test_the_baseline_is_the_latest_blessed_model_but_the_candidate(
     assert found == ([three[expected].id], [blessings[expected].id])
 
 
-def test_a_model_that_was_not_blessed_is_no_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
+def test_a_model_that_was_not_blessed_is_not_the_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
     three = models(store, tmp_path, *"yyy")
     blessings = [blessing(store, three[0]), blessing(store, three[1], blessed=0)]
     assert baseline(store, (three, blessings, three[2])) == ([three[0].id], [blessings[0].id])
 
 
-def test_a_model_that_the_skew_guard_refused_is_no_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
+def test_a_model_that_skew_guard_rejected_is_not_the_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
     three = models(store, tmp_path, *"yyy")
     blessings = [blessing(store, model) for model in three]
     guard = [guarded(store, three[0], blessed=1), guarded(store, three[1], blessed=0)]
     assert baseline(store, (three, blessings, three[2]), guard) == ([three[0].id], [blessings[0].id])
 
 
-def test_a_model_of_another_label_is_no_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
+def test_a_model_of_another_label_is_not_the_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
     three = models(store, tmp_path, "y", "other", "y")
     blessings = [blessing(store, model) for model in three]
     assert baseline(store, (three, blessings, three[2])) == ([three[0].id], [blessings[0].id])
 
 
-def test_a_model_whose_files_are_gone_is_no_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
+def test_a_model_whose_files_are_missing_is_not_the_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
     three = models(store, tmp_path, *"yyy")
     blessings = [blessing(store, model) for model in three]
     Path(three[1].uri).rmdir()

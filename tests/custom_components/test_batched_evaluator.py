@@ -1,4 +1,4 @@
-"""Held against TFMA's own metrics, which take row by row what ours take by slice."""
+"""Compares the metrics with TFMA's, which process rows one at a time."""
 
 import json
 import math
@@ -53,7 +53,7 @@ def column(values: Sequence[Sequence[Any]], dtype: Any) -> VarLenTensorValue:
 
 
 def batch(random: np.random.Generator, task: str, models: Sequence[str]) -> dict[str, Any]:
-    """Extracts of a batch as TFMA has them behind the predictions."""
+    """Extracts of a batch as in TFMA after the predictions."""
 
     def some(choices: list[Any], most: int) -> list[list[Any]]:
         return [
@@ -155,7 +155,7 @@ def _check_same(found: Any, expected: Any, what: str) -> None:
     ("label", "prediction", "said"),
     [(1, math.nan, "found a prediction that is NaN; expected prob"), (-1, 0.5, "found the label -1; expected 0 or 1")],
 )
-def test_rows_that_tfma_refuses_are_refused_in_one_line(
+def test_rows_that_tfma_rejects_are_rejected_in_one_line(
     label: int, prediction: float, said: str, tmp_path: Path
 ) -> None:
     rows = batch(np.random.default_rng(0), "binary", [""])
@@ -180,7 +180,7 @@ def mean(metric: Any, labels: list[float], predictions: list[float]) -> float:
 
 
 @pytest.mark.parametrize("prediction", [math.nan, math.inf, 1.5, -0.1])
-def test_a_loss_of_what_is_no_probability_is_nan_as_in_tfma(prediction: float) -> None:
+def test_a_loss_of_an_invalid_probability_is_nan_as_in_tfma(prediction: float) -> None:
     assert math.isnan(mean(metrics.BatchedBinaryCrossEntropy, [1, 0], [prediction, 0.5]))
 
 
@@ -193,11 +193,11 @@ def test_a_prediction_that_is_nan_is_of_the_first_class_as_in_tfma() -> None:
     assert list(found.values()) == [{MatrixEntryKey(1, 0): 1.0}]
 
 
-def test_an_error_of_what_is_no_number_is_left_out_as_in_tfma() -> None:
+def test_an_error_of_nan_is_left_out_as_in_tfma() -> None:
     assert mean(metrics.BatchedMeanSquaredError, [1, 0], [math.nan, 2]) == 4
 
 
-def test_a_model_that_is_sure_and_wrong_has_an_infinite_loss_and_one_that_is_right_has_none() -> None:
+def test_a_certain_prediction_has_infinite_loss_if_wrong_and_none_if_right() -> None:
     loss = metrics.BatchedBinaryCrossEntropy.values(np.array([0.0, 1.0, 1.0]), np.array([0, 1, 0], np.float32))
     assert loss.tolist() == [0, 0, math.inf]
 

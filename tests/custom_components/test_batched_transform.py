@@ -177,7 +177,7 @@ def test_nothing_temporary_is_left(ours: Outputs) -> None:
     assert files == {f"Split-{split}/transformed_examples-00000-of-00001.gz" for split in SPLITS}
 
 
-def test_what_an_earlier_attempt_left_behind_is_gone(tmp_path: Path, given: Examples, ours: Outputs) -> None:
+def test_the_files_of_an_earlier_attempt_are_removed(tmp_path: Path, given: Examples, ours: Outputs) -> None:
     split = tmp_path / "again/transformed_examples/Split-eval"
     (split / "beam-temp-transformed_examples-1").mkdir(parents=True)
     (split / "transformed_examples-00001-of-00002.gz").write_bytes(b"half of a")
@@ -209,7 +209,7 @@ def test_an_empty_split_is_a_file_without_rows_and_a_function_may_analyze_nothin
     assert fares == pytest.approx([3.4 * number for number in range(90)])
 
 
-def test_a_split_without_a_file_is_told(tmp_path: Path) -> None:
+def test_a_split_without_a_file_is_an_error(tmp_path: Path) -> None:
     given = examples(tmp_path / "examples", files=0)
     with pytest.raises(ValueError, match=r"Split-train: found no file; expected at least one"):
         run(batched(), tmp_path / "out", given)

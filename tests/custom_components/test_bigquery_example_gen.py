@@ -39,7 +39,7 @@ ARGUMENTS = [f"--runner={FnApiRunner.__module__}.{FnApiRunner.__name__}", "--pro
 
 
 class Read(beam.PTransform):
-    """Stands for Beam's own, which runs the query."""
+    """Replaces Beam's transform, which would run the query."""
 
     Method = beam.io.ReadFromBigQuery.Method
     given: dict[str, Any]
@@ -142,7 +142,7 @@ def test_a_statement_that_gives_nothing_is_refused() -> None:
         column_types([])
 
 
-def test_what_bigquery_refuses_is_told_in_one_line(client: object) -> None:
+def test_an_error_of_bigquery_is_reported_in_one_line(client: object) -> None:
     with pytest.raises(
         QueryError, match=r"^data.bigquery.query: BigQuery rejected the query: Syntax error: .* but got FORM$"
     ):

@@ -21,5 +21,5 @@ def test_the_text_becomes_a_schema_that_tfx_finds_and_reads(tmp_path: Path) -> N
     assert feature.name == "Straße"
 
 
-def test_the_text_is_part_of_what_the_cache_looks_at() -> None:
+def test_the_text_is_part_of_the_cache_key() -> None:
     assert CuratedSchema(text=TEXT).exec_properties["text"] == TEXT

@@ -77,7 +77,7 @@ def test_each_replica_runs_tfxs_trainer_with_the_steps_inputs(tmp_path: Path, mo
     assert ModelConfig.from_config(json.loads(own["custom_config"])) == config(workers=2)
 
 
-def test_a_job_that_fails_is_told_in_one_line_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_job_is_reported_in_one_line_with_its_cause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = str(tmp_path / "model_run")
     write_failure(folder, Task({}, "worker", 1), ValueError("of an earlier attempt"))
 
@@ -96,7 +96,9 @@ def test_a_job_that_fails_is_told_in_one_line_with_its_cause(tmp_path: Path, mon
     assert "\n" not in str(error.value)
 
 
-def test_a_job_that_says_nothing_is_told_as_vertex_tells_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_without_a_recorded_failure_is_reported_with_vertex_ais_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with (
         vertex(monkeypatch, lambda _: "The replica workerpool0-0 ran out of memory"),
         pytest.raises(JobFailedError, match="the job tiny failed: The replica workerpool0-0 ran out of memory; see"),
@@ -121,16 +123,14 @@ def test_the_end_of_the_step_cancels_the_job(tmp_path: Path, monkeypatch: pytest
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_a_network_that_is_gone_for_a_while_does_not_end_the_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_network_does_not_end_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with vertex(monkeypatch, lambda _: time.sleep(0.3)) as stand_in:
         stand_in.refuse("GET .*customJobs/", 500, times=3)
         train_on_vertex(tmp_path, pool(1), pool(1), workers=2)
 
 
 @pytest.mark.slow
-def test_two_replicas_train_what_one_process_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_replicas_train_like_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = training_job(tmp_path / "alone")
     train(alone, SINGLE_PROCESS)
     # Vertex AI names reduction servers as parameter servers; they are not started here.
@@ -149,7 +149,7 @@ def test_two_replicas_train_what_one_process_trains(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.slow
-def test_why_a_replica_fails_is_what_the_step_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_step_reports_why_a_replica_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = LocalJobs(tmp_path)
     given = {"strategy": "parameter_server", "workers": 1, "parameter_servers": 1, "batch_size": 60}
     with (

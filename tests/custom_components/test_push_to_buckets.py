@@ -74,7 +74,7 @@ def children(folder: str) -> list[str]:
 
 
 def is_complete(bucket: str, version: str) -> tuple[bool, bool]:
-    """Whether a reader takes a version for whole, on a device and in the server."""
+    """Whether a version looks complete to a reader, on a device and in the server."""
     names = (f"tflite/{version}/manifest.json", f"serving/{version}/saved_model.pb")
     device, server = (gfile.exists(f"{bucket}/{name}") for name in names)
     return device, server
@@ -93,7 +93,7 @@ def test_versions_grow(bucket: str) -> None:
     assert [push(bucket), push(bucket)] == ["100000000000", "100000000001"]
 
 
-def test_folders_whose_names_end_in_a_slash_are_versions_too(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_whose_names_end_in_a_slash_count_as_versions(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     gfile.makedirs(f"{bucket}/serving/99999999999")
     listdir = gfile.listdir
     monkeypatch.setattr(gfile, "listdir", lambda path: [f"{name}/" for name in listdir(path)])
@@ -101,7 +101,7 @@ def test_folders_whose_names_end_in_a_slash_are_versions_too(bucket: str, monkey
 
 
 class Dying:
-    """Ends the push before one of its renames, and looks at what readers see until then."""
+    """Stops the push before one of its renames, and records what readers see until then."""
 
     def __init__(self, bucket: str, before: int, error: type[BaseException]) -> None:
         self._rename, self._bucket, self._before, self._error = gfile.rename, bucket, before, error
@@ -120,7 +120,7 @@ class Dying:
 FILES = len(MODEL) + len(DEVICE)
 
 
-def test_what_tells_readers_that_a_version_is_whole_comes_last(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_that_make_a_version_complete_are_renamed_last(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     watched = Dying(bucket, FILES, Killed)
     monkeypatch.setattr(gfile, "rename", watched)
     push(bucket)
@@ -129,7 +129,7 @@ def test_what_tells_readers_that_a_version_is_whole_comes_last(bucket: str, monk
 
 
 @pytest.mark.parametrize("before", range(FILES))
-def test_a_push_that_fails_leaves_no_version_behind(bucket: str, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
+def test_a_failed_push_leaves_no_version(bucket: str, monkeypatch: pytest.MonkeyPatch, before: int) -> None:
     earlier = push(bucket)
     monkeypatch.setattr(gfile, "rename", Dying(bucket, before, ConnectionError))
     with pytest.raises(ConnectionError):
@@ -138,7 +138,7 @@ def test_a_push_that_fails_leaves_no_version_behind(bucket: str, monkeypatch: py
 
 
 @pytest.mark.parametrize("before", range(FILES))
-def test_what_a_killed_push_left_is_no_whole_version_and_goes_hours_later(
+def test_the_remains_of_a_killed_push_are_incomplete_and_removed_hours_later(
     bucket: str, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
     """Killed as a process is: nothing is tidied up."""
@@ -156,7 +156,7 @@ def test_what_a_killed_push_left_is_no_whole_version_and_goes_hours_later(
     assert int(later) > int(half)
 
 
-def test_a_push_that_was_killed_once_all_was_named_is_a_whole_one(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_push_killed_after_all_renames_is_complete(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(_path: str) -> None:
         raise Killed
 
@@ -171,7 +171,7 @@ def test_a_push_that_was_killed_once_all_was_named_is_a_whole_one(bucket: str, m
     assert files_in(f"{bucket}/serving/{whole}") == MODEL
 
 
-def test_while_bytes_are_on_their_way_there_is_no_version(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_is_no_version_during_the_upload(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     copy, seen = gfile.copy, []
 
     def watched(source: str, target: str, overwrite: bool = False) -> None:
@@ -184,7 +184,7 @@ def test_while_bytes_are_on_their_way_there_is_no_version(bucket: str, monkeypat
     assert all(name.startswith(STAGING_PREFIX) for names in seen for name in names)
 
 
-def test_a_push_that_begins_while_another_uploads_takes_nothing_from_it(bucket: str) -> None:
+def test_a_push_that_starts_during_another_upload_does_not_affect_it(bucket: str) -> None:
     during: list[str] = []
 
     def write(folder: Path, version: int) -> None:
@@ -199,8 +199,8 @@ def test_a_push_that_begins_while_another_uploads_takes_nothing_from_it(bucket: 
     assert children(f"{bucket}/serving") == children(f"{bucket}/tflite") == [first, during[0]]
 
 
-def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have looked for what is taken before either makes its claim."""
+def test_concurrent_pushes_of_one_number_get_two_numbers(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have listed the used numbers before either makes its claim."""
     monkeypatch.setattr(buckets, "MAX_WAIT", 0.05)
     makedirs, both, chosen = gfile.makedirs, threading.Barrier(2), list[str]()
 
@@ -218,9 +218,7 @@ def test_pushes_at_once_that_choose_one_number_get_two(bucket: str, monkeypatch:
     assert len(set(versions)) == 2
 
 
-def test_many_pushes_at_once_are_each_whole_and_none_has_anothers_files(
-    bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_concurrent_pushes_are_complete_and_do_not_mix_files(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buckets, "MAX_WAIT", 0.1)
 
     def push_own(number: int) -> tuple[str, dict[str, bytes]]:
@@ -252,7 +250,7 @@ def test_where_every_number_is_taken_it_says_so(bucket: str, monkeypatch: pytest
         push(bucket)
 
 
-def test_an_upload_that_takes_hours_is_given_up_before_another_clears_it(
+def test_an_upload_of_hours_gives_up_before_another_push_removes_it(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(folder: Path, version: int) -> None:

@@ -58,7 +58,7 @@ def push_copy(model: Path, *bases: Path) -> str:
     return str(push_to_folders(dict.fromkeys(bases, copy)))
 
 
-def test_the_version_holds_the_whole_model_and_is_the_time(model: Path, served: Path) -> None:
+def test_the_version_is_the_time_and_contains_the_complete_model(model: Path, served: Path) -> None:
     before = int(time.time())
     version = push_copy(model, served)
     assert before <= int(version) <= time.time()
@@ -66,7 +66,7 @@ def test_the_version_holds_the_whole_model_and_is_the_time(model: Path, served: 
     assert os.listdir(served) == [version]
 
 
-def test_nothing_that_a_reader_would_load_is_there_before_all_is_whole(
+def test_readers_see_no_version_before_it_is_complete(
     model: Path, served: Path, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rename, seen = os.rename, []
@@ -89,7 +89,7 @@ def test_both_places_get_the_same_version(model: Path, served: Path, device: Pat
     assert files_of(device / version) == files_of(served / version) == files_of(model)
 
 
-def test_a_push_that_fails_leaves_nothing_behind(model: Path, served: Path, device: Path) -> None:
+def test_a_failed_push_leaves_nothing(model: Path, served: Path, device: Path) -> None:
     (model / "zz").symlink_to(model / "no such file")
     with pytest.raises(OSError, match="zz"):
         push_copy(model, served, device)
@@ -113,7 +113,7 @@ def test_a_push_that_fails_at_the_second_place_leaves_the_first_as_it_was(
     assert os.listdir(served) == os.listdir(device) == [earlier]
 
 
-def test_what_a_killed_push_left_is_removed(model: Path, served: Path) -> None:
+def test_the_remains_of_a_killed_push_are_removed(model: Path, served: Path) -> None:
     half = served / f"{STAGING_PREFIX}1700000000"
     half.mkdir(parents=True)
     (half / "saved_model.pb").touch()
@@ -121,7 +121,7 @@ def test_what_a_killed_push_left_is_removed(model: Path, served: Path) -> None:
     assert os.listdir(served) == [version]
 
 
-def test_pushes_at_once_are_one_after_the_other(served: Path, device: Path) -> None:
+def test_concurrent_pushes_run_one_after_the_other(served: Path, device: Path) -> None:
     def push_own(number: int) -> int:
         def write(folder: Path, _version: int) -> None:
             time.sleep(0.02)
@@ -273,7 +273,7 @@ def test_nothing_is_pushed_where_the_model_for_devices_is_not_blessed(
     assert not device.exists()
 
 
-def test_a_model_for_devices_that_is_gone_leaves_nothing_half_pushed(
+def test_a_missing_model_for_devices_leaves_no_partial_push(
     model: Path, served: Path, device: Path, tflite: TfliteModel
 ) -> None:
     shutil.rmtree(tflite.uri)

@@ -86,7 +86,7 @@ def test_no_difference_in_any_task(candidate: Candidate, raw_files: list[str]) -
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_random_row_is_served_otherwise_than_trained(candidate: Candidate, data: st.DataObject) -> None:
+def test_random_rows_are_served_as_trained(candidate: Candidate, data: st.DataObject) -> None:
     replay = candidate.loaded
     examples = [encode(row) for row in data.draw(st.lists(random_rows, min_size=1, max_size=9))]
     replay.compare(examples)
@@ -109,7 +109,7 @@ def altered(binary: Candidate) -> Callable[[str, Callable[[Outputs], Outputs]], 
             return change(original(**inputs))
 
         signatures[name] = changed.get_concrete_function(**original.structured_input_signature[1])
-        # The model itself too, which owns the variables of both.
+        # Keeps a reference to the model, which owns the variables of both.
         replay.model = types.SimpleNamespace(model=replay.model, network=replay.model.network, signatures=signatures)
         return replay
 
@@ -124,19 +124,19 @@ def first_skew(replay: Replay, raw_files: list[str], files: list[str] | None = N
 
 
 @pytest.mark.parametrize("signature", ["serving_default", "serve_raw", "classify"])
-def test_a_signature_that_predicts_otherwise_is_named(altered: Any, raw_files: list[str], signature: str) -> None:
+def test_a_signature_that_predicts_differently_is_reported(altered: Any, raw_files: list[str], signature: str) -> None:
     skew = first_skew(altered(signature, lambda out: {**out, "scores": out["scores"] + 2e-6}), raw_files)
     assert (skew.check, skew.where, skew.feature, skew.example) == ("predictions", signature, "scores", 0)
     expected, found = (np.array(eval(text)) for text in (skew.expected, skew.found))
     np.testing.assert_allclose(found - expected, 2e-6, rtol=0.1)
 
 
-def test_a_class_under_another_name_is_named(altered: Any, raw_files: list[str]) -> None:
+def test_a_class_with_another_name_is_reported(altered: Any, raw_files: list[str]) -> None:
     skew = first_skew(altered("classify", lambda out: {**out, "classes": out["classes"][:, ::-1]}), raw_files)
     assert (skew.feature, skew.expected, skew.found) == ("classes", "[b'poor', b'rich']", "[b'rich', b'poor']")
 
 
-def test_a_feature_that_differs_by_one_bit_is_named(altered: Any, raw_files: list[str]) -> None:
+def test_a_feature_that_differs_by_one_bit_is_reported(altered: Any, raw_files: list[str]) -> None:
     def change(out: Outputs) -> Outputs:
         return {**out, "plain_dense": tf.math.nextafter(out["plain_dense"], 9.0)}
 
@@ -144,7 +144,7 @@ def test_a_feature_that_differs_by_one_bit_is_named(altered: Any, raw_files: lis
     assert (skew.check, skew.where, skew.feature) == ("transformed", "transform_features", "plain_dense")
 
 
-def test_a_signature_that_fails_is_named(altered: Any, raw_files: list[str]) -> None:
+def test_a_signature_that_fails_is_reported(altered: Any, raw_files: list[str]) -> None:
     def change(out: Outputs) -> Outputs:
         with tf.control_dependencies([tf.debugging.assert_less(out["predictions"], -1.0, "no such luck")]):
             return {name: tf.identity(value) for name, value in out.items()}
@@ -154,13 +154,13 @@ def test_a_signature_that_fails_is_named(altered: Any, raw_files: list[str]) -> 
     assert "no such luck" in skew.found
 
 
-def test_a_transformed_row_that_was_edited_is_named(binary: Candidate, raw_files: list[str], tmp_path: Path) -> None:
+def test_an_edited_transformed_row_is_reported(binary: Candidate, raw_files: list[str], tmp_path: Path) -> None:
     edited = [{**row, "month": 3} if index == 5 else row for index, row in enumerate(small_table().rows[:ROWS])]
     skew = first_skew(binary.replay(), raw_files, small_table().write(tmp_path / "edited.gz", edited))
     assert (skew.where, skew.feature, skew.example) == ("the transformed examples", "month_cyclical", 5)
 
 
-def test_a_network_that_reads_some_of_the_features_is_no_skew(raw_files: list[str], tmp_path: Path) -> None:
+def test_a_network_that_reads_only_some_features_is_not_skew(raw_files: list[str], tmp_path: Path) -> None:
     problem = IN_FULL["binary"]
     one = feature_inputs(problem.features)["gain_dense"]
     network = keras.Model({"gain_dense": one}, keras.layers.Dense(1, "sigmoid")(one))
@@ -177,7 +177,7 @@ def servable(binary: Candidate, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-def test_a_fresh_process_answers_the_warmup_requests(servable: Path) -> None:
+def test_a_new_process_answers_the_warmup_requests(servable: Path) -> None:
     measured = check_server(servable, 120, 4000)
     assert measured["answers"] == 6
     assert measured["peak_megabytes"] > 100
@@ -189,7 +189,7 @@ def test_a_model_without_its_weights_does_not_load(servable: Path) -> None:
         check_server(servable, 120, 4000)
 
 
-def test_a_request_that_cannot_be_answered_is_told(servable: Path) -> None:
+def test_a_request_that_fails_is_reported(servable: Path) -> None:
     examples = [b"no example"]
     write_warmup(servable, "small", examples, {}, ["serving_default"])
     assert (servable / WARMUP_FILE).exists()
@@ -207,7 +207,7 @@ def test_a_model_that_takes_too_much_memory_is_stopped(servable: Path) -> None:
         check_server(servable, 120, 100)
 
 
-def test_fresh_process_imports_no_keras_3_and_nothing_of_scipy() -> None:
+def test_the_new_process_imports_neither_keras_3_nor_scipy() -> None:
     code = "import sys; from custom_components.skew_guard import server_process; print(*sys.modules)"
     command, environment = [sys.executable, "-c", code], {**os.environ, **WITHOUT_KERAS}
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)

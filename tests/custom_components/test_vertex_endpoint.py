@@ -54,7 +54,7 @@ def test_the_pushed_model_is_deployed_from_a_folder_of_its_own(stand_in: StandIn
     assert deployed.get_string_custom_property("pushed_version") == f"{model['model']}@1"
 
 
-def test_the_next_one_gets_its_share(stand_in: StandIn, tmp_path: Path) -> None:
+def test_the_next_version_gets_its_traffic(stand_in: StandIn, tmp_path: Path) -> None:
     for version in ("1700000000", "1700000001"):
         execute(tmp_path / version, pushed_model(tmp_path / version, version))
     [endpoint] = stand_in.resources("endpoints")
@@ -69,7 +69,7 @@ def test_a_model_that_was_not_pushed_is_not_deployed(stand_in: StandIn, tmp_path
     assert not Path(deployed.uri).exists()
 
 
-def test_a_failure_is_one_line(stand_in: StandIn, tmp_path: Path) -> None:
+def test_a_failure_is_recorded_in_one_line(stand_in: StandIn, tmp_path: Path) -> None:
     stand_in.fail("deployModel", "unhealthy")
     with pytest.raises(CloudError, match=r"unhealthy.*serves as before"):
         execute(tmp_path, pushed_model(tmp_path, "1700000000"))

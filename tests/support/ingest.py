@@ -1,4 +1,4 @@
-"""Runs ExampleGens over files, for tests of what they write."""
+"""Runs ExampleGens on files, for tests of their output."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ SPLITS = {"train": 7, "validation": 1, "eval": 2}
 
 
 def run_node(node: BaseBeamComponent, output: Path, options: Sequence[str] = ()) -> dict[str, list[bytes]]:
-    """Runs a node's executor; the records that it wrote, by split, in their order."""
+    """Runs the executor of a node; returns the records that it wrote, by split and in order."""
     examples = Examples()
     examples.uri = str(output)
     executor = node.executor_spec.executor_class
@@ -33,7 +33,7 @@ def records(output: Path, split: str) -> list[bytes]:
 
 
 def ingest(folder: Path, output: Path, pattern: str = "*.csv", **given: Any) -> dict[str, list[bytes]]:
-    """The records that ArrowExampleGen writes of a table, by split."""
+    """Runs ArrowExampleGen on a table; returns the records by split."""
     kind = format_of(pattern)
     assert kind
     options = given.pop("options", ())

@@ -1,4 +1,4 @@
-"""Inputs, outputs and settings of a Trainer or Tuner on Vertex AI, over the small table."""
+"""Inputs, outputs and properties of a Trainer or Tuner on Vertex AI, for the small table."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ TUNER_OUTPUTS = {
 
 
 def inputs(folder: Path, graph: str = "") -> Artifacts:
-    """What Transform makes; only its names, unless :func:`filled` wrote it."""
+    """Artifacts of Transform, without files."""
     examples, transform = standard_artifacts.Examples(), standard_artifacts.TransformGraph()
     examples.uri, examples.split_names = str(folder / "examples"), json.dumps(["train", "validation"])
     transform.uri = graph
@@ -28,7 +28,7 @@ def inputs(folder: Path, graph: str = "") -> Artifacts:
 
 
 def filled(folder: Path) -> Artifacts:
-    """The small table as Transform leaves it."""
+    """Artifacts of Transform with the small table in their folders."""
     table = small_table()
     for split in ("train", "validation"):
         (folder / "examples" / f"Split-{split}").mkdir(parents=True)
@@ -38,7 +38,7 @@ def filled(folder: Path) -> Artifacts:
 
 
 def outputs(folder: Path, kinds: dict[str, Any]) -> Artifacts:
-    """Empty outputs, whose folders are not there, as in a bucket."""
+    """Output artifacts whose folders do not exist, as in a bucket."""
     made = {name: kind() for name, kind in kinds.items()}
     for name, artifact in made.items():
         artifact.uri = str(folder / name)
@@ -54,7 +54,7 @@ def pool(count: int, image: str = IMAGE, **environment: str) -> dict[str, Any]:
 
 
 def properties(config: ModelConfig, function: str, *pools: dict[str, Any]) -> dict[str, Any]:
-    """Execution properties; ``function`` is ``run_fn`` or ``tuner_fn``."""
+    """Execution properties. ``function`` is ``run_fn`` or ``tuner_fn``."""
     job = {"displayName": "tiny", "jobSpec": {"workerPoolSpecs": list(pools)}} if pools else None
     vertex = {"project": "one-project", "region": "europe-west4", "image": IMAGE, "job": job}
     return {

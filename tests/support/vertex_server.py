@@ -1,4 +1,4 @@
-"""What stands for Vertex AI in tests."""
+"""The local stand-in for Vertex AI, as a fixture."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from cloud.stand_in import StandIn
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    """The server that all connections go to; what is tried again is so at once."""
+    """A server that receives all requests. Retries do not wait."""
     monkeypatch.setattr(calls, "FIRST_WAIT", 0.01)
     with StandIn() as server:
         monkeypatch.setenv(vertex.ENDPOINT_VARIABLE, server.endpoint)

@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_leaves_no_split(tmp_path: Pa
     assert list((tmp_path / "out").glob("Split-*/*")) == []
 
 
-def test_a_pattern_without_files_is_told() -> None:
+def test_a_pattern_without_files_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^found no file that matches /nowhere/\*.csv; expected at least one$"):
         ingest(Path("/nowhere"), Path("/nowhere/out"))
 

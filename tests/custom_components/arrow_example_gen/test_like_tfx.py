@@ -81,12 +81,12 @@ def test_the_sample_becomes_the_same_records(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_whole_sample_becomes_the_same_records(tmp_path: Path) -> None:
+def test_the_complete_sample_becomes_the_same_records(tmp_path: Path) -> None:
     assert rows_of(ingest(SAMPLE.parent, tmp_path / "ours")) == by_tfx(SAMPLE.parent, tmp_path / "theirs")
 
 
 def test_a_table_of_nasty_values_becomes_the_same_records(tmp_path: Path) -> None:
-    """In two files, of which the second decides some of the types."""
+    """Two files, where the second one decides some of the types."""
     folder = tmp_path / "table"
     folder.mkdir()
     rows = list(zip(*NASTY.values(), strict=True))

@@ -1,4 +1,4 @@
-"""The split and the order of what is written, held against the rows' own definition."""
+"""Compares the splits and the order of the written rows with their definition."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def listed(value: object) -> object:
 
 @settings(deadline=None)
 @given(columns=st.dictionaries(names, columns_of_five, min_size=1, max_size=4))
-def test_rows_are_what_protobuf_calls_deterministic(columns: dict[str, pa.Array]) -> None:
+def test_rows_equal_protobufs_deterministic_serialization(columns: dict[str, pa.Array]) -> None:
     rows = to_bytes(encode(columns))
     assert len(rows) == 5
     for number, row in enumerate(rows):
@@ -71,7 +71,7 @@ def test_varint_is_protobufs(number: int) -> None:
     assert len(varint(number)) == feature[-len(varint(number)) - 1]
 
 
-def test_a_record_that_is_no_example_is_told_with_its_number(tmp_path: Path) -> None:
+def test_an_invalid_record_is_reported_with_its_number(tmp_path: Path) -> None:
     good = tf.train.Example().SerializeToString()
     with pytest.raises(ValueError, match=r"^t.tfrecord: record 12: not a valid tf.Example; expected one per record$"):
         split_records([good, b"no example"], SPLIT, "t.tfrecord", 10)
@@ -88,7 +88,7 @@ def batch(file: int, number: int, *rows: bytes) -> Batch:
     return Batch((file, number), {"train": rows, "eval": ()})
 
 
-def test_shards_are_put_into_the_tables_order_whoever_wrote_them(tmp_path: Path) -> None:
+def test_shards_are_sorted_into_the_tables_order(tmp_path: Path) -> None:
     sink = ShardSink(str(tmp_path), ["train", "eval"])
     folder = sink.initialize_write()
     first = write(sink, folder, batch(3, 0, b"7"), batch(1, 0, b"3"), batch(1, 1, b"4"), batch(2, 0, b"5", b"6"))
@@ -105,7 +105,7 @@ def test_shards_are_put_into_the_tables_order_whoever_wrote_them(tmp_path: Path)
     assert not Path(folder).exists()
 
 
-def test_what_was_cut_off_is_finished_and_what_an_earlier_attempt_left_is_gone(tmp_path: Path) -> None:
+def test_an_interrupted_move_is_finished_and_earlier_files_are_removed(tmp_path: Path) -> None:
     sink = ShardSink(str(tmp_path), ["train"])
     (tmp_path / "Split-train").mkdir()
     (tmp_path / "Split-train/data_tfrecord-00007-of-00009.gz").write_bytes(b"old")
@@ -113,7 +113,7 @@ def test_what_was_cut_off_is_finished_and_what_an_earlier_attempt_left_is_gone(t
     written = [write(sink, folder, batch(number, 0, b"%d" % number)) for number in range(2)]
     left = sink.pre_finalize(folder, written)
     (tmp_path / "Split-train/data_tfrecord-00000-of-00002.gz").write_bytes(Path(written[0][0].path).read_bytes())
-    Path(written[0][0].path).unlink()  # as if the move had been cut off behind the first file
+    Path(written[0][0].path).unlink()  # as if the move had been interrupted after the first file
     sink.finalize_write(folder, written, left)
     assert sink.finalize_write(folder, written, left) == []
     assert records(tmp_path, "train") == [b"0", b"1"]

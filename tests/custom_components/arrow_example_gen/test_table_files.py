@@ -1,4 +1,4 @@
-"""What each format's reader gives, and what it says of files that it cannot read."""
+"""The rows that each format's reader yields, and its errors."""
 
 import gzip
 import re
@@ -35,7 +35,7 @@ def written(path: Path, content: bytes | pa.Table | list[bytes]) -> str:
 
 
 def rows(path: str, first: str = "") -> list[dict[str, Any]]:
-    """A file's rows, as they are in the tf.Examples that come of it."""
+    """The rows of a file, decoded from their tf.Examples."""
     kind = format_of(path)
     assert kind
     table = Table.of(kind, first or path)
@@ -54,7 +54,7 @@ def values(feature: tf.train.Feature) -> list[Any]:
 
 
 def refusal(path: str, first: str = "") -> str:
-    """What is said of a file, behind its path."""
+    """The error for a file, without the path."""
     with pytest.raises(TableError) as caught:
         rows(path, first)
     line = str(caught.value)
@@ -77,7 +77,7 @@ def test_a_column_alone_has_no_blank_rows(tmp_path: Path) -> None:
     assert rows(written(tmp_path / "table.csv", b'a\n1\n\n""\n\r\n2')) == [{"a": [1]}, {}, {"a": [2]}]
 
 
-def test_a_long_row_is_read_whole(tmp_path: Path) -> None:
+def test_a_long_row_is_read_completely(tmp_path: Path) -> None:
     assert rows(written(tmp_path / "table.csv", b"a,b\n1," + LONG * 3 + b"\n")) == [{"a": [1], "b": [LONG * 3]}]
 
 
@@ -106,7 +106,7 @@ def test_a_csv_file_that_cannot_be_read(tmp_path: Path, name: str, content: byte
     assert re.match(said, refusal(written(tmp_path / name, content)))
 
 
-def test_a_truncated_gzip_file_is_told_with_its_last_whole_line(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_reported_with_its_last_complete_line(tmp_path: Path) -> None:
     text = b"amount,city\n" + b"".join(b"%d,town %d\n" % (number * 7919 % 1000, number) for number in range(20_000))
     whole = gzip.compress(text)
     path = tmp_path / "table.csv.gz"
@@ -193,7 +193,7 @@ def test_a_parquet_column_that_cannot_become_a_feature(tmp_path: Path, column: p
     assert re.match(f"column {said}", refusal(path))
 
 
-def test_parquet_files_share_their_columns_and_what_these_become(tmp_path: Path) -> None:
+def test_parquet_files_have_the_same_columns_and_types(tmp_path: Path) -> None:
     first = written(tmp_path / "a.parquet", pa.table({"a": pa.array([1], pa.int32()), "b": ["x"]}))
     same = written(tmp_path / "b.parquet", pa.table({"b": pa.nulls(1), "a": pa.array([2], pa.int64())}))
     assert rows(same, first) == [{"a": [2]}]

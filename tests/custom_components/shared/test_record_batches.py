@@ -1,4 +1,4 @@
-"""Reading and writing whole batches, held against TFX's own source and what TensorFlow reads."""
+"""Compares reading and writing in batches with TFX's source and with TensorFlow."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -57,7 +57,7 @@ def rows(first: int, last: int) -> list[bytes]:
 
 
 def check(source: TFXIO, expected: Sequence[pa.RecordBatch]) -> None:
-    """Checks what a source gives, batch by batch."""
+    """Checks the batches of a source."""
     with beam.Pipeline(FnApiRunner()) as pipeline:
         assert_that(pipeline | source.BeamSource(), equal_to(list(expected), pa.RecordBatch.equals))
 
@@ -70,7 +70,7 @@ def by_tfx(files: list[str], schema: schema_pb2.Schema | None) -> pa.RecordBatch
 
 
 @pytest.mark.parametrize("schema", [SCHEMA, None])
-def test_batches_are_what_tfx_decodes_file_by_file(
+def test_batches_equal_those_that_tfx_decodes_file_by_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: schema_pb2.Schema | None
 ) -> None:
     monkeypatch.setattr(record_batches, "BATCH_ROWS", 20)
@@ -103,7 +103,7 @@ def test_batches_have_as_many_rows_as_asked(tmp_path: Path) -> None:
     assert list(itertools.chain(*read_records(path, 300))) == rows(0, 1000)
 
 
-def test_a_file_whose_end_is_cut_off_is_an_error(tmp_path: Path) -> None:
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     path = Path(write(tmp_path / "a.gz", rows(0, 500)))
     content = path.read_bytes()
     for end in range(len(content) - 300, len(content)):  # between two records, within one, within gzip's own last bytes
@@ -121,7 +121,7 @@ def test_a_broken_file_is_an_error(tmp_path: Path, damage: Callable[[bytes], byt
 
 
 @pytest.mark.parametrize("count", [0, 1, 50])
-def test_what_is_written_is_what_was_read_in_its_order(tmp_path: Path, count: int) -> None:
+def test_rows_are_written_as_read_and_in_order(tmp_path: Path, count: int) -> None:
     files = [write(tmp_path / "a.gz", rows(0, count)), write(tmp_path / "b.gz", rows(count, 2 * count))]
     with beam.Pipeline(FnApiRunner()) as pipeline:
         _ = pipeline | ExamplesByBatch(files, SCHEMA).BeamSource() | WriteExamples(str(tmp_path / "out/rows"), SCHEMA)

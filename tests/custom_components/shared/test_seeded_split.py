@@ -48,7 +48,7 @@ def test_rows_that_share_the_key_are_on_the_same_side(
     assert split_of({**one, "user": user}, seed, "user") == split_of({**other, "user": user}, seed, "user")
 
 
-def test_without_a_key_rows_of_one_user_are_spread() -> None:
+def test_without_a_key_rows_of_one_user_get_different_splits() -> None:
     assert len({split_of({"user": 1, "fare": fare}) for fare in range(100)}) == 3
 
 
@@ -57,7 +57,7 @@ def test_rows_that_lack_the_key_are_no_group() -> None:
 
 
 @pytest.mark.parametrize("empty", [tf.train.Feature(), tf.train.Feature(bytes_list=tf.train.BytesList())])
-def test_rows_whose_key_has_no_value_are_no_group(empty: tf.train.Feature) -> None:
+def test_rows_without_a_key_do_not_form_a_group(empty: tf.train.Feature) -> None:
     found = set()
     for fare in range(100):
         row = example({"fare": fare})

@@ -47,7 +47,7 @@ def test_a_recurrent_layer_and_an_output_that_is_an_input_are_converted(tmp_path
         assert compare(described, str(tmp_path / name), files, PROBLEM, 20).max_abs_diff <= 1e-5
 
 
-def test_a_converters_own_failure_is_one_line() -> None:
+def test_an_error_of_the_converter_is_reported_in_one_line() -> None:
     def without_representative_rows(converter: tf.lite.TFLiteConverter) -> None:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

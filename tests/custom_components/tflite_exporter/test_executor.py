@@ -126,7 +126,7 @@ def exported(request: pytest.FixtureRequest, models: Path, tmp_path_factory: pyt
     return run_node(models / request.param, tmp_path_factory.mktemp("exported"))
 
 
-def test_the_whole_model_runs_on_builtin_operators_and_answers_as_the_saved_model(exported: Exported) -> None:
+def test_the_model_runs_on_builtin_operators_and_predicts_like_the_saved_model(exported: Exported) -> None:
     report = exported.report
     assert exported.blessed
     assert exported.reason == ""
@@ -143,7 +143,7 @@ def test_the_whole_model_runs_on_builtin_operators_and_answers_as_the_saved_mode
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(row=random_rows)
-def test_no_random_row_is_answered_otherwise(exported: Exported, row: Row) -> None:
+def test_random_rows_are_predicted_as_by_the_saved_model(exported: Exported, row: Row) -> None:
     # A network of random weights overflows at the ends of a float32; what becomes of those is test_rewrite.py's.
     fitting = {name: _fitting(value) for name, value in row.items() if name in exported.problem.features.columns}
     expected = exported.signature(tf.constant([encode(fitting)]))["predictions"].numpy()[0]
@@ -156,7 +156,7 @@ def _fitting(value: float | int | str | bytes | None) -> float | int | str | byt
     return min(max(value, -10_000), 10_000) if isinstance(value, int) else value[:TEXT_BYTES] if value else value
 
 
-def test_the_model_says_what_it_takes_and_gives(exported: Exported) -> None:
+def test_the_models_metadata_describes_inputs_and_outputs(exported: Exported) -> None:
     metadata = exported.device.metadata
     assert metadata["model"] == "small"
     assert metadata["task"] == exported.problem.task
@@ -170,7 +170,7 @@ def test_the_model_says_what_it_takes_and_gives(exported: Exported) -> None:
     "quantization",
     [*(pytest.param(kind, marks=pytest.mark.slow) for kind in ("dynamic_range", "float16")), "int8"],
 )
-def test_quantization_reaches_the_network_alone(models: Path, tmp_path: Path, quantization: str) -> None:
+def test_only_the_network_is_quantized(models: Path, tmp_path: Path, quantization: str) -> None:
     quantized = run_node(models / "binary", tmp_path, quantization=quantization, max_quality_loss=0.05)
     assert quantized.blessed
     assert quantized.report["quantization"] == quantization
@@ -196,7 +196,7 @@ def test_a_model_beyond_a_bound_is_not_blessed_and_says_which(models: Path, tmp_
     assert blocked.reason.endswith("; expected at most 0")
 
 
-def test_another_models_tflite_is_measured_as_another(exported: Exported, tmp_path: Path) -> None:
+def test_the_tflite_of_another_model_differs(exported: Exported, tmp_path: Path) -> None:
     export_random(exported.problem, tmp_path / "other", hidden_units=4)
     files = write_raw(tmp_path / "rows.gz", small_table().rows[:50])
     comparison = compare(exported.content, str(tmp_path / "other"), files, exported.problem, 40)
@@ -204,7 +204,7 @@ def test_another_models_tflite_is_measured_as_another(exported: Exported, tmp_pa
     assert comparison.rows == 40
 
 
-def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_path: Path) -> None:
+def test_a_text_that_is_too_long_to_be_hashed_is_reported(exported: Exported, tmp_path: Path) -> None:
     files = write_raw(tmp_path / "rows.gz", [{"user": "x" * 65, "amount": 1.0}])
     with pytest.raises(ValueError, match="feature 'user'") as caught:
         compare(exported.content, str(exported.model_dir), files, exported.problem, 10)
@@ -214,7 +214,7 @@ def test_a_text_that_is_too_long_to_be_hashed_is_named(exported: Exported, tmp_p
     )
 
 
-def test_an_empty_split_is_told(exported: Exported, tmp_path: Path) -> None:
+def test_an_empty_split_is_an_error(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the eval split has no rows"):
         compare(exported.content, str(exported.model_dir), write_raw(tmp_path / "rows.gz", []), exported.problem, 10)
 

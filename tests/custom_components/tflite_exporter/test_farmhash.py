@@ -57,7 +57,7 @@ def test_every_length_hashes_as_tensorflow_hashes_it(length: int, hash_on_device
 
 @settings(max_examples=200, deadline=None)
 @given(texts=st.lists(st.binary(max_size=TEXT_BYTES), min_size=1, max_size=4))
-def test_the_whole_hash_is_farmhashs(texts: list[bytes]) -> None:
+def test_the_hash_equals_farmhash(texts: list[bytes]) -> None:
     found = fingerprint(tf.constant(as_byte_values(texts))).numpy()
     expected = tf.fingerprint(texts, method="farmhash64").numpy().copy().view(np.int64)[:, 0]
     np.testing.assert_array_equal(found, expected)

@@ -31,7 +31,7 @@ def joined() -> bytes:
     return join(convert_function(head, "the head"), convert_function(tail, "the tail"), ["left", "right"], "sum")
 
 
-def test_the_second_model_takes_what_the_first_gives(joined: bytes) -> None:
+def test_the_outputs_of_the_first_model_are_inputs_of_the_second(joined: bytes) -> None:
     runner = Interpreter(model_content=joined).get_signature_runner()
     row = np.array([[1.0, -2.0, 7.0]], np.float32)
     answer = runner(row=row)
@@ -59,7 +59,7 @@ def test_metadata_is_added_and_replaced(joined: bytes) -> None:
     Interpreter(model_content=second).allocate_tensors()
 
 
-def test_operators_beyond_the_builtin_ones_are_told_as_custom() -> None:
+def test_operators_that_are_not_builtin_are_named_custom() -> None:
     def flex(converter: Any) -> None:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
 

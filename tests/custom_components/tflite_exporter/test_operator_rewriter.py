@@ -95,12 +95,12 @@ def test_a_value_on_a_boundary_falls_into_the_graphs_bucket(column: str, around:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(row=random_rows)
-def test_no_random_row_is_transformed_otherwise(row: Row) -> None:
+def test_random_rows_are_transformed_equally(row: Row) -> None:
     fitting = {name: value[:TEXT_BYTES] if isinstance(value, bytes) else value for name, value in row.items()}
     assert_same(on_device(TOGETHER), fitting)
 
 
-def test_the_whole_models_input_is_a_row_of_raw_features() -> None:
+def test_the_input_of_the_model_is_a_row_of_raw_features() -> None:
     inputs = TransformRewriter(small_table().graph, PROBLEM).inputs
     assert list(inputs) == sorted(PROBLEM.features.columns)
     assert {name for name, each in inputs.items() if each.as_bytes} == {"street", "user"}
@@ -174,7 +174,7 @@ REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor]
 }
 
 
-# What is not refused, though it looks like it.
+# Operators that look unsupported but are not.
 EXPRESSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor]]] = {
     "nested": (tf.string, lambda text: hashed(tf.strings.as_string(hashed(text)))),
     "reversed": (tf.string, lambda text: hashed(text) + 10 * tf.cast(tf.equal("a", text), tf.int64)),
@@ -218,9 +218,7 @@ def refused_graph(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOu
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *REFUSED_SPARSE])
-def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
-    refused_graph: tft.TFTransformOutput, name: str
-) -> None:
+def test_an_unsupported_operator_is_reported_with_its_feature(refused_graph: tft.TFTransformOutput, name: str) -> None:
     problem = dataclasses.replace(PROBLEM, features=Features(dense={name: Dense()}))
     with pytest.raises(RewriteError) as caught:
         TransformRewriter(refused_graph, problem).concrete_function()
@@ -232,7 +230,7 @@ def test_what_cannot_be_expressed_is_refused_by_feature_and_operator(
 
 
 @pytest.mark.parametrize("name", EXPRESSED)
-def test_what_looks_hard_but_can_be_expressed_keeps_its_value(refused_graph: tft.TFTransformOutput, name: str) -> None:
+def test_operators_that_look_unsupported_keep_their_values(refused_graph: tft.TFTransformOutput, name: str) -> None:
     dtype, make = EXPRESSED[name]
     problem = dataclasses.replace(PROBLEM, features=Features(dense={name: Dense()}))
     rewriter = TransformRewriter(refused_graph, problem)
