@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 import yaml
-from conftest import ROOT, run
+from conftest import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -64,16 +64,3 @@ def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     answer = serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
     assert answer["predictions"].shape == (1, 3)
     assert [name.decode() for name in answer["classes"].numpy()[0]] == list(CLASSES)
-
-
-@pytest.mark.slow
-def test_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
-    first = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
-    cached = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json")
-    again = run(tmp_path, f"--data={table}", "--to=SchemaGen", "--json", "--no-cache")
-    asked = ("ExampleGen", "StatisticsGen", "SchemaGen")
-    assert [[result.states[node] for node in asked] for result in (first, cached, again)] == [
-        ["ran"] * 3,
-        ["cached"] * 3,
-        ["ran"] * 3,
-    ]

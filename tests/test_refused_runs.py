@@ -41,16 +41,25 @@ def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_corrected_table_passes(table: Path, tmp_path: Path) -> None:
+def test_corrected_table_passes_and_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
     path = tmp_path / "data/taxi.csv"
     shutil.copytree(table, path.parent)
     good = path.read_text()
     path.write_text(good.replace("Credit Card", "Kredit Card"))
-    assert run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate").code == 3
+    options = (f"--data={path.parent}", "--to=AnomalyGate")
+    assert run(tmp_path / "out", *options).code == 3
     path.write_text(good)
-    corrected = run(tmp_path / "out", f"--data={path.parent}", "--to=AnomalyGate", "--json")
+    corrected = run(tmp_path / "out", *options, "--json")
     assert corrected.code == 0
     assert corrected.states["AnomalyGate"] == "ran"
+    cached = run(tmp_path / "out", *options, "--json")
+    again = run(tmp_path / "out", *options, "--json", "--no-cache")
+    nodes = ("ExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate")
+    assert [[result.states[node] for node in nodes] for result in (corrected, cached, again)] == [
+        ["ran"] * 4,
+        ["cached"] * 4,
+        ["ran"] * 4,
+    ]
 
 
 @pytest.mark.slow
@@ -58,7 +67,7 @@ def test_constant_label_is_reported_in_one_line(table: Path, tmp_path: Path) -> 
     failed = run(tmp_path, f"--data={table}", "--json", label__above={"value": 1e9})
     assert failed.code == 1
     assert failed.summary["status"] == "failed"
-    assert failed.summary["error"].startswith("Tuner: label 'generous_tip' is 'ordinary' in all of the ")
+    assert failed.summary["error"].startswith("Tuner: label 'generous_tip': found 'ordinary' in all of the ")
     assert "\n" not in failed.summary["error"]
     assert failed.summary["error"] in failed.stderr.replace("\n", "")
     assert "Traceback" not in failed.stderr
