@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 ROOT = Path(__file__).resolve().parent.parent
-COLUMNS = 100
+COLUMNS = 104
+SHOWN = "output/taxi"  # in place of the output folder
 CURSOR = re.compile(r"\x1b\[\?25[lh]\n?")
 # Anchors of the report's sections that are shown, by column. The empty one is the top of the page.
 SECTIONS = (("", "training"), ("decision", "plots"))
@@ -25,6 +26,11 @@ TOP_AND_BOTTOM = """anchor => {
     const tops = headings.map(heading => heading.getBoundingClientRect().top + scrollY);
     const at = headings.findIndex(heading => heading.id == anchor);
     return [at < 0 ? 0 : tops[at], tops[at + 1]];
+}"""
+
+REPLACE_IN_HEADER = """([old, shown]) => {
+    const header = document.querySelector('header');
+    header.innerHTML = header.innerHTML.replaceAll(old, shown);
 }"""
 
 
@@ -37,7 +43,7 @@ def main() -> None:
     images.mkdir(exist_ok=True)
     svg = render(run(output), "make run")
     (images / "run.svg").write_text(svg)
-    photograph(output / "runs/latest/report.html").save(images / "report.png", optimize=True)
+    photograph(output).save(images / "report.png", optimize=True)
     for path in sorted(images.iterdir()):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
@@ -45,9 +51,9 @@ def main() -> None:
 def run(output: Path) -> str:
     """Runs the example and returns its console output with colors."""
     command = [sys.executable, "local_runner.py", f"--output={output}"]
-    environment = {**os.environ, "FORCE_COLOR": "1", "TTY_INTERACTIVE": "0"}
+    environment = {**os.environ, "FORCE_COLOR": "1", "TTY_INTERACTIVE": "0", "COLUMNS": str(COLUMNS)}
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment, check=True)
-    return CURSOR.sub("", result.stdout).replace(str(output), "output/taxi")
+    return CURSOR.sub("", result.stdout).replace(str(output), SHOWN)
 
 
 def render(text: str, title: str) -> str:
@@ -57,11 +63,12 @@ def render(text: str, title: str) -> str:
     return console.export_svg(title=title)
 
 
-def photograph(report: Path) -> Image.Image:
-    """Returns some sections of a report next to each other."""
+def photograph(output: Path) -> Image.Image:
+    """Returns some sections of the latest report next to each other."""
     with chromium() as browser:
         page = browser.new_page(viewport={"width": PAGE_WIDTH, "height": PAGE_WIDTH}, color_scheme="light")
-        page.goto(report.resolve().as_uri())
+        page.goto((output / "runs/latest/report.html").resolve().as_uri())
+        page.evaluate(REPLACE_IN_HEADER, [str(output.resolve()), SHOWN])
         columns = [[section(page, anchor) for anchor in anchors] for anchors in SECTIONS]
     height = max(sum(image.height for image in column) for column in columns)
     collage = Image.new("RGB", (PAGE_WIDTH * len(columns), height), "white")
