@@ -10,28 +10,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import Finished, newest
+from pushed_run import PushedRun, run_sample
 
 from common.project import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
-def run_sample(output: Path, *options: str) -> Finished:
-    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json", *options]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    finished = Finished(result.returncode, result.stdout, result.stderr)
-    assert finished.code == 0, finished.stderr
-    return finished
+@pytest.fixture(scope="module")
+def output(sample_run: PushedRun) -> Path:
+    return sample_run.output
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("sample")
-
-
-@pytest.fixture(scope="module")
-def first(output: Path) -> Finished:
-    return run_sample(output)
+def first(sample_run: PushedRun) -> Finished:
+    return sample_run.finished
 
 
 def test_sample_is_learned_as_well_as_by_boosted_trees(first: Finished) -> None:

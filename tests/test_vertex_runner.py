@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT, Finished, arguments
+from pushed_run import PushedRun
 
 from artifacts.metrics import Metrics, read_metrics
 from cloud.stand_in import StandIn
@@ -45,7 +46,7 @@ def compiled(folder: Path, **settings: Any) -> Path:
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-def test_golden_file_pushes_the_same_model_as_a_local_run(tmp_path: Path) -> None:
+def test_golden_file_pushes_the_same_model_as_a_local_run(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     checked = vertex("check", str(GOLDEN), f"--output={tmp_path / 'check'}", "--json")
     assert checked.code == 0, checked.stderr
     assert {*checked.states.values()} == {"ran"}
@@ -53,11 +54,9 @@ def test_golden_file_pushes_the_same_model_as_a_local_run(tmp_path: Path) -> Non
     assert pushed.parent == tmp_path / "check/buckets/my-bucket/taxi/serving/taxi"
     assert (pushed / "saved_model.pb").is_file()
     assert (pushed.parents[2] / "tflite/taxi" / pushed.name / "model.tflite").is_file()
-    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={tmp_path / 'local'}"]
-    local = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert local.returncode == 0, local.stderr
+    local: PushedRun = request.getfixturevalue("sample_run")  # by now another worker has made it
     [there] = (tmp_path / "check").glob("buckets/my-bucket/taxi/artifacts/*/Evaluator/evaluation")
-    [here] = (tmp_path / "local/artifacts/Evaluator/evaluation").iterdir()
+    [here] = (local.output / "artifacts/Evaluator/evaluation").iterdir()
     expected = flat(read_metrics(here))
     assert len(expected) >= 20
     assert flat(read_metrics(there)) == pytest.approx(expected, abs=1e-6, nan_ok=True)
@@ -67,45 +66,48 @@ def flat(metrics: Metrics) -> dict[tuple[str, str], float]:
     return {(name, metric): value for name, each in metrics.slices.items() for metric, value in each.values.items()}
 
 
+def job_replicas(checked: Finished) -> set[str]:
+    """Names of the custom jobs' replicas, from their logs."""
+    return {path.stem for path in Path(checked.summary["logs"]).glob("*-workerpool*.log")}
+
+
+def check_small_table(table: Path, folder: Path, **settings: Any) -> Finished:
+    """Compiles a quick run that serves from an endpoint, and checks it with the small table."""
+    endpoint = {"name": "taxi", "image": "europe-west4-docker.pkg.dev/my-project/docker-hub/tensorflow/serving:2.19.1"}
+    file = compiled(folder, **settings, vertex__endpoint=endpoint)
+    return vertex("check", str(file), f"--output={folder / 'check'}", f"--data={table}", "--json")
+
+
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize(
-    ("settings", "replicas"),
-    [
-        (
-            {"training__workers": 2, "tuning__workers": 2, "tuning__algorithm": "vizier"},
-            {"trainer": ["0-0", "1-0"], "tuner": ["0-0", "1-0"]},
-        ),
-        (
-            {"training__strategy": "parameter_server", "training__workers": 2, "tuning__enabled": False},
-            {"trainer": ["0-0", "1-0", "1-1", "2-0"]},
-        ),
-    ],
-    ids=["multi_worker", "parameter_server"],
-)
-def test_check_trains_in_jobs_and_deploys_to_an_endpoint(
-    table: Path, tmp_path: Path, settings: dict[str, Any], replicas: dict[str, list[str]]
-) -> None:
-    endpoint = {"name": "taxi", "image": "europe-west4-docker.pkg.dev/my-project/docker-hub/tensorflow/serving:2.19.1"}
-    file = compiled(tmp_path, **settings, vertex__endpoint=endpoint)
-    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+def test_check_trains_in_jobs_and_deploys_to_an_endpoint(table: Path, tmp_path: Path) -> None:
+    checked = check_small_table(table, tmp_path, training__workers=2, tuning__workers=2, tuning__algorithm="vizier")
     assert checked.code == 0, checked.stderr
     assert {*checked.states.values()} == {"ran"}
     assert "VertexEndpoint" in checked.states
-    found = {path.stem for path in Path(checked.summary["logs"]).glob("*-workerpool*.log")}
-    assert found == {f"taxi-{node}-workerpool{each}" for node, names in replicas.items() for each in names}
+    assert job_replicas(checked) == {
+        f"taxi-{node}-workerpool{each}-0" for node in ("trainer", "tuner") for each in "01"
+    }
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
 def test_check_pushes_only_a_blessed_model(table: Path, tmp_path: Path) -> None:
+    """The model is trained with parameter servers, whose job has a third pool."""
     policy = {"metrics": ["auc"], "slices": [], "thresholds": [{"metric": "auc", "min": 0.9999}]}
-    file = compiled(tmp_path, tuning__enabled=False, evaluation=policy)
-    checked = vertex("check", str(file), f"--output={tmp_path / 'check'}", f"--data={table}", "--json")
+    checked = check_small_table(
+        table,
+        tmp_path,
+        training__strategy="parameter_server",
+        training__workers=2,
+        tuning__enabled=False,
+        evaluation=policy,
+    )
     assert checked.code == 4, checked.stderr
-    assert checked.states["Pusher"] == "skipped"
+    assert job_replicas(checked) == {f"taxi-trainer-workerpool{each}" for each in ("0-0", "1-0", "1-1", "2-0")}
+    assert {node for node, state in checked.states.items() if state == "skipped"} == {"Pusher", "VertexEndpoint"}
     assert not (tmp_path / "check/buckets/my-bucket/taxi/serving").exists()
 
 

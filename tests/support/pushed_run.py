@@ -1,6 +1,6 @@
-"""One complete run with tuning and a TFLite model, shared by all test files and workers of a session.
+"""Complete runs that are made once and shared by all test files and workers of a session.
 
-Tests may rerun it, but must not push another version into its output folder.
+Tests may rerun them, but must not push another version into their output folders.
 """
 
 import dataclasses
@@ -8,10 +8,13 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Finished, run
+from conftest import ROOT, Finished, run
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
@@ -37,16 +40,44 @@ class PushedRun:
 
 @pytest.fixture(scope="session")
 def pushed_run(tmp_path_factory: pytest.TempPathFactory, table: Path) -> PushedRun:
-    """The shared run. The first worker that needs it makes it, and the others wait."""
+    """A run of the small table with tuning and a TFLite model."""
+    folder, finished = made_once(tmp_path_factory, "pushed_run", lambda folder: make_run(folder, table).finished)
+    return PushedRun(finished, folder / "output", folder / "table")
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> PushedRun:
+    """A run of the bundled sample with its own settings, as a new user runs it."""
+    folder, finished = made_once(tmp_path_factory, "sample_run", lambda folder: run_sample(folder / "output"))
+    return PushedRun(finished, folder / "output", ROOT / "data/taxi")
+
+
+def run_sample(output: Path, *options: str) -> Finished:
+    """Runs the pipeline on the bundled sample."""
+    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json", *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    finished = Finished(result.returncode, result.stdout, result.stderr)
+    assert finished.code == 0, finished.stderr
+    return finished
+
+
+def made_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Finished]
+) -> tuple[Path, Finished]:
+    """Makes a run in a folder that all workers share. The first worker makes it, and the others wait.
+
+    Returns:
+        The folder and the finished command.
+    """
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "pushed_run"
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(exist_ok=True)
     result = folder / "finished.json"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not result.exists():
-            result.write_text(json.dumps(dataclasses.asdict(make_run(folder, table).finished)))
-    return PushedRun(Finished(**json.loads(result.read_text())), folder / "output", folder / "table")
+            result.write_text(json.dumps(dataclasses.asdict(make(folder))))
+    return folder, Finished(**json.loads(result.read_text()))
 
 
 def make_run(folder: Path, table: Path) -> PushedRun:
