@@ -29,7 +29,7 @@ RawType = Literal["INT", "FLOAT", "BYTES"]
 
 
 class FeatureKind(NamedTuple):
-    """What a kind of feature is made of, and what it becomes.
+    """Input and output types of a kind of feature.
 
     Attributes:
         raw_types: Types that the raw column may have in the schema.

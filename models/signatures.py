@@ -54,7 +54,16 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         directory: Folder to write the SavedModel to.
     """
     transform_layer = transform_output.transform_features_layer()
-    spec = transform_output.raw_feature_spec()
+    signatures = _signatures(model, transform_layer, transform_output.raw_feature_spec(), problem)
+    transformed = signatures[TRANSFORM_FEATURES].structured_outputs
+    exported = _Exported([model, transform_layer])
+    exported.network, exported.network_of_one = (_network(model, transformed, rows) for rows in (None, 1))
+    tf.saved_model.save(exported, directory, signatures=signatures)
+
+
+def _signatures(
+    model: keras.Model, transform_layer: keras.Model, spec: FeatureSpec, problem: Problem
+) -> dict[str, tf.types.experimental.ConcreteFunction]:
     features = {name: spec[name] for name in problem.features.columns}
     label = {name: spec[name] for name in problem.label.columns}
     names = [transformed_name(kind, column) for kind, column in problem.features]
@@ -75,17 +84,13 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         return {problem.label.name: transform_layer(raw)[problem.label.name]}
 
     method = REGRESS if problem.task == "regression" else CLASSIFY
-    signatures = {
+    return {
         SERVING: _of_examples(predict, features, "examples"),
         SERVE_RAW: _of_columns(predict, features),
         method: _of_examples(lambda raw: _method_outputs(predict(raw)), features, "inputs"),
         TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
     }
-    transformed = signatures[TRANSFORM_FEATURES].structured_outputs
-    exported = _Exported([model, transform_layer])
-    exported.network, exported.network_of_one = (_network(model, transformed, rows) for rows in (None, 1))
-    tf.saved_model.save(exported, directory, signatures=signatures)
 
 
 class _Exported(tf.Module):
@@ -108,7 +113,7 @@ class _Exported(tf.Module):
 def _network(
     model: keras.Model, transformed: Mapping[str, tf.TensorSpec], rows: int | None
 ) -> tf.types.experimental.PolymorphicFunction:
-    """The network as a function of the transformed features. ``rows`` is the batch size; ``None`` allows any."""
+    """The network as a function of the transformed features. ``rows`` is the batch size; ``None`` allows any size."""
     inputs = {name: tf.TensorSpec([rows, spec.shape[1]], spec.dtype, name) for name, spec in transformed.items()}
     return tf.function(lambda features: model(features, training=False), input_signature=[inputs])
 
