@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipeline import cli
+from pipeline import cli, exit_codes
 from pipeline.nodes import NODES
 
 if TYPE_CHECKING:
@@ -110,11 +110,11 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
         try:
             finished = _run_nodes(options, inputs, interrupted, folder, console)
             summary, error = finished.summary, finished.failure
-            code = cli.EXIT_CODES[summary.status]
+            code = exit_codes.BY_STATUS[summary.status]
         except KeyboardInterrupt:
             # Without a summary.json, the next run closes this one.
             console.error("interrupted; run the same command to resume")
-            summary, code = refused(config.name, "interrupted", folder.run_id), cli.INTERRUPTED
+            summary, code = refused(config.name, "interrupted", folder.run_id), exit_codes.INTERRUPTED
         except Exception as caught:
             error = caught
             summary = refused(config.name, str(error), folder.run_id)
@@ -169,10 +169,10 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
     traceback.print_exc()  # goes to the log
     if isinstance(error, ConfigError):
         console.error(str(error))
-        return cli.REFUSED
+        return exit_codes.REFUSED
     shown = str(error) if isinstance(error, LineageError) else repr(error)
     console.error(f"{shown}; full log: {folder.log}")
-    return cli.FAILED
+    return exit_codes.FAILED
 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
@@ -185,7 +185,7 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
         traceback.print_exception(error)
     if options.as_json:
         print(refused(problem, str(error)).to_json())
-    return cli.REFUSED
+    return exit_codes.REFUSED
 
 
 if __name__ == "__main__":

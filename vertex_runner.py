@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from pipeline import cli
+from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
@@ -120,7 +120,7 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
             print(summary.to_json(), file=out)
         else:
             console.checked(summary.status, summary.pushed, summary.error, summary.seconds)
-        sys.exit(cli.EXIT_CODES[summary.status])
+        sys.exit(exit_codes.BY_STATUS[summary.status])
 
 
 def _compile(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
@@ -157,15 +157,15 @@ def _reported_errors(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
             if verbose:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(str(error))
-            sys.exit(cli.FAILED if isinstance(error, CloudError) else cli.REFUSED)
+            sys.exit(exit_codes.FAILED if isinstance(error, CloudError) else exit_codes.REFUSED)
         except Exception as error:
             if verbose:
                 traceback.print_exception(error, file=err)
             RunConsole(err).error(f"{error!r}; --verbose prints the traceback")
-            sys.exit(cli.FAILED)
+            sys.exit(exit_codes.FAILED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
-            sys.exit(cli.INTERRUPTED)
+            sys.exit(exit_codes.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.settings import ModelConfig, Scalar
+from models.training_settings import ModelConfig, Scalar
 
 if TYPE_CHECKING:  # its import takes seconds in every worker
     from tfx.components.trainer.fn_args_utils import FnArgs

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tf_keras as keras
 
 from models.features import FEATURE_KINDS, Features, Problem, transformed_name
-from models.settings import Hyperparameters, Scalar
+from models.training_settings import Hyperparameters, Scalar
 
 
 class NetworkFunction(Protocol):
@@ -41,7 +41,7 @@ def build_network(
 
     Args:
         problem: Task, label and features.
-        hyperparameters: Values of :class:`models.settings.Hyperparameters`. The others keep their defaults.
+        hyperparameters: Values of :class:`models.training_settings.Hyperparameters`. The others keep their defaults.
         categorical_sizes: Number of indices of each transformed categorical feature.
 
     Returns:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow_transform as tft
 
-from models.distributed.cluster import run_cluster
+from models.distributed.supervisor import run_cluster
 from models.distributed.task import this_task
 from models.job import Job
 from models.training.label_check import check_label
@@ -18,12 +18,13 @@ def run_fn(fn_args: "FnArgs") -> None:
     """Trains the network and exports it with its signatures.
 
     If the settings ask for several workers, and ``TF_CONFIG`` does not already make this process one of them, they are
-    started here; see :mod:`models.distributed.cluster`.
+    started here; see :mod:`models.distributed.supervisor`.
 
     Args:
         fn_args: From TFX: ``train_files`` and ``eval_files`` (transformed examples), ``transform_output``,
-            ``serving_model_dir`` and ``model_run_dir`` to write to, ``custom_config``
-            (a :class:`models.settings.ModelConfig`), ``hyperparameters`` if there is a Tuner, and ``base_model``.
+            ``serving_model_dir`` and ``model_run_dir`` to write to, ``custom_config`` (a
+            :class:`models.training_settings.ModelConfig`), ``hyperparameters`` if there is a Tuner, and
+            ``base_model``.
 
     Raises:
         ValueError: The label of the training split is constant (see :func:`models.training.label_check.check_label`),

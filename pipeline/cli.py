@@ -1,4 +1,4 @@
-"""Command-line options and exit codes that both runners share."""
+"""Command-line options that both runners share."""
 
 import os
 from typing import Any
@@ -7,10 +7,6 @@ import click
 
 from common.project import ROOT
 
-OK, FAILED, REFUSED, ANOMALIES, NOT_BLESSED = range(5)
-INTERRUPTED = 130
-# By the status of a run, or of a check of a compiled pipeline.
-EXIT_CODES = {"pushed": OK, "partial": OK, "failed": FAILED, "anomalies": ANOMALIES, "not_blessed": NOT_BLESSED}
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 

@@ -30,7 +30,7 @@ from custom_components.skew_guard.component import SkewGuard
 from custom_components.tflite_exporter.component import TfliteExporter
 from custom_components.vertex_endpoint.component import VertexEndpoint
 from lineage.store.connection import connection_config
-from models.settings import ModelConfig
+from models.training_settings import ModelConfig
 from pipeline.beam.arguments import beam_args, own_beam_args
 from pipeline.candidate import Candidate
 from pipeline.config.settings import EVAL, SPLITS, TRAIN, VALIDATION, Config

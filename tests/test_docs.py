@@ -20,7 +20,7 @@ import local_runner
 import vertex_runner
 from lineage.commands.cli import main as lineage_main
 from models.features import KINDS
-from models.settings import Hyperparameters
+from models.training_settings import Hyperparameters
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config

@@ -14,9 +14,9 @@ from tensorflow_serving.apis import prediction_log_pb2
 
 from common.project import ROOT
 from models.features import Problem
-from models.settings import ModelConfig
 from models.signatures import export
 from models.training.trainer import build_model
+from models.training_settings import ModelConfig
 from pipeline.config.loading import load_config
 
 pytestmark = pytest.mark.e2e

@@ -15,7 +15,7 @@ from benchmarks.training.inputs import compare_inputs
 from benchmarks.training.time_to_auc import compare_times
 from benchmarks.training.transformed import TransformedData
 from benchmarks.training.workers import compare_workers
-from models.settings import ModelConfig
+from models.training_settings import ModelConfig
 from pipeline.config.loading import load_config
 
 CONFIG = Path("configs/taxi.yaml")

@@ -10,9 +10,9 @@ import tensorflow as tf
 from benchmarks.targets import Target, print_table
 from benchmarks.timing import ROUNDS
 from benchmarks.training import template_trainer
-from models.settings import ModelConfig
 from models.training.fitting import TrainingData
 from models.training.input import RowOrder, TrainingInput
+from models.training_settings import ModelConfig
 
 SECONDS = 1.0  # per turn, so that prefetched batches matter little
 MIN_SPEEDUP = 5.0

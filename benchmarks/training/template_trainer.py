@@ -15,9 +15,9 @@ import tf_keras as keras
 from tfx_bsl.public import tfxio
 from tfx_bsl.tfxio.tf_example_record import TFExampleRecord
 
-from models.settings import ModelConfig
 from models.training.fitting import TrainingData
 from models.training.input import input_fn
+from models.training_settings import ModelConfig
 
 
 class Evaluation(NamedTuple):

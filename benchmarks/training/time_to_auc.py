@@ -9,9 +9,9 @@ from benchmarks.targets import Target, print_table
 from benchmarks.training import template_trainer
 from benchmarks.training.template_trainer import Evaluation
 from common import progress
-from models.settings import ModelConfig
 from models.training.fitting import TrainingData, fit
 from models.training.trainer import build_model
+from models.training_settings import ModelConfig
 
 EVALUATIONS, FITS = 5, 3
 MAX_INPUT_WAIT, MIN_SPEEDUP = 0.1, 1.0

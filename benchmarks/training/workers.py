@@ -10,11 +10,11 @@ import tensorflow as tf
 from artifacts.training import read_training
 from benchmarks.targets import Target, print_table
 from benchmarks.training.transformed import TransformedData
-from models.distributed.cluster import run_cluster
+from models.distributed.supervisor import run_cluster
 from models.distributed.task import SINGLE_PROCESS
 from models.job import Job
-from models.settings import ModelConfig
 from models.training.trainer import train
+from models.training_settings import ModelConfig
 
 WORKERS, STEPS, CHECKPOINTS = 2, 200, 5
 LARGE_BATCH = 4096

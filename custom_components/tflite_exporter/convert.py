@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.join import join
-from custom_components.tflite_exporter.operators import RewriteError
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from serving.edge import PREDICTIONS
 

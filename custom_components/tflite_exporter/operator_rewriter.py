@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES, decimal_text, hash_bucket
-from custom_components.tflite_exporter.operators import (
+from custom_components.tflite_exporter.graph_helpers import (
     NARROWED,
     SUPPORTED,
     RewriteError,

@@ -8,8 +8,8 @@ import tensorflow_transform as tft
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
+from custom_components.tflite_exporter.graph_helpers import skip_identities
 from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter, StringBytes, Table, Value
-from custom_components.tflite_exporter.operators import skip_identities
 from models.features import Problem, transformed_name
 
 

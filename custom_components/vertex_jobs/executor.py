@@ -19,7 +19,7 @@ from cloud.vertex import Connection, connect
 from custom_components.vertex_jobs.job import run_job
 from models.distributed.task import this_task
 from models.job import Job
-from models.settings import ModelConfig
+from models.training_settings import ModelConfig
 from models.tuning.tuner import run_trials
 from models.tuning.vizier import open_study
 

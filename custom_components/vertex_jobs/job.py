@@ -15,7 +15,7 @@ from tfx.dsl.io import fileio
 from cloud.calls import TIMEOUT, with_retries
 from cloud.vertex import CloudError, Connection, error_message, raising_cloud_errors
 from custom_components.vertex_jobs.failures import FAILURES
-from models.distributed.cluster import PEER_LOST
+from models.distributed.supervisor import PEER_LOST
 
 Job: TypeAlias = dict[str, Any]
 FIRST_WAIT, MAX_WAIT = 0.5, 15.0  # seconds between two polls

@@ -14,7 +14,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from lineage.errors import LineageError
 from lineage.store.location import Server, Sqlite, StoreLocation, password, read_location
-from lineage.store.postgresql import PostgresqlStore
+from lineage.store.postgresql_patches import PostgresqlStore
 from lineage.store.probe import probe
 from lineage.store.reader import MetadataReader
 

@@ -10,7 +10,7 @@ import tf_keras as keras
 
 from models.distributed.peers import listen_on_task_port, wait_for_chief, wait_for_peers
 from models.distributed.task import CHIEF, PARAMETER_SERVER, REDUCTION_SERVERS, TF_CONFIG, WORKER, Task
-from models.settings import StrategyName
+from models.training_settings import StrategyName
 
 MAX_DENSE_ELEMENTS = 1 << 20
 TPU_NAME = "TPU_NAME"

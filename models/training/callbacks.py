@@ -11,10 +11,10 @@ from artifacts.names import HISTORY_FILE, STATE_FILE
 from artifacts.training import format_history
 from common.progress import report
 from models.job import Job
-from models.settings import Training
 from models.training.remote_files import write_atomically
 from models.training.state import Array, TrainingState
 from models.training.steps import StepRunner
+from models.training_settings import Training
 
 LOSS, MONITOR = "loss", "val_loss"
 

@@ -15,11 +15,11 @@ from artifacts.names import STATE_FILE
 from models.distributed.strategy import is_asynchronous, needs_static_shapes
 from models.distributed.task import SINGLE_PROCESS, Task
 from models.job import Job
-from models.settings import ModelConfig
 from models.training.callbacks import Checkpoints
 from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory
 from models.training.state import Array, TrainingState
 from models.training.steps import StepRunner
+from models.training_settings import ModelConfig
 
 VALIDATION_BATCH = 1024
 

@@ -11,8 +11,8 @@ import keras_tuner
 from keras_tuner.src import protos  # private, as is its oracle server, whose own chief sleeps 20 s at the end
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
-from models.distributed.cluster import LOCALHOST
 from models.distributed.peers import POLL_SECONDS
+from models.distributed.supervisor import LOCALHOST
 
 ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - for other machines of Vertex AI's network
 GRACE_SECONDS = 2.0  # to send pending responses

@@ -11,7 +11,6 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from common import progress
-from models.distributed.cluster import LOCALHOST
 from models.distributed.peers import listen_on_task_port, wait_for_peers, wait_until_reachable
 from models.distributed.processes import (
     LossLimit,
@@ -22,13 +21,14 @@ from models.distributed.processes import (
     poll,
 )
 from models.distributed.strategy import make_strategy
+from models.distributed.supervisor import LOCALHOST
 from models.distributed.task import SINGLE_PROCESS, this_task
 from models.job import Job
-from models.settings import Range, Tuning
 from models.training.callbacks import MONITOR, DivergedError
 from models.training.fitting import TrainingData, fit
 from models.training.label_check import check_label
 from models.training.trainer import build_model, scale_learning_rate
+from models.training_settings import Range, Tuning
 from models.tuning.oracle_server import ORACLE_ADDRESS, ORACLE_PORT, TUNER_ID, serve_oracle
 from models.tuning.vizier import VizierOracle
 
@@ -129,7 +129,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
 
     Args:
         fn_args: From TFX: ``train_files`` and ``eval_files`` (transformed examples), ``transform_graph_path``,
-            ``working_dir``, and ``custom_config`` (a :class:`models.settings.ModelConfig`).
+            ``working_dir``, and ``custom_config`` (a :class:`models.training_settings.ModelConfig`).
 
     Raises:
         ValueError: The label of the training split is constant; see :func:`models.training.label_check.check_label`.

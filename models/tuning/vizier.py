@@ -9,8 +9,8 @@ from absl import logging
 
 from cloud.calls import TIMEOUT, wait_for_operation, with_retries
 from cloud.vertex import Connection, connect, raising_cloud_errors, require_name
-from models.settings import Range, Scalar
 from models.training.callbacks import MONITOR
+from models.training_settings import Range, Scalar
 
 POLL_SECONDS = 1.0
 SUGGESTION_SECONDS = 900.0  # for Vizier to suggest a trial

@@ -6,7 +6,7 @@ import re
 from pydantic import ValidationError
 
 from custom_components.arrow_example_gen.source import check_pattern
-from models.settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
+from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
 from pipeline.config.errors import unknown_name
 from pipeline.config.metrics import METRICS
 from pipeline.config.pydantic_errors import describe

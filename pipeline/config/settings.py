@@ -11,7 +11,7 @@ from custom_components.arrow_example_gen.formats import Format
 from custom_components.arrow_example_gen.source import Source, format_of
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
 from models.features import STRICT, Features, Label, Problem, Task
-from models.settings import Network, Training, Tuning
+from models.training_settings import Network, Training, Tuning
 from pipeline.config.beam import Beam, Dataflow
 from pipeline.config.metadata import Metadata
 from pipeline.config.vertex import Vertex

@@ -8,7 +8,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
 from lineage.store.connection import with_password
-from lineage.store.postgresql import patch_store
+from lineage.store.postgresql_patches import patch_store
 
 # SQLite rejects a write while another one is in progress.
 _LOCK = threading.RLock()

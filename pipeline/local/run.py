@@ -17,7 +17,7 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.store.reader import MetadataReader
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
-from pipeline.local.node_runner import NodeFailedError, NodeRunner
+from pipeline.local.dag_runner import DagRunner, NodeFailedError
 from pipeline.local.push_cache import PushFolders, is_push_current
 from pipeline.local.recovery import close_interrupted
 from pipeline.nodes import PUSHER, TFLITE_EXPORTER, TRAINER, Listener
@@ -86,7 +86,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
         return node_id != PUSHER or TRAINER not in executions or _is_push_current(runner, config, executions)
 
     prepare_store(config)
-    runner = NodeRunner(pipeline, options.run_id, listener, may_cache)
+    runner = DagRunner(pipeline, options.run_id, listener, may_cache)
     with runner.metadata() as connection:
         close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
         reader = MetadataReader(connection.store)
@@ -105,7 +105,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     return FinishedRun(summary, failure)
 
 
-def _is_push_current(runner: NodeRunner, config: Config, executions: Mapping[str, int]) -> bool:
+def _is_push_current(runner: DagRunner, config: Config, executions: Mapping[str, int]) -> bool:
     folders = PushFolders(Path(config.serving_dir), Path(config.tflite_dir))
     with runner.metadata() as connection:
         store = connection.store
@@ -114,7 +114,7 @@ def _is_push_current(runner: NodeRunner, config: Config, executions: Mapping[str
 
 
 def _run_nodes(
-    runner: NodeRunner, options: RunOptions, listener: Listener, base_nodes: Collection[str]
+    runner: DagRunner, options: RunOptions, listener: Listener, base_nodes: Collection[str]
 ) -> NodeFailedError | None:
     """Runs the nodes and returns the error of the one that failed."""
     try:
@@ -125,7 +125,7 @@ def _run_nodes(
     return None
 
 
-def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> RunSummary:
+def _summarize(runner: DagRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> RunSummary:
     with runner.metadata() as connection:
         executions = MetadataReader(connection.store).finished_executions(options.run_id)
         outputs = read_node_outputs(connection.store, config, executions)
@@ -147,7 +147,7 @@ def _summarize(runner: NodeRunner, config: Config, options: RunOptions, failure:
     )
 
 
-def _record_start(runner: NodeRunner, config: Config, options: RunOptions) -> None:
+def _record_start(runner: DagRunner, config: Config, options: RunOptions) -> None:
     """Records in ML Metadata when and from which settings the run started."""
     elapsed = datetime.timedelta(seconds=time.monotonic() - options.started)
     started = datetime.datetime.now(datetime.UTC) - elapsed
@@ -156,7 +156,7 @@ def _record_start(runner: NodeRunner, config: Config, options: RunOptions) -> No
         RunRecorder(connection.store, options.run_id).begin(config.pipeline_name, started, origin)
 
 
-def _record_end(runner: NodeRunner, options: RunOptions, summary: RunSummary) -> None:
+def _record_end(runner: DagRunner, options: RunOptions, summary: RunSummary) -> None:
     """Records in ML Metadata how the run ended."""
     version = summary.pushed.version if summary.pushed else None
     with runner.metadata() as connection:

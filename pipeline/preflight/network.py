@@ -5,7 +5,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.settings import DEFAULT_NETWORK
+from models.training_settings import DEFAULT_NETWORK
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 

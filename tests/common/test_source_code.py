@@ -21,8 +21,8 @@ def test_an_import_error_names_the_path(path: str) -> None:
 
 
 def test_a_path_to_something_else_is_rejected() -> None:
-    with pytest.raises(ValueError, match=r"'models\.settings\.DEFAULT_NETWORK' is str; expected a function"):
-        import_function("models.settings.DEFAULT_NETWORK")
+    with pytest.raises(ValueError, match=r"'models\.training_settings\.DEFAULT_NETWORK' is str; expected a function"):
+        import_function("models.training_settings.DEFAULT_NETWORK")
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from custom_components.vertex_jobs.executor import JobTrainer, VertexTuner
 from custom_components.vertex_jobs.failures import write_failure
 from custom_components.vertex_jobs.job import JobFailedError
 from models.distributed.task import SINGLE_PROCESS, Task
-from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.training.trainer import train
+from models.training_settings import ModelConfig, Network, Range, Training, Tuning
 
 Job = dict[str, Any]
 RATES = {"learning_rate": Range(min=0.001, max=0.1, sampling="log")}

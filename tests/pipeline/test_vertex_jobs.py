@@ -11,7 +11,7 @@ from tfx.dsl.components.base.executor_spec import ExecutorClassSpec
 from tfx.utils import name_utils
 from tiny_problem import SCHEMA, settings_file
 
-from models.settings import ModelConfig
+from models.training_settings import ModelConfig
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.config.settings import Config

@@ -6,7 +6,7 @@ import tf_keras as keras
 
 from models.features import Problem
 from models.network import compile_for, feature_inputs
-from models.settings import Scalar
+from models.training_settings import Scalar
 
 
 def normalized(

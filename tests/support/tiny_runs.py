@@ -45,7 +45,7 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.store.connection import READONLY, open_reader, open_store
 from lineage.store.location import read_location
 from lineage.store.reader import MetadataReader
-from pipeline.local.node_runner import NodeFailedError, NodeRunner
+from pipeline.local.dag_runner import DagRunner, NodeFailedError
 
 # No "from __future__ import annotations" here: TFX reads the raw annotations.
 
@@ -194,7 +194,7 @@ class TinyRuns:
             metadata_connection_config=sqlite_metadata_connection_config(str(path)),
             enable_cache=cache,
         )
-        runner = NodeRunner(pipeline, name, Quiet())
+        runner = DagRunner(pipeline, name, Quiet())
         if recorded:
             settings = {"training": {"steps": steps, "warm_start": warm_start}, "metadata": {"password": "hidden"}}
             command = ["python", "local_runner.py", *([] if cache else ["--no-cache"])]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from small_table import IN_FULL, small_table
 
 from models.job import Job
-from models.settings import DEFAULT_NETWORK, ModelConfig, Network, Scalar, Training
+from models.training_settings import DEFAULT_NETWORK, ModelConfig, Network, Scalar, Training
 
 PROBLEM = IN_FULL["binary"]
 HYPERPARAMETERS: dict[str, Scalar] = {"hidden_units": 8, "learning_rate": 0.01}

@@ -8,7 +8,7 @@ from typing import Any
 from small_table import small_table
 from tfx.types import standard_artifacts
 
-from models.settings import ModelConfig
+from models.training_settings import ModelConfig
 
 IMAGE = "europe-docker.pkg.dev/one-project/images/steps:1"
 Artifacts = dict[str, list[Any]]

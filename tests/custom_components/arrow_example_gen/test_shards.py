@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from ingest import ingest, records
 
 from custom_components.arrow_example_gen import shards
+from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
 from custom_components.arrow_example_gen.encoding import encode, to_bytes, varint
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
-from custom_components.arrow_example_gen.splitting import split_columns, split_records
 from custom_components.shared.seeded_split import Split, split_index
 
 SPLIT = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key=None)

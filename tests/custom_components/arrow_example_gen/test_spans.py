@@ -16,7 +16,7 @@ from custom_components.arrow_example_gen.executor import table_files
 from custom_components.arrow_example_gen.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
-from pipeline.local.node_runner import NodeRunner
+from pipeline.local.dag_runner import DagRunner
 
 
 def files(folder: Path, *names: str) -> str:
@@ -150,7 +150,7 @@ def run(table: Path, output: Path, pattern: str, span: int | None = None) -> tup
         metadata_connection_config=sqlite_metadata_connection_config(str(output / "metadata.db")),
         beam_pipeline_args=[RUNNER],
     )
-    runner = NodeRunner(pipeline, str(uuid.uuid4()), Silent())
+    runner = DagRunner(pipeline, str(uuid.uuid4()), Silent())
     runner.run()
     with runner.metadata() as handle:
         events = handle.store.get_events_by_execution_ids([runner.executions["ExampleGen"]])

@@ -9,7 +9,7 @@ from common.error_reason import reason
 from custom_components.shared.tflite_file import with_metadata
 from custom_components.tflite_exporter.comparison import compare
 from custom_components.tflite_exporter.convert import convert, convert_function
-from custom_components.tflite_exporter.operators import RewriteError
+from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.network import feature_inputs
 from models.signatures import export

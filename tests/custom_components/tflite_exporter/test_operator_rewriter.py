@@ -18,7 +18,7 @@ from small_table import EVERY_KIND, IN_FULL, Row, small_table
 from common.error_reason import reason
 from custom_components.tflite_exporter.convert import convert_function
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
-from custom_components.tflite_exporter.operators import RewriteError
+from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.features import KINDS, Dense, Features, transformed_name
 from models.preprocessing import as_column

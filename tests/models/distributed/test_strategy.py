@@ -6,7 +6,7 @@ import tensorflow as tf
 from models.distributed import strategy
 from models.distributed.strategy import make_strategy, needs_static_shapes, resolve_strategy
 from models.distributed.task import SINGLE_PROCESS, Task
-from models.settings import StrategyName
+from models.training_settings import StrategyName
 
 CLUSTER = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
 

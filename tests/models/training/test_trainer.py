@@ -19,12 +19,12 @@ from models.distributed.task import SINGLE_PROCESS
 from models.features import Problem
 from models.job import Job
 from models.run_fn import run_fn
-from models.settings import ModelConfig, Network, Scalar, Training
 from models.training.callbacks import DivergedError
 from models.training.fitting import TrainingData, fit
 from models.training.input import input_fn
 from models.training.state import TrainingState
 from models.training.trainer import build_model, scale_learning_rate, train
+from models.training_settings import ModelConfig, Network, Scalar, Training
 
 QUICK: dict[str, Scalar] = {"hidden_units": 8, "learning_rate": 0.05}
 TRAINING = Training(steps=20, batch_size=64, evaluate_every=5)

@@ -9,9 +9,9 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 
 from common import progress
 from models.distributed.processes import WorkerError
-from models.settings import ModelConfig, Network, Range, Training, Tuning
 from models.training.callbacks import DivergedError
 from models.training.trainer import build_model
+from models.training_settings import ModelConfig, Network, Range, Training, Tuning
 from models.tuning.oracle_server import TUNER_ID
 from models.tuning.tuner import search_space, tuner_fn
 

@@ -8,7 +8,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from cloud import calls
 from cloud.stand_in import BROKEN, StandIn
 from cloud.vertex import CloudError, connect
-from models.settings import ModelConfig, Network, Range, Training, Tuning
+from models.training_settings import ModelConfig, Network, Range, Training, Tuning
 from models.tuning.tuner import search_space, tuner_fn
 from models.tuning.vizier import VizierOracle, open_study
 

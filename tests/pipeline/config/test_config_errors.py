@@ -1,7 +1,7 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from models.settings import Network, Training
+from models.training_settings import Network, Training
 from pipeline.config.errors import unknown_name
 from pipeline.config.pydantic_errors import describe
 

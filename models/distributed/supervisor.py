@@ -22,7 +22,7 @@ from models.distributed.processes import (
 )
 from models.distributed.task import CHIEF, PARAMETER_SERVER, TF_CONFIG, WORKER, Task
 from models.job import Job
-from models.settings import Training
+from models.training_settings import Training
 
 LOCALHOST = "127.0.0.1"
 GRACE_SECONDS = 10.0  # for processes whose peer failed to report their own error

@@ -31,7 +31,7 @@ class NodeFailedError(RuntimeError):
         self.node_id = node_id
 
 
-class NodeRunner:
+class DagRunner:
     """Launches the nodes of one pipeline in order, like TFX's ``LocalDagRunner``.
 
     The nodes in ``BACKGROUND_NODES`` run in the background.

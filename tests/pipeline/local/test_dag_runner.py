@@ -14,7 +14,7 @@ from tfx.types.standard_artifacts import Model, String
 
 from artifacts.summary import Node
 from pipeline.config.errors import ConfigError
-from pipeline.local.node_runner import NodeFailedError, NodeRunner
+from pipeline.local.dag_runner import DagRunner, NodeFailedError
 from pipeline.nodes import BACKGROUND_NODES
 
 # No "from __future__ import annotations" here: TFX reads the raw annotations.
@@ -92,7 +92,7 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
 def run(folder: Path, failing: str = "") -> tuple[list[str], str]:
     """Recorded lines, and the error of the run."""
     recorder = Recorder()
-    runner = NodeRunner(tiny(folder, failing), "run", recorder)
+    runner = DagRunner(tiny(folder, failing), "run", recorder)
     try:
         runner.run()
     except NodeFailedError as error:
@@ -126,14 +126,14 @@ def test_failure_lets_parallel_nodes_finish_and_skips_the_rest(
 
 
 def test_background_node_that_never_ran_uses_the_base_runs_artifacts(tmp_path: Path) -> None:
-    NodeRunner(tiny(tmp_path), "first", Recorder()).run(to_node="Train")
+    DagRunner(tiny(tmp_path), "first", Recorder()).run(to_node="Train")
     recorder = Recorder()
-    NodeRunner(tiny(tmp_path), "second", recorder).run(from_node="Evaluate", base_nodes=["Train"])
+    DagRunner(tiny(tmp_path), "second", recorder).run(from_node="Evaluate", base_nodes=["Train"])
     states = [line for line in recorder.lines if not line.endswith("starts")]
     assert states == ["Train skipped", "Evaluate ran", "SkewGuard ran", "Push ran"]
 
 
 def test_from_a_node_needs_an_earlier_run(tmp_path: Path) -> None:
-    runner = NodeRunner(tiny(tmp_path), "first", Recorder())
+    runner = DagRunner(tiny(tmp_path), "first", Recorder())
     with pytest.raises(ConfigError, match=r"^--from: .*Expected an earlier run to start from; run once without --from"):
         runner.run(from_node="Evaluate")

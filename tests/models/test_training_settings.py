@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_table import BINARY, PROBLEMS
 
-from models.settings import Hyperparameters, ModelConfig, Network, Range, Training, Tuning
+from models.training_settings import Hyperparameters, ModelConfig, Network, Range, Training, Tuning
 
 counts = st.integers(1, 10**6)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

@@ -21,12 +21,12 @@ from training_job import assert_same_weights, training_job, weights_of
 
 from artifacts.names import HISTORY_FILE, STATE_FILE, TRAINING_FILE
 from common import progress
-from models.distributed.cluster import cluster_tasks, free_ports, run_cluster
 from models.distributed.processes import WorkerError, WorkerGroup
+from models.distributed.supervisor import cluster_tasks, free_ports, run_cluster
 from models.distributed.task import SINGLE_PROCESS, TF_CONFIG, Task
 from models.job import Job
-from models.settings import Training
 from models.training.trainer import train
+from models.training_settings import Training
 
 Lines = list[tuple[str, str]]
 
@@ -174,8 +174,8 @@ def test_no_worker_outlives_its_parent(
 ) -> None:
     endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
     training_job(tmp_path / "job", workers=2, **endless).write(tmp_path / "job.json")
-    code = "import sys; from pathlib import Path; from models import job; from models.distributed import cluster;"
-    code += "cluster.run_cluster(job.Job.read(Path(sys.argv[1])))"
+    code = "import sys; from pathlib import Path; from models import job; from models.distributed import supervisor;"
+    code += "supervisor.run_cluster(job.Job.read(Path(sys.argv[1])))"
     command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
         try:
