@@ -1,1 +1,1 @@
-"""Names of the files and properties that nodes write, and one reader for each of them."""
+"""Names of the files and properties that nodes write, each with one reader."""

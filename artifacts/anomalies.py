@@ -1,4 +1,4 @@
-"""TFDV's anomalies of a split, as ExampleValidator writes them."""
+"""TFDV's anomalies in a split, as ExampleValidator writes them."""
 
 import dataclasses
 from pathlib import Path
@@ -19,7 +19,7 @@ class FoundAnomaly:
 
     Attributes:
         split: Name of the split.
-        path: Path of the column, mostly one name; empty for the dataset.
+        path: Path of the column, usually just its name. Empty for the dataset.
         severity: ``ERROR``, which stops a run, or ``WARNING``.
         found: TFDV's description, in one line.
     """
@@ -31,7 +31,7 @@ class FoundAnomaly:
 
     @property
     def column(self) -> str:
-        """Name of the column; empty for the dataset."""
+        """Name of the column, or empty for the dataset."""
         return ".".join(self.path)
 
 
@@ -72,6 +72,6 @@ def parse_anomalies(split: str, content: bytes) -> list[FoundAnomaly]:
 
 def _anomaly(split: str, path: tuple[str, ...], info: anomalies_pb2.AnomalyInfo) -> FoundAnomaly:
     reasons = [f"{reason.short_description}: {reason.description}" for reason in info.reason] or [info.description]
-    # TFDV may leave the severity out, and the gate lets nothing through but warnings.
+    # TFDV may omit the severity, and the gate only lets warnings through.
     severity: Severity = "WARNING" if info.severity == anomalies_pb2.AnomalyInfo.WARNING else "ERROR"
     return FoundAnomaly(split, path, severity, " ".join(" ".join(reasons).split()))

@@ -13,7 +13,7 @@ class Blessing:
 
     Attributes:
         blessed: Whether the model passed.
-        reason: Why it did not, in one line; ``None`` if it passed or the gate gives no reason.
+        reason: Why the model did not pass, in one line. ``None`` if it passed or the gate gave no reason.
     """
 
     blessed: bool

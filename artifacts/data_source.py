@@ -15,11 +15,11 @@ _FINGERPRINT = re.compile(r"num_files:(\d+),total_bytes:(\d+),xor_checksum:(\d+)
 
 @dataclasses.dataclass(frozen=True)
 class DataSource:
-    """Where ExampleGen reads.
+    """The input of ExampleGen.
 
     Attributes:
-        base: The input folder; empty for a query.
-        patterns: File patterns below it, or queries.
+        base: The input folder, or empty for a query.
+        patterns: File patterns in that folder, or queries.
     """
 
     base: str
@@ -36,7 +36,7 @@ class DataSource:
         return ", ".join(os.path.join(self.base, pattern) for pattern in self.patterns) or self.base
 
     def files(self) -> list[str]:
-        """Returns the files that match now, sorted; none for a query."""
+        """Returns the files that match now, sorted, or none for a query."""
         patterns = self.patterns if self.base else ()
         return sorted(path for pattern in patterns for path in glob.glob(os.path.join(self.base, pattern)))
 
@@ -44,7 +44,7 @@ class DataSource:
 def matches_fingerprint(files: Sequence[str], fingerprint: str) -> bool | None:
     """Compares the number, sizes and modification times of files with TFX's fingerprint of them.
 
-    TFX sums and xors the times in whole seconds: see ``tfx.utils.io_utils.generate_fingerprint``.
+    TFX sums and XORs the times in whole seconds. See ``tfx.utils.io_utils.generate_fingerprint``.
 
     Returns:
         ``None`` if the fingerprint is of another kind.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-# What readers raise; callers that do without the file suppress these.
+# Errors that readers raise. Callers that can do without the file suppress them.
 UNREADABLE = (OSError, ValueError)
 
 
@@ -34,12 +34,12 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     """
     found = _read(path, list)
     if not all(isinstance(each, dict) for each in found):
-        raise ValueError(f"{path}: found a list of other values; expected a list of JSON objects")
+        raise ValueError(f"{path}: found values that are not JSON objects; expected a list of JSON objects")
     return found
 
 
 def to_record(kind: type[T], values: Mapping[str, Any], path: Path) -> T:
-    """Makes a dataclass from a JSON object; keys that are not fields are ignored.
+    """Creates a dataclass instance from a JSON object. Keys that are not fields are ignored.
 
     Raises:
         ValueError: A field without a default is missing.

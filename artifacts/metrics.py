@@ -17,7 +17,7 @@ class SliceMetrics:
 
     Attributes:
         values: The candidate's metrics by name.
-        changes: Their differences from the baseline by name; empty if there is no baseline.
+        changes: Differences of the metrics from the baseline, by name, or empty if there is no baseline.
     """
 
     values: Mapping[str, float]
@@ -29,7 +29,7 @@ class Metrics:
     """The result of an evaluation.
 
     Attributes:
-        slices: By name of the slice; ``overall`` holds all rows.
+        slices: Metrics by name of the slice. ``overall`` covers all rows.
     """
 
     slices: Mapping[str, SliceMetrics]
@@ -40,7 +40,7 @@ class Metrics:
         return any(each.changes for each in self.slices.values())
 
     def value(self, metric: str, in_slice: str, kind: Kind = "value") -> float | None:
-        """Returns a metric of a slice, or its difference from the baseline; ``None`` if it was not measured."""
+        """Returns a metric of a slice, or its difference from the baseline, or ``None`` if it was not measured."""
         found = self.slices.get(in_slice)
         if found is None:
             return None

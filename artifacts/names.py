@@ -1,7 +1,7 @@
 """Names of the files and properties that nodes write.
 
-This module imports nothing, so every process can use it. ``manifest.json`` of a model for devices is named in
-:mod:`serving.edge`, which is a single file to copy.
+This module imports nothing, so any process can use it. :mod:`serving.edge` defines the name ``manifest.json`` itself,
+since devices get a copy of that file alone.
 """
 
 # Files of StatisticsGen and ExampleValidator, in the folder of each split.
@@ -22,12 +22,12 @@ REPORT_FILE = "report.json"
 
 # Files of models and of pushed versions.
 SAVED_MODEL_FILE = "saved_model.pb"
-# TensorFlow Serving replays the requests in this file; see its "SavedModel Warmup" page.
+# TensorFlow Serving replays the requests in this file. See its "SavedModel Warmup" page.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 TFLITE_FILE = "model.tflite"
 PROVENANCE_FILE = "provenance.json"
 
-# The file in a run's folder that says what the run did.
+# The file in a run's folder with the result of the run.
 SUMMARY_FILE = "summary.json"
 
 # Properties of examples.
@@ -54,7 +54,7 @@ PUSHED_TFLITE = "pushed_tflite"
 
 
 def split_folder(split: str) -> str:
-    """Name of a split's folder inside an artifact's folder, as TFX has it.
+    """Returns the name of a split's folder in an artifact, as TFX names it.
 
     >>> split_folder("train")
     'Split-train'

@@ -14,7 +14,7 @@ class Push:
     Attributes:
         version: The version.
         destination: Folder of the SavedModel, or resource name of the endpoint.
-        tflite: The TFLite file; ``None`` if none was pushed.
+        tflite: The TFLite file, or ``None`` if none was pushed.
     """
 
     version: str
@@ -23,7 +23,7 @@ class Push:
 
 
 def read_push(properties: Mapping[str, Any]) -> Push | None:
-    """Reads the properties of a ``PushedModel`` artifact; ``None`` if nothing was pushed.
+    """Reads the properties of a ``PushedModel`` artifact, or ``None`` if nothing was pushed.
 
     >>> read_push({"pushed": 1, "pushed_version": "7", "pushed_destination": "/serving/taxi/7"})
     Push(version='7', destination='/serving/taxi/7', tflite=None)

@@ -37,16 +37,16 @@ class Skew:
 
 @dataclasses.dataclass(frozen=True)
 class SkewReport:
-    """The comparison of serving with training; the fields are those of ``report.json``.
+    """The comparison of serving with training. Its fields are those of ``report.json``.
 
     Attributes:
         examples: Number of raw examples replayed.
         compared: Number of values compared by signature.
-        largest_difference: Largest difference between a served and a training-side prediction.
+        largest_difference: Maximum difference between a served prediction and that of the training side.
         graph: Digest of the Transform graph's function and constants.
         vocabularies: Digests of the vocabulary files, by name.
         server: ``load_seconds``, ``first_answer_seconds`` and ``peak_megabytes`` of a new process.
-        skew: The first difference; ``None`` if there is none.
+        skew: The first difference, or ``None`` if there is none.
     """
 
     examples: int = 0

@@ -43,15 +43,15 @@ class Pushed:
 
 @dataclasses.dataclass(frozen=True)
 class Tflite:
-    """The TFLite model, as the exporter measured it on the eval split.
+    """The TFLite model, with the measurements of the exporter on the eval split.
 
     Attributes:
-        path: The pushed file; ``None`` if it was not pushed.
+        path: The pushed file, or ``None`` if it was not pushed.
         bytes: Its size.
         quantization: Quantization of the network.
         builtin_only: Whether it needs only TFLite's builtin operators.
-        max_abs_diff: Largest difference from the SavedModel's predictions, relative above 1; this and the figures below
-            are ``None`` if they are not defined.
+        max_abs_diff: Maximum difference from the SavedModel's predictions, relative for predictions above 1. This and
+            the figures below are ``None`` if undefined.
         metric: ``auc``, ``accuracy`` or ``r2``.
         saved_model: The metric of the SavedModel.
         tflite: The metric of the TFLite model.
@@ -73,10 +73,10 @@ class Tflite:
 
 @dataclasses.dataclass(frozen=True)
 class RunSummary:
-    """The result of a run; the fields are those of ``summary.json``.
+    """The result of a run. Its fields are those of ``summary.json``.
 
     Attributes:
-        run_id: The run; ``None`` if it was refused before it started.
+        run_id: The run, or ``None`` if it was rejected before it started.
         problem: Name of the problem.
         status: ``pushed``, ``not_blessed``, ``anomalies``, ``failed``, or ``partial`` if ``--to`` ended the run before
             the Pusher.
@@ -86,9 +86,9 @@ class RunSummary:
         thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: The hyperparameters of the candidate.
-        training: How the candidate was trained; ``None`` if it was not.
-        pushed: The pushed version; ``None`` if nothing was pushed.
-        tflite: The TFLite model; ``None`` if none was exported.
+        training: How the candidate was trained, or ``None`` if it was not.
+        pushed: The pushed version, or ``None`` if nothing was pushed.
+        tflite: The TFLite model, or ``None`` if none was exported.
         error: Why the run failed or the model was not blessed, in one line.
         seconds: Wall time, imports included.
     """
@@ -109,7 +109,7 @@ class RunSummary:
     seconds: float = 0.0
 
     def to_json(self) -> str:
-        """Returns the record as JSON; numbers that JSON does not have become null."""
+        """Returns the record as JSON. Numbers that JSON cannot represent become null."""
         return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
 
 
@@ -119,7 +119,7 @@ def refused(problem: str | None, error: str, run_id: str | None = None) -> RunSu
 
 
 def read_summary(path: Path) -> RunSummary:
-    """Reads a ``summary.json``; a metric that is not defined is NaN.
+    """Reads a ``summary.json``. Undefined metrics become NaN.
 
     Raises:
         OSError: It cannot be read.
@@ -134,7 +134,7 @@ def read_summary(path: Path) -> RunSummary:
             "metrics": metrics,
         }
     except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: found no summary of a run; expected the one that the run wrote") from error
+        raise ValueError(f"{path}: found no summary of a run; expected a file that a run wrote") from error
     kinds: Mapping[str, type[Any]] = {"training": TrainingRecord, "pushed": Pushed, "tflite": Tflite}
     for name, kind in kinds.items():
         nested[name] = to_record(kind, values[name], path) if values.get(name) else None

@@ -15,12 +15,12 @@ from artifacts.thresholds import Bound, ThresholdResult
 
 @dataclasses.dataclass(frozen=True)
 class TfliteReport:
-    """The comparison of a TFLite model with its SavedModel; the fields are those of ``report.json``.
+    """The comparison of a TFLite model with its SavedModel. Its fields are those of ``report.json``.
 
     Attributes:
         rows: Number of rows of the eval split that were compared.
-        max_abs_diff: Largest difference of a prediction, relative above 1; this and the other figures are ``None`` if
-            they are not defined.
+        max_abs_diff: Maximum difference of a prediction, relative for predictions above 1. This and the other figures
+            are ``None`` if undefined.
         metric: ``auc``, ``accuracy`` or ``r2``, by the task.
         saved_model: The metric of the SavedModel.
         tflite: The metric of the TFLite model.
@@ -31,8 +31,8 @@ class TfliteReport:
         bytes: Size of the TFLite model.
         operators: Names of the operators that it uses.
         builtin_only: Whether it needs only TFLite's builtin operators.
-        bounds: The bounds of the gate and whether they are kept.
-        reason: The bounds that are not kept, in one line; empty if all are kept.
+        bounds: The bounds of the gate and whether they are met.
+        reason: The bounds that are not met, in one line. Empty if all are met.
     """
 
     rows: int
@@ -51,7 +51,7 @@ class TfliteReport:
     reason: str
 
     def to_json(self) -> str:
-        """Returns the content of the report file; numbers that JSON does not have become null."""
+        """Returns the content of the report file. Numbers that JSON cannot represent become null."""
         values = {name: _finite(value) for name, value in vars(self).items()}
         values["bounds"] = [
             {"metric": each.metric, "bound": each.bound, "value": _finite(each.value), "ok": each.ok}
@@ -61,7 +61,7 @@ class TfliteReport:
 
 
 def upper_bound(metric: str, bound: float) -> Bound:
-    """Returns a bound of the gate: the largest value allowed of a metric over all rows."""
+    """Returns an upper bound of the gate on a metric over all rows."""
     return Bound(metric, OVERALL, "value", "<=", bound)
 
 

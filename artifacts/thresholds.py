@@ -1,4 +1,4 @@
-"""Decides whether a model keeps its bounds.
+"""Decides whether a model meets its bounds.
 
 The blessing policy in the settings, the Evaluator's configuration, the run's summary and the TFLite exporter all take
 their bounds from here.
@@ -25,28 +25,28 @@ class Threshold(Protocol):
 
     @property
     def slice(self) -> Mapping[str, str | int]:
-        """Column values of the slice; empty for all rows."""
+        """Column values of the slice, or empty for all rows."""
 
     @property
     def min(self) -> float | None:
-        """Smallest value allowed."""
+        """Minimum value."""
 
     @property
     def max(self) -> float | None:
-        """Largest value allowed."""
+        """Maximum value."""
 
     @property
     def min_change(self) -> float | None:
-        """Smallest difference from the baseline allowed."""
+        """Minimum difference from the baseline."""
 
     @property
     def max_change(self) -> float | None:
-        """Largest difference from the baseline allowed."""
+        """Maximum difference from the baseline."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ThresholdResult:
-    """A bound and the value that was compared with it; the fields are those of ``summary.json``.
+    """A bound and the value that was compared with it. Its fields are those of ``summary.json``.
 
     Attributes:
         metric: Name of the metric.
@@ -54,8 +54,8 @@ class ThresholdResult:
         kind: ``value``, or ``change`` for a difference from the baseline.
         comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
         bound: The bound.
-        value: The measured value; ``None`` if there is none.
-        ok: Whether the bound is kept.
+        value: The measured value, or ``None`` if there is none.
+        ok: Whether the bound is met.
     """
 
     metric: str
@@ -81,7 +81,7 @@ class Bound:
         slice: ``overall``, or ``column=value`` pairs.
         kind: ``value``, or ``change`` for a difference from the baseline.
         comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
-        bound: The bound. A value that equals it keeps it.
+        bound: The bound. A value that equals it is allowed.
     """
 
     metric: str
@@ -93,7 +93,7 @@ class Bound:
     def check(self, value: float | None, has_baseline: bool = True) -> ThresholdResult:
         """Compares a measured value with the bound.
 
-        A value that is missing (the slice has no rows) or NaN does not keep the bound. A bound on a change is kept if
+        A value that is missing (the slice has no rows) or NaN does not meet the bound. A bound on a change is met if
         there is no baseline.
 
         >>> bound = Bound("auc", "overall", "value", ">=", 0.9)
@@ -102,8 +102,8 @@ class Bound:
         >>> Bound("auc", "overall", "change", ">=", -0.01).check(None, has_baseline=False).ok
         True
         """
-        kept = value is not None and (value >= self.bound if self.comparison == ">=" else value <= self.bound)
-        ok = kept or (self.kind == "change" and not has_baseline)
+        met = value is not None and (value >= self.bound if self.comparison == ">=" else value <= self.bound)
+        ok = met or (self.kind == "change" and not has_baseline)
         return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok)
 
 
@@ -126,11 +126,11 @@ def bounds_of(threshold: Threshold) -> list[Bound]:
 def check_all(
     thresholds: Iterable[Threshold], value_of: Callable[[str, str, Kind], float | None], has_baseline: bool
 ) -> list[ThresholdResult]:
-    """Checks every bound of a policy, in its order.
+    """Checks every bound of a policy, in order.
 
     Args:
         thresholds: The blessing policy.
-        value_of: Returns the measured value by metric, slice and kind; ``None`` if there is none.
+        value_of: Returns the measured value by metric, slice and kind, or ``None`` if there is none.
         has_baseline: Whether the model was compared with a baseline.
     """
     bounds = [bound for threshold in thresholds for bound in bounds_of(threshold)]

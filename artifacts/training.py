@@ -17,15 +17,15 @@ STEP, LOSS, VALIDATION = "step", "loss", "val_"
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRecord:
-    """How a model was trained; the fields are those of ``training.json``.
+    """How a model was trained. Its fields are those of ``training.json``.
 
     Attributes:
         strategy: The distribution strategy: ``training.strategy``, or the one that ``auto`` chose.
         workers: Number of processes that took steps.
-        replicas: Number of parts that each batch was split into.
+        replicas: Number of replicas that shared each batch.
         steps: Steps taken.
-        steps_per_second: Training speed after the first checkpoint interval, in which TensorFlow traces; this and
-            ``input_wait`` are ``None`` if there was no other interval.
+        steps_per_second: Training speed, without the first checkpoint interval, in which TensorFlow traces. This and
+            ``input_wait`` are ``None`` if there was only one interval.
         input_wait: Fraction of that time spent waiting for rows.
         logs: Folder of the TensorBoard logs.
     """
@@ -50,8 +50,8 @@ class Curve:
     Attributes:
         name: The metric.
         steps: Steps taken at each evaluation.
-        train: The metric over the training batches since the evaluation before; NaN where there is none.
-        validation: The metric on the validation split; NaN where there is none.
+        train: The metric over the training batches since the previous evaluation, or NaN where there is none.
+        validation: The metric on the validation split, or NaN where there is none.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Curve:
 
 
 def read_training(folder: Path) -> TrainingRecord | None:
-    """Reads ``training.json`` of a ``ModelRun`` artifact; ``None`` if an earlier version of this project wrote none.
+    """Reads ``training.json`` of a ``ModelRun`` artifact, or ``None`` if an earlier version of this project wrote none.
 
     Raises:
         OSError: It cannot be read.
@@ -114,7 +114,7 @@ def format_history(rows: Sequence[Mapping[str, float]]) -> str:
 
 
 def best_step(curves: Sequence[Curve]) -> int | None:
-    """Returns the step with the lowest validation loss, whose weights the model has.
+    """Returns the step with the lowest validation loss, whose weights the model keeps.
 
     >>> best_step([Curve("loss", (10, 20, 30), (0.9, 0.8, 0.7), (0.5, 0.4, 0.6))])
     20

@@ -17,9 +17,9 @@ class Trial:
     """One trial.
 
     Attributes:
-        id: Its id.
-        score: The lowest validation loss; ``None`` if the trial failed.
-        hyperparameters: The values that it was given.
+        id: Id of the trial.
+        score: The lowest validation loss, or ``None`` if the trial failed.
+        hyperparameters: Hyperparameters of the trial.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Imports TFX and TensorFlow without the dependencies that few processes need.
+"""Imports TFX and TensorFlow without the dependencies that most processes do not need.
 
 Imports take most of the time that a run, a worker or the skew guard's process needs to start.
 """
@@ -13,7 +13,8 @@ import types
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-# Modules that TFX, its libraries and Beam import, and that a process uses late or never. Each is loaded on first use.
+# Modules that TFX, its libraries and Beam import, and that a process uses late or not at all. Each is loaded on first
+# use.
 DEFERRED = frozenset(
     {
         "google.cloud.dataflow",  # Beam's Dataflow runner
@@ -42,7 +43,7 @@ def deferring() -> Iterator[None]:
     """Makes imports fast while the block runs: modules in :data:`DEFERRED` wait, and garbage collection is off.
 
     Imported modules live until the process ends, so the collector ignores them from then on. It also runs less often,
-    which saves a twelfth of a run's processor time.
+    which saves a twelfth of a run's CPU time.
     """
     finder = _Finder()
     sys.meta_path.insert(0, finder)
@@ -61,12 +62,12 @@ class _DeferredModule(types.ModuleType):
 
     It differs from what :class:`importlib.util.LazyLoader` makes in three ways. Its spec and its submodules can be read
     without loading it, so ``import sklearn.exceptions`` does not load ``sklearn``. ``vars()`` does not load it either,
-    because Beam calls that on all modules when it measures a side input. And it is thread-safe: threads wait for the
-    one that loads it, which the standard class does only from Python 3.12 on.
+    because Beam calls that on all modules when it measures a side input. And it is thread-safe: other threads wait for
+    the one that loads it, which the standard class only does since Python 3.12.
     """
 
     def __getattribute__(self, name: str) -> Any:
-        get = types.ModuleType.__getattribute__  # not super(): once the module is loaded, its class is another one
+        get = types.ModuleType.__getattribute__  # not super(), since the module has another class once it is loaded
         attributes = get(self, "__dict__")
         if name not in attributes and name not in ("__class__", "__dict__"):
             _load(self)

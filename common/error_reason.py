@@ -18,7 +18,8 @@ _GRAPH_LINE = re.compile(r"^(?!Detected at node|\d+ root error|Graph execution e
 def reason(error: BaseException) -> str:
     """Returns the message of the error that started a chain of errors.
 
-    That is the first one raised by this project, since its message says what to do. Without one it is the innermost.
+    If errors of this project are in the chain, the first of them is used, since its message says what to do. Otherwise
+    the innermost error is used.
 
     >>> reason(ValueError("found 3 rows; expected 4 [while running 'Count']"))
     'found 3 rows; expected 4'
@@ -36,7 +37,7 @@ def reason(error: BaseException) -> str:
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    """The error that led to this one. Beam raises a new error for one that it caught, and sets no cause."""
+    """The error that led to this one. Beam replaces errors that it catches without setting the cause."""
     from_beam = error.__cause__ is None and _BEAM_SUFFIX in str(error)
     return error.__context__ if from_beam else error.__cause__
 

@@ -1,4 +1,4 @@
-"""Progress of training, for listeners that want to show it."""
+"""Reports training progress to listeners that display it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,8 +30,8 @@ def report(line: str, source: str = "") -> None:
     """Reports progress of this process or of another one.
 
     Args:
-        line: Such as ``step 80 of 1600, loss 0.41``.
-        source: Name of the process; empty for this one.
+        line: The progress, such as ``step 80 of 1600, loss 0.41``.
+        source: Name of the process, or empty for this one.
     """
     logging.info("%s%s", f"{source}: " if source else "", line)
     for listener in list(_listeners):

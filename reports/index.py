@@ -31,12 +31,12 @@ class Row:
 
     Attributes:
         run_id: The run.
-        link: Its page, relative to the index; ``None`` if there is none.
+        link: Its page, relative to the index, or ``None`` if there is none.
         status: Its status.
         started: When it started, in UTC.
-        seconds: Wall time; ``None`` for a killed run.
-        model: Name of the model; ``None`` if the run did not record it.
-        version: The pushed version; ``None`` if nothing was pushed.
+        seconds: Wall time, or ``None`` for a killed run.
+        model: Name of the model, or ``None`` if the run did not record it.
+        version: The pushed version, or ``None`` if nothing was pushed.
         metrics: The candidate's metrics over all rows of the eval split.
     """
 

@@ -50,7 +50,7 @@ class RenderedSection(NamedTuple):
 
     Attributes:
         section: The section.
-        body: Its HTML below the heading; ``None`` if there is nothing to show.
+        body: Its HTML below the heading, or ``None`` if there is nothing to show.
         reason: Why there is nothing to show.
     """
 

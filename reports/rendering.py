@@ -34,7 +34,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def number(value: Any) -> str:
-    """Formats a number with five significant digits and thousands separators; anything else is returned as is.
+    """Formats a number with five significant digits and thousands separators. Returns anything else unchanged.
 
     >>> number(1234567), number(0.123456), number(0.00001), number("text")
     ('1,234,567', '0.12346', '1.00e-05', 'text')
@@ -54,7 +54,7 @@ def number(value: Any) -> str:
 
 
 def metric(value: float | None) -> str:
-    """Formats a number for a column of metrics: with four decimals, if that is enough.
+    """Formats a number for a column of metrics, with four decimals if that is enough.
 
     >>> metric(0.75), metric(0.0001), metric(1234.5)
     ('0.7500', '0.0001', '1,234.5')
@@ -88,7 +88,7 @@ def seconds(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Formats a fraction as a percentage; a tiny one is not shown as zero.
+    """Formats a fraction as a percentage. A tiny fraction is not shown as zero.
 
     >>> percent(0.125), percent(0.00001), percent(0.99999)
     ('12.5 %', '< 0.1 %', '> 99.9 %')

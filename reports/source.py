@@ -30,9 +30,9 @@ class Step:
 
     Attributes:
         name: Name of the node.
-        state: ``ran``, ``cached``, ``skipped`` or ``failed``; for a killed run also ``running``.
+        state: ``ran``, ``cached``, ``skipped`` or ``failed``, and for a killed run also ``running``.
         seconds: Wall time.
-        upstream: Names of the nodes that have to finish first; empty if the run did not record them.
+        upstream: Names of the nodes that have to finish first, or empty if the run did not record them.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Source:
         run: The run as recorded in ML Metadata.
         nodes_run: By node, its execution in this run and the execution that made its outputs.
         lineage: These executions and their artifacts.
-        summary: ``summary.json``; ``None`` if it is missing, as for a killed run, or damaged.
+        summary: ``summary.json``, or ``None`` if it is missing, as for a killed run, or damaged.
         folder: ``runs/<run id>``.
     """
 
@@ -89,7 +89,7 @@ class Source:
 
     @property
     def problem(self) -> Mapping[str, Any]:
-        """The problem's settings: as recorded by the run, or else as given to its nodes."""
+        """The problem's settings as recorded by the run, or else as passed to its nodes."""
         if self.run.origin and "label" in self.run.origin.settings:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
@@ -101,7 +101,7 @@ class Source:
 
     @functools.cached_property
     def steps(self) -> Sequence[Step]:
-        """The nodes of the run; for a killed run those in ML Metadata."""
+        """The nodes of the run, or those in ML Metadata for a killed run."""
         if self.summary and self.summary.nodes:
             return [Step(each.id, each.state, each.seconds, each.upstream) for each in self.summary.nodes]
         executions = {node: each.execution for node, each in self.nodes_run.items()}

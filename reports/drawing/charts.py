@@ -1,7 +1,7 @@
 """Charts with axes, drawn by Matplotlib.
 
 Matplotlib draws SVG without a browser or JavaScript, so charts can be printed, need no network and follow the page's
-colours. It takes a moment to import, so import this module only to write a page.
+colors. It takes a moment to import, so import this module only to write a page.
 """
 
 import math
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from artifacts.slices import OVERALL
 from artifacts.training import Curve
 from artifacts.trials import Trial
-from reports.drawing.svg import COLOURS, shorten, to_markup
+from reports.drawing.svg import COLORS, shorten, to_markup
 from reports.statistics.buckets import Bin
 from reports.statistics.slices import SliceResult
 
@@ -38,22 +38,22 @@ STYLE: dict[Any, Any] = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "legend.frameon": False,
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), COLOURS["ink"]),
-    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), COLOURS["muted"]),
-    "grid.color": COLOURS["line"],
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), COLORS["ink"]),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color"), COLORS["muted"]),
+    "grid.color": COLORS["line"],
 }
 
 
 def training_curve(curve: Curve, best_step: int | None, name: str) -> Markup:
-    """Draws a metric over the steps, on the training batches and on the validation split."""
+    """Plots a metric by step, on the training batches and on the validation split."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.4, 2.9)
         metric = shorten(curve.name)
         if any(map(math.isfinite, curve.train)):
-            axes.plot(curve.steps, curve.train, "o-", color=COLOURS["first"], label="training batches")
-        axes.plot(curve.steps, curve.validation, "s-", color=COLOURS["second"], label="validation split")
+            axes.plot(curve.steps, curve.train, "o-", color=COLORS["first"], label="training batches")
+        axes.plot(curve.steps, curve.validation, "s-", color=COLORS["second"], label="validation split")
         if best_step is not None:
-            axes.axvline(best_step, color=COLOURS["muted"], linestyle=":", label=f"best: step {best_step}")
+            axes.axvline(best_step, color=COLORS["muted"], linestyle=":", label=f"best: step {best_step}")
         axes.set(title=metric, xlabel="steps", ylabel=shorten(curve.name, 24))
         axes.legend(fontsize=9)
         _make_room(figure, axes)
@@ -68,8 +68,8 @@ def trials(tried: Sequence[Trial], name: str) -> Markup:
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.4, 2.9)
         best = [min(scores[:place]) for place in places]
-        axes.plot(places, scores, "o", color=COLOURS["first"], label="trial")
-        axes.step(places, best, where="post", color=COLOURS["second"], label="best so far")
+        axes.plot(places, scores, "o", color=COLORS["first"], label="trial")
+        axes.step(places, best, where="post", color=COLORS["second"], label="best so far")
         axes.set(title="Trials", xlabel="trial", ylabel="validation loss")
         axes.locator_params(axis="x", integer=True)
         axes.legend(fontsize=9)
@@ -92,12 +92,12 @@ def by_slice(slices: Sequence[SliceResult], metric: str, name: str) -> Markup:
         axes.grid(visible=True, axis="x")
         for place, (each, measured) in enumerate(zip(shown, found, strict=True)):
             assert measured.value is not None
-            colour = COLOURS["second"] if each.name == OVERALL else COLOURS["first"]
+            color = COLORS["second"] if each.name == OVERALL else COLORS["first"]
             if measured.interval:
-                axes.plot(measured.interval, (place, place), color=colour)
-            axes.plot(measured.value, place, "o", color=colour)
+                axes.plot(measured.interval, (place, place), color=color)
+            axes.plot(measured.value, place, "o", color=color)
             if each.name == OVERALL:
-                axes.axvline(measured.value, color=colour, linestyle=":", linewidth=1)
+                axes.axvline(measured.value, color=color, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(shown)), labels, fontsize=9)
         axes.set_ylim(len(shown) - 0.5, -0.5)
         metric = shorten(metric, 24)
@@ -109,7 +109,7 @@ def by_slice(slices: Sequence[SliceResult], metric: str, name: str) -> Markup:
 
 
 def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
-    """Draws the observed fraction of class 1 over the mean prediction."""
+    """Plots the observed fraction of class 1 against the mean prediction."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.0, 3.8)
         predicted, observed = [each.predicted for each in bins], [each.observed for each in bins]
@@ -117,23 +117,23 @@ def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
             [max(each.observed - each.interval.low, 0.0) for each in bins],
             [max(each.interval.high - each.observed, 0.0) for each in bins],
         ]
-        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="perfect")
+        axes.plot((0, 1), (0, 1), ":", color=COLORS["muted"], label="perfect")
         axes.errorbar(
-            predicted, observed, errors, fmt="o-", color=COLOURS["first"], label="observed, 95 % interval", capsize=2
+            predicted, observed, errors, fmt="o-", color=COLORS["first"], label="observed, 95 % interval", capsize=2
         )
         axes.set(title="Calibration", xlabel="mean prediction", ylabel=f"fraction of {shorten(positive, 24)}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize=9, loc="upper left")
-        return to_markup(figure, name, f"observed fraction over mean prediction in {len(bins)} bins")
+        return to_markup(figure, name, f"observed fraction against mean prediction in {len(bins)} bins")
 
 
 def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
-    """Draws the true over the false positive rate."""
+    """Plots the true positive rate against the false positive rate."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.0, 3.8)
         false, true = zip(*points, strict=True)
-        axes.plot((0, 1), (0, 1), ":", color=COLOURS["muted"], label="by chance")
-        axes.plot(false, true, color=COLOURS["first"], label="this model")
+        axes.plot((0, 1), (0, 1), ":", color=COLORS["muted"], label="by chance")
+        axes.plot(false, true, color=COLORS["first"], label="this model")
         axes.set(title="ROC curve", xlabel="false positive rate", ylabel="true positive rate")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
         axes.legend(fontsize=9, loc="lower right")
@@ -141,10 +141,10 @@ def roc(points: Sequence[tuple[float, float]], name: str) -> Markup:
 
 
 def over_time(metric: str, labels: Sequence[str], values: Sequence[float], name: str) -> Markup:
-    """Draws a metric over the runs, oldest first."""
+    """Plots a metric by run, oldest first."""
     with mpl.rc_context(STYLE):
         figure, axes = _axes(4.6, 2.6)
-        axes.plot(range(len(values)), values, "o-", color=COLOURS["first"])
+        axes.plot(range(len(values)), values, "o-", color=COLORS["first"])
         shown = sorted({0, len(labels) - 1})
         axes.set_xticks(shown, [labels[index] for index in shown])
         if len(shown) > 1:  # keeps the labels inside the chart

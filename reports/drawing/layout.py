@@ -74,7 +74,7 @@ def place(widths: Mapping[str, float], edges: Sequence[tuple[str, str]], height:
 
 
 def _levels(nodes: Mapping[str, float], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """The length of the longest path to each node; a node without predecessors is right above its first successor."""
+    """The length of the longest path to each node. A node without predecessors is right above its first successor."""
     levels = dict.fromkeys(nodes, 0)
     for _ in range(len(nodes)):
         before = dict(levels)
@@ -163,12 +163,12 @@ def _path(points: Sequence[tuple[float, float]], height: float) -> str:
     (x, y), *rest = points
     y += height / 2
     parts = [f"M{x:.1f} {y:.1f}"]
-    for index, (to_x, centre) in enumerate(rest):
-        to_y = centre - height / 2
+    for index, (to_x, center) in enumerate(rest):
+        to_y = center - height / 2
         middle = (y + to_y) / 2
         parts.append(f"C{x:.1f} {middle:.1f} {to_x:.1f} {middle:.1f} {to_x:.1f} {to_y:.1f}")
         x, y = to_x, to_y
         if index < len(rest) - 1:
-            y = centre + height / 2
+            y = center + height / 2
             parts.append(f"L{x:.1f} {y:.1f}")
     return "".join(parts)

@@ -1,4 +1,4 @@
-"""Embeds Matplotlib's figures in a page: with unique ids, the page's font and its light or dark colours."""
+"""Embeds Matplotlib's figures in a page: with unique ids, the page's font and its light or dark colors."""
 
 import io
 import re
@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "http://www.w3.org/1999/xlink"
-# Stand for the page's colours, which templates/page.css defines by these names. Matplotlib accepts no names.
-COLOURS = {
+# Placeholders for the page's colors, which templates/page.css defines by these names. Matplotlib accepts no names.
+COLORS = {
     "ink": "#010203",
     "muted": "#010204",
     "line": "#010205",
@@ -63,7 +63,7 @@ def _references(element: ET.Element) -> list[str]:
 
 
 def _adapt(element: ET.Element, name: str, used: set[str]) -> None:
-    """Renames ids that are referred to, removes the others, and leaves colours and font to the page."""
+    """Renames ids that are referred to, removes the others, and leaves colors and font to the page."""
     attributes = element.attrib
     if attributes.get("id") in used:
         attributes["id"] = f"{name}-{attributes['id']}"
@@ -76,7 +76,7 @@ def _adapt(element: ET.Element, name: str, used: set[str]) -> None:
         attributes["clip-path"] = attributes["clip-path"].replace("#", f"#{name}-")
     if "style" in attributes:
         style = re.sub(r"font-family:[^;]*;?", "", attributes["style"])
-        for word, number in COLOURS.items():
+        for word, number in COLORS.items():
             style = style.replace(number, f"var(--{word})")
         attributes["style"] = style
     if element.tag == f"{{{SVG}}}style":

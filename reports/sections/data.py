@@ -22,7 +22,7 @@ class Column:
     Attributes:
         rows: Number of rows of the split.
         missing: Number of rows without a value.
-        values: The distribution of the values; ``None`` if there are none.
+        values: The distribution of the values, or ``None`` if there are none.
     """
 
     rows: int
@@ -43,8 +43,8 @@ class Feature:
         name: Name of the column.
         type: ``INT``, ``FLOAT``, ``STRING`` or ``BYTES``.
         columns: The column by split, without splits that do not have it.
-        shift: Difference between the compared splits, see :func:`reports.statistics.distributions.shift`; ``None`` if
-            one of them has no values.
+        shift: Difference between the compared splits (see :func:`reports.statistics.distributions.shift`), or ``None``
+            if one of them has no values.
     """
 
     name: str

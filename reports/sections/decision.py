@@ -16,8 +16,8 @@ class Decision:
 
     Attributes:
         results: The bounds, with the measured values.
-        baseline: Version of the model that the candidate was compared with; ``None`` if there was none or it was never
-            pushed.
+        baseline: Version of the model that the candidate was compared with, or ``None`` if there was none or it was
+            never pushed.
         has_baseline: Whether the candidate was compared with another model.
     """
 

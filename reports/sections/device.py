@@ -14,7 +14,7 @@ class Device:
 
     Attributes:
         report: The exporter's report.
-        saved_bytes: Size of the SavedModel; ``None`` if it no longer exists.
+        saved_bytes: Size of the SavedModel, or ``None`` if it no longer exists.
     """
 
     report: TfliteReport

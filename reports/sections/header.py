@@ -31,12 +31,12 @@ class Header:
         run_id: The run.
         status: The status in ``summary.json``, or the one in ML Metadata if the run wrote no summary.
         message: The status in a sentence.
-        error: Why it failed, in one line; empty if it did not.
+        error: Why it failed, in one line, or empty if it did not.
         started: When it started, in UTC.
-        seconds: Wall time; ``None`` for a killed run.
+        seconds: Wall time, or ``None`` for a killed run.
         metrics: The first few metrics of the candidate over all rows of the eval split.
         thresholds: The bounds, with the measured values.
-        rows: Number of rows of all splits; 0 if it is not known.
+        rows: Number of rows of all splits, or 0 if it is not known.
     """
 
     problem: str
@@ -52,12 +52,12 @@ class Header:
 
     @property
     def is_success(self) -> bool | None:
-        """Whether the run pushed a model; ``None`` if it was not asked to, or is still running."""
+        """Whether the run pushed a model, or ``None`` if it was not supposed to, or is still running."""
         return None if self.status in ("partial", "running") else self.status == "pushed"
 
     @property
-    def kept_bounds(self) -> int:
-        """Number of bounds that are kept."""
+    def met_bounds(self) -> int:
+        """Number of bounds that are met."""
         return sum(each.ok for each in self.thresholds)
 
 

@@ -32,7 +32,7 @@ class Item:
         key: ``a<id>`` for an artifact, ``e<id>`` for an execution.
         label: Text in its box.
         title: Its full name.
-        state: State of an execution; empty for an artifact.
+        state: State of an execution, or empty for an artifact.
         facts: Names and values.
         properties: Properties in ML Metadata, as text.
         links: The relation to each neighbor, and the key and label of that neighbor.

@@ -63,7 +63,7 @@ def reduced(upstream: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def _upstream(source: Source) -> dict[str, list[str]]:
-    """Direct predecessors by node: as the run recorded them, or else those whose artifacts a node used."""
+    """Direct predecessors by node, as recorded by the run. Without a record, those whose artifacts the node used."""
     if any(each.upstream for each in source.steps):
         return {each.name: list(each.upstream) for each in source.steps}
     nodes = {each.id: each.node for each in source.lineage.executions.values()}

@@ -18,11 +18,11 @@ class Plots:
     """Plots over all rows of the eval split.
 
     Attributes:
-        task: ``binary``, ``multiclass`` or ``regression``; ``None`` if it is not known.
+        task: ``binary``, ``multiclass`` or ``regression``, or ``None`` if it is not known.
         positive: Name of class 1.
-        calibration: Mean prediction and observed fraction by bin; empty except for a binary classifier.
-        roc: False and true positive rates; empty except for a binary classifier.
-        confusion: The confusion matrix; ``None`` except for several classes.
+        calibration: Mean prediction and observed fraction by bin, or empty except for a binary classifier.
+        roc: False and true positive rates, or empty except for a binary classifier.
+        confusion: The confusion matrix, or ``None`` except for several classes.
     """
 
     task: str | None

@@ -22,7 +22,7 @@ class Training:
     Attributes:
         curves: One curve per metric, the loss first.
         hyperparameters: The hyperparameters.
-        record: Strategy and speed; ``None`` for a run of an earlier version of this project.
+        record: Strategy and speed, or ``None`` for a run of an earlier version of this project.
     """
 
     curves: tuple[Curve, ...]
@@ -31,12 +31,12 @@ class Training:
 
     @property
     def best_step(self) -> int | None:
-        """The step with the lowest validation loss, whose weights the model has."""
+        """The step with the lowest validation loss, whose weights the model keeps."""
         return best_step(self.curves)
 
 
 def read(source: Source) -> Training:
-    """Reads the training of a run.
+    """Reads how a run's model was trained.
 
     Raises:
         MissingError: The Trainer did not finish, or its files no longer exist.

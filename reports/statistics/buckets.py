@@ -104,7 +104,7 @@ def calibration(buckets: Sequence[Bucket]) -> tuple[Bin, ...]:
 
 
 def roc(buckets: Sequence[Bucket]) -> tuple[tuple[float, float], ...]:
-    """Returns false and true positive rates, from the highest threshold down; empty if one class has no rows.
+    """Returns false and true positive rates, from the highest threshold down, or empty if one class has no rows.
 
     >>> roc([Bucket(0.0, 2, 0, 0.2), Bucket(0.5, 2, 2, 1.5)])
     ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0))

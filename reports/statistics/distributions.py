@@ -120,7 +120,7 @@ def string_values(found: statistics_pb2.StringStatistics, rows: int) -> StringVa
 
 
 def shift(first: NumericValues | StringValues | None, second: NumericValues | StringValues | None) -> float | None:
-    """Returns the difference between two splits; 0 if they are the same.
+    """Returns the difference between two splits, or 0 if they are the same.
 
     For numbers this is the difference of the means in standard deviations (the root of the mean of both variances). For
     strings it is the largest difference of one value's fraction, the L-infinity distance of TFDV's skew comparator.
@@ -145,7 +145,7 @@ def shift(first: NumericValues | StringValues | None, second: NumericValues | St
 
 
 def histogram(first: NumericValues | None, second: NumericValues | None) -> Histogram | None:
-    """Returns the histograms of two splits; ``None`` if neither has a finite value."""
+    """Returns the histograms of two splits, or ``None`` if neither has a finite value."""
     given = [each for each in (first, second) if each and each.points]
     if not given:
         return None
@@ -197,10 +197,10 @@ def _points_of_integers(found: statistics_pb2.NumericStatistics) -> tuple[tuple[
     for bucket in equal_width[0].buckets if equal_width else ():
         # Edges are sums of a width that is not exact in binary.
         low, high = bucket.low_value - TOLERANCE, bucket.high_value - TOLERANCE
-        held = [value for value in rows if low <= value < (high if bucket.high_value < maximum else maximum + 1)]
-        held = held or [min(rows, key=lambda value, low=low: abs(value - low))]  # type: ignore[misc]
-        for value in held:
-            rows[value] += bucket.sample_count / len(held)
+        contained = [value for value in rows if low <= value < (high if bucket.high_value < maximum else maximum + 1)]
+        contained = contained or [min(rows, key=lambda value, low=low: abs(value - low))]  # type: ignore[misc]
+        for value in contained:
+            rows[value] += bucket.sample_count / len(contained)
     total = sum(rows.values())
     if not total:
         return ()

@@ -43,9 +43,9 @@ def wilson(fraction: float, rows: float) -> Interval | None:
     """
     if rows <= 0 or not 0 <= fraction <= 1:
         return None
-    centre = (fraction + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
+    center = (fraction + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
     half = Z * math.sqrt(fraction * (1 - fraction) / rows + Z**2 / (4 * rows**2)) / (1 + Z**2 / rows)
-    return Interval(max(0.0, centre - half), min(1.0, centre + half))
+    return Interval(max(0.0, center - half), min(1.0, center + half))
 
 
 def roc_area(area: float, positives: float, negatives: float) -> Interval | None:
@@ -92,7 +92,7 @@ BINARY: dict[str, Callable[[float, Counts], Interval | None]] = {
 
 
 def _on_logits(value: float, error: float) -> Interval:
-    centre = math.log(value / (1 - value))
+    center = math.log(value / (1 - value))
     # Beyond 30 the logistic function is 0 or 1 in double precision.
-    low, high = (1 / (1 + math.exp(-max(-30.0, min(30.0, centre + sign * Z * error)))) for sign in (-1, 1))
+    low, high = (1 / (1 + math.exp(-max(-30.0, min(30.0, center + sign * Z * error)))) for sign in (-1, 1))
     return Interval(low, high)

@@ -20,9 +20,9 @@ class MetricResult:
     """A metric of one slice.
 
     Attributes:
-        value: The value; ``None`` if it is not defined.
-        interval: Its 95 % interval; ``None`` if there is no closed form.
-        change: Difference from the baseline; ``None`` if there is no baseline.
+        value: The value, or ``None`` if it is not defined.
+        interval: Its 95 % interval, or ``None`` if there is no closed form.
+        change: Difference from the baseline, or ``None`` if there is no baseline.
     """
 
     value: float | None
@@ -36,7 +36,7 @@ class SliceResult:
 
     Attributes:
         name: ``overall``, or ``column=value`` pairs.
-        rows: Number of rows; ``None`` if it was not measured.
+        rows: Number of rows, or ``None`` if it was not measured.
         metrics: Metrics by name.
     """
 
@@ -56,7 +56,7 @@ def measure_slice(
     Args:
         name: Name of the slice.
         measured: Its metrics.
-        buckets: The buckets of its calibration plot; empty except for a binary classifier.
+        buckets: The buckets of its calibration plot, or empty except for a binary classifier.
         plot: Its plots, if there are any.
     """
     rows = _rows(measured.values, buckets, plot)

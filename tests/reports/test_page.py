@@ -32,7 +32,7 @@ def test_header_has_status_and_metrics(pages: RunPages) -> None:
     assert f"tiny run {RUN} pushed Version 7 is in" in head
     assert "auc 0.7500" in head
     assert "accuracy not defined " in head
-    assert "bounds kept 1 of 2" in head
+    assert "bounds met 1 of 2" in head
 
 
 def test_graph_of_the_pipeline_has_every_node_and_edge(pages: RunPages) -> None:
