@@ -1,1 +1,1 @@
-"""Google Cloud's API, and a local stand-in for it. Of the project, it imports only :mod:`common`."""
+"""Google Cloud's API, and a local stand-in for it. It imports nothing of this project but :mod:`common`."""

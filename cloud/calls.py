@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-TIMEOUT = 60.0  # seconds per request; without a timeout, a lost connection blocks forever
+TIMEOUT = 60.0  # seconds per request, since a lost connection without a timeout blocks forever
 MAX_TRIES = 5
-FIRST_WAIT, MAX_WAIT = 1.0, 30.0  # seconds; a wait is drawn from 0 to a bound that doubles from the first to the second
+# Seconds. Waits are random, up to a bound that doubles from the first value to the second.
+FIRST_WAIT, MAX_WAIT = 1.0, 30.0
 MAX_OPERATION_SECONDS = 3600.0  # a deployment takes up to half an hour
 
 _Result = TypeVar("_Result")
@@ -19,7 +20,7 @@ def with_retries(
     """Makes a call, and repeats it after a wait if the quota was exceeded (429) or the response was lost.
 
     A response is lost if the connection broke or timed out, or if the service or a proxy failed (500, 502, 503, 504).
-    The request may have taken effect all the same.
+    The request may have taken effect anyway.
 
     Args:
         call: The call. It is made up to :data:`MAX_TRIES` times.

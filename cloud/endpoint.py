@@ -179,7 +179,7 @@ def _undoing_on_failure(connection: Connection, before: Any, version: ModelVersi
             with raising_cloud_errors():
                 _restore(connection, before, version)
         except CloudError as second:
-            raise CloudError(f"{message}; and the traffic may not be as before: {second}") from error
+            raise CloudError(f"{message}; the traffic split may have changed too: {second}") from error
         raise CloudError(f"{message}; the endpoint {before.display_name} serves as before") from error
 
 

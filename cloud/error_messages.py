@@ -31,7 +31,7 @@ class _KnownError:
     Attributes:
         pattern: Pattern in the API's message.
         meaning: What the error means.
-        fix: How to fix it. ``{project}`` is replaced by the project of the request.
+        fix: How to fix it. ``{project}`` is replaced with the project of the request.
     """
 
     pattern: re.Pattern[str]
@@ -39,7 +39,7 @@ class _KnownError:
     fix: str
 
 
-# By the message, whatever the HTTP status. The first match counts.
+# By message, regardless of the HTTP status. The first match counts.
 _BY_MESSAGE = (
     _KnownError(
         re.compile(r"act as (?:the )?service[ _-]?account|iam\.serviceAccounts\.actAs", re.IGNORECASE),

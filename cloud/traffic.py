@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-ALL = 100  # per cent
+ALL = 100  # percent
 
 
 def split_traffic(new: str, traffic: int, earlier: Mapping[str, int]) -> dict[str, int]:
@@ -14,8 +14,8 @@ def split_traffic(new: str, traffic: int, earlier: Mapping[str, int]) -> dict[st
         earlier: Traffic of the other versions, in any unit.
 
     Returns:
-        Percentage by version, with a sum of exactly 100. Versions without traffic are left out. What rounding leaves
-        over goes to the versions that lost most by it (the method of largest remainders).
+        Percentage by version, with a sum of exactly 100. Versions without traffic are left out. Percentages are rounded
+        by the largest remainder method.
 
     >>> split_traffic("v3", 10, {"v1": 30, "v2": 70})
     {'v1': 27, 'v2': 63, 'v3': 10}

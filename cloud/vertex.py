@@ -45,7 +45,7 @@ class Connection:
 
     @property
     def place(self) -> str:
-        """How errors call it."""
+        """How error messages refer to the connection."""
         return f"Vertex AI in {self.project}, {self.region}"
 
     @functools.cached_property

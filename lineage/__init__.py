@@ -1,1 +1,1 @@
-"""Lineage of models: the questions to ML Metadata, and what each run and each push records there."""
+"""Lineage of models: queries on ML Metadata, and what each run and each push records there."""

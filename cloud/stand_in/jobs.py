@@ -64,8 +64,8 @@ class Jobs:
 
     def _create_schedule(self, call: Call) -> Resource:
         _check_schedule(call.body)
-        made = {**call.body, "state": "ACTIVE", "startTime": now()}
-        return self._store.add(call.region, f"schedules/{self._store.next_id()}", made)
+        created = {**call.body, "state": "ACTIVE", "startTime": now()}
+        return self._store.add(call.region, f"schedules/{self._store.next_id()}", created)
 
     def _update_schedule(self, call: Call) -> Resource:
         schedule = self._store.get(call.ids[0])
@@ -81,22 +81,22 @@ class Jobs:
         _check_labels(call.body)
         if not call.body.get("displayName") or not call.body.get("jobSpec", {}).get("workerPoolSpecs"):
             raise RefusedError(400, "A custom job needs displayName and jobSpec.workerPoolSpecs.")
-        made = self._store.add(
+        created = self._store.add(
             call.region, f"customJobs/{self._store.next_id()}", {**call.body, "state": "JOB_STATE_PENDING"}
         )
-        thread = threading.Thread(target=self._run, args=(made,), daemon=True)
+        thread = threading.Thread(target=self._run, args=(created,), daemon=True)
         self._threads.append(thread)
         thread.start()
-        return made
+        return created
 
     def _run(self, job: Resource) -> None:
         with self._store.lock:
             if job["state"] in ENDED:
                 return
             job.update(state="JOB_STATE_RUNNING", startTime=now())
-            asked = dict(job)
+            requested = dict(job)
         try:
-            error = self._run_job(asked)
+            error = self._run_job(requested)
         except Exception as raised:  # any error is the result of the job
             error = f"{type(raised).__name__}: {raised}"
         with self._store.lock:
@@ -125,14 +125,14 @@ def _check_pipeline(job: Resource) -> None:
 
 
 def _check_schedule(schedule: Resource) -> None:
-    asked = schedule.get("createPipelineJobRequest", {})
-    if not schedule.get("displayName") or not asked.get("parent"):
+    requested = schedule.get("createPipelineJobRequest", {})
+    if not schedule.get("displayName") or not requested.get("parent"):
         raise RefusedError(400, "A schedule needs displayName and createPipelineJobRequest.parent.")
-    if asked.get("pipelineJobId"):
+    if requested.get("pipelineJobId"):
         raise RefusedError(400, "Vertex AI names the runs of a schedule; pipelineJobId must not be set.")
     if not _CRON.fullmatch(schedule.get("cron", "")) or int(schedule.get("maxConcurrentRunCount", 0)) < 1:
         raise RefusedError(400, "A schedule needs a cron of five fields and maxConcurrentRunCount of 1 or more.")
-    _check_pipeline(asked.get("pipelineJob", {}))
+    _check_pipeline(requested.get("pipelineJob", {}))
 
 
 def _check_labels(resource: Resource) -> None:

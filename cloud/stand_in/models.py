@@ -64,8 +64,8 @@ class Models:
             for each in versions:  # an alias belongs to one version
                 each["versionAliases"] = [alias for alias in each["versionAliases"] if alias not in aliases]
             name = full_name(call.region, base)
-            made = {**model, "name": name, "versionId": number, "versionAliases": aliases}
-            versions.append({**made, "versionCreateTime": now()})
+            created = {**model, "name": name, "versionId": number, "versionAliases": aliases}
+            versions.append({**created, "versionCreateTime": now()})
             return {"model": name, "modelVersionId": number}
 
         return self._store.operation(call, "upload", V1 + "UploadModelResponse", change, check)
@@ -117,24 +117,24 @@ class Models:
 
     def _deploy(self, call: Call) -> Resource:
         endpoint = self._store.get(call.ids[0])
-        asked, split = call.body.get("deployedModel", {}), call.body.get("trafficSplit", {})
+        requested, split = call.body.get("deployedModel", {}), call.body.get("trafficSplit", {})
 
         def check() -> None:
-            self.version(relative(asked.get("model", "")))
-            if not asked.get("dedicatedResources", {}).get("machineSpec"):
+            self.version(relative(requested.get("model", "")))
+            if not requested.get("dedicatedResources", {}).get("machineSpec"):
                 raise RefusedError(400, "A deployed model needs dedicatedResources.machineSpec.")
             if split:
                 _check_split(split, [NEW, *(each["id"] for each in endpoint["deployedModels"])])
 
         def change() -> Resource:
-            version = self.version(relative(asked["model"]))
-            made = {**asked, "model": version["name"], "modelVersionId": version["versionId"]}
-            made |= {"id": self._store.next_id(), "createTime": now()}
-            endpoint["deployedModels"].append(made)
+            version = self.version(relative(requested["model"]))
+            created = {**requested, "model": version["name"], "modelVersionId": version["versionId"]}
+            created |= {"id": self._store.next_id(), "createTime": now()}
+            endpoint["deployedModels"].append(created)
             if split:
-                endpoint["trafficSplit"] = {made["id"] if key == NEW else key: share for key, share in split.items()}
+                endpoint["trafficSplit"] = {created["id"] if key == NEW else key: share for key, share in split.items()}
             endpoint["etag"] = self._store.next_id()
-            return {"deployedModel": made}
+            return {"deployedModel": created}
 
         return self._store.operation(call, "deployModel", V1 + "DeployModelResponse", change, check)
 

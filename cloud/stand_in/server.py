@@ -92,7 +92,7 @@ class StandIn:
             status: HTTP status, or :data:`BROKEN`.
             times: Number of requests.
             message: Message of the error.
-            after: Whether the requests take effect all the same, as if the response had been lost.
+            after: Whether the requests take effect anyway, as if the response had been lost.
         """
         self._refusals.append(_Refusal(re.compile(path), status, message or _STATUS[status].lower(), times, after))
 
@@ -112,7 +112,7 @@ class StandIn:
 
         Args:
             verb: As for :meth:`fail`.
-            polls: How often the operation is reported as running.
+            polls: How many times the operation is reported as running.
         """
         self._store.slow.setdefault(verb, []).append(polls)
 
@@ -164,7 +164,7 @@ class StandIn:
 
 
 def _with_enum_names(message: str, body: Resource) -> Resource:
-    """Replaces the numbers of enums, which the client sends, by names.
+    """Replaces the numbers of enums, which the client sends, with names.
 
     Raises:
         RefusedError: The body has a field that the API does not have.
@@ -182,7 +182,7 @@ def _with_enum_names(message: str, body: Resource) -> Resource:
 def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # sends header and body in one packet; a second packet would wait for an acknowledgement
+        wbufsize = -1  # sends header and body in one packet, since a second one would wait for an acknowledgement
 
         def _respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)

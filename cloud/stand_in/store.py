@@ -68,7 +68,7 @@ Route: TypeAlias = tuple[str, str, str | None, Callable[[Call], Resource]]
 
 @dataclasses.dataclass
 class FailingOperation:
-    """Error of the next operation of a kind, and whether its change takes effect all the same."""
+    """Error of the next operation of a kind, and whether its change takes effect anyway."""
 
     message: str
     code: int
@@ -80,7 +80,7 @@ class _Operation:
     """A long-running operation.
 
     Attributes:
-        polls: How often it is reported as running before it is done.
+        polls: How many times it is reported as running before it is done.
         end: Makes the change and returns the response or the error.
         result: Result of ``end``.
     """
@@ -105,7 +105,7 @@ class Store:
     Attributes:
         lock: Held while a request is handled.
         failing: Errors of the next operations, by verb, such as ``deployModel``.
-        slow: How often the next operations are reported as running, by verb.
+        slow: How many times the next operations are reported as running, by verb.
     """
 
     def __init__(self) -> None:
@@ -128,9 +128,9 @@ class Store:
         """
         if path in self._resources:
             raise RefusedError(409, f"Resource {path} already exists.")
-        made = {**resource, "name": full_name(region, path), "createTime": now(), "updateTime": now()}
-        self._resources[path] = made
-        return made
+        created = {**resource, "name": full_name(region, path), "createTime": now(), "updateTime": now()}
+        self._resources[path] = created
+        return created
 
     def get(self, path: str) -> Resource:
         """Returns the resource itself, not a copy.
@@ -143,7 +143,7 @@ class Store:
         return self._resources[path]
 
     def remove(self, path: str) -> None:
-        """Removes a resource. Raises as :meth:`get` does."""
+        """Removes a resource. Raises the same errors as :meth:`get`."""
         self.get(path)
         del self._resources[path]
 

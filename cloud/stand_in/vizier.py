@@ -77,8 +77,8 @@ class Vizier:
                     {"parameterId": each["parameterId"], "value": self._draw(each)}
                     for each in study["studySpec"]["parameters"]
                 ]
-                made = {"id": number, "state": "ACTIVE", "parameters": values, "clientId": client, "startTime": now()}
-                trials.append(self._store.add(call.region, f"{path}/{number}", made))
+                trial = {"id": number, "state": "ACTIVE", "parameters": values, "clientId": client, "startTime": now()}
+                trials.append(self._store.add(call.region, f"{path}/{number}", trial))
             return {"trials": [_shown(each) for each in trials], "studyState": "ACTIVE"}
 
         return self._store.operation(call, "suggest", "cloud.aiplatform.v1.SuggestTrialsResponse", change, check)

@@ -167,7 +167,7 @@ def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> Non
 @click.argument("_arguments", nargs=-1, type=click.UNPROCESSED)
 def refuse_html(_arguments: tuple[str, ...]) -> None:
     """Name the command that replaced this one."""
-    _refuse("html: not a command any more; write the report pages with 'python -m reports RUN --output DIR'")
+    _refuse("html: no longer a command; write the report pages with 'python -m reports RUN --output DIR'")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -22,7 +22,7 @@ class NodeRun(NamedTuple):
     made_by: Execution
 
     @property
-    def taken_over(self) -> bool:
+    def is_reused(self) -> bool:
         """Whether a partial run reused it from an earlier run."""
         return self.execution is not self.made_by and not self.execution.properties and bool(self.made_by.properties)
 

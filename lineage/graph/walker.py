@@ -1,6 +1,7 @@
 """Follows ML Metadata's events, level by level.
 
-Each level takes a few queries, however many artifacts it has. So the time grows with the result, not with the store.
+Each level takes a few queries, no matter how many artifacts it has. So the time grows with the result, not with the
+store.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -75,9 +76,9 @@ class GraphWalker:
         self,
         artifact_ids: Iterable[int],
         next_executions: Callable[[Collection[int]], set[int]],
-        onward: Direction,
+        direction: Direction,
     ) -> tuple[set[int], set[int], list[Event]]:
-        """Walks from artifacts to ``next_executions`` and on along their ``onward`` events.
+        """Walks from artifacts to ``next_executions``, and on to the artifacts of their events in ``direction``.
 
         Returns:
             The artifacts that were visited, the executions, and all events of these.
@@ -92,7 +93,7 @@ class GraphWalker:
             executions |= new
             found = self._reader.events_of_executions(new)
             events += found
-            frontier = {event.artifact_id for event in found if event.direction == onward} - visited
+            frontier = {event.artifact_id for event in found if event.direction == direction} - visited
         return visited, executions, events
 
     def _output_events(self, artifact_ids: Collection[int]) -> list[Event]:

@@ -1,1 +1,1 @@
-"""Questions to ML Metadata: functions from a reader to a record of :mod:`lineage.queries.results`."""
+"""Queries on ML Metadata. They take a reader and return records of :mod:`lineage.queries.results`."""

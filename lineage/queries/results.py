@@ -1,4 +1,4 @@
-"""Results of the questions. Their fields are the keys of the JSON that the commands print."""
+"""Results of the queries. Their fields are the keys of the JSON that the commands print."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -56,7 +56,7 @@ class _Explainer:
         if execution.type == RESOLVER:
             return dataclasses.replace(reason, because=f"resolvers run every time; {self._selected(execution)}")
         if execution.state == "cached":
-            how = "reused by --from" if node_run.taken_over else "inputs, settings and code are unchanged"
+            how = "reused by --from" if node_run.is_reused else "inputs, settings and code are unchanged"
             return dataclasses.replace(
                 reason, because=f"{how}; the outputs are those of run {made_by.run_id}", same_as=made_by.run_id
             )
@@ -93,18 +93,18 @@ class _Explainer:
     def _back_to(self, graph: LineageGraph, before: Execution, after: Execution) -> list[Reason]:
         """Returns the reasons of this run's nodes that made or selected the new inputs, or of nodes upstream.
 
-        If only the inputs of a node changed, the nodes that these changes go back to take its place.
+        A node of which only the inputs changed is replaced with the nodes that caused these changes.
         """
         old = {artifact.id for artifact in _flatten(graph.inputs_of(before.id))}
         new = {artifact.id for artifact in _flatten(graph.inputs_of(after.id))} - old
-        makers = {
+        producers = {
             event.execution_id
             for event in self._nodes.graph.events
             if event.artifact_id in new and event.direction in ("output", "found")
         }
         found: dict[str, Reason] = {}
         for name, node_run in self._nodes.nodes.items():
-            if node_run.execution.id not in makers:
+            if node_run.execution.id not in producers:
                 continue
             reason = self.reason(name)
             own = [change for change in reason.changes if change.kind != "input"]

@@ -6,7 +6,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-BACKSLASH, PLACEHOLDER = "\\", "\uf05c"  # from Unicode's private use area; Cygwin uses the same one
+BACKSLASH, PLACEHOLDER = "\\", "\uf05c"  # from Unicode's private use area, as in Cygwin
 
 
 def replace_character(message: Message, old: str, new: str) -> None:

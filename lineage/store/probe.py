@@ -106,7 +106,7 @@ def _connect(location: StoreLocation, to_write: bool) -> Database:
         from pg8000 import dbapi  # noqa: PLC0415 - saves time in runs with SQLite
 
         return dbapi.connect(**names, password=password(), timeout=TIMEOUT_SECONDS)
-    import pymysql  # noqa: PLC0415 - likewise
+    import pymysql  # noqa: PLC0415 - saves time in runs with SQLite
 
     verified = {"ssl_verify_cert": True, "ssl_verify_identity": True, "ssl_cert": location.cert or None}
     return pymysql.connect(

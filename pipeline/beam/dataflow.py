@@ -102,5 +102,5 @@ def _options(options: dict[str, str | int | bool]) -> Iterator[str]:
             raise ConfigError(f"dataflow.options.{name}: found '{value}'; set {SETTINGS[name]} instead")
         if not isinstance(value, bool):
             yield f"--{name}={value}"
-        elif value != bool(known[name]):  # a Beam flag turns the default over
+        elif value != bool(known[name]):  # a Beam flag inverts the default
             yield f"--{name}" if value else f"--no_{name}"

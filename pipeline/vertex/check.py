@@ -118,7 +118,7 @@ def _with_local_folders(text: str, output: Path, data: Path | None) -> PipelineS
 
 
 def _check_folder(option: str, folder: Path | None) -> None:
-    """Refuses a folder that tasks would misread as a bucket or a pattern."""
+    """Rejects a folder that tasks would mistake for a bucket or a pattern."""
     if folder and f"{REMOTE[0]}/" in str(folder):  # a Path keeps one slash of gs://bucket
         raise SpecError(f"{option}: found {folder}; expected a folder on this machine")
     if folder and (found := sorted(set(str(folder.resolve())) & set(GLOB_CHARACTERS))):
@@ -126,7 +126,7 @@ def _check_folder(option: str, folder: Path | None) -> None:
 
 
 def _check_table(spec: PipelineSpec) -> None:
-    """Refuses a table that the tasks would not find."""
+    """Rejects a table that the tasks would not find."""
     for task in spec.tasks:
         base = task.parameters.get(INPUT_BASE)
         if base is not None and not (ROOT / str(base)).is_dir():  # tasks run in the project's folder

@@ -30,7 +30,7 @@ def evaluate_condition(condition: str, inputs: Mapping[str, Any]) -> bool:
         inputs: The task's inputs, as in the JSON of an ``ExecutorInput``.
 
     Raises:
-        ValueError: TFX does not write such a condition, or it refers to a missing input.
+        ValueError: The condition is not one that TFX writes, or it refers to a missing input.
     """
     try:
         value = _value(parse_condition(condition), {"inputs": inputs})
@@ -45,7 +45,7 @@ def parse_condition(condition: str) -> ast.expr:
     """Parses a condition into a Python syntax tree of known nodes. The inputs it refers to are not checked.
 
     Raises:
-        ValueError: TFX does not write such a condition.
+        ValueError: The condition is not one that TFX writes.
     """
     text = _NOT.sub(" not ", condition.replace("&&", " and ").replace("||", " or "))
     try:

@@ -53,11 +53,11 @@ def submit(job: PipelineJob, config: Config) -> Submitted:
     assert vertex.project  # checked when the settings are loaded
     assert vertex.region
     message = _message(job, config)
-    here = connect(vertex.project, vertex.region)
+    connection = connect(vertex.project, vertex.region)
     with raising_cloud_errors():
         if vertex.schedule:
-            return _put_schedule(here, message, config)
-        return _run(here, message, config.pipeline_name)
+            return _put_schedule(connection, message, config)
+        return _run(connection, message, config.pipeline_name)
 
 
 def _message(job: PipelineJob, config: Config) -> Any:
@@ -76,7 +76,7 @@ def _message(job: PipelineJob, config: Config) -> Any:
     return message
 
 
-def _run(here: Connection, message: Any, name: str) -> Submitted:
+def _run(connection: Connection, message: Any, name: str) -> Submitted:
     time = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d%H%M%S")
     job_id = f"{name[:90]}-{time}-{secrets.token_hex(3)}"
     tries = 0
@@ -84,24 +84,26 @@ def _run(here: Connection, message: Any, name: str) -> Submitted:
     def create() -> Any:
         nonlocal tries
         tries += 1
-        return here.pipelines.create_pipeline_job(
-            parent=here.parent, pipeline_job=message, pipeline_job_id=job_id, timeout=TIMEOUT
+        return connection.pipelines.create_pipeline_job(
+            parent=connection.parent, pipeline_job=message, pipeline_job_id=job_id, timeout=TIMEOUT
         )
 
     try:
-        made = with_retries(create)
+        created = with_retries(create)
     except Conflict:
         if tries == 1:
             raise
         # A response was lost, so an earlier try created the run.
-        made = with_retries(
-            lambda: here.pipelines.get_pipeline_job(name=f"{here.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT)
+        created = with_retries(
+            lambda: connection.pipelines.get_pipeline_job(
+                name=f"{connection.parent}/pipelineJobs/{job_id}", timeout=TIMEOUT
+            )
         )
-    link = f"{CONSOLE}/{here.region}/pipelines/runs/{job_id}?project={here.project}"
-    return Submitted("run", require_name(made).name, link, made.state.name)
+    link = f"{CONSOLE}/{connection.region}/pipelines/runs/{job_id}?project={connection.project}"
+    return Submitted("run", require_name(created).name, link, created.state.name)
 
 
-def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
+def _put_schedule(connection: Connection, message: Any, config: Config) -> Submitted:
     """Creates the schedule, or updates the active one with that name. A retry does not create a second one."""
     assert config.vertex.schedule
     max_runs = config.vertex.schedule.max_concurrent_runs
@@ -110,26 +112,27 @@ def _put_schedule(here: Connection, message: Any, config: Config) -> Submitted:
         cron=config.vertex.schedule.cron,
         max_concurrent_run_count=max_runs,  # requests that start runs
         max_concurrent_active_run_count=max_runs,  # active runs
-        create_pipeline_job_request={"parent": here.parent, "pipeline_job": message},
+        create_pipeline_job_request={"parent": connection.parent, "pipeline_job": message},
     )
 
     def find() -> Any | None:
-        schedules = here.schedules.list_schedules
+        schedules = connection.schedules.list_schedules
         return find_by_name(
-            here, schedules, "schedule", config.name, exclude=lambda each: each.state.name == "COMPLETED"
+            connection, schedules, "schedule", config.name, exclude=lambda each: each.state.name == "COMPLETED"
         )
 
     kind: Literal["scheduled", "rescheduled"] = "scheduled"
     if found := find():
         schedule.name, kind = found.name, "rescheduled"
         mask = {"paths": SCHEDULE_FIELDS}
-        made = with_retries(
-            lambda: here.schedules.update_schedule(schedule=schedule, update_mask=mask, timeout=TIMEOUT)
+        created = with_retries(
+            lambda: connection.schedules.update_schedule(schedule=schedule, update_mask=mask, timeout=TIMEOUT)
         )
     else:
-        made = with_retries(
-            lambda: here.schedules.create_schedule(parent=here.parent, schedule=schedule, timeout=TIMEOUT),
+        created = with_retries(
+            lambda: connection.schedules.create_schedule(parent=connection.parent, schedule=schedule, timeout=TIMEOUT),
             find_result=find,
         )
-    link = f"{CONSOLE}/{here.region}/pipelines/schedules/{made.name.rpartition('/')[2]}?project={here.project}"
-    return Submitted(kind, require_name(made).name, link, made.state.name)
+    number = created.name.rpartition("/")[2]
+    link = f"{CONSOLE}/{connection.region}/pipelines/schedules/{number}?project={connection.project}"
+    return Submitted(kind, require_name(created).name, link, created.state.name)

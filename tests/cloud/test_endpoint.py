@@ -176,7 +176,7 @@ def test_traffic_that_cannot_be_restored_is_reported(here: Connection, stand_in:
     push(here, SERVING, 100)
     stand_in.fail("deployModel", "unhealthy", done=True)
     stand_in.refuse("PATCH", 403, message="read only")
-    with pytest.raises(CloudError, match=r"unhealthy.*; and the traffic may not be as before: .*read only"):
+    with pytest.raises(CloudError, match=r"unhealthy.*; the traffic split may have changed too: .*read only"):
         push(here, SERVING, 200)
 
 

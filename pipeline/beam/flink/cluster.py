@@ -91,9 +91,9 @@ def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
 
 def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
     memory = {f"taskmanager.memory.{key}": f"{megabytes}m" for key, megabytes in MEMORY.items()}
-    here = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
+    host_settings = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
     return {
-        **dict.fromkeys((*here, "rest.address", "rest.bind-address"), HOST),
+        **dict.fromkeys((*host_settings, "rest.address", "rest.bind-address"), HOST),
         "rest.port": split(address)[1],
         "jobmanager.rpc.port": free_port(),
         "taskmanager.numberOfTaskSlots": slots,

@@ -37,29 +37,31 @@ def java(main: str, *arguments: str, megabytes: int = 512) -> list[str]:
 
 
 def jar() -> Path:
-    """Returns the path of the jar. The first call builds it with Maven, which verifies the checksums of the parts.
+    """Returns the path of the jar.
+
+    The first call builds it with Maven, which verifies the checksums of the dependencies.
 
     Raises:
         ConfigError: Maven is missing or fails, or the folder is not writable.
     """
     digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    made = CACHE / f"flink/onegraph-flink-{digest}.jar"
-    if made.exists():
-        return made
+    path = CACHE / f"flink/onegraph-flink-{digest}.jar"
+    if path.exists():
+        return path
     maven = _program("mvn", "Maven (a package such as maven)")
     click.echo(
         "Downloading Beam's job server for Flink into .cache with Maven. This takes a minute or two, once.", err=True
     )
     try:
-        made.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=made.parent) as folder:
-            os.replace(_build(maven, Path(folder)), made)  # atomic, in case another process builds it too
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            os.replace(_build(maven, Path(folder)), path)  # atomic, in case another process builds it too
     except OSError as error:
         raise ConfigError(
-            f"{made.parent}: cannot build Beam's job server for Flink ({error.strerror or error}); expected a "
+            f"{path.parent}: cannot build Beam's job server for Flink ({error.strerror or error}); expected a "
             "writable folder with 1 GB of free space"
         ) from error
-    return made
+    return path
 
 
 def _build(maven: str, folder: Path) -> Path:
