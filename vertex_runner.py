@@ -96,7 +96,7 @@ def rollback(config: str, overrides: dict[str, str], project: str | None, region
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path | None:
-    if text == "":  # an unset shell variable; Path("") would be the current folder
+    if text == "":  # an unset shell variable, which Path would turn into the current folder
         raise click.BadParameter("found ''; expected a folder")
     return Path(text) if text else None
 

@@ -1,1 +1,1 @@
-"""Benchmarks: each compares in one run on one machine, and prints a ratio."""
+"""Benchmarks. Each compares alternatives in one run on one machine, and prints ratios."""

@@ -27,7 +27,7 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether the value is within its bound; NaN never is."""
+        """Whether the value is within its bound, which NaN never is."""
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
 

@@ -145,7 +145,7 @@ class Above:
 
     Attributes:
         value: A constant to compare with.
-        fraction: Factor of the column ``of`` to compare with.
+        fraction: Fraction of the column ``of`` to compare with.
         of: The column that ``fraction`` applies to.
     """
 

@@ -1,4 +1,4 @@
-"""One training as plain values, so that another process can run it."""
+"""A training job as plain values, so that another process can run it."""
 
 import dataclasses
 import json
@@ -25,7 +25,7 @@ class Job:
         validation_files: Patterns of the validation examples.
         transform_graph: Folder of the Transform graph that wrote them.
         model_dir: Folder for the SavedModel.
-        run_dir: Folder for the logs, the history and the checkpoint of an unfinished training.
+        run_dir: Folder for the logs, the history and the checkpoint of unfinished training.
         base_model: Folder of the SavedModel whose weights training starts with, if any.
     """
 

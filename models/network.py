@@ -45,7 +45,7 @@ def build_network(
         categorical_sizes: Number of indices of each transformed categorical feature.
 
     Returns:
-        A compiled model; see :class:`NetworkFunction`.
+        A compiled model. See :class:`NetworkFunction`.
     """
     settings = Hyperparameters(**hyperparameters)  # type: ignore[arg-type]
     inputs = feature_inputs(problem.features)

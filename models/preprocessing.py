@@ -2,7 +2,7 @@
 
 A missing value means the same everywhere. In a ``tf.Example`` it is an absent feature. In a dense tensor it is NaN (or
 an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean, after z-scoring),
-index 0 for a categorical one (known values start at 1), and the centre of the circle, (0, 0), for a cyclical one.
+index 0 for a categorical one (known values start at 1), and the center of the circle, (0, 0), for a cyclical one.
 """
 
 import math
@@ -47,7 +47,7 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
 
     Returns:
         One tensor per feature, named ``<column>_<kind>``, with the dtype and width in
-        :data:`models.features.FEATURE_KINDS`; and the label, int64 [N, 1] for classes or float32 [N, 1] for a
+        :data:`models.features.FEATURE_KINDS`, and the label: int64 [N, 1] for classes or float32 [N, 1] for a
         regression.
     """
     problem = Problem.from_config(custom_config["problem"])
@@ -75,7 +75,7 @@ def as_column(values: RawColumn) -> tf.Tensor:
     """Returns ``values`` as a dense [N, 1] tensor that holds the placeholder of its dtype where a value is missing.
 
     Args:
-        values: Sparse with at most one value per row, or dense [N, 1]; float32, int64 or string.
+        values: Sparse with at most one value per row, or dense [N, 1], as float32, int64 or string.
     """
     if isinstance(values, tf.SparseTensor):
         one_column = tf.SparseTensor(values.indices, values.values, [values.dense_shape[0], 1])
@@ -183,7 +183,7 @@ def _hashed(spec: Hashed, values: tf.Tensor, _name: str) -> tf.Tensor:
 
 
 def _cyclical(spec: Cyclical, values: tf.Tensor, _name: str) -> tf.Tensor:
-    # The remainder is taken before any rounding: a float32 cannot hold seconds since 1970.
+    # Take the remainder before rounding, since a float32 cannot hold seconds since 1970.
     present = is_present(values)
     known = tf.where(present, values, tf.constant(0, values.dtype))
     exact = known.dtype == tf.int64 and spec.period.is_integer() and spec.period < tf.int64.max
@@ -244,7 +244,7 @@ def _above(label: Label, values: Columns) -> tf.Tensor:
 
 
 def _class_index(values: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
-    """Index of each value in ``names``, or -1 if it is not there; int64 [N, 1]."""
+    """Index of each value in ``names`` as int64 [N, 1], or -1 if it is not there."""
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     matches = tf.equal(text, tf.constant([list(names)]))
     found = tf.reduce_any(matches, axis=1, keepdims=True)

@@ -18,7 +18,7 @@ def run_fn(fn_args: "FnArgs") -> None:
     """Trains the network and exports it with its signatures.
 
     If the settings ask for several workers, and ``TF_CONFIG`` does not already make this process one of them, they are
-    started here; see :mod:`models.distributed.supervisor`.
+    started here. See :mod:`models.distributed.supervisor`.
 
     Args:
         fn_args: From TFX: ``train_files`` and ``eval_files`` (transformed examples), ``transform_output``,

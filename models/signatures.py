@@ -96,8 +96,8 @@ def _signatures(
 class _Exported(tf.Module):
     """The variables and resources that the functions of a SavedModel use, without Keras's layers.
 
-    Keras would trace each layer again, so that it can be loaded separately, and everyone who loads the model would load
-    these functions too. The graph's vocabularies are assets of the model.
+    Keras would trace each layer again, so that it can be loaded separately, and every server would have to load these
+    functions too. The graph's vocabularies are assets of the model.
     """
 
     variables: Sequence[tf.Variable] = ()  # hides a property, which is not saved
@@ -113,7 +113,7 @@ class _Exported(tf.Module):
 def _network(
     model: keras.Model, transformed: Mapping[str, tf.TensorSpec], rows: int | None
 ) -> tf.types.experimental.PolymorphicFunction:
-    """The network as a function of the transformed features. ``rows`` is the batch size; ``None`` allows any size."""
+    """The network as a function of the transformed features. ``rows`` is the batch size. ``None`` allows any size."""
     inputs = {name: tf.TensorSpec([rows, spec.shape[1]], spec.dtype, name) for name, spec in transformed.items()}
     return tf.function(lambda features: model(features, training=False), input_signature=[inputs])
 

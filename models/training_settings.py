@@ -61,14 +61,14 @@ class Training:
         evaluate_every: Steps between two evaluations on the validation split.
         patience: Stop after this many evaluations without a lower validation loss. The best weights are kept.
         seed: Seed of the initial weights, dropout and the order of rows.
-        strategy: How training is distributed; see :func:`models.distributed.strategy.make_strategy`.
+        strategy: How training is distributed. See :func:`models.distributed.strategy.make_strategy`.
         workers: Number of processes that share each batch, for strategies with several.
         parameter_servers: Number of processes that hold the weights, for ``parameter_server``.
         first_port: First of the consecutive ports of the workers on one machine. 0 picks free ports.
         learning_rate_scaling: Factor of the learning rate: the number of replicas (``linear``), its square root
             (``sqrt``), or 1 (``none``).
-        checkpoint_every: Steps between two checkpoints, which is the most that a killed worker costs. ``None`` uses
-            ``evaluate_every``.
+        checkpoint_every: Steps between two checkpoints, which is the maximum that is lost if a worker is killed.
+            ``None`` uses ``evaluate_every``.
         cache: Whether to keep the rows of a split in memory: ``memory``, ``none``, or ``auto``, which depends on their
             size.
         shuffle_rows: Size of the shuffle buffer, in rows.
@@ -94,8 +94,8 @@ class Training:
         several = self.strategy in ("auto", "multi_worker", "parameter_server")
         if self.workers > 1 and not several:
             raise ValueError(
-                f"found {self.workers} 'workers' with the one-process 'strategy' '{self.strategy}'; expected 'auto', "
-                "'multi_worker' or 'parameter_server'"
+                f"found {self.workers} 'workers' with the single-process 'strategy' '{self.strategy}'; expected "
+                "'auto', 'multi_worker' or 'parameter_server'"
             )
         if self.workers > 1 and self.strategy != "parameter_server" and self.batch_size % self.workers:
             raise ValueError(
@@ -121,7 +121,7 @@ class Training:
         return sorted({*evaluations, *range(every, self.steps, every), self.steps})
 
     def is_evaluated(self, step: int) -> bool:
-        """Whether to evaluate on the validation split after this step, as is always done after the last one."""
+        """Whether to evaluate on the validation split after this step. The last step is always evaluated."""
         return step % self.evaluate_every == 0 or step == self.steps
 
 
@@ -200,7 +200,7 @@ class ModelConfig:
     Attributes:
         problem: Task, label and features.
         network: The network to train.
-        training: Settings of the training.
+        training: Settings for training.
         tuning: Settings of the search. ``None`` in the Trainer, whose cache must not depend on them.
         code: Digest of the code that they run, so an edited network is not reused from the cache.
         study: Resource name of the study in Vertex AI Vizier, for ``tuning.algorithm: vizier``.

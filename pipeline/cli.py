@@ -11,7 +11,7 @@ CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_w
 
 
 def keep_home_clean() -> None:
-    """Makes keras-tuner, which writes a settings file on import, write it here and not to your home folder."""
+    """Makes keras-tuner write its settings file, which it does on import, here rather than to the home folder."""
     os.environ.setdefault("KERAS_HOME", str(ROOT / ".cache/keras"))
 
 

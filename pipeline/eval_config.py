@@ -23,7 +23,7 @@ PLOTS: dict[Task, tuple[str, dict[str, int]]] = {
 
 
 def eval_config(config: Config) -> config_pb2.EvalConfig:
-    """Returns the metrics that the Evaluator computes and the bounds that the candidate has to keep.
+    """Returns the metrics that the Evaluator computes and the bounds that the candidate has to meet.
 
     The Evaluator calls the signature that is served, on raw examples. The label comes from the same Transform graph.
     """
@@ -73,7 +73,7 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
 def _batched(class_name: str, settings: dict[str, Any]) -> config_pb2.MetricConfig:
     """Our batched version of one of TFMA's metrics.
 
-    It has another name, because TFMA uses its own class for a name that it knows, whatever the module.
+    It has another name, because TFMA uses its own class for a known name, regardless of the module.
     """
     return config_pb2.MetricConfig(
         class_name=f"Batched{class_name}", module=METRICS_MODULE, config=json.dumps(settings)

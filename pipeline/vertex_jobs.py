@@ -15,7 +15,7 @@ from pipeline.nodes import TRAINER, TUNER
 Json: TypeAlias = dict[str, Any]
 _Node = TypeVar("_Node", bound=BaseComponent)
 TPU, PARAMETER_SERVER = "tpu", "parameter_server"
-TPU_NAME = {"TPU_NAME": "local"}  # the TPU of the same machine; see models.distributed.strategy
+TPU_NAME = {"TPU_NAME": "local"}  # the TPU of the same machine, as in models.distributed.strategy
 
 
 def custom_job(config: Config, node: str) -> Json | None:
@@ -72,7 +72,7 @@ def job_settings(config: Config, node: str) -> dict[str, object]:
 def with_job_executor(node: _Node, settings: Mapping[str, object]) -> _Node:
     """Gives the node the executor for :func:`job_settings` if there are any, and returns the node."""
     if settings:
-        from custom_components.vertex_jobs import executor  # noqa: PLC0415 - takes seconds; local runs do not need it
+        from custom_components.vertex_jobs import executor  # noqa: PLC0415 - takes seconds, and local runs do not need it
 
         node.executor_spec = ExecutorClassSpec(executor.VertexTuner if isinstance(node, Tuner) else executor.JobTrainer)
     return node

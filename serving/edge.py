@@ -123,7 +123,7 @@ def load(path: Path) -> EdgeModel:
 
 
 def read_model(path: Path) -> bytes:
-    """Reads the bytes of a pushed ``model.tflite``, and checks them against the manifest; see :func:`load`."""
+    """Reads the bytes of a pushed ``model.tflite``, and checks them against the manifest. See :func:`load`."""
     content = path.read_bytes()
     manifest = path.with_name(MANIFEST_FILE)
     if manifest.exists():

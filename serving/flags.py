@@ -14,8 +14,8 @@ class Flags:
     """Server options with the names and defaults of ``tensorflow_model_server``, plus three of our own.
 
     Attributes:
-        port: gRPC port; 0 turns gRPC off.
-        rest_api_port: REST port; 0 turns REST off.
+        port: gRPC port. 0 turns gRPC off.
+        rest_api_port: REST port. 0 turns REST off.
         address: Address that both ports listen on. Our own flag: ``tensorflow_model_server`` listens on all interfaces.
         rest_api_timeout_in_ms: Time after which a REST request fails with status 504, in milliseconds.
         rest_api_enable_cors_support: Whether to send CORS headers.
@@ -27,8 +27,8 @@ class Flags:
         model_name: Name of the model, if there is only one.
         model_base_path: Folder with the model's numbered versions.
         model_config_file: Text file with a ``ModelServerConfig``, to serve several models.
-        model_config_file_poll_wait_seconds: Interval for reading that file again; 0 means never.
-        file_system_poll_wait_seconds: Interval for finding new versions; 0 means once.
+        model_config_file_poll_wait_seconds: Interval for reading that file again. 0 means never.
+        file_system_poll_wait_seconds: Interval for finding new versions. 0 means once.
         max_num_load_retries: How many times to retry loading a version.
         load_retry_interval_micros: Delay before each retry, in microseconds.
         allow_version_labels_for_unavailable_models: Whether labels may be assigned to versions not yet loaded.
@@ -39,8 +39,8 @@ class Flags:
         gather_python_threads: Whether Python's threads share one CPU while batching is on. Our own flag.
         enable_per_model_batching_parameters: Whether to use ``batching_params.pbtxt`` of a version instead.
         enable_signature_method_name_check: Whether Predict, Classify and Regress check the signature's method name.
-        tensorflow_session_parallelism: Default size of the two thread pools below; 0 lets TensorFlow choose.
-        tensorflow_intra_op_parallelism: Threads per operation; 1 suits small models with many clients.
+        tensorflow_session_parallelism: Default size of the two thread pools below. 0 lets TensorFlow choose.
+        tensorflow_intra_op_parallelism: Threads per operation. 1 suits small models with many clients.
         tensorflow_inter_op_parallelism: Threads that run independent operations.
         monitoring_config_file: Text file with a ``MonitoringConfig``, for metrics.
         ssl_config_file: Not supported.

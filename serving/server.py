@@ -28,7 +28,7 @@ from serving.protocols.http_server import RestServer
 from serving.protocols.rest import RestApi
 from serving.protocols.sockets import check_port
 
-GC_THRESHOLD = 50_000  # allocated objects per garbage collection; a request with a thousand lists triggers none
+GC_THRESHOLD = 50_000  # allocated objects per garbage collection, more than a request with a thousand lists has
 
 
 class ModelServer:

@@ -1,4 +1,4 @@
-"""Times lineage queries on a store with years of runs and on one of a tenth: time must grow with the result only."""
+"""Times lineage queries on a large and a small store. Time must grow with the result, not with the store."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ QUERIES = ("trace", "impact", "runs")
 
 
 def main() -> None:
-    """Prints the times and the targets; exits with 1 if a target is missed."""
+    """Prints the times and the targets. Exits with 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lineage", description=__doc__)
     parser.add_argument("--executions", type=int, default=EXECUTIONS, help="number of executions in the large store")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements to this file")
@@ -66,7 +66,7 @@ def _fill(output: Path, runs: int) -> str:
 
 
 def _queries(output: Path, runs: int) -> dict[str, Callable[[int], object]]:
-    """Returns the queries to time. Each repeat has another version, or the table that another run read."""
+    """Returns the queries to time. Each repeat asks for another version, or for the table of another run."""
 
     def trace_version(repeat: int) -> object:
         reader = open_reader(output)

@@ -89,7 +89,7 @@ BASELINE_EVENTS = {
     "LatestBlessedModel": ((Event.INTERNAL_OUTPUT, "model"),),
     "Evaluator": ((Event.INPUT, "baseline_model"),),
 }
-RUNS_PER_TABLE = 4  # runs on the same data; after the first one, only training and what follows runs
+RUNS_PER_TABLE = 4  # runs on the same data, of which all but the first start with training
 FIRST_VERSION = 1_700_000_000
 SETTINGS = {"problem": {"features": {f"feature {number}": {"scale": "z_score"} for number in range(60)}}}
 
@@ -112,7 +112,7 @@ class StoreFiller:
     """Writes runs to an empty store, as TFX's launcher does, with a few calls per run.
 
     Attributes:
-        executions: Number of executions; SQLite numbers them from 1.
+        executions: Number of executions. SQLite numbers them from 1.
         artifacts: Number of artifacts.
     """
 
@@ -121,7 +121,7 @@ class StoreFiller:
 
         Args:
             output: The output folder.
-            artifacts_per_output: Number of artifacts in each output of a node; TFX's outputs are lists.
+            artifacts_per_output: Number of artifacts in each output of a node, since TFX's outputs are lists.
         """
         output.mkdir(parents=True)
         connection = metadata_store_pb2.ConnectionConfig()
@@ -157,7 +157,7 @@ class StoreFiller:
         inputs, outputs, changes = DAG[node]
         new = changes == "always" or run == 0 or (changes == "data" and run % RUNS_PER_TABLE == 0)
         number = self.executions + 1 + position
-        made = [
+        created = [
             self._artifact(kind, f"{node}/{key}/{number}", run, index)
             for key, kind in outputs.items()
             for index in self._indices
@@ -165,7 +165,7 @@ class StoreFiller:
         if new:
             ids = itertools.count(self.artifacts + 1)
             self._newest[node] = {key: [next(ids) for _ in self._indices] for key in outputs}
-            self.artifacts += len(made)
+            self.artifacts += len(created)
         linked = [(Event.INPUT, key, self._newest[producer][output]) for key, producer, output in inputs]
         linked += [(Event.OUTPUT, key, self._newest[node][key]) for key in outputs]
         linked += [(kind, key, self._baseline) for kind, key in BASELINE_EVENTS.get(node, ())]
@@ -179,11 +179,11 @@ class StoreFiller:
             last_known_state=Execution.COMPLETE if new else Execution.CACHED,
             custom_properties={"custom_config": metadata_store_pb2.Value(string_value=json.dumps(SETTINGS))},
         )
-        return NewExecution(node, execution, made if new else [], events)
+        return NewExecution(node, execution, created if new else [], events)
 
     def _put(self, contexts: Sequence[int], executed: Sequence[NewExecution]) -> None:
-        made = [artifact for each in executed for artifact in each.artifacts]
-        ids, artifact_ids, _ = self._store.put_lineage_subgraph([each.execution for each in executed], made, [], [])
+        created = [artifact for each in executed for artifact in each.artifacts]
+        ids, artifact_ids, _ = self._store.put_lineage_subgraph([each.execution for each in executed], created, [], [])
         assert (ids[0], ids[-1]) == (self.executions + 1, self.executions + len(executed))
         assert artifact_ids[-1] == self.artifacts
         self.executions += len(ids)

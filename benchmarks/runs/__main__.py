@@ -25,7 +25,7 @@ from benchmarks.runs.startup import measure_starts
 from benchmarks.targets import report_targets
 
 COPIES, ROUNDS, STARTS = (1, 10, 100), 3, 5
-LARGE = 100  # copies; one round, and no run of TFX's ExampleGen alone, which would take minutes
+LARGE = 100  # copies from which on there is one round, without TFX's ExampleGen alone, which would take minutes
 OUT = Path("output/benchmarks/runs.json")
 
 

@@ -150,8 +150,8 @@ def _node_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
 
 
 def _command_rows(sizes: Sequence[Size]) -> Iterator[Sequence[str]]:
-    theirs = {name for size in sizes for run in size.template for name in _seconds(run)}
-    both = {name for size in sizes for run in size.onegraph for name in _seconds(run)} & theirs
+    template_nodes = {name for size in sizes for run in size.template for name in _seconds(run)}
+    both = {name for size in sizes for run in size.onegraph for name in _seconds(run)} & template_nodes
     measures: Mapping[str, Callable[[Run], float]] = {
         "sum of all nodes": lambda run: run.in_nodes,
         "sum of the nodes that both have": lambda run: sum(_seconds(run).get(name, 0) for name in both),

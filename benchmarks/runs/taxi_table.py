@@ -12,7 +12,7 @@ SAMPLE = Path("data/taxi/taxi.csv")
 SCALED = {"trip_miles": 4, "trip_seconds": 0, "fare": 4, "tips": 4}
 MOVED = ("pickup_latitude", "pickup_longitude", "dropoff_latitude", "dropoff_longitude")
 FIFTH, MARGIN = 0.2, 0.001
-QUARTER = 15 * 60  # in seconds; the source rounds times to it
+QUARTER = 15 * 60  # in seconds, to which the source rounds times
 
 
 def write(path: Path, copies: int, seed: int = 0) -> int:

@@ -22,7 +22,7 @@ MAX_DIFFERENCE = 1e-5
 
 
 class _Trained(NamedTuple):
-    """The result of a training.
+    """The result of training.
 
     Attributes:
         weights: The exported weights.

@@ -1,4 +1,4 @@
-"""An anomaly in words, and the error that lists all anomalies."""
+"""Describes an anomaly, and defines the error that lists all of them."""
 
 import dataclasses
 from collections.abc import Iterable

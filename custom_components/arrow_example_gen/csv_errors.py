@@ -68,7 +68,7 @@ def complete_lines(path: str) -> int:
         unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
             while chunk := file.read(CHUNK_BYTES) or unzip.unused_data:
-                if unzip.eof:  # end of a member; another one may follow
+                if unzip.eof:  # end of a member, which another one may follow
                     chunk, unzip = unzip.unused_data + chunk, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
                 lines += unzip.decompress(chunk).count(b"\n")
         except GZIP_ERRORS:

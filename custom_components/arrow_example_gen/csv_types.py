@@ -1,7 +1,7 @@
 """Infers the types of a CSV file's columns by the rules of TFX's CsvExampleGen, on Arrow arrays.
 
-The rules are that Python's ``int`` or ``float`` accepts the bytes of a cell. Patterns decide for most cells, a complete
-array at a time. Python decides for the few others.
+A cell is an integer or a float if Python's ``int`` or ``float`` accepts its bytes. Patterns decide this for most cells,
+a complete array at a time. Python decides for the few others.
 """
 
 import enum
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 INT64 = range(-(2**63), 2**63)
-# Cells that are certainly integers, with few enough digits for 64 bits, and cells that are certainly numbers.
+# Cells that are definitely integers, with few enough digits for 64 bits, and cells that are definitely numbers.
 INTEGER = r"^[+-]?[0-9]{1,18}$"
 NUMBER = r"^[+-]?([0-9]{1,18}|([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)$"
 

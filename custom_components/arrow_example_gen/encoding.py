@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
-FEATURES_TAG = b"\n"  # tag of tf.Example's field 1, the features; a varint of their length and the features follow
+FEATURES_TAG = b"\n"  # tag of tf.Example's field 1, followed by a varint of the features' length and the features
 ONE_BYTE_VARINT = 1 << 7
 FLOAT_BYTES = 4
 EMPTY = pa.scalar(b"", pa.large_binary())

@@ -49,7 +49,7 @@ class ShardWriter(iobase.Writer):
     """Writes batches to a temporary folder, one file per split and shard.
 
     The rows of a shard are consecutive: a batch that does not follow the last one starts new shards. So the shards can
-    be sorted into the table's order, whichever worker read which file.
+    be sorted into the table's order, no matter which worker read which file.
     """
 
     def __init__(self, folder: str, name: str) -> None:
@@ -102,7 +102,7 @@ class ShardWriter(iobase.Writer):
 class ShardSink(iobase.Sink):
     """A Beam sink for batches: workers write shards, which are renamed and moved once all are written."""
 
-    skip_if_empty = True  # required by Beam; empty splits get a file here
+    skip_if_empty = True  # required by Beam, although empty splits get a file here
 
     def __init__(self, folder: str, splits: Sequence[str]) -> None:
         """Creates the sink.

@@ -1,4 +1,4 @@
-"""Reads the files of a table, whatever their format."""
+"""Reads the files of a table in any format."""
 
 import dataclasses
 from collections.abc import Iterator

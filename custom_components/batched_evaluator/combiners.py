@@ -256,7 +256,7 @@ BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ConfusionMatrices, To
 
 
 def by_column(combiner: beam.CombineFn) -> beam.CombineFn:
-    """Replaces one of TFMA's combiners by the one that processes arrays, with the same settings.
+    """Replaces one of TFMA's combiners with the one that processes arrays, with the same settings.
 
     Raises:
         ValueError: There is no replacement.

@@ -134,13 +134,13 @@ class BatchedMeanAbsoluteError(_MeanOfRows):
 
 
 class BatchedMeanAbsolutePercentageError(_MeanOfRows):
-    """Mean of the absolute errors in per cent of the label, over rows whose label is not 0."""
+    """Mean of the absolute errors in percent of the label, over rows whose label is not 0."""
 
     skips_nan = True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """The absolute error of each row in per cent of the label, or NaN if the label is 0."""
+        """The absolute error of each row in percent of the label, or NaN if the label is 0."""
         return 100 * np.abs(labels - predictions) / np.abs(np.where(labels == 0, np.nan, labels))
 
 

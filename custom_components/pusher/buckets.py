@@ -6,9 +6,8 @@ version keeps serving. So all objects are first uploaded under a name that reade
 within the bucket, and the object that makes a version loadable is renamed last. A version is incomplete only while
 objects are renamed, not during an upload.
 
-Buckets have no locks. The folder that a push uploads to is also its claim to the version number: if two concurrent
-pushes claim the same number, a push that sees the other's claim gives up the number. Abandoned uploads are removed by a
-later push.
+Buckets have no locks. The folder that a push uploads to also claims the version number. If two concurrent pushes claim
+the same number, a push that sees the other's claim gives up the number. Abandoned uploads are removed by a later push.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ gfile = tf.io.gfile
 # Files that make a version complete for a reader, in the order in which they are renamed.
 LAST = (TFLITE_FILE, MANIFEST_FILE, SAVED_MODEL_FILE)
 STALE_SECONDS = 12 * 3600  # age at which a push counts as killed; a running push gives up after half of it
-MAX_CLAIMS, MAX_WAIT = 30, 2.0  # attempts to claim a number; seconds between two attempts
+MAX_CLAIMS, MAX_WAIT = 30, 2.0  # attempts to claim a number, and seconds between two attempts
 # Version number, start of the push in seconds, and a random token.
 _STAGING = re.compile(re.escape(STAGING_PREFIX) + r"(?P<version>\d+)-(?P<start>\d+)-[0-9a-f]+")
 
@@ -49,7 +48,7 @@ def push_to_buckets(writers: Mapping[str, Writer]) -> int:
             If the process is killed between two of them, only the first version exists.
 
     Raises:
-        tf.errors.OpError: An object cannot be written. No version is left behind, whatever the error.
+        tf.errors.OpError: An object cannot be written. No version is left behind after any error.
         RuntimeError: Other pushes claimed every number, or the upload took so long that another push might remove it.
     """
     bases = list(writers)
@@ -68,7 +67,7 @@ def push_to_buckets(writers: Mapping[str, Writer]) -> int:
         _remove(bases, version, staging)
         raise
     for base in bases:
-        with contextlib.suppress(tf.errors.OpError):  # the model is pushed; a later push cleans up
+        with contextlib.suppress(tf.errors.OpError):  # the model is pushed, so a later push cleans up
             _remove_folder(f"{base}/{staging}")
     return version
 

@@ -44,7 +44,7 @@ class AtomicPusher(Pusher):
         Args:
             inputs: ``model``, ``model_blessing``, ``infra_blessing`` and, for devices, ``tflite_model``.
             push_destination: Folder that the server reads versions from.
-            tflite_directory: Folder that devices read versions from; required with ``tflite_model``.
+            tflite_directory: Folder that devices read versions from. Required with ``tflite_model``.
         """
         spec = AtomicPusherSpec(
             **inputs,

@@ -23,7 +23,7 @@ def push_to_folders(writers: Mapping[Path, Writer]) -> int:
             process is killed between two of them, only the first exists.
 
     Raises:
-        OSError: A file cannot be written. No version is left behind, whatever the error.
+        OSError: A file cannot be written. No version is left behind after any error.
     """
     for base in writers:
         base.mkdir(parents=True, exist_ok=True)

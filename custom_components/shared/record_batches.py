@@ -120,7 +120,7 @@ def read_records(path: str, max_rows: int = BATCH_ROWS) -> Iterator[list[bytes]]
 
 
 def _unzipped_bytes(path: str) -> int | None:
-    """The decompressed length modulo 2³² at the end of a gzip file (RFC 1952, ISIZE); ``None`` if it is too short."""
+    """The decompressed length modulo 2³² at the end of a gzip file (RFC 1952, ISIZE). ``None`` if too short."""
     with tf.io.gfile.GFile(path, "rb") as file:
         if file.size() < ISIZE_BYTES:
             return None

@@ -17,7 +17,7 @@ from common.project import ROOT
 from custom_components.skew_guard.report import SkewError
 
 POLL_SECONDS = 0.05
-# Keeps TensorFlow from importing Keras 3, which takes over a second and which no server has.
+# Keeps TensorFlow from importing Keras 3, which takes over a second and is not part of a server.
 WITHOUT_KERAS = {"TF_USE_LEGACY_KERAS": "1"}
 
 

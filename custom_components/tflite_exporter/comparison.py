@@ -103,7 +103,7 @@ def quality(task: str, labels: Array, predictions: Array) -> float:
 
     Args:
         task: The task.
-        labels: [N]; rows whose label is -1, an unknown class, are left out.
+        labels: [N]. Rows whose label is -1, an unknown class, are left out.
         predictions: [N, 1] or [N, C].
 
     Returns:

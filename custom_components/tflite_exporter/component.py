@@ -15,7 +15,7 @@ class TfliteExporterSpec(ComponentSpec):
     """Inputs, outputs and parameters of :class:`TfliteExporter`.
 
     ``representative_split`` is the split whose rows calibrate ``int8`` activations. ``max_difference`` and
-    ``max_quality_loss`` are the bounds that the TFLite model has to keep.
+    ``max_quality_loss`` are the bounds that the TFLite model has to meet.
     """
 
     PARAMETERS: ClassVar[dict[str, ExecutionParameter]] = {

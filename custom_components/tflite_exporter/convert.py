@@ -80,7 +80,7 @@ def convert_function(
 
     Args:
         function: The function. The model has the same inputs, and the outputs sorted by name.
-        name: How errors call the function, such as ``the network``.
+        name: How error messages refer to the function, such as ``the network``.
         configure: Configures the ``tf.lite.TFLiteConverter``.
 
     Raises:

@@ -31,7 +31,7 @@ SHUFFLE_BUFFER = 10_000
 
 
 class Executor(base_executor.BaseExecutor):
-    """Converts a blessed model, compares the result with the SavedModel, and blesses it if it keeps the bounds."""
+    """Converts a blessed model, compares the result with the SavedModel, and blesses it if it meets the bounds."""
 
     def Do(
         self,

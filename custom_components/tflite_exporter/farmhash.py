@@ -1,8 +1,8 @@
 """FarmHash's Fingerprint64 with operators that TFLite has, so that hashed features are the same on a device.
 
 TensorFlow's ``StringToHashBucketFast`` is Fingerprint64 modulo the number of buckets. TFLite cannot read the bytes of a
-string, so a text is passed as its bytes. It has no 64-bit shift and exclusive or, so these are computed on pairs of
-32-bit numbers. Source of the arithmetic: FarmHash, ``farmhashna::Hash64`` (https://github.com/google/farmhash).
+string, so a text is passed as its bytes. It has no 64-bit shift or XOR either, so these are computed on pairs of 32-bit
+numbers. Source of the arithmetic: FarmHash, ``farmhashna::Hash64`` (https://github.com/google/farmhash).
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ def hash_bucket(text: tf.Tensor, buckets: Sequence[int]) -> tf.Tensor:
     """Equivalent of ``tf.strings.to_hash_bucket_fast``.
 
     Args:
-        text: Bytes, padded with :data:`NO_BYTE`; int32 [N, 64].
-        buckets: Number of buckets for each text, below 2^24; [N].
+        text: Bytes, padded with :data:`NO_BYTE`, int32 [N, 64].
+        buckets: Number of buckets for each text, below 2^24, [N].
 
     Returns:
         int64 [N].
@@ -65,7 +65,7 @@ def fingerprint(text: tf.Tensor) -> tf.Tensor:
     branches share as much as possible: all end in the same mixing of two words, and differ in the words.
 
     Args:
-        text: Bytes, padded with :data:`NO_BYTE`; int32 [N, 64], N known.
+        text: Bytes, padded with :data:`NO_BYTE`, int32 [N, 64] with a static N.
 
     Returns:
         int64 [N] with the 64 bits of the hash.
@@ -105,7 +105,7 @@ def fingerprint(text: tf.Tensor) -> tf.Tensor:
 
 
 def _short(byte_values: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """The hash of 1 to 3 bytes before the last multiplication; uint32 [N, 2]."""
+    """The hash of 1 to 3 bytes before the last multiplication, uint32 [N, 2]."""
     places = tf.stack([tf.zeros_like(length), length // 2, tf.maximum(length - 1, 0)], axis=1)
     first, middle, last = _columns(tf.cast(tf.gather(byte_values, places, axis=1, batch_dims=1), tf.int64))
     left, right = first + middle * 256, tf.cast(length, tf.int64) + last * 4
@@ -113,7 +113,7 @@ def _short(byte_values: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
 
 
 def _mixed(left: tf.Tensor, right: tf.Tensor, multiplier: tf.Tensor) -> tf.Tensor:
-    """``HashLen16`` without its last multiplication; uint32 [N, 2]."""
+    """``HashLen16`` without its last multiplication, uint32 [N, 2]."""
     halves = _halves(right)
     a = _shift_mix(_halves(_multiplied(_xor(_halves(left), halves), multiplier)))
     return _shift_mix(_halves(_multiplied(_xor(halves, a), multiplier)))
@@ -140,7 +140,7 @@ def _rotate(words: Sequence[tf.Tensor], bits: Sequence[int]) -> list[tf.Tensor]:
 
 
 def _shift_mix(halves: tf.Tensor) -> tf.Tensor:
-    """``x ^ (x >> 47)``: the lower half is xored with the upper half shifted by 15; uint32 [N, 2]."""
+    """``x ^ (x >> 47)``: XORs the lower half with the upper half shifted by 15. Returns uint32 [N, 2]."""
     shifted = tf.bitwise.right_shift(halves[:, 1:], tf.constant(15, tf.uint32))
     return _xor(halves, tf.concat([shifted, tf.zeros([halves.shape[0], 1], tf.uint32)], axis=1))
 
@@ -150,7 +150,7 @@ def _xor(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 
 
 def _halves(words: tf.Tensor) -> tf.Tensor:
-    """The lower and upper 32 bits of words [N]; uint32 [N, 2]."""
+    """The lower and upper 32 bits of words [N], as uint32 [N, 2]."""
     return tf.bitcast(words, tf.uint32)
 
 
@@ -161,13 +161,13 @@ def _words(byte_values: tf.Tensor) -> tf.Tensor:
 
 
 def _fours(byte_values: tf.Tensor) -> tf.Tensor:
-    """Converts two runs of four bytes, int32 [N, 8], to little-endian unsigned numbers; int64 [N, 2]."""
+    """Converts two runs of four bytes, int32 [N, 8], to little-endian unsigned numbers, int64 [N, 2]."""
     places = tf.constant([1, 1 << 8, 1 << 16, 1 << 24], tf.int64)
     return tf.reduce_sum(tf.reshape(tf.cast(byte_values, tf.int64), [-1, 2, 4]) * places, axis=2)
 
 
 def _columns(matrix: tf.Tensor) -> list[tf.Tensor]:
-    """Splits [N, W] into W tensors [N]; TFLite has no ``tf.unstack`` for int64."""
+    """Splits [N, W] into W tensors [N], since TFLite has no ``tf.unstack`` for int64."""
     return [matrix[:, index] for index in range(matrix.shape[1])]
 
 

@@ -1,8 +1,8 @@
 """Rewrites the operators of the saved Transform graph into operators that TFLite has.
 
 The graph is walked from each transformed feature to its inputs. Most operators are copied. Those that TFLite lacks are
-replaced by others: indices stay exact, and numbers are exact to float32. If there is no replacement, the error names
-the feature and the operator.
+replaced with equivalents, for which indices are exact and numbers are exact to float32. If there is no replacement, the
+error names the feature and the operator.
 """
 
 from collections.abc import Callable, Sequence
@@ -111,7 +111,7 @@ class OperatorRewriter:
             raise RewriteError(f"{op.type} ({(str(error).splitlines() or [''])[0]})") from error
 
     def _inputs(self, op: tf.Operation) -> list[tf.Tensor]:
-        """The inputs of an operator. None of them is a string that was replaced by its bytes."""
+        """The inputs of an operator. None of them may be a string that was replaced with its bytes."""
         values = [self._value(each) for each in op.inputs]
         if not all(isinstance(each, tf.Tensor) for each in values):
             raise RewriteError(f"{op.type} of strings that are also hashed")
@@ -147,7 +147,7 @@ class OperatorRewriter:
         return value if target == tf.float64 else tf.cast(value, target)
 
     def _split(self, op: tf.Operation) -> list[tf.Tensor]:
-        """``Split``, which TFLite does not have for int64: becomes slices."""
+        """``Split``, replaced with slices, since TFLite does not have it for int64."""
         value, parts, place = self._inputs(op)[1], op.get_attr("num_split"), constant_value(op.inputs[0])
         if place is None:
             raise RewriteError("Split along a computed axis")
@@ -212,7 +212,7 @@ class OperatorRewriter:
             return None
 
     def _string_bytes(self, op: tf.Operation) -> tf.Tensor:
-        """The bytes of the string that is hashed; int32 [1, 64]."""
+        """The bytes of the string that is hashed, int32 [1, 64]."""
         value = self._value(op.inputs[0])
         if not isinstance(value, StringBytes):
             raise RewriteError(f"{op.type} of a computed string")

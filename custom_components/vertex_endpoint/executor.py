@@ -39,9 +39,9 @@ class Executor(base_executor.BaseExecutor):
         version = source.rpartition("/")[2]
         # TensorFlow Serving expects a folder of numbered versions, and Vertex AI copies the complete folder.
         io_utils.copy_dir(source, f"{deployed_model.uri}/{version}")
-        here = connect(exec_properties["project"], exec_properties["region"])
+        connection = connect(exec_properties["project"], exec_properties["region"])
         serving = ServingSettings(**json.loads(exec_properties["serving"]))
-        deployed = deploy(here, serving, version, deployed_model.uri)
+        deployed = deploy(connection, serving, version, deployed_model.uri)
         deployed_model.set_int_custom_property(PUSHED, 1)
         deployed_model.set_string_custom_property(PUSHED_DESTINATION, deployed.endpoint)
         deployed_model.set_string_custom_property(PUSHED_VERSION, deployed.version)

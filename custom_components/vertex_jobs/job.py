@@ -45,20 +45,20 @@ def run_job(connection: Connection, job: Job, folder: str) -> None:
         fileio.remove(path)
     request = CustomJob.from_json(json.dumps(job))
     with _sigterm() as signals, raising_cloud_errors():
-        made = with_retries(
+        custom_job = with_retries(
             lambda: connection.jobs.create_custom_job(parent=connection.parent, custom_job=request, timeout=TIMEOUT),
             repeatable=False,  # two jobs would write into the same folders
         )
-        link = _link(connection, made.name)
-        logging.info("Started job %s: %s", made.name, link)
+        link = _link(connection, custom_job.name)
+        logging.info("Started job %s: %s", custom_job.name, link)
         try:
-            made = _wait_for_end(connection, made.name, signals)
+            custom_job = _wait_for_end(connection, custom_job.name, signals)
         except BaseException:
-            _cancel(connection, made.name)
+            _cancel(connection, custom_job.name)
             raise
-    state = made.state.name.removeprefix("JOB_STATE_").lower()
+    state = custom_job.state.name.removeprefix("JOB_STATE_").lower()
     if state != "succeeded":
-        reason = _reason(folder) or made.error.message or "see its log"
+        reason = _reason(folder) or custom_job.error.message or "see its log"
         raise JobFailedError(f"the job {job['displayName']} {_STATES.get(state, state)}: {reason}; see {link}")
 
 
@@ -78,7 +78,7 @@ def _wait_for_end(connection: Connection, name: str, signals: list[int]) -> Any:
         try:
             job = with_retries(lambda: connection.jobs.get_custom_job(name=name, timeout=TIMEOUT))
             failed = 0
-        except Exception as error:  # an interrupted network must not end a training of days
+        except Exception as error:  # a network outage must not end days of training
             failed += 1
             if failed == MAX_FAILED_POLLS:
                 raise CloudError(error_message(error)) from error

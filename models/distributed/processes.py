@@ -1,4 +1,4 @@
-"""Worker processes of a component: their output is passed on, and none of them outlives its parent."""
+"""Worker processes of a component. Their output is forwarded, and none of them outlives its parent."""
 
 import contextlib
 import json
@@ -108,7 +108,7 @@ class WorkerGroup:
     """Context manager of the workers of one job. It kills them all on exit."""
 
     def __init__(self, job: Job) -> None:
-        """Starts no worker yet.
+        """Creates an empty group.
 
         Args:
             job: The job that the workers share.
@@ -144,7 +144,7 @@ class LossLimit:
     """Limits how many workers may be lost in a row without progress."""
 
     def __init__(self, get_progress: Callable[[], object]) -> None:
-        """Starts with no loss.
+        """Creates a limit without losses so far.
 
         Args:
             get_progress: Returns a value that changes whenever the job has made progress.
@@ -184,7 +184,7 @@ def gpu_environment(index: int, count: int) -> dict[str, str]:
         return {}
     if found < count:
         raise ValueError(
-            f"found {found} GPUs for {count} workers; expected at least one for each: lower --workers, or set "
+            f"found {found} GPUs for {count} workers; expected at least one per worker: lower --workers, or set "
             f"{VISIBLE_GPUS}=-1 to use none"
         )
     visible = os.environ.get(VISIBLE_GPUS)
@@ -193,7 +193,7 @@ def gpu_environment(index: int, count: int) -> dict[str, str]:
 
 
 def poll() -> Iterator[None]:
-    """Yields several times a second, without end."""
+    """Yields several times a second, indefinitely."""
     while True:
         yield
         time.sleep(POLL_SECONDS)

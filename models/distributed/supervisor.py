@@ -49,7 +49,7 @@ def run_cluster(job: Job) -> None:
 
 
 def cluster_tasks(training: Training, ports: Sequence[int]) -> list[Task]:
-    """The tasks of a training, chief first. Each of them has the complete cluster."""
+    """The tasks of a training job, chief first. Each task lists the complete cluster."""
     addresses = [f"{LOCALHOST}:{port}" for port in ports]
     cluster = {WORKER: addresses}
     if training.strategy == "parameter_server":
@@ -91,7 +91,7 @@ def _run(job: Job, limit: LossLimit) -> WorkerProcess | None:
     """Runs the cluster until training has finished, or until a process is lost that the others need.
 
     Returns:
-        The lost process; ``None`` if training has finished.
+        The lost process, or ``None`` if training has finished.
 
     Raises:
         WorkerError: A process failed by itself.

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 TF_CONFIG = "TF_CONFIG"
-# Set where the machines that Vertex AI calls parameter servers sum gradients instead.
+# Set if the machines that Vertex AI calls parameter servers only sum gradients.
 REDUCTION_SERVERS = "REDUCTION_SERVERS"
 CHIEF, WORKER, PARAMETER_SERVER = "chief", "worker", "ps"
 CHIEFS = (CHIEF, "master")

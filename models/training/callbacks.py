@@ -24,7 +24,7 @@ class DivergedError(ValueError):
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves the state of a training, and stops it, at the end of Keras's epochs, which here end at checkpoints."""
+    """Saves the training state and stops training at the end of Keras's epochs, which end at checkpoints here."""
 
     def __init__(
         self,
@@ -35,10 +35,10 @@ class Checkpoints(keras.callbacks.Callback):
         steps: StepRunner | None = None,
         evaluate: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
-        """Starts from a state.
+        """Creates the callback.
 
         Args:
-            state: The state, which is updated.
+            state: The state to start from. It is updated.
             training: When to evaluate, and when to stop.
             ends: The steps at which Keras's epochs end. All checkpoints are among them.
             job: Where to write the history and the state. ``None`` writes neither.
@@ -76,7 +76,7 @@ class Checkpoints(keras.callbacks.Callback):
         self._timer.stop(self._count)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Saves the state, and stops a training that is finished.
+        """Saves the state, and stops training if it is finished.
 
         Raises:
             DivergedError: The training or the validation loss is NaN or infinite.
@@ -96,7 +96,7 @@ class Checkpoints(keras.callbacks.Callback):
                 "training produced NaN or infinite values; lower network.hyperparameters.learning_rate, or check the "
                 "dense features for extreme values"
             )
-        # In every process: several workers compute their moving averages together.
+        # In every process, since several workers compute moving averages together.
         weights = self.model.get_weights()
         if self._training.is_evaluated(step):
             self._record_evaluation(values, weights)

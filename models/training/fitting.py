@@ -26,7 +26,7 @@ VALIDATION_BATCH = 1024
 
 @dataclasses.dataclass(frozen=True)
 class FitResult:
-    """The result of a training.
+    """The result of training.
 
     Attributes:
         state: The final state. The model has its best weights.
@@ -40,7 +40,7 @@ class FitResult:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingData:
-    """The data of a training.
+    """The data to train on.
 
     Attributes:
         train_files: Patterns of the training examples.

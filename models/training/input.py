@@ -69,11 +69,11 @@ def input_fn(
 
 
 class TrainingInput:
-    """Endless batches of transformed examples, in a random order that only depends on its seed.
+    """Endless batches of transformed examples, in a random order that depends only on the seed.
 
-    Every worker draws the same order and takes its part of it, so a step has the same rows with any number of workers.
-    Rows in memory are parsed once, and each batch is gathered from one matrix per dtype. Otherwise several files are
-    read in turn, and parsed batch by batch.
+    Every worker computes the same order and takes its part of it, so a step has the same rows with any number of
+    workers. Rows in memory are parsed once, and each batch is gathered from one matrix per dtype. Otherwise several
+    files are read in turn, and parsed batch by batch.
 
     Attributes:
         steps: Number of batches that are fetched together. A fetch costs a tenth of a step of a small network.
@@ -118,7 +118,7 @@ class TrainingInput:
     def single_batches(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
         """The batches of one worker, one at a time and unpacked, for workers that a coordinator schedules.
 
-        Such workers have no index, so each starts at another place of the order, taken from the clock in microseconds.
+        Such workers have no index, so each starts at a different position, derived from the clock in microseconds.
         """
 
         def unpack(*several: Any) -> Batch:
@@ -133,7 +133,7 @@ class TrainingInput:
         return self._table.split(columns) if self._table else columns
 
     def _rows_from(self, skip: tf.Tensor | int) -> tf.data.Dataset:
-        """Indices of the table, or records: epoch after epoch, each in another order."""
+        """Indices into the table, or records, in a different order each epoch."""
         order = self._order
         epochs, rest = (skip // self._count, skip % self._count) if self._count else (0, skip)
 
@@ -152,7 +152,7 @@ class TrainingInput:
         size = context.get_per_replica_batch_size(self._batch_size)
         read = table.gather if table else self._parse
 
-        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker; they take elements in turn
+        replicas = max(1, context.num_replicas_in_sync // pipelines)  # of this worker, which take elements in turn
 
         def batches(places: tf.Tensor) -> Any:
             def by_replica(column: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ from models.training.input import input_fn
 
 
 def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, problem: Problem) -> None:
-    """Rejects a training split with a constant label. It stops reading at the first second value.
+    """Rejects a training split with a constant label. It stops reading as soon as it finds a second value.
 
     Args:
         files: Patterns of the transformed training examples.

@@ -1,4 +1,4 @@
-"""The state of a training, saved so that another process can resume it."""
+"""The state of training, saved so that another process can resume it."""
 
 import dataclasses
 import io
@@ -18,7 +18,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 @dataclasses.dataclass
 class TrainingState:
-    """How far a training has come.
+    """The progress of training.
 
     Attributes:
         step: Number of steps taken.

@@ -21,7 +21,7 @@ class StepRunner:
     """
 
     def __init__(self, source: TrainingInput, counts: Iterable[int]) -> None:
-        """Takes no step yet.
+        """Creates the runner.
 
         Args:
             source: The input that ``fit`` gets.

@@ -1,4 +1,4 @@
-"""Starts a training with the weights of an earlier model."""
+"""Initializes a network with the weights of an earlier model."""
 
 from collections.abc import Mapping
 
@@ -21,10 +21,10 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
     Weights of another shape, and those of new words, keep their initial values.
 
     Args:
-        model: The network, just built.
+        model: The newly built network.
         base: Folder of a SavedModel that :func:`models.signatures.export` wrote.
         problem: Problem with the features.
-        transform_output: The Transform graph of the new training.
+        transform_output: The Transform graph of the new model.
 
     Returns:
         The number of variables that were copied.

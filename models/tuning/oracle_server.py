@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import keras_tuner
-from keras_tuner.src import protos  # private, as is its oracle server, whose own chief sleeps 20 s at the end
+from keras_tuner.src import protos  # private, like keras-tuner's oracle server, whose chief sleeps for 20 s at the end
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from models.distributed.peers import POLL_SECONDS

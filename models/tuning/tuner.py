@@ -59,7 +59,7 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         self._strategy = make_strategy(strategy, SINGLE_PROCESS)
 
     def search(self, *args: Any, **kwargs: Any) -> None:
-        """Runs all trials: here, in several processes, or in those of the cluster that ``TF_CONFIG`` names.
+        """Runs all trials: in this process, in several local ones, or in the cluster that ``TF_CONFIG`` names.
 
         Raises:
             DivergedError: All trials diverged.
@@ -95,7 +95,7 @@ class NetworkTuner(keras_tuner.engine.base_tuner.BaseTuner):
         """
         values = trial.hyperparameters.values
         shown = _format(values)
-        # Scaled as in the training that follows, which has the same batch size.
+        # Scaled as in the Trainer, which has the same batch size.
         training = self._config.training
         replicas = training.workers * self._strategy.num_replicas_in_sync
         hyperparameters = scale_learning_rate(
@@ -132,7 +132,7 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
             ``working_dir``, and ``custom_config`` (a :class:`models.training_settings.ModelConfig`).
 
     Raises:
-        ValueError: The label of the training split is constant; see :func:`models.training.label_check.check_label`.
+        ValueError: The label of the training split is constant. See :func:`models.training.label_check.check_label`.
     """
     from tfx.components.tuner.component import TunerFnResult  # noqa: PLC0415 - takes seconds, which no worker needs
 

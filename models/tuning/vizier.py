@@ -20,7 +20,7 @@ Status = keras_tuner.engine.trial.TrialStatus
 class VizierOracle(keras_tuner.engine.oracle.Oracle):
     """Runs the trials of a study that Vizier stores. A process that restarts gets its unfinished trial again.
 
-    Two processes that ask at the same time may both get a last trial. The surplus one is deleted.
+    Two processes that ask at the same time may both get a trial when only one is left. The surplus trial is deleted.
     """
 
     def __init__(self, study: str, client: str, search: Mapping[str, Range], **kwargs: Any) -> None:
@@ -50,8 +50,8 @@ class VizierOracle(keras_tuner.engine.oracle.Oracle):
         """Returns the next trial that Vizier suggests, or a stopped one if there are no more."""
         with raising_cloud_errors():
             found = self._read()
-            ours = [each for each in found if each.client_id == self._client and not _is_finished(each)]
-            if not ours and len(found) >= self.max_trials:
+            own = [each for each in found if each.client_id == self._client and not _is_finished(each)]
+            if not own and len(found) >= self.max_trials:
                 return keras_tuner.engine.trial.Trial(self.get_space(), status=Status.STOPPED)
             # Vizier returns the client's unfinished trial, if it has one.
             request = {"parent": self._study, "suggestion_count": 1, "client_id": self._client}

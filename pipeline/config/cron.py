@@ -15,7 +15,7 @@ _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/[1-9][0-9]*)?", re.ASCII)
 
 
 def check_cron(text: str) -> str:
-    """Checks a cron expression of five fields, with an optional time zone in front; returns it unchanged.
+    """Checks a cron expression of five fields, with an optional time zone in front, and returns it unchanged.
 
     >>> check_cron("TZ=Europe/Berlin 0 3 * * MON-FRI")
     'TZ=Europe/Berlin 0 3 * * MON-FRI'

@@ -7,7 +7,7 @@ MAX_NAMES, NEAREST = 60, 10  # a longer list is cut to the nearest names
 
 
 class UserError(ValueError):
-    """An error that the user can fix. The message is one line, whatever it quotes."""
+    """An error that the user can fix. The message is always one line."""
 
     def __init__(self, text: str) -> None:
         super().__init__(" ".join(text.split()))

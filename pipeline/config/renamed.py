@@ -1,4 +1,4 @@
-"""Settings that have a new name. An old name is refused, with the new one in the error."""
+"""Renamed settings. The error for an old name gives the new one."""
 
 # Old dotted key -> new dotted key.
 RENAMED = {

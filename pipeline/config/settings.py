@@ -182,7 +182,7 @@ class Config:
         features: The columns to predict it from.
         data: The table.
         network: The network and its hyperparameters.
-        training: Steps, batch size, early stopping and distribution of the training.
+        training: Steps, batch size, early stopping and distributed training.
         tuning: The search for hyperparameters.
         evaluation: Metrics, slices and thresholds.
         skew_guard: Limits of the skew guard.

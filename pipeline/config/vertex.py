@@ -134,7 +134,7 @@ class Vertex:
         network: VPC network to peer the steps with.
         encryption_key: Cloud KMS key for everything that is stored.
         labels: Labels of the run and of everything that it starts.
-        retries: How often a failed step is retried.
+        retries: How many times a failed step is retried.
         schedule: When runs start by themselves.
         machines: Machine by node. For Trainer and Tuner it is the machine of each worker.
         parameter_servers: Machine of each parameter server.

@@ -15,7 +15,7 @@ UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
 class _StringKeyLoader(yaml.SafeLoader):
     """PyYAML's safe loader with keys kept as strings: ``off`` and ``2020-01-01`` stay names.
 
-    It also refuses duplicate keys, of which PyYAML silently uses the last.
+    It also rejects duplicate keys, of which PyYAML silently uses the last.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002

@@ -179,7 +179,7 @@ class DagRunner:
                 self._finish(Node(node.node_info.id, "skipped"))
 
     def _wait_for(self, node_ids: Collection[str]) -> None:
-        """Waits for those of the nodes that run in the background."""
+        """Waits for the given nodes, if they run in the background."""
         for node_id in [each for each in self._in_background if each in node_ids]:
             self._record(node_id, self._in_background.pop(node_id).result())
 

@@ -1,4 +1,4 @@
-"""Checks whether a cached Pusher would still be right."""
+"""Checks whether the result of a cached Pusher is still valid."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -24,8 +24,8 @@ class PushFolders(NamedTuple):
 def is_push_current(store: metadata_store.MetadataStore, folders: PushFolders, artifacts: Collection[int]) -> bool:
     """Returns whether the newest version in each folder is complete, is the last push and was made from the artifacts.
 
-    A cached Pusher pushes nothing, which is only right if this holds. It does not hold if another model was pushed in
-    the meantime, if the same model was pushed with another TFLite model, or if a folder was emptied.
+    Otherwise a Pusher must not be cached, since it would push nothing. This happens if another model was pushed in the
+    meantime, if the same model was pushed with another TFLite model, or if a folder was emptied.
 
     Args:
         store: ML Metadata.

@@ -47,6 +47,6 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
 
 
 def _remove_outputs(node_dir: Path, execution_id: int) -> None:
-    """TFX writes an output to ``<node>/<key>/<execution>`` and its own files to ``<node>/.system``."""
+    """Removes outputs from ``<node>/<key>/<execution>``, and TFX's own files from ``<node>/.system``."""
     for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
         shutil.rmtree(folder)

@@ -71,7 +71,7 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
 
 
 def _check_names(config: Config, settings: Path) -> None:
-    """Each feature column becomes the name of a TensorFlow input."""
+    """Checks the names of the feature columns, which become names of TensorFlow inputs."""
     for column in config.features.columns:
         if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column):
             raise ConfigError(
@@ -133,7 +133,7 @@ def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
 
 
 def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """A label that is used as is needs a domain, so that the anomaly gate stops values that are not classes."""
+    """Requires a domain for a label that is used as is, so that the anomaly gate stops values that are not classes."""
     label = config.label
     if label.above or config.task == "regression":
         return
@@ -152,7 +152,7 @@ def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) ->
 
 
 def _check_slices(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """A threshold on a slice that the schema forbids would never have any rows."""
+    """Rejects a threshold on a slice that the schema forbids, which would never have any rows."""
     for index, threshold in enumerate(config.evaluation.thresholds):
         for column, value in threshold.slice.items():
             key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"

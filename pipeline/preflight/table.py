@@ -1,4 +1,4 @@
-"""Reads the table before a run, and refuses a table that cannot be used."""
+"""Reads the table before a run, and rejects a table that cannot be used."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from pipeline.config.settings import Config
 
 
 class DataError(UserError):
-    """Data that does not form the table that the settings describe."""
+    """The data is not the table that the settings describe."""
 
 
 def check_table(config: Config) -> int:

@@ -28,7 +28,7 @@ class _QuietConsole(Console):
 
 
 class RunConsole:
-    """Prints the progress of each node and the result of the run; plain lines if the output is not a terminal."""
+    """Prints the progress of each node and the result of the run, as plain lines if the output is not a terminal."""
 
     def __init__(self, file: IO[str]) -> None:
         self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)

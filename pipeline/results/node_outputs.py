@@ -34,14 +34,14 @@ class NodeOutputs:
         rows: Number of rows by split.
         metrics: The candidate's metrics over all rows of the eval split.
         thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
-        blessed: The Evaluator's decision; ``None`` if it did not run.
-        skew: Where serving differs from training, in one line; ``None`` if it does not.
+        blessed: The Evaluator's decision, or ``None`` if it did not run.
+        skew: Where serving differs from training, in one line, or ``None`` if it does not.
         baseline: Version of the model that the candidate was compared with.
         hyperparameters: The hyperparameters of the candidate.
-        training: How the candidate was trained; ``None`` if it was not.
-        tflite: The TFLite model; ``None`` if none was exported.
-        tflite_refused: The bounds that the TFLite model does not keep, in one line; ``None`` if it keeps all.
-        pushed: The pushed version; ``None`` if nothing was pushed.
+        training: How the candidate was trained, or ``None`` if it was not.
+        tflite: The TFLite model, or ``None`` if none was exported.
+        tflite_refused: The bounds that the TFLite model does not meet, in one line, or ``None`` if it meets all.
+        pushed: The pushed version, or ``None`` if nothing was pushed.
     """
 
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -101,7 +101,7 @@ def read_node_outputs(
 
 
 def output_id(store: metadata_store.MetadataStore, execution: int, key: str) -> int:
-    """Returns the id of the artifact that an execution output under ``key``; -1 if there is none."""
+    """Returns the id of the artifact that an execution output under ``key``, or -1 if there is none."""
     artifact = _artifact(store, execution, key, (Event.OUTPUT,))
     return artifact.id if artifact else -1
 
@@ -133,7 +133,7 @@ def _artifact(store: metadata_store.MetadataStore, execution: int, key: str, kin
 
 
 def _tflite(report: TfliteReport, push: Push | None) -> Tflite:
-    """The size is that of the pushed file, which has the version in its metadata."""
+    """Summarizes the report. The size is that of the pushed file, which has the version in its metadata."""
     path = push.tflite if push else None
     values = {field.name: getattr(report, field.name) for field in dataclasses.fields(Tflite) if field.name != "path"}
     if path and Path(path).exists():

@@ -12,7 +12,7 @@ def write_report(output: Path, run_id: str, console: RunConsole) -> Path | None:
     An error here does not change the status of the run.
 
     Returns:
-        The run's page; ``None`` if it could not be written, which the console says in one line.
+        The run's page, or ``None`` if it could not be written, which the console says in one line.
     """
     try:
         # Matplotlib and TFMA take a moment to import.

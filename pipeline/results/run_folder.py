@@ -82,7 +82,7 @@ class RunFolder:
             self.training_logs.symlink_to(os.path.relpath(logs, self.path.resolve()))
 
     def capture(self) -> contextlib.AbstractContextManager[tuple[IO[str], IO[str]]]:
-        """Redirects output to the log; see :func:`captured`."""
+        """Redirects output to the log. See :func:`captured`."""
         return captured(self.log)
 
 

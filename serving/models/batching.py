@@ -22,7 +22,7 @@ class Batching:
         num_batch_threads: Maximum number of concurrent batches per signature. By default, the number of CPUs.
         allowed_batch_sizes: Batches are padded to the next of these sizes. If empty, they are not padded.
         enable_large_batch_splitting: Whether to split requests larger than ``max_execution_batch_size``.
-        max_execution_batch_size: Maximum number of rows per run of the model; 0 means ``max_batch_size``.
+        max_execution_batch_size: Maximum number of rows per run of the model. 0 means ``max_batch_size``.
         pad_variable_length_inputs: Whether to pad rows to the largest row in the batch, with the first value of their
             request. If false, requests whose rows differ in size fail when they are merged.
     """

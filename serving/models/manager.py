@@ -215,7 +215,7 @@ class ModelManager:
         self._set_state(version, State.LOADING)
         for attempt in range(self._retries.max_retries + 1):
             if self._closed.is_set() or not self._is_wanted(name, number):
-                version.error = None  # no longer wanted; it is loaded again once it is wanted again
+                version.error = None  # no longer wanted, but loaded once it is wanted again
                 break
             try:
                 with self._loads:

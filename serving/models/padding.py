@@ -12,8 +12,8 @@ def pack(inputs: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         inputs: The signature's inputs, [N, ...].
 
     Returns:
-        Inputs with a fixed row size, unchanged, and three tensors for each other input: its rows, variant [N]; their
-        sizes, int64 [N, dimensions]; and the padding value, [N]. The padding value is the first value of the request,
+        Inputs with a fixed row size, unchanged, and three tensors for each other input: its rows (variant [N]), their
+        sizes (int64 [N, dimensions]) and the padding value ([N]). The padding value is the first value of the request,
         or zero or an empty string if the request has no values.
 
     Raises:

@@ -37,7 +37,7 @@ def check_port(address: str, port: int) -> None:
 
     Args:
         address: The address to bind.
-        port: The port; 0 is skipped.
+        port: The port. 0 is skipped.
 
     Raises:
         OSError: The port is in use, or the address is not available.
@@ -52,7 +52,7 @@ def duplicate_sockets(port: int, listening: bool) -> list[socket.socket]:
     """Duplicates this process's sockets on a TCP port, for libraries that do not expose them. The caller closes them.
 
     Args:
-        port: The port; 0 has no sockets.
+        port: The port. 0 has no sockets.
         listening: Whether to return listening sockets or connected ones.
     """
     sockets = []

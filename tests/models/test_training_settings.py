@@ -71,7 +71,7 @@ def test_a_config_survives_json_with_its_types(config: ModelConfig) -> None:
         (
             Training,
             {"workers": 2, "strategy": "tpu"},
-            "found 2 'workers' with the one-process 'strategy' 'tpu'; expected 'auto'",
+            "found 2 'workers' with the single-process 'strategy' 'tpu'; expected 'auto'",
         ),
         (Training, {"workers": 3}, "found 'batch_size' 128 for 3 'workers'; expected a multiple of 'workers'"),
         (Training, {"workers": 8, "batch_size": 4}, "found 'batch_size' 4 for 8 'workers'; expected a multiple"),

@@ -30,7 +30,7 @@ def test_gpus_are_divided_among_processes(gpus: Any, monkeypatch: pytest.MonkeyP
 def test_fewer_gpus_than_processes_are_rejected(gpus: Any) -> None:
     gpus(1)
     with pytest.raises(
-        ValueError, match=r"found 1 GPUs for 2 workers; expected at least one for each: lower --workers"
+        ValueError, match=r"found 1 GPUs for 2 workers; expected at least one per worker: lower --workers"
     ):
         gpu_environment(0, 2)
 
