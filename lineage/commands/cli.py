@@ -77,7 +77,7 @@ def list_runs(output: Path, as_json: bool, limit: int | None) -> None:
     with reading(output) as reader:
         found = reader.runs()[:limit]
     if not found and not as_json:
-        raise no_runs()
+        raise no_runs(reader)
     print_runs(found, as_json)
 
 
@@ -136,7 +136,7 @@ def find_impact(output: Path, as_json: bool, name: str) -> None:
 @query
 def compare_runs(output: Path, as_json: bool, before: str, after: str) -> None:
     """Show what changed between two runs: data, schema, features, settings, code, metrics."""
-    from lineage.commands.print_changes import print_diff
+    from lineage.commands.print_diff import print_diff
     from lineage.queries.diff import diff
     from lineage.queries.find_run import find_run
     from lineage.store.connection import reading
@@ -152,7 +152,7 @@ def compare_runs(output: Path, as_json: bool, before: str, after: str) -> None:
 @query
 def explain_node(output: Path, as_json: bool, node: str, run: str | None) -> None:
     """Explain why a NODE ran or was cached in a run."""
-    from lineage.commands.print_changes import print_reason
+    from lineage.commands.print_why import print_reason
     from lineage.queries.find_artifact import newest_run
     from lineage.queries.find_run import find_run
     from lineage.queries.why import why

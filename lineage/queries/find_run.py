@@ -27,7 +27,7 @@ def find_run(reader: MetadataReader, name: str) -> RunRecord:
         return exact
     runs = reader.runs()
     if not runs:
-        raise no_runs()
+        raise no_runs(reader)
     if name == LATEST:
         return runs[0]
     matching = [run for run in runs if run.run_id.startswith(name)]
@@ -56,9 +56,9 @@ def read_run_details(reader: MetadataReader, run: RunRecord) -> RunDetails:
     return RunDetails(**vars(run), nodes=summaries)
 
 
-def no_runs() -> LineageError:
+def no_runs(reader: MetadataReader) -> LineageError:
     """Returns the error for a store without runs."""
-    return LineageError("the store has no runs yet; start one with local_runner.py")
+    return LineageError(f"{reader.store_name}: the store has no runs yet; start one with local_runner.py")
 
 
 def _names(runs: Sequence[RunRecord]) -> str:

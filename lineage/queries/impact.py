@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from artifacts.push import read_push
 from lineage.graph.walker import GraphWalker
+from lineage.queries.pushed_version import PUSHED_MODEL
 from lineage.queries.results import Impact, NamedArtifact, PushedVersion
-from lineage.queries.trace import MODEL, PUSHED_MODEL, named
+from lineage.queries.trace import MODEL, named
 from lineage.records import Artifact, LineageGraph
 from lineage.store.reader import MetadataReader
 

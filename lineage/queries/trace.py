@@ -18,13 +18,14 @@ from artifacts.trials import read_trials
 from lineage.errors import LineageError
 from lineage.graph.walker import GraphWalker
 from lineage.queries.find_artifact import find_target, provenance_of, unknown_version
+from lineage.queries.pushed_version import PUSHED_MODEL, last_pushed_version
 from lineage.queries.results import Blessing, EarlierModel, NamedArtifact, NamedTrace, Trace, TracedData
 from lineage.records import Artifact, Execution, LineageGraph
 from lineage.store.connection import reading
 from lineage.store.reader import MetadataReader
 
 EXAMPLES, STATISTICS, ANOMALIES, SCHEMA = "Examples", "ExampleStatistics", "ExampleAnomalies", "Schema"
-TRANSFORM_GRAPH, MODEL, EVALUATION, PUSHED_MODEL = "TransformGraph", "Model", "ModelEvaluation", "PushedModel"
+TRANSFORM_GRAPH, MODEL, EVALUATION = "TransformGraph", "Model", "ModelEvaluation"
 DATA_BLESSING, TFLITE_MODEL = "custom_components.DataBlessing", "custom_components.TfliteModel"
 BLESSINGS = (DATA_BLESSING, "InfraBlessing", "ModelBlessing", TFLITE_MODEL)
 # Checks of the data have no output that leads to the model, so those of the run that made the model are added.
@@ -184,15 +185,9 @@ class _Tracer:
     def _earlier_models(self, artifact_ids: Iterable[int]) -> list[EarlierModel]:
         graph = self._walker.producers(artifact_ids)
         return [
-            EarlierModel(**vars(named(graph, each)), version=self._pushed_version(each.id))
+            EarlierModel(**vars(named(graph, each)), version=last_pushed_version(self._reader, each.id))
             for each in graph.artifacts.values()
         ]
-
-    def _pushed_version(self, model_id: int) -> str | None:
-        """Returns the version that a model was last pushed as."""
-        products = self._walker.products(model_id)
-        pushes = [read_push(each.properties) for each in products if each.type == PUSHED_MODEL]
-        return next((push.version for push in reversed(pushes) if push), None)
 
     def _tflite(self) -> dict[str, Any] | None:
         models = self._graph.of_type(TFLITE_MODEL)

@@ -42,7 +42,7 @@ def open_reader(output: Path) -> MetadataReader:
     """
     location = read_location(output)
     probe(location)
-    return MetadataReader(open_store(location, READONLY))
+    return MetadataReader(open_store(location, READONLY), str(output))
 
 
 def create_tables(location: StoreLocation) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
-from lineage.records import Artifact, Event, Execution, RunRecord
+from lineage.records import Artifact, Direction, Event, Execution, RunRecord
 from lineage.store.messages import (
     NODE_CONTEXT,
     PIPELINE_CONTEXT,
@@ -28,9 +28,15 @@ class MetadataReader:
     per execution for its contexts. :class:`lineage.graph.walker.GraphWalker` follows the events.
     """
 
-    def __init__(self, store: metadata_store.MetadataStore) -> None:
-        """Reads from a store that is open, such as that of :func:`lineage.store.connection.open_reader`."""
+    def __init__(self, store: metadata_store.MetadataStore, store_name: str = "ML Metadata") -> None:
+        """Reads from an open store. :func:`lineage.store.connection.open_reader` opens that of an output folder.
+
+        Args:
+            store: ML Metadata.
+            store_name: Name of the store in error messages, such as its output folder.
+        """
         self._store = store
+        self.store_name = store_name
 
     # Runs
 
@@ -117,7 +123,17 @@ class MetadataReader:
                 return max(earlier, default=None)
             limit *= GROWTH
 
-    # By id
+    # Inputs and outputs
+
+    def input(self, execution_id: int, key: str) -> Artifact | None:
+        """Returns the first artifact of an execution's input, which may be one that it only compared with."""
+        return self._first_artifact(execution_id, key, "input", "reference")
+
+    def output(self, execution_id: int, key: str) -> Artifact | None:
+        """Returns the first artifact of an execution's output."""
+        return self._first_artifact(execution_id, key, "output")
+
+    # By id or type
 
     def artifacts(self, ids: Collection[int]) -> list[Artifact]:
         """Returns artifacts, without those that are not in the store."""
@@ -126,6 +142,10 @@ class MetadataReader:
     def artifacts_at(self, uri: str) -> list[Artifact]:
         """Returns the artifacts of a folder."""
         return [to_artifact(each) for each in self._store.get_artifacts_by_uri(uri)]
+
+    def artifacts_of_type(self, type_name: str) -> list[Artifact]:
+        """Returns all artifacts of a type, such as ``PushedModel``."""
+        return [to_artifact(each) for each in self._store.get_artifacts_by_type(type_name)]
 
     def executions(self, ids: Collection[int]) -> list[Execution]:
         """Returns executions, without those that are not in the store. One query per execution for its contexts."""
@@ -144,6 +164,12 @@ class MetadataReader:
     def events_of_executions(self, ids: Collection[int]) -> list[Event]:
         """Returns all events of executions."""
         return to_events(self._store.get_events_by_execution_ids(list(ids))) if ids else []
+
+    def _first_artifact(self, execution_id: int, key: str, *directions: Direction) -> Artifact | None:
+        events = self.events_of_executions([execution_id])
+        found = [event for event in events if event.direction in directions and event.key == key]
+        first = min(found, key=lambda event: event.index, default=None)
+        return next(iter(self.artifacts([first.artifact_id])), None) if first else None
 
     def _context_of(self, execution_id: int, type_name: str) -> metadata_store_pb2.Context:
         return next(each for each in self._store.get_contexts_by_execution(execution_id) if each.type == type_name)

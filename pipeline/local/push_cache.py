@@ -4,14 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2
-
 from artifacts.push import read_push
 from custom_components.pusher.device import is_complete
-from lineage.store.messages import to_properties
-
-Event = metadata_store_pb2.Event
+from lineage.queries.pushed_version import PUSHED_MODEL
+from lineage.store.reader import MetadataReader
 
 
 class PushFolders(NamedTuple):
@@ -21,21 +17,21 @@ class PushFolders(NamedTuple):
     tflite: Path
 
 
-def is_push_current(store: metadata_store.MetadataStore, folders: PushFolders, artifacts: Collection[int]) -> bool:
+def is_push_current(reader: MetadataReader, folders: PushFolders, artifacts: Collection[int]) -> bool:
     """Returns whether the newest version in each folder is complete, is the last push and was made from the artifacts.
 
     Otherwise a Pusher must not be cached, since it would push nothing. This happens if another model was pushed in the
     meantime, if the same model was pushed with another TFLite model, or if a folder was emptied.
 
     Args:
-        store: ML Metadata.
+        reader: ML Metadata.
         folders: Where versions are pushed.
         artifacts: Ids of the artifacts to push: the model, and the TFLite model if there is one.
     """
     pushes = [
         (push, artifact.id)
-        for artifact in store.get_artifacts_by_type("PushedModel")
-        if (push := read_push(to_properties(artifact)))
+        for artifact in reader.artifacts_of_type(PUSHED_MODEL)
+        if (push := read_push(artifact.properties))
     ]
     if not pushes:
         return True
@@ -45,11 +41,9 @@ def is_push_current(store: metadata_store.MetadataStore, folders: PushFolders, a
         return False
     if last.tflite and not (_newest_version(folders.tflite) == version and is_complete(folders.tflite / version)):
         return False
-    executions = {
-        each.execution_id for each in store.get_events_by_artifact_ids([artifact_id]) if each.type == Event.OUTPUT
-    }
-    inputs = store.get_events_by_execution_ids(list(executions))
-    return set(artifacts) <= {each.artifact_id for each in inputs if each.type == Event.INPUT}
+    pushers = {each.execution_id for each in reader.events_of_artifacts([artifact_id]) if each.direction == "output"}
+    inputs = {each.artifact_id for each in reader.events_of_executions(pushers) if each.direction == "input"}
+    return set(artifacts) <= inputs
 
 
 def _newest_version(folder: Path) -> str | None:

@@ -24,7 +24,7 @@ from pipeline.nodes import PUSHER, TFLITE_EXPORTER, TRAINER, Listener
 from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
-from pipeline.results.node_outputs import NodeOutputs, output_id, read_node_outputs
+from pipeline.results.node_outputs import NodeOutputs, read_node_outputs
 
 PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
@@ -108,9 +108,9 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
 def _is_push_current(runner: DagRunner, config: Config, executions: Mapping[str, int]) -> bool:
     folders = PushFolders(Path(config.serving_dir), Path(config.tflite_dir))
     with runner.metadata() as connection:
-        store = connection.store
-        artifacts = [output_id(store, executions[node], key) for node, key in PUSHED_OUTPUTS if node in executions]
-        return is_push_current(store, folders, artifacts)
+        reader = MetadataReader(connection.store)
+        artifacts = [reader.output(executions[node], key) for node, key in PUSHED_OUTPUTS if node in executions]
+        return all(artifacts) and is_push_current(reader, folders, [each.id for each in artifacts if each])
 
 
 def _run_nodes(
@@ -127,8 +127,8 @@ def _run_nodes(
 
 def _summarize(runner: DagRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> RunSummary:
     with runner.metadata() as connection:
-        executions = MetadataReader(connection.store).finished_executions(options.run_id)
-        outputs = read_node_outputs(connection.store, config, executions)
+        reader = MetadataReader(connection.store)
+        outputs = read_node_outputs(reader, config, reader.finished_executions(options.run_id))
     return RunSummary(
         run_id=options.run_id,
         problem=config.name,

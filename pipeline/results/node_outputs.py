@@ -6,9 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_metadata import metadata_store
-from ml_metadata.proto import metadata_store_pb2
-
 from artifacts.blessing import read_blessing
 from artifacts.metrics import read_metrics
 from artifacts.names import REPORT_FILE
@@ -19,11 +16,10 @@ from artifacts.summary import Pushed, Tflite
 from artifacts.tflite import TfliteReport, read_tflite_report
 from artifacts.thresholds import ThresholdResult, check_all
 from artifacts.training import TrainingRecord, read_hyperparameters, read_training
+from lineage.queries.pushed_version import last_pushed_version
 from lineage.records import Artifact
-from lineage.store.messages import to_artifact
+from lineage.store.reader import MetadataReader
 from pipeline.config.settings import Config
-
-Event = metadata_store_pb2.Event
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,13 +53,11 @@ class NodeOutputs:
     pushed: Pushed | None = None
 
 
-def read_node_outputs(
-    store: metadata_store.MetadataStore, config: Config, executions: Mapping[str, int]
-) -> NodeOutputs:
+def read_node_outputs(reader: MetadataReader, config: Config, executions: Mapping[str, int]) -> NodeOutputs:
     """Reads what the finished nodes of one run produced.
 
     Args:
-        store: ML Metadata.
+        reader: ML Metadata.
         config: The run's settings.
         executions: The run's executions by node.
 
@@ -71,27 +65,28 @@ def read_node_outputs(
         OSError: A file of an artifact cannot be read.
         ValueError: A file of an artifact is damaged.
     """
-    reader = _Reader(store, executions)
+    output = functools.partial(_output, reader, executions)
     found: dict[str, Any] = {}
-    if statistics := reader.output("StatisticsGen", "statistics"):
+    if statistics := output("StatisticsGen", "statistics"):
         found["rows"] = read_rows(Path(statistics.uri), split_names(statistics.properties))
-    if model_run := reader.output("Trainer", "model_run"):
+    if model_run := output("Trainer", "model_run"):
         found["hyperparameters"] = read_hyperparameters(Path(model_run.uri))
         found["training"] = read_training(Path(model_run.uri))
-    if guard := reader.output("SkewGuard", "blessing"):
+    if guard := output("SkewGuard", "blessing"):
         found["skew"] = read_blessing(guard.properties).reason
-    if evaluation := reader.output("Evaluator", "evaluation"):
+    if evaluation := output("Evaluator", "evaluation"):
         metrics = read_metrics(evaluation.uri)
-        blessing = reader.output("Evaluator", "blessing")
+        blessing = output("Evaluator", "blessing")
         found["metrics"] = {name: metrics.slices[OVERALL].values[name] for name in config.evaluation.metrics}
         found["thresholds"] = check_all(config.evaluation.thresholds, metrics.value, metrics.has_baseline)
         found["blessed"] = bool(blessing and read_blessing(blessing.properties).blessed)
-        found["baseline"] = _baseline(store, reader)
-    pushed_model = reader.output("Pusher", "pushed_model")
+        baseline = reader.input(executions["Evaluator"], "baseline_model")
+        found["baseline"] = last_pushed_version(reader, baseline.id) if baseline else None
+    pushed_model = output("Pusher", "pushed_model")
     push = read_push(pushed_model.properties) if pushed_model else None
     if push:
         found["pushed"] = Pushed(push.version, push.destination)
-    exported = reader.output("TfliteExporter", "tflite_model")
+    exported = output("TfliteExporter", "tflite_model")
     if exported and (Path(exported.uri) / REPORT_FILE).exists():
         report = read_tflite_report(Path(exported.uri))
         found["thresholds"] = [*found.get("thresholds", ()), *report.bounds]
@@ -100,36 +95,8 @@ def read_node_outputs(
     return NodeOutputs(**found)
 
 
-def output_id(store: metadata_store.MetadataStore, execution: int, key: str) -> int:
-    """Returns the id of the artifact that an execution output under ``key``, or -1 if there is none."""
-    artifact = _artifact(store, execution, key, (Event.OUTPUT,))
-    return artifact.id if artifact else -1
-
-
-class _Reader:
-    """Artifacts of a run's nodes, by node and key."""
-
-    def __init__(self, store: metadata_store.MetadataStore, executions: Mapping[str, int]) -> None:
-        self._store = store
-        self._executions = executions
-
-    def output(self, node: str, key: str) -> Artifact | None:
-        return self._artifact(node, key, (Event.OUTPUT,))
-
-    def input(self, node: str, key: str) -> Artifact | None:
-        return self._artifact(node, key, (Event.INPUT,))
-
-    @functools.cache  # noqa: B019 - as short-lived as the reader
-    def _artifact(self, node: str, key: str, kinds: tuple[int, ...]) -> Artifact | None:
-        if node not in self._executions:
-            return None
-        return _artifact(self._store, self._executions[node], key, kinds)
-
-
-def _artifact(store: metadata_store.MetadataStore, execution: int, key: str, kinds: tuple[int, ...]) -> Artifact | None:
-    events = store.get_events_by_execution_ids([execution])
-    ids = [event.artifact_id for event in events if event.type in kinds and event.path.steps[0].key == key]
-    return to_artifact(store.get_artifacts_by_id(ids)[0]) if ids else None
+def _output(reader: MetadataReader, executions: Mapping[str, int], node: str, key: str) -> Artifact | None:
+    return reader.output(executions[node], key) if node in executions else None
 
 
 def _tflite(report: TfliteReport, push: Push | None) -> Tflite:
@@ -139,17 +106,3 @@ def _tflite(report: TfliteReport, push: Push | None) -> Tflite:
     if path and Path(path).exists():
         values["bytes"] = Path(path).stat().st_size
     return Tflite(path=path, **values)
-
-
-def _baseline(store: metadata_store.MetadataStore, reader: _Reader) -> str | None:
-    """The version that the baseline was last pushed as."""
-    baseline = reader.input("Evaluator", "baseline_model")
-    if baseline is None:
-        return None
-    events = store.get_events_by_artifact_ids([baseline.id])
-    for execution in sorted({event.execution_id for event in events if event.type == Event.INPUT}, reverse=True):
-        pushed_model = _artifact(store, execution, "pushed_model", (Event.OUTPUT,))
-        push = read_push(pushed_model.properties) if pushed_model else None
-        if push:
-            return push.version
-    return None

@@ -196,7 +196,8 @@ def test_names_with_line_breaks_or_invalid_bytes_are_refused_in_one_line(command
 def test_a_store_without_runs_is_refused_in_one_line(tmp_path: Path) -> None:
     MetadataStore(sqlite_metadata_connection_config(str(tmp_path / "metadata.db"))).get_contexts()
     for command in (("runs",), ("show", "latest"), ("diff", "a", "b")):
-        assert "the store has no runs yet" in refused(*command, output=tmp_path)
+        expected = f"{tmp_path}: the store has no runs yet; start one with local_runner.py"
+        assert refused(*command, output=tmp_path) == expected
     assert "nothing was pushed yet" in refused("trace", "17", output=tmp_path)
 
 

@@ -7,6 +7,7 @@ from tiny_runs import MORE_STEPS, SAME, shared_runs
 
 from lineage.errors import LineageError
 from lineage.queries.find_run import find_run
+from lineage.store.connection import open_reader
 from lineage.store.reader import MetadataReader
 
 
@@ -36,7 +37,9 @@ def test_an_unknown_run_is_refused_with_the_newest_runs(name: str, message: str)
     assert str(error.value) == message
 
 
-def test_a_store_without_runs_says_so(empty: MetadataStore) -> None:
+def test_a_store_without_runs_says_so(empty: MetadataStore, tmp_path: Path) -> None:
     assert MetadataReader(empty).runs() == []
-    with pytest.raises(LineageError, match="the store has no runs yet"):
-        find_run(MetadataReader(empty), "latest")
+    for reader, name in ((MetadataReader(empty), "ML Metadata"), (open_reader(tmp_path), str(tmp_path))):
+        with pytest.raises(LineageError) as error:
+            find_run(reader, "latest")
+        assert str(error.value) == f"{name}: the store has no runs yet; start one with local_runner.py"

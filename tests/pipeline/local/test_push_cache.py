@@ -7,6 +7,7 @@ import pytest
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from lineage.store.reader import MetadataReader
 from pipeline.local.push_cache import PushFolders, is_push_current
 
 Event = metadata_store_pb2.Event
@@ -49,7 +50,7 @@ class Pushes:
         self.store.put_execution(execution, [*pairs, (pushed, Event(type=Event.OUTPUT))], [])
 
     def served(self, *made: int) -> bool:
-        return is_push_current(self.store, PushFolders(self.serving_dir, self.tflite_dir), made)
+        return is_push_current(MetadataReader(self.store), PushFolders(self.serving_dir, self.tflite_dir), made)
 
 
 @pytest.fixture
