@@ -118,8 +118,8 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
         except Exception as caught:
             error = caught
             summary = refused(config.name, str(error), folder.run_id)
-            code = _report_error(error, folder, console)
             folder.write_summary(summary)
+            code = _report_error(error, folder, console)
         if options.verbose and error:
             traceback.print_exception(error, file=err)
         if options.as_json:

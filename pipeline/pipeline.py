@@ -39,6 +39,9 @@ from pipeline.nodes import TRAINER, TUNER
 from pipeline.vertex_jobs import job_settings, with_job_executor
 from pipeline.vertex_serving import serving_settings
 
+# Modules outside of models that write the Trainer's records.
+RECORD_MODULES = ("artifacts.names", "artifacts.files", "artifacts.training")
+
 
 class Validated(NamedTuple):
     """Outputs of the validation stage."""
@@ -264,5 +267,5 @@ def _model_config(config: Config, tuning: bool) -> dict[str, object]:
         network=config.network,
         training=config.training,
         tuning=config.tuning if tuning else None,
-        code=source_digest("models", network_module),
+        code=source_digest("models", *RECORD_MODULES, network_module),
     ).to_config()

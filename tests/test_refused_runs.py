@@ -94,6 +94,15 @@ def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: st
     assert not (tmp_path / "out").exists()
 
 
+def test_command_prints_nothing_but_the_refusal(tmp_path: Path) -> None:
+    """In a process of its own, since native libraries write past Python's standard error."""
+    (tmp_path / "ragged.csv").write_text("fare,tips\n1,2\n1,2,3\n")
+    refused = run(tmp_path / "out", f"--data={tmp_path}")
+    assert (refused.code, refused.stdout) == (2, "")
+    [line] = refused.stderr.strip().splitlines()
+    assert "line 3: found 3 values; expected 2" in line
+
+
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     refused = refusal(tmp_path / "out", f"--data={tmp_path / 'gone'}", "--json")
     assert refused.code == 2

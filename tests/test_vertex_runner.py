@@ -81,32 +81,28 @@ def check_small_table(table: Path, folder: Path, **settings: Any) -> Finished:
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
-def test_check_trains_in_jobs_and_deploys_to_an_endpoint(table: Path, tmp_path: Path) -> None:
-    checked = check_small_table(table, tmp_path, training__workers=2, tuning__workers=2, tuning__algorithm="vizier")
+def test_check_trains_in_a_job_and_deploys_to_an_endpoint(table: Path, tmp_path: Path) -> None:
+    """The job has three pools: the chief, the workers and the parameter server."""
+    settings = {"training__strategy": "parameter_server", "training__workers": 2, "tuning__enabled": False}
+    checked = check_small_table(table, tmp_path, **settings)
     assert checked.code == 0, checked.stderr
     assert {*checked.states.values()} == {"ran"}
     assert "VertexEndpoint" in checked.states
-    assert job_replicas(checked) == {
-        f"taxi-{node}-workerpool{each}-0" for node in ("trainer", "tuner") for each in "01"
-    }
+    assert job_replicas(checked) == {f"taxi-trainer-workerpool{each}" for each in ("0-0", "1-0", "1-1", "2-0")}
 
 
 @pytest.mark.slow
 @pytest.mark.e2e
 @pytest.mark.timeout(1200)
 def test_check_pushes_only_a_blessed_model(table: Path, tmp_path: Path) -> None:
-    """The model is trained with parameter servers, whose job has a third pool."""
+    """Tuner and Trainer are jobs with two replicas each, and Vizier chooses the trials."""
     policy = {"metrics": ["auc"], "slices": [], "thresholds": [{"metric": "auc", "min": 0.9999}]}
-    checked = check_small_table(
-        table,
-        tmp_path,
-        training__strategy="parameter_server",
-        training__workers=2,
-        tuning__enabled=False,
-        evaluation=policy,
-    )
+    settings = {"training__workers": 2, "tuning__workers": 2, "tuning__algorithm": "vizier"}
+    checked = check_small_table(table, tmp_path, **settings, evaluation=policy)
     assert checked.code == 4, checked.stderr
-    assert job_replicas(checked) == {f"taxi-trainer-workerpool{each}" for each in ("0-0", "1-0", "1-1", "2-0")}
+    assert job_replicas(checked) == {
+        f"taxi-{node}-workerpool{each}-0" for node in ("trainer", "tuner") for each in "01"
+    }
     assert {node for node, state in checked.states.items() if state == "skipped"} == {"Pusher", "VertexEndpoint"}
     assert not (tmp_path / "check/buckets/my-bucket/taxi/serving").exists()
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from artifacts.files import UNREADABLE, read_object
 from artifacts.names import SUMMARY_FILE
-from artifacts.summary import RunSummary, Status, read_summary
+from artifacts.summary import RunSummary, Status
 from pipeline.config.errors import ConfigError
 
 LOG, LATEST, TRAINING_LOGS = "log", "latest", "tensorboard"
@@ -116,8 +117,10 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
 def last_complete_run(output: Path) -> str | None:
     """Returns the id of the newest run without a failed node, or ``None``."""
     for path in sorted((output / "runs").glob(f"*/{SUMMARY_FILE}"), reverse=True):
-        if path.parent.name != LATEST and read_summary(path).status in COMPLETE:
-            return path.parent.name
+        with contextlib.suppress(*UNREADABLE):  # a damaged summary must not stop later runs
+            # Only the status: summaries of earlier versions have fewer fields.
+            if path.parent.name != LATEST and read_object(path).get("status") in COMPLETE:
+                return path.parent.name
     return None
 
 

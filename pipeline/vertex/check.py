@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 
+from artifacts.push import read_push
 from artifacts.summary import Node
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT_VARIABLE
@@ -161,8 +162,8 @@ class _Run:
     @property
     def pushed(self) -> str | None:
         for artifact in self._outputs.get(PUSHER, {}).get("pushed_model", ()):
-            if artifact.metadata.get("pushed"):
-                return str(artifact.metadata["pushed_destination"])
+            if push := read_push(artifact.metadata):
+                return push.destination
         return None
 
     def run_all(self) -> None:

@@ -156,8 +156,8 @@ def test_large_tables_are_transformed_in_several_processes() -> None:
     assert [node_id for node_id, given in arguments.items() if mode in given] == ["Transform"]
 
 
-def imported(module: str) -> set[str]:
-    """A module, and the modules of artifacts, custom_components and serving that it imports, recursively."""
+def imported(module: str, packages: tuple[str, ...]) -> set[str]:
+    """A module, and the modules of some packages that it imports, recursively."""
     found, waiting = set(), [module]
     while waiting:
         name = waiting.pop()
@@ -169,19 +169,24 @@ def imported(module: str) -> set[str]:
         assert spec.origin
         tree = ast.walk(ast.parse(Path(spec.origin).read_text()))
         froms = [each.module for each in tree if isinstance(each, ast.ImportFrom) and each.module]
-        waiting += [each for each in froms if each.startswith(("artifacts.", "custom_components.", "serving."))]
+        waiting += [each for each in froms if each.startswith(packages)]
     return found
 
 
 NODES_WITH_CODE = ["ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "SkewGuard", "TfliteExporter"]
+# TFX's own executors call these modules.
+MODELS_CODE = {"Trainer": "models.run_fn", "Tuner": "models.tuning.tuner"}
 
 
-@pytest.mark.parametrize("node", NODES_WITH_CODE)
+@pytest.mark.parametrize("node", [*NODES_WITH_CODE, *MODELS_CODE])
 def test_digest_of_a_node_covers_every_module_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
     for component in (anomaly_gate, dag, model_check, seeded_split, statistics_gen, transform):
         monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
     built = next(each for each in wired.__wrapped__().components if each.id == node)
     settings = str(built.exec_properties)
-    for module in imported(built.executor_spec.executor_class.__module__):
-        names = [module, module.rpartition(".")[0]]
+    packages = ("artifacts.", "custom_components.", "serving.", *(["models."] if node in MODELS_CODE else []))
+    start = MODELS_CODE.get(node) or built.executor_spec.executor_class.__module__
+    for module in imported(start, packages):
+        parts = module.split(".")
+        names = [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
         assert any(re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", settings) for name in names), module

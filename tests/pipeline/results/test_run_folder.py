@@ -12,7 +12,7 @@ import pytest
 from artifacts.summary import refused
 from common.project import ROOT
 from pipeline.config.errors import ConfigError
-from pipeline.results.run_folder import RunFolder, interrupted_runs, locked
+from pipeline.results.run_folder import RunFolder, interrupted_runs, last_complete_run, locked
 
 HOLD = """
 import sys
@@ -125,3 +125,18 @@ def test_runs_without_a_summary_were_interrupted(tmp_path: Path) -> None:
     assert interrupted_runs(tmp_path) == ["1", "3"]
     RunFolder(tmp_path).write_summary(refused("taxi", "error"))
     assert interrupted_runs(tmp_path) == ["1", "3"]
+
+
+def test_last_complete_run_needs_only_the_status(tmp_path: Path) -> None:
+    """A damaged summary, or one of an earlier version, must not stop later runs."""
+    summaries = {
+        "1": '{"status": "pushed", "tflite": {"bytes": 1}}',
+        "2": '{"status": "failed"}',
+        "3": '{"stat',
+        "4": "[]",
+    }
+    for name, text in summaries.items():
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text(text)
+    assert last_complete_run(tmp_path) == "1"

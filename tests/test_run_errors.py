@@ -1,0 +1,49 @@
+"""Errors that end a run outside of its nodes."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import local_runner
+from lineage.errors import LineageError
+from pipeline.config.errors import ConfigError
+from pipeline.config.loading import load_config
+from pipeline.preflight.preflight import CheckedInputs, preflight
+
+
+@pytest.fixture
+def inputs(table: Path, tmp_path: Path) -> CheckedInputs:
+    settings = ROOT / "configs/taxi.yaml"
+    return preflight(load_config(settings, data=str(table), output=str(tmp_path)), settings)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "printed"),
+    [
+        (ConfigError("--from: found no earlier run"), 2, "error --from: found no earlier run"),
+        (LineageError("the store is gone"), 1, "error the store is gone; full log:"),
+        (RuntimeError("no such thing"), 1, "error RuntimeError('no such thing'); full log:"),
+    ],
+)
+def test_error_outside_of_the_nodes_ends_in_one_line(
+    inputs: CheckedInputs,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+    printed: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(local_runner, "_run_nodes", fail)
+    options = local_runner.Options("configs/taxi.yaml", None, None, {}, None, None, None, None, False, False, False)
+    assert local_runner._run_in_folder(options, inputs) == code
+    shown = " ".join(capfd.readouterr().out.split())
+    assert printed in shown
+    output = Path(inputs.config.output)
+    summary = json.loads((output / "runs/latest/summary.json").read_text())
+    assert (summary["status"], summary["error"]) == ("failed", str(error))
+    assert "Traceback" not in shown
