@@ -46,7 +46,7 @@ lineage:  ## list runs, or ask where a model came from (ARGS="trace 1795339345",
 
 bench: bench-tflite bench-serving bench-training bench-lineage bench-runs  ## run all benchmarks
 
-bench-tflite:  ## compare the TFLite model with the SavedModel of output/taxi's last run
+bench-tflite:  ## compare the TFLite model with the SavedModel of the last run in output/taxi
 	$(INSTALL)
 	@test -e output/taxi/runs/latest || $(PY) local_runner.py
 	@$(PY) -m benchmarks.tflite
@@ -61,7 +61,7 @@ bench-training:  ## compare training with TFX's taxi template, and two workers w
 	@test -e output/taxi/runs/latest || $(PY) local_runner.py
 	@$(PY) -m benchmarks.training
 
-bench-lineage:  ## time lineage queries over stores of 1,000 and 10,000 executions
+bench-lineage:  ## time lineage queries on stores with 1,000 and 10,000 executions
 	$(INSTALL)
 	@$(PY) -m benchmarks.lineage $(ARGS)
 
@@ -93,17 +93,17 @@ lock:  ## upgrade all dependencies and pin them with hashes in every lock file
 	@echo ziglang | $(COMPILE) - --upgrade -o scripts/compiler.lock
 	@$(MAKE) --no-print-directory image-locks
 
-image-locks:  ## pin the packages of deploy/'s images, in the versions of requirements.lock
+image-locks:  ## pin the packages of the images in deploy/ to the versions in requirements.lock
 	$(INSTALL)
 	@$(COMPILE) pyproject.toml -c requirements.lock -o deploy/vertex/requirements.lock
 	@$(COMPILE) pyproject.toml --extra gpu -c requirements.lock -o deploy/vertex/requirements-gpu.lock
 	@$(COMPILE) deploy/beam/requirements.in --override deploy/beam/excluded.txt -c requirements.lock \
 	  -o deploy/beam/requirements.lock
 
-doctor:  ## check this machine and its environment
+doctor:  ## check this machine and the environment
 	@$(PYTHON) scripts/doctor.py
 
-docs-images:  ## make the pictures of the README from a run (needs Chromium or apt-get)
+docs-images:  ## run the example and make the README's pictures from it (needs Chromium or apt-get)
 	$(INSTALL)
 	@PYTHONPATH=.:scripts:tests/support $(PY) scripts/docs_images.py $(ARGS)
 

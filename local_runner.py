@@ -51,7 +51,7 @@ class Options:
 @click.option("--data", metavar="DIR", help="Folder with the table. Overrides data.path.")
 @click.option("--output", metavar="DIR", help="Folder for everything the run writes.  [default: output/<name>]")
 @cli.set_option
-@click.option("--tune/--no-tune", default=None, help="Search hyperparameters, or use those of the settings.")
+@click.option("--tune/--no-tune", default=None, help="Search for hyperparameters, or use those in the settings.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Train and tune with N processes on this machine.")
 @click.option(
     "--from", "from_node", type=click.Choice(NODES), metavar="NODE", help="Run this node and those downstream of it."

@@ -33,7 +33,9 @@ def _compile_options(command: Callable[..., None]) -> Callable[..., None]:
         cli.set_option,
         project_option,
         region_option,
-        click.option("--bucket", metavar="gs://B", help="Bucket for everything runs write. Overrides vertex.bucket."),
+        click.option(
+            "--bucket", metavar="gs://B", help="Bucket for everything that runs write. Overrides vertex.bucket."
+        ),
         click.option("--image", metavar="I", help="Container image of the steps. Overrides vertex.image."),
         cli.cache_option,
         cli.verbose_option,
@@ -52,7 +54,7 @@ def main() -> None:
 @_compile_options
 @click.option("--out", default="pipeline.json", show_default=True, metavar="FILE", help="File to write.")
 def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - the command's name
-    """Compile the pipeline to a file for Vertex AI, without network access."""
+    """Compile the pipeline into a file for Vertex AI. Needs no network access."""
     with _reported_errors(verbose) as (console, _):
         job, _ = _compile(options)
         from pipeline.vertex.compile import write_job  # imports TFX, so not before the settings are checked
@@ -104,7 +106,7 @@ def _folder(_context: click.Context, _parameter: click.Parameter, text: str | No
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", required=True, metavar="DIR", callback=_folder, help="Folder for everything the tasks write.")
-@click.option("--data", metavar="DIR", callback=_folder, help="Local folder with the table. Overrides the file's.")
+@click.option("--data", metavar="DIR", callback=_folder, help="Local folder with the table. Overrides the one in FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print only the result, as JSON, to standard output.")
 @cli.verbose_option
 def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: bool) -> None:

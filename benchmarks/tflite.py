@@ -24,7 +24,9 @@ MAX_KILOBYTES = 187  # a tenth of the sample's SavedModel as Keras would save it
 def main() -> None:
     """Prints speed and size. Exits with 1 if a target is missed, and with 2 if there is no pushed model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tflite", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("output/taxi"), help="output folder of a run that pushed")
+    parser.add_argument(
+        "--output", type=Path, default=Path("output/taxi"), help="output folder of a run that pushed a model"
+    )
     output = parser.parse_args().output
     pushed = last_pushed(output)
     if not pushed.lite or not pushed.lite.exists():

@@ -35,7 +35,7 @@ REPLACE_IN_HEADER = """([old, shown]) => {
 
 
 def main() -> None:
-    """Writes run.svg and report.png to docs/images."""
+    """Runs the example, and writes run.svg and report.png to docs/images."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--output", type=Path, default=Path("output/docs"), help="output folder of the run")
     output: Path = parser.parse_args().output

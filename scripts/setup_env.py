@@ -48,7 +48,7 @@ class SetupError(Exception):
 
 def main() -> int:
     restart_outside_venv()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0].replace("``", ""))
     parser.add_argument("--force", action="store_true", help="reinstall even if nothing has changed")
     arguments = parser.parse_args()
     try:

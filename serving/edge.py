@@ -214,9 +214,9 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Prints the prediction as JSON. Exits with code 2 and a one-line error if the model or the row is invalid."""
-    parser = argparse.ArgumentParser(prog="python -m serving.edge", description="Runs a TFLite model on one raw row.")
+    parser = argparse.ArgumentParser(prog="python -m serving.edge", description="Run a TFLite model on one raw row.")
     parser.add_argument("model", type=Path, help="path of model.tflite")
-    parser.add_argument("--json", required=True, help="the row as a JSON object of values by feature")
+    parser.add_argument("--json", required=True, help="the row, as a JSON object that maps features to values")
     options = parser.parse_args(arguments)
     try:
         prediction = load(options.model).predict_with_scores(_parse_row(options.json))
@@ -231,9 +231,9 @@ def _parse_row(text: str) -> dict[str, Any]:
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"--json: {error}; expected a JSON object of values by feature") from error
+        raise ValueError(f"--json: {error}; expected a JSON object that maps features to values") from error
     if not isinstance(row, dict):
-        raise ValueError(f"--json: found {type(row).__name__}; expected a JSON object of values by feature")
+        raise ValueError(f"--json: found {type(row).__name__}; expected a JSON object that maps features to values")
     return row
 
 

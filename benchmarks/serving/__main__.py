@@ -45,7 +45,9 @@ START_SECONDS = 60
 def main() -> None:
     """Prints the ratios. Exits with 1 if a target is missed, and with 2 if there is no pushed model."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("output/taxi"), help="output folder of a run that pushed")
+    parser.add_argument(
+        "--output", type=Path, default=Path("output/taxi"), help="output folder of a run that pushed a model"
+    )
     pushed = last_pushed(parser.parse_args().output)
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(_embedded(pushed))

@@ -104,7 +104,8 @@ def show_run(output: Path, as_json: bool, run: str) -> None:
 def trace_artifact(output: Path, as_json: bool, name: str) -> None:
     """Show where NAME came from: data, schema, settings, code, evaluation, baseline.
 
-    NAME is one of those below. The folder of a pushed version has some of this even without a store.
+    NAME takes one of the forms listed below. For the folder of a pushed version, part of the answer is available even
+    without ML Metadata.
     """
     from lineage.commands.print_trace import print_named_trace
     from lineage.queries.trace import trace_by_name
@@ -118,7 +119,7 @@ def trace_artifact(output: Path, as_json: bool, name: str) -> None:
 def find_impact(output: Path, as_json: bool, name: str) -> None:
     """Show what was made from NAME: models, pushed versions, failed executions.
 
-    NAME is one of those below, such as ExampleGen.examples or CuratedSchema.schema.
+    NAME takes one of the forms listed below, such as ExampleGen.examples or CuratedSchema.schema.
     """
     from lineage.commands.print_trace import print_impact
     from lineage.queries.find_artifact import find_artifact

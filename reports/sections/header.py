@@ -56,8 +56,8 @@ class Header:
         return None if self.status in ("partial", "running") else self.status == "pushed"
 
     @property
-    def met_bounds(self) -> int:
-        """Number of bounds that are met."""
+    def met_thresholds(self) -> int:
+        """Number of thresholds that are met."""
         return sum(each.ok for each in self.thresholds)
 
 

@@ -29,7 +29,7 @@ def read(source: Source) -> Started:
         MissingError: The run recorded none.
     """
     if source.run.origin is None:
-        raise MissingError("an earlier version of this project made this run and recorded no settings")
+        raise MissingError("this run was made by an earlier version of this project, which recorded no settings")
     settings = dict(source.run.origin.settings)
     return Started(source.run.origin, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100))
 

@@ -39,4 +39,4 @@ def draw(search: Search) -> Sequence[Markup]:
     return [charts.trials(search.trials, "trials")] if any(each.score is not None for each in search.trials) else []
 
 
-SECTION = Section("trials", "Trials of the search", read, absent="No search", draw=draw)
+SECTION = Section("trials", "Hyperparameter trials", read, absent="No hyperparameter search", draw=draw)

@@ -140,7 +140,7 @@ def _decode(name: str, value: Any) -> Any:
 
 @click.group()
 def cli() -> None:
-    """Sends requests to a model server."""
+    """Send requests to a model server."""
 
 
 @cli.command()
@@ -153,7 +153,7 @@ def cli() -> None:
 @click.option("--version", type=int, default=None, help="Version to use instead of the newest one.")
 @click.option("--label", default=None, help="Label of the version to use.")
 def predict(model: str, rows: Any, address: str | None, protocol: str, version: int | None, label: str | None) -> None:
-    """Predicts for raw rows, and prints the outputs of each row as one JSON object per line."""
+    """Print the predictions for raw rows, as one JSON object per line."""
     connect = Client.rest if protocol == "rest" else Client.grpc
     try:
         with connect(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:

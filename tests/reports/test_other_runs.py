@@ -135,7 +135,7 @@ def test_a_regression_has_intervals_and_no_roc_curve(tiny: TinyStore) -> None:
     label = draw.normal(10, 2, 200).astype(np.float32)
     rows = pd.DataFrame({"label": label, "prediction": label + draw.normal(0, 1, 200).astype(np.float32), "city": "a"})
     text = evaluated(tiny, "regression", rows)
-    assert "A regression has no ROC curve" in text
+    assert "Regression models have no ROC curve" in text
     errors = np.abs(rows.label - rows.prediction).to_numpy()
     half = 1.959964 * errors.std() / np.sqrt(199)
     mean = errors.mean()

@@ -32,7 +32,7 @@ def test_header_has_status_and_metrics(pages: RunPages) -> None:
     assert f"tiny run {RUN} pushed Version 7 is in" in head
     assert "auc 0.7500" in head
     assert "accuracy not defined " in head
-    assert "bounds met 1 of 2" in head
+    assert "thresholds met 1 of 2" in head
 
 
 def test_graph_of_the_pipeline_has_every_node_and_edge(pages: RunPages) -> None:
@@ -88,7 +88,7 @@ def test_the_best_trials_are_listed(pages: RunPages) -> None:
 
 def test_bounds_are_those_of_the_summary(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "decision") + "<script>")
-    assert "auc overall ≥ 0.5000 0.7500 ✓ kept" in said
+    assert "auc overall ≥ 0.5000 0.7500 ✓ met" in said
     assert "accuracy city=Atlantis ≥ 0.5000 no rows ✗ missed" in said
 
 
@@ -117,7 +117,7 @@ def test_skew_and_device_say_what_was_compared(pages: RunPages) -> None:
     assert "on 77 rows" in section(pages, "skew")
     said = words("<body>" + section(pages, "device") + "<script>")
     assert "size 4.32 kB" in said
-    assert "median per row 0.25 ms" in said
+    assert "median latency per row 0.25 ms" in said
     assert "quantization int8" in said
 
 

@@ -105,7 +105,7 @@ def test_file_needs_only_numpy_and_litert(pushed: Path, tmp_path: Path) -> None:
         ('{"far": 1}', "unknown feature 'far'; expected one of fare, hour; did you mean 'fare'?"),
         (r'{"company": "\ud800"}', "unknown feature 'company'"),
         (r'{"a\nb": 1}', r"unknown feature 'a\nb'"),
-        ("[1]", "--json: found list; expected a JSON object of values by feature"),
+        ("[1]", "--json: found list; expected a JSON object that maps features to values"),
         ("{", "--json: Expecting property name enclosed in double quotes"),
     ],
 )
