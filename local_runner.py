@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pipeline.results.run_folder import RunFolder
 
 STARTED = time.monotonic()
-cli.keep_home_clean()
+cli.set_keras_tuner_home()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes the GPU from its workers
 EXIT_HELP = """\b
 Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, settings or data;
@@ -93,7 +93,7 @@ def run(options: Options) -> int:
 
 def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
     """Runs the pipeline in a new run folder, and prints the result."""
-    from artifacts.summary import refused
+    from artifacts.summary import failed_summary
     from models.job import LOG_DIR
     from pipeline.results.console import RunConsole
     from pipeline.results.run_folder import RunFolder, interrupted_runs
@@ -114,10 +114,10 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
         except KeyboardInterrupt:
             # Without a summary.json, the next run closes this one.
             console.error("interrupted; run the same command to resume")
-            summary, code = refused(config.name, "interrupted", folder.run_id), exit_codes.INTERRUPTED
+            summary, code = failed_summary(config.name, "interrupted", folder.run_id), exit_codes.INTERRUPTED
         except Exception as caught:
             error = caught
-            summary = refused(config.name, str(error), folder.run_id)
+            summary = failed_summary(config.name, str(error), folder.run_id)
             folder.write_summary(summary)
             code = _report_error(error, folder, console)
         if options.verbose and error:
@@ -132,12 +132,12 @@ def _run_nodes(
     options: Options, inputs: "CheckedInputs", interrupted: list[str], folder: "RunFolder", console: "RunConsole"
 ) -> "FinishedRun":
     """Runs the nodes, and writes the summary and the report."""
-    from common.deferred_imports import deferring
+    from common.deferred_imports import defer_imports
     from lineage.store.connection import one_line_errors
     from pipeline.results.report_page import write_report
     from pipeline.results.run_folder import last_complete_run
 
-    with deferring():
+    with defer_imports():
         from pipeline.local.run import RunOptions, run_pipeline  # takes seconds: imports TFX
 
     output = Path(inputs.config.output)
@@ -177,14 +177,14 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
 
 def _refuse(options: Options, problem: str | None, error: Exception) -> int:
     """Reports why nothing was run and returns the exit code."""
-    from artifacts.summary import refused
+    from artifacts.summary import failed_summary
     from pipeline.results.console import RunConsole
 
     RunConsole(sys.stderr).error(str(error))
     if options.verbose:
         traceback.print_exception(error)
     if options.as_json:
-        print(refused(problem, str(error)).to_json())
+        print(failed_summary(problem, str(error)).to_json())
     return exit_codes.REFUSED
 
 

@@ -16,7 +16,7 @@ from pipeline import cli, exit_codes
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
 
-cli.keep_home_clean()
+cli.set_keras_tuner_home()
 EXIT_HELP = """\b
 Exit codes: 0 success (check: the model was pushed); 1 a task or Vertex AI failed;
 2 invalid usage, settings or file; 3 the data does not match the schema; 4 the model was not blessed."""
@@ -127,7 +127,7 @@ def check(file: Path, output: Path, data: Path | None, as_json: bool, verbose: b
 
 def _compile(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     """Checks the settings, compiles the pipeline, and returns the job and the settings."""
-    from common.deferred_imports import deferring
+    from common.deferred_imports import defer_imports
     from pipeline.config.loading import load_vertex_config, settings_path
     from pipeline.preflight.preflight import preflight
 
@@ -135,7 +135,7 @@ def _compile(options: dict[str, Any]) -> tuple[dict[str, Any], "Config"]:
     vertex = {key: options[key] for key in ("project", "region", "bucket", "image")}
     config = load_vertex_config(path, options["overrides"], options["data"], **vertex)
     inputs = preflight(config, path)
-    with deferring():
+    with defer_imports():
         from pipeline.vertex.compile import compile_pipeline  # takes seconds: imports TFX
 
     return compile_pipeline(inputs, enable_cache=not options["no_cache"]), config

@@ -113,7 +113,7 @@ class RunSummary:
         return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def refused(problem: str | None, error: str, run_id: str | None = None) -> RunSummary:
+def failed_summary(problem: str | None, error: str, run_id: str | None = None) -> RunSummary:
     """Returns the summary of a run that failed before any node ran."""
     return RunSummary(run_id, problem, "failed", error=error)
 

@@ -26,7 +26,7 @@ class Target:
     at_most: bool = False
 
     @property
-    def met(self) -> bool:
+    def is_met(self) -> bool:
         """Whether the value is within its bound, which NaN never is."""
         return self.value <= self.bound if self.at_most else self.value >= self.bound
 
@@ -44,6 +44,6 @@ def report_targets(targets: Sequence[Target]) -> NoReturn:
     table = Table("measurement", "measured", "target", "")
     for target in targets:
         bound = f"{'at most' if target.at_most else 'at least'} {target.bound:g}"
-        table.add_row(target.name, f"{target.value:.3g}", bound, "met" if target.met else "missed")
+        table.add_row(target.name, f"{target.value:.3g}", bound, "met" if target.is_met else "missed")
     Console().print(table)
-    sys.exit(0 if all(target.met for target in targets) else 1)
+    sys.exit(0 if all(target.is_met for target in targets) else 1)

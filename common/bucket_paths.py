@@ -4,7 +4,7 @@ SCHEME = "gs://"
 MOUNT = "/gcs/"  # where Vertex AI mounts all buckets
 
 
-def on_disk(uri: str) -> str:
+def mounted_path(uri: str) -> str:
     """The path of an object in the file system, for code that can only use files.
 
     Args:
@@ -13,9 +13,9 @@ def on_disk(uri: str) -> str:
     Returns:
         ``/gcs/bucket/object``. Any other path is returned as is.
 
-    >>> on_disk("gs://bucket/model/saved_model.pb")
+    >>> mounted_path("gs://bucket/model/saved_model.pb")
     '/gcs/bucket/model/saved_model.pb'
-    >>> on_disk("/tmp/model")
+    >>> mounted_path("/tmp/model")
     '/tmp/model'
     """
     return MOUNT + uri.removeprefix(SCHEME) if uri.startswith(SCHEME) else uri

@@ -39,7 +39,7 @@ PENDING, LOADING = "pending", "loading"
 
 
 @contextlib.contextmanager
-def deferring() -> Iterator[None]:
+def defer_imports() -> Iterator[None]:
     """Makes imports fast while the block runs: modules in :data:`DEFERRED` wait, and garbage collection is off.
 
     Imported modules live until the process ends, so the collector ignores them from then on. It also runs less often,

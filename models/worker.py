@@ -9,7 +9,7 @@ import time
 import traceback
 from pathlib import Path
 
-from common.deferred_imports import deferring
+from common.deferred_imports import defer_imports
 from common.error_reason import reason
 
 POLL_SECONDS = 1.0
@@ -37,7 +37,7 @@ def main() -> int:
 
 def _run(command: str, file: Path) -> None:
     # Imported once the parent is watched, since this takes seconds.
-    with deferring():
+    with defer_imports():
         from absl import logging  # noqa: PLC0415
 
         from common import progress  # noqa: PLC0415

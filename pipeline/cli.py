@@ -10,7 +10,7 @@ from common.project import ROOT
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def keep_home_clean() -> None:
+def set_keras_tuner_home() -> None:
     """Makes keras-tuner write its settings file, which it does on import, here rather than to the home folder."""
     os.environ.setdefault("KERAS_HOME", str(ROOT / ".cache/keras"))
 

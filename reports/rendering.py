@@ -114,7 +114,7 @@ def outline(fractions: Sequence[float], top: float, width: float, height: float)
     return "".join(parts) + f"V{height:g}"
 
 
-def frequent(first: StringValues | None, second: StringValues | None) -> list[tuple[str, float, float]]:
+def most_frequent(first: StringValues | None, second: StringValues | None) -> list[tuple[str, float, float]]:
     """Returns the most frequent strings of two splits, with the fraction of each in both."""
     one, other = (each.fractions if each else {} for each in (first, second))
     every = sorted({*one, *other}, key=lambda each: (-max(one.get(each, 0.0), other.get(each, 0.0)), each))
@@ -138,7 +138,7 @@ def _environment() -> jinja2.Environment:
     environment.globals |= {
         "histogram": histogram,
         "outline": outline,
-        "frequent": frequent,
+        "most_frequent": most_frequent,
         "script": Markup(script),  # noqa: S704 - our own file
         "script_digest": digest,
     }

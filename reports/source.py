@@ -93,7 +93,7 @@ class Source:
         if self.run.origin and "label" in self.run.origin.settings:
             return self.run.origin.settings
         for node in ("Transform", "Trainer", "SkewGuard"):
-            properties = self.nodes_run[node].made_by.properties if node in self.nodes_run else {}
+            properties = self.nodes_run[node].producer.properties if node in self.nodes_run else {}
             given = json_object(properties.get("custom_config")).get("problem", properties.get("problem"))
             if problem := json_object(given):
                 return problem

@@ -67,7 +67,7 @@ def markdown(measured: Measurements) -> str:
             each.name,
             f"{each.value:.3g}",
             f"{'≤' if each.at_most else '≥'} {each.bound:g}",
-            "met" if each.met else "missed",
+            "met" if each.is_met else "missed",
         )
         for each in targets(measured)
     ]

@@ -255,7 +255,7 @@ class Count(beam.CombineFn):
 BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ConfusionMatrices, Totals, ClassMatrices)}
 
 
-def by_column(combiner: beam.CombineFn) -> beam.CombineFn:
+def batched_combiner(combiner: beam.CombineFn) -> beam.CombineFn:
     """Replaces one of TFMA's combiners with the one that processes arrays, with the same settings.
 
     Raises:

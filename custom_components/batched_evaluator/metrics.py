@@ -9,60 +9,60 @@ from scipy.special import xlog1py, xlogy
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from custom_components.batched_evaluator.combiners import Count, Mean, RowValues, by_column
+from custom_components.batched_evaluator.combiners import Count, Mean, RowValues, batched_combiner
 
 
-class _ByColumn:
+class _Batched:
     """Mixin for TFMA's metrics that replaces their combiners."""
 
     def computations(self, *args: Any, **kwargs: Any) -> metric_types.MetricComputations:
         """TFMA's computations, with combiners that process all rows of a slice at once."""
         found: metric_types.MetricComputations = super().computations(*args, **kwargs)  # type: ignore[misc]
         return [
-            each._replace(combiner=by_column(each.combiner))
+            each._replace(combiner=batched_combiner(each.combiner))
             if isinstance(each, metric_types.MetricComputation)
             else each
             for each in found
         ]
 
 
-class BatchedAUC(_ByColumn, tfma.metrics.AUC):
+class BatchedAUC(_Batched, tfma.metrics.AUC):
     """Area under the ROC curve."""
 
 
-class BatchedAUCPrecisionRecall(_ByColumn, tfma.metrics.AUCPrecisionRecall):
+class BatchedAUCPrecisionRecall(_Batched, tfma.metrics.AUCPrecisionRecall):
     """Area under the precision-recall curve."""
 
 
-class BatchedBinaryAccuracy(_ByColumn, tfma.metrics.BinaryAccuracy):
+class BatchedBinaryAccuracy(_Batched, tfma.metrics.BinaryAccuracy):
     """Fraction of the rows whose prediction is on the correct side of 0.5."""
 
 
-class BatchedPrecision(_ByColumn, tfma.metrics.Precision):
+class BatchedPrecision(_Batched, tfma.metrics.Precision):
     """Fraction of the rows with a prediction above 0.5 that are positive."""
 
 
-class BatchedRecall(_ByColumn, tfma.metrics.Recall):
+class BatchedRecall(_Batched, tfma.metrics.Recall):
     """Fraction of the positive rows with a prediction above 0.5."""
 
 
-class BatchedCalibration(_ByColumn, tfma.metrics.Calibration):
+class BatchedCalibration(_Batched, tfma.metrics.Calibration):
     """Mean prediction divided by mean label."""
 
 
-class BatchedMeanLabel(_ByColumn, tfma.metrics.MeanLabel):
+class BatchedMeanLabel(_Batched, tfma.metrics.MeanLabel):
     """Mean label."""
 
 
-class BatchedMeanPrediction(_ByColumn, tfma.metrics.MeanPrediction):
+class BatchedMeanPrediction(_Batched, tfma.metrics.MeanPrediction):
     """Mean prediction."""
 
 
-class BatchedCalibrationPlot(_ByColumn, tfma.metrics.CalibrationPlot):
+class BatchedCalibrationPlot(_Batched, tfma.metrics.CalibrationPlot):
     """Labels and predictions by bucket of the prediction."""
 
 
-class BatchedMultiClassConfusionMatrixPlot(_ByColumn, tfma.metrics.MultiClassConfusionMatrixPlot):
+class BatchedMultiClassConfusionMatrixPlot(_Batched, tfma.metrics.MultiClassConfusionMatrixPlot):
     """Rows by actual and predicted class."""
 
 

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import io_utils, path_utils, proto_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, PUSHED_TFLITE, TFLITE_FILE
-from common.bucket_paths import on_disk
+from common.bucket_paths import mounted_path
 from custom_components.pusher.buckets import push_to_buckets
 from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
@@ -52,7 +52,7 @@ class Executor(executor.Executor):
         writers: dict[str, Writer] = {}
         if TFLITE_MODEL in input_dict:
             tflite_dir = exec_properties[TFLITE_DIRECTORY].rstrip("/")
-            exported = Path(on_disk(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / TFLITE_FILE
+            exported = Path(mounted_path(artifact_utils.get_single_uri(input_dict[TFLITE_MODEL]))) / TFLITE_FILE
             run_id = self._run_id
             writers[tflite_dir] = lambda folder, version: write_device_model(exported, folder, version, run_id)
         writers[serving_dir] = lambda folder, _version: io_utils.copy_dir(model_path, str(folder))

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils, standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionParameter
 
 from artifacts.names import REPORT_FILE
-from common.bucket_paths import on_disk
+from common.bucket_paths import mounted_path
 from common.source_code import source_digest
 from models.features import Problem
 
@@ -80,7 +80,7 @@ def transform_output_of(input_dict: Mapping[str, list[types.Artifact]]) -> tft.T
 
 def output_folder(artifact: types.Artifact) -> Path:
     """Creates the folder of an output artifact and returns its path in the file system."""
-    folder = Path(on_disk(artifact.uri))
+    folder = Path(mounted_path(artifact.uri))
     folder.mkdir(parents=True, exist_ok=True)  # buckets have no empty folders
     return folder
 

@@ -13,7 +13,7 @@ from tfx.utils import io_utils, path_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, MODEL_ID, REASON
 from artifacts.skew import SkewReport
-from common.bucket_paths import on_disk
+from common.bucket_paths import mounted_path
 from custom_components.shared.examples import NO_ROWS, records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
 from custom_components.skew_guard.replay import Replay, raw_columns
@@ -36,7 +36,7 @@ class Executor(base_executor.BaseExecutor):
         """Writes the report, and blesses the model if there is no skew. Skew is not an error of the node."""
         model = artifact_utils.get_single_instance(input_dict["model"])
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
-        stamped = Path(on_disk(path_utils.stamped_model_path(blessing.uri)))
+        stamped = Path(mounted_path(path_utils.stamped_model_path(blessing.uri)))
         io_utils.copy_dir(path_utils.serving_model_path(model.uri), str(stamped))
         report = check_model(input_dict, exec_properties, stamped)
         logging.info("SkewGuard: %s", report)
@@ -61,7 +61,7 @@ def check_model(
         model_dir: Copy of the SavedModel. Warm-up requests are written into it.
     """
     transform_output = transform_output_of(input_dict)
-    transform_dir = Path(on_disk(transform_output.transform_savedmodel_dir))
+    transform_dir = Path(mounted_path(transform_output.transform_savedmodel_dir))
     problem = problem_of(exec_properties)
     split, max_examples = exec_properties["split"], exec_properties["max_examples"]
     raw, transformed = (split_files(input_dict[key], split) for key in ("examples", "transformed_examples"))

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 
 from artifacts.names import WARMUP_FILE
-from common.deferred_imports import deferring
+from common.deferred_imports import defer_imports
 from common.error_reason import reason
 
-with deferring():  # saves a third of the time that these imports take
+with defer_imports():  # saves a third of the time that these imports take
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 

@@ -14,17 +14,17 @@ class NodeRun(NamedTuple):
 
     Attributes:
         execution: Its newest execution in the run.
-        made_by: The execution that made its outputs: an earlier one if the node was cached or reused by ``--from``. It
+        producer: The execution that made its outputs: an earlier one if the node was cached or reused by ``--from``. It
             has the inputs and settings. A reused execution has none.
     """
 
     execution: Execution
-    made_by: Execution
+    producer: Execution
 
     @property
     def is_reused(self) -> bool:
         """Whether a partial run reused it from an earlier run."""
-        return self.execution is not self.made_by and not self.execution.properties and bool(self.made_by.properties)
+        return self.execution is not self.producer and not self.execution.properties and bool(self.producer.properties)
 
 
 class RunNodes(NamedTuple):
@@ -44,7 +44,7 @@ def read_run_nodes(reader: MetadataReader, run: RunRecord) -> RunNodes:
     walker = GraphWalker(reader)
     graph = _with_producers(walker, walker.of_run(run))
     newest = {each.node: each for each in graph.executions.values() if each.run_id == run.run_id}
-    return RunNodes({node: NodeRun(each, _made_by(graph, each)) for node, each in newest.items()}, graph)
+    return RunNodes({node: NodeRun(each, _producer(graph, each)) for node, each in newest.items()}, graph)
 
 
 def read_node_run(reader: MetadataReader, execution_id: int) -> tuple[NodeRun, LineageGraph]:
@@ -52,7 +52,7 @@ def read_node_run(reader: MetadataReader, execution_id: int) -> tuple[NodeRun, L
     walker = GraphWalker(reader)
     graph = _with_producers(walker, walker.of_executions([execution_id]))
     execution = graph.executions[execution_id]
-    return NodeRun(execution, _made_by(graph, execution)), graph
+    return NodeRun(execution, _producer(graph, execution)), graph
 
 
 def _with_producers(walker: GraphWalker, graph: LineageGraph) -> LineageGraph:
@@ -61,7 +61,7 @@ def _with_producers(walker: GraphWalker, graph: LineageGraph) -> LineageGraph:
     return graph.union(walker.of_executions(walker.producers(reused).executions))
 
 
-def _made_by(graph: LineageGraph, execution: Execution) -> Execution:
+def _producer(graph: LineageGraph, execution: Execution) -> Execution:
     outputs = graph.artifacts_of(execution.id, "output")
     producer = graph.producer(outputs[0].id) if execution.state == "cached" and outputs else None
     return producer or execution

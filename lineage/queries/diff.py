@@ -20,7 +20,9 @@ def diff(reader: MetadataReader, before: RunRecord, after: RunRecord) -> RunDiff
     """Compares the origins, settings, nodes and metrics of two runs."""
     old, new = read_run_nodes(reader, before), read_run_nodes(reader, after)
     both = [node for node in new.nodes if node in old.nodes]
-    changes = [change for node in both for change in changed_settings(old.nodes[node].made_by, new.nodes[node].made_by)]
+    changes = [
+        change for node in both for change in changed_settings(old.nodes[node].producer, new.nodes[node].producer)
+    ]
     if before.origin and after.origin:  # then compare the user's own settings rather than those of the nodes
         changes = [each for each in changes if each.kind in ("data", "schema", "code")]
         changes += _changed_origin(before.origin, after.origin)

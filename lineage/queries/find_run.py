@@ -49,7 +49,7 @@ def read_run_details(reader: MetadataReader, run: RunRecord) -> RunDetails:
             state=each.execution.state,
             seconds=each.execution.seconds,
             outputs=[graph.name(artifact.id) for artifact in graph.artifacts_of(each.execution.id, "output")],
-            same_as=each.made_by.run_id if each.made_by is not each.execution else None,
+            same_as=each.producer.run_id if each.producer is not each.execution else None,
         )
         for node, each in nodes.items()
     ]

@@ -51,14 +51,14 @@ class _Explainer:
         return self._reasons[node]
 
     def _explain(self, node_run: NodeRun) -> Reason:
-        execution, made_by = node_run
+        execution, producer = node_run
         reason = Reason(execution.node, self._run.run_id, execution.state, "")
         if execution.type == RESOLVER:
             return dataclasses.replace(reason, because=f"resolvers run every time; {self._selected(execution)}")
         if execution.state == "cached":
             how = "reused by --from" if node_run.is_reused else "inputs, settings and code are unchanged"
             return dataclasses.replace(
-                reason, because=f"{how}; the outputs are those of run {made_by.run_id}", same_as=made_by.run_id
+                reason, because=f"{how}; the outputs are those of run {producer.run_id}", same_as=producer.run_id
             )
         previous = self._reader.previous_execution(execution.id, finished=True)
         if previous is None:

@@ -52,7 +52,7 @@ def create_tables(location: StoreLocation) -> None:
         LineageError: The store cannot be opened. The message says why, in one line.
     """
     for remaining in reversed(range(ATTEMPTS)):
-        probe(location, to_write=True)
+        probe(location, writable=True)
         try:
             open_store(location)
             return

@@ -29,42 +29,42 @@ TABLES = {
 }
 
 
-def probe(location: StoreLocation, to_write: bool = False) -> None:
+def probe(location: StoreLocation, writable: bool = False) -> None:
     """Checks that a store can be opened.
 
     Args:
         location: Where the store is.
-        to_write: Whether a run is going to write to the store. If so, an empty database or a missing file is fine.
+        writable: Whether a run is going to write to the store. If so, an empty database or a missing file is fine.
 
     Raises:
         LineageError: The store cannot be opened. The message says why, in one line.
     """
     if isinstance(location, Sqlite) and not location.path.is_file():
-        if to_write and not location.path.exists():
+        if writable and not location.path.exists():
             return
         found = "found a folder" if location.path.exists() else "not found"
         raise LineageError(f"{location}: {found}; expected ML Metadata's file in the output folder of a run (--output)")
-    with _opened(location, to_write) as database:
+    with _opened(location, writable) as database:
         cursor = database.cursor()
         cursor.execute(TABLES[location.kind if isinstance(location, Server) else "sqlite"])
         tables = {str(name).lower() for (name,) in cursor.fetchall()}
         if "mlmdenv" in tables:
             cursor.execute("SELECT schema_version FROM MLMDEnv")
-            _check_schema(location, [version for (version,) in cursor.fetchall()], to_write)
+            _check_schema(location, [version for (version,) in cursor.fetchall()], writable)
         elif tables and "type" not in tables:  # ML Metadata creates Type first and MLMDEnv last
             raise LineageError(
                 f"{location}: found tables of another program ({', '.join(sorted(tables)[:3])}); expected a database "
                 "that only ML Metadata uses"
             )
-        elif not to_write:
+        elif not writable:
             raise LineageError(f"{location}: found an empty database; expected the runs of a pipeline: start one first")
-        for statement in WRITES if to_write and "mlmdenv" in tables else ():
+        for statement in WRITES if writable and "mlmdenv" in tables else ():
             cursor.execute(statement)
 
 
-def _check_schema(location: StoreLocation, versions: list[int], to_write: bool) -> None:
+def _check_schema(location: StoreLocation, versions: list[int], writable: bool) -> None:
     """Raises unless the tables have this ML Metadata's version, or are about to be created."""
-    if not versions and to_write:
+    if not versions and writable:
         return
     found = versions[0] if versions else 0
     if found > SCHEMA:
@@ -80,10 +80,10 @@ def _check_schema(location: StoreLocation, versions: list[int], to_write: bool) 
 
 
 @contextlib.contextmanager
-def _opened(location: StoreLocation, to_write: bool) -> Iterator[Database]:
+def _opened(location: StoreLocation, writable: bool) -> Iterator[Database]:
     """Opens the database and rolls back at the end."""
     try:
-        with contextlib.closing(_connect(location, to_write)) as database:
+        with contextlib.closing(_connect(location, writable)) as database:
             yield database
             database.rollback()
     except LineageError:
@@ -92,9 +92,9 @@ def _opened(location: StoreLocation, to_write: bool) -> Iterator[Database]:
         raise LineageError(f"{location}: {database_errors.explain(location, error)}") from error
 
 
-def _connect(location: StoreLocation, to_write: bool) -> Database:
+def _connect(location: StoreLocation, writable: bool) -> Database:
     if isinstance(location, Sqlite):
-        mode = "rw" if to_write else "ro"
+        mode = "rw" if writable else "ro"
         return sqlite3.connect(f"file:{quote(str(location.path))}?mode={mode}", uri=True, timeout=TIMEOUT_SECONDS)
     names = {
         "host": location.host,

@@ -91,7 +91,7 @@ class NodeLauncher:
             if execution.last_known_state == metadata_store_pb2.Execution.CACHED:
                 return "cached"
             if execution.last_known_state != metadata_store_pb2.Execution.COMPLETE:
-                raise RuntimeError("its inputs could not be resolved; the log says which")
+                raise RuntimeError("its inputs could not be resolved; see the log")
             if is_resolver(node) and _repeats_last(MetadataReader(connection.store), execution.id):
                 return "cached"
         return "ran"

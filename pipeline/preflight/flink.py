@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from pipeline.beam.flink import rest
-from pipeline.beam.flink.addresses import is_here, is_loopback, listens, split
+from pipeline.beam.flink.addresses import is_listening, is_local_host, is_loopback, split_address
 from pipeline.beam.flink.jar import FLINK, JOB_SERVER, java
 from pipeline.config.beam import Beam, Flink
 from pipeline.config.errors import ConfigError
@@ -65,7 +65,7 @@ def _check_workers(flink: Flink) -> None:
             "cannot reach them; expected 'external', with a worker pool next to each task manager at beam.flink.pool "
             "(docs/flink.md)"
         )
-    if flink.workers == "external" and not remote and not listens(flink.pool):
+    if flink.workers == "external" and not remote and not is_listening(flink.pool):
         raise ConfigError(
             f"beam.flink.pool: found no server at {flink.pool}; expected a worker pool: start it with "
             "'make flink-workers', or set beam.flink.workers to 'loopback'"
@@ -74,21 +74,21 @@ def _check_workers(flink: Flink) -> None:
 
 def _remote_part(address: str) -> str | None:
     """Returns which part of the cluster is on another machine, or ``None``."""
-    if not is_here(split(address)[0]):
+    if not is_local_host(split_address(address)[0]):
         return f"beam.flink.address {address}"
     paths = (each["path"] for each in _request(address, "/taskmanagers", "taskmanagers")["taskmanagers"])
     hosts = (match[1] for match in map(_HOST.search, paths) if match)
-    return next((f"a task manager of {address} at {host}" for host in hosts if not is_here(host)), None)
+    return next((f"a task manager of {address} at {host}" for host in hosts if not is_local_host(host)), None)
 
 
 def _check_job_server(flink: Flink) -> None:
-    host = split(flink.address)[0]
-    if is_loopback(host) and not is_here(split(flink.job_server)[0]):
+    host = split_address(flink.address)[0]
+    if is_loopback(host) and not is_local_host(split_address(flink.job_server)[0]):
         raise ConfigError(
             f"beam.flink.job_server: found {flink.job_server} on another machine, which cannot reach "
             f"beam.flink.address {flink.address}; expected an address of the cluster that works on both machines"
         )
-    if not listens(flink.job_server):
+    if not is_listening(flink.job_server):
         raise ConfigError(
             f"beam.flink.job_server: found no server at {flink.job_server}; expected a Beam job server: start it, or "
             "remove the key to have the run start one"

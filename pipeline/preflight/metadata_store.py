@@ -21,7 +21,7 @@ def check_store(config: Config) -> None:
         if name and not Path(name).is_file():
             raise ConfigError(f"metadata.ssl.{key}: found no file {name}; expected a PEM file")
     try:
-        probe(store, to_write=True)
+        probe(store, writable=True)
     except LineageError as error:
         raise ConfigError(f"metadata: {error}") from error
 

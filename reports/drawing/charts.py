@@ -60,9 +60,9 @@ def training_curve(curve: Curve, best_step: int | None, name: str) -> Markup:
         return to_markup(figure, name, f"{metric} over the training steps")
 
 
-def trials(tried: Sequence[Trial], name: str) -> Markup:
+def trials(results: Sequence[Trial], name: str) -> Markup:
     """Draws the score of each trial in the order of ids, and the best so far."""
-    ordered = sorted(tried, key=lambda each: (len(each.id), each.id))
+    ordered = sorted(results, key=lambda each: (len(each.id), each.id))
     scores = [each.score for each in ordered if each.score is not None]
     places = list(range(1, len(scores) + 1))
     with mpl.rc_context(STYLE):

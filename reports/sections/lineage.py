@@ -87,7 +87,7 @@ def read(source: Source) -> LineageView:
         raise MissingError("ML Metadata has no execution of this run")
     lineage = source.lineage
     # The outputs of a cached execution are shown with the execution that made them.
-    nodes = {each.made_by.id: each for each in source.nodes_run.values()}
+    nodes = {each.producer.id: each for each in source.nodes_run.values()}
     links = [each for each in lineage.events if each.execution_id in nodes and each.artifact_id in lineage.artifacts]
     labels = {f"e{key}": each.execution.node for key, each in nodes.items()}
     labels |= {f"a{each.artifact_id}": lineage.artifacts[each.artifact_id].type.rpartition(".")[2] for each in links}
@@ -114,20 +114,20 @@ def read(source: Source) -> LineageView:
 
 
 def _of_node(each: NodeRun, links: list[tuple[str, str, str]]) -> Item:
-    execution, made_by = each
+    execution, producer = each
     facts = [
         ("execution", str(execution.id)),
         ("state", execution.state),
         ("run", execution.run_id),
-        ("component", made_by.type),
+        ("component", producer.type),
         ("started", f"{execution.started:%Y-%m-%d %H:%M:%S} UTC"),
         ("seconds", f"{execution.seconds:.1f}"),
     ]
-    if made_by is not execution:
-        facts.append(("made in run", f"{made_by.run_id} by execution {made_by.id}, in {made_by.seconds:.1f} s"))
+    if producer is not execution:
+        facts.append(("made in run", f"{producer.run_id} by execution {producer.id}, in {producer.seconds:.1f} s"))
     node = execution.node
-    properties = _properties(made_by.properties)
-    return Item(f"e{made_by.id}", node, node, execution.state, tuple(facts), properties, tuple(links))
+    properties = _properties(producer.properties)
+    return Item(f"e{producer.id}", node, node, execution.state, tuple(facts), properties, tuple(links))
 
 
 def _of_artifact(each: Artifact, name: str, label: str, links: list[tuple[str, str, str]]) -> Item:

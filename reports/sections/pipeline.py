@@ -36,15 +36,15 @@ def read(source: Source) -> PipelineGraph:
     """
     if not source.steps:
         raise MissingError("no node was launched")
-    dependencies = reduced(_upstream(source))
+    dependencies = transitive_reduction(_upstream(source))
     edges = [(before, node) for node, upstream in dependencies.items() for before in upstream]
     return PipelineGraph(source.steps, place({each.name: WIDTH for each in source.steps}, edges, HEIGHT))
 
 
-def reduced(upstream: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def transitive_reduction(upstream: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Returns the transitive reduction of a graph: without edges that a longer path implies.
 
-    >>> reduced({"a": [], "b": ["a"], "c": ["a", "b"]})
+    >>> transitive_reduction({"a": [], "b": ["a"], "c": ["a", "b"]})
     {'a': [], 'b': ['a'], 'c': ['b']}
     """
     found: dict[str, set[str]] = {}

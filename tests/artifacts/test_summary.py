@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.summary import Node, Pushed, RunSummary, read_summary, refused
+from artifacts.summary import Node, Pushed, RunSummary, failed_summary, read_summary
 from artifacts.thresholds import ThresholdResult
 from artifacts.training import TrainingRecord
 
@@ -52,11 +52,11 @@ def test_numbers_that_json_lacks_become_null(value: float) -> None:
 
 
 def test_text_stays_readable() -> None:
-    assert '"Łódź"' in refused("Łódź", "error").to_json()
+    assert '"Łódź"' in failed_summary("Łódź", "error").to_json()
 
 
 def test_a_refused_run_failed_with_its_error() -> None:
-    record = json.loads(refused("taxi", "one line").to_json())
+    record = json.loads(failed_summary("taxi", "one line").to_json())
     assert (record["status"], record["problem"], record["error"]) == ("failed", "taxi", "one line")
     assert (record["run_id"], record["pushed"], record["nodes"]) == (None, None, [])
     assert list(record) == list(json.loads(summary({}).to_json()))

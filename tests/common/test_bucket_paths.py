@@ -1,7 +1,7 @@
-from common.bucket_paths import on_disk
+from common.bucket_paths import mounted_path
 
 
 def test_a_bucket_is_where_vertex_mounts_it() -> None:
-    assert on_disk("gs://bucket/a/b") == "/gcs/bucket/a/b"
-    assert on_disk("/tmp/a") == "/tmp/a"
-    assert on_disk("relative") == "relative"
+    assert mounted_path("gs://bucket/a/b") == "/gcs/bucket/a/b"
+    assert mounted_path("/tmp/a") == "/tmp/a"
+    assert mounted_path("relative") == "relative"

@@ -11,7 +11,7 @@ import pytest
 from objsize import get_deep_size
 
 from common import deferred_imports as deferred
-from common.deferred_imports import DEFERRED, deferring
+from common.deferred_imports import DEFERRED, defer_imports
 
 ROOT = Path(__file__).resolve().parents[2]
 # A run up to the start of its first node. It has no node, since there is no Tuner.
@@ -97,7 +97,7 @@ def test_a_worker_starts_without_them_too(tmp_path: Path) -> None:
 
 
 def test_a_module_is_loaded_on_first_use(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         import heavy  # noqa: PLC0415
     assert loaded() == []
     assert heavy.__file__ == str(package / "heavy/__init__.py")  # which importers read of every module
@@ -109,14 +109,14 @@ def test_a_module_is_loaded_on_first_use(package: Path) -> None:
 
 
 def test_vars_of_all_modules_load_none(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         import heavy.part  # noqa: PLC0415, F401
     assert get_deep_size({"as": "Beam", "measures": ["a", "side", "input"]}) > 100
     assert loaded() == []
 
 
 def test_a_submodule_is_deferred_with_its_package_and_loaded_after_it(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         import heavy.part  # noqa: PLC0415
         import heavy.part as part  # noqa: PLC0415, PLR0402
     assert heavy.part is part
@@ -126,13 +126,13 @@ def test_a_submodule_is_deferred_with_its_package_and_loaded_after_it(package: P
 
 
 def test_importing_a_name_loads_the_module(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         from heavy import size  # noqa: PLC0415
     assert (size, loaded()) == (3, ["heavy"])
 
 
 def test_submodules_of_a_loaded_package_are_not_deferred(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         import heavy  # noqa: PLC0415
 
         assert heavy.size == 3
@@ -141,7 +141,7 @@ def test_submodules_of_a_loaded_package_are_not_deferred(package: Path) -> None:
 
 
 def test_threads_wait_for_the_one_that_loads_a_module(package: Path) -> None:
-    with deferring():
+    with defer_imports():
         import heavy.part  # noqa: PLC0415
     found: list[int] = []
     threads = [threading.Thread(target=lambda: found.append(heavy.part.size)) for _ in range(4)]
@@ -158,7 +158,7 @@ def test_two_threads_can_load_modules_that_import_each_other(package: Path) -> N
         "import heavy_log, time\ntime.sleep(0.2)\nheavy_log.loaded.append(__name__)\n"
         "size = 3\nfrom heavy.part import size as more\n"
     )
-    with deferring():
+    with defer_imports():
         import heavy.part  # noqa: PLC0415
     parts = (heavy, "more"), (heavy.part, "size")
     threads = [threading.Thread(target=getattr, args=each, daemon=True) for each in parts * 2]
@@ -172,7 +172,7 @@ def test_two_threads_can_load_modules_that_import_each_other(package: Path) -> N
 
 def test_a_module_that_cannot_be_loaded_raises_on_every_use(package: Path) -> None:
     (package / "heavy/__init__.py").write_text("import there_is_no_such_module\n")
-    with deferring():
+    with defer_imports():
         import heavy  # noqa: PLC0415
     for _ in range(2):
         with pytest.raises(ModuleNotFoundError, match="there_is_no_such_module"):
@@ -181,7 +181,7 @@ def test_a_module_that_cannot_be_loaded_raises_on_every_use(package: Path) -> No
 
 def test_imports_are_not_deferred_after_the_block(package: Path) -> None:
     finders = list(sys.meta_path)
-    with pytest.raises(KeyError), deferring():
+    with pytest.raises(KeyError), defer_imports():
         raise KeyError(gc.isenabled())
     assert gc.isenabled()
     assert sys.meta_path == finders

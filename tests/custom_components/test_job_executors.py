@@ -154,7 +154,7 @@ def test_the_step_reports_why_a_replica_failed(tmp_path: Path, monkeypatch: pyte
     given = {"strategy": "parameter_server", "workers": 1, "parameter_servers": 1, "batch_size": 60}
     with (
         vertex(monkeypatch, jobs.run_job, jobs.cancel_job),
-        pytest.raises(JobFailedError, match=r"training\.strategy is 'parameter_server' and TF_CONFIG has no ps"),
+        pytest.raises(JobFailedError, match=r"training\.strategy: found 'parameter_server', but TF_CONFIG has no ps"),
     ):
         train_on_vertex(tmp_path, pool(1), pool(1), rows=filled(tmp_path), **given)
 

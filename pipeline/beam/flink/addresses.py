@@ -14,26 +14,26 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def split(address: str) -> tuple[str, int]:
+def split_address(address: str) -> tuple[str, int]:
     """Splits ``host:port`` into host and port.
 
-    >>> split("localhost:8081")
+    >>> split_address("localhost:8081")
     ('localhost', 8081)
     """
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
-def listens(address: str) -> bool:
+def is_listening(address: str) -> bool:
     """Returns whether a server listens at ``host:port``."""
     try:
-        socket.create_connection(split(address), CONNECT_SECONDS).close()
+        socket.create_connection(split_address(address), CONNECT_SECONDS).close()
     except OSError:
         return False
     return True
 
 
-def is_here(host: str) -> bool:
+def is_local_host(host: str) -> bool:
     """Returns whether a host name or address is this machine's, which is so if a socket can be bound to it."""
     return host.lower() == socket.gethostname().lower() or any(map(_can_listen, _resolved(host)))
 

@@ -13,7 +13,7 @@ import click
 import yaml
 
 from pipeline.beam.flink import rest
-from pipeline.beam.flink.addresses import HOST, free_port, listens, split
+from pipeline.beam.flink.addresses import HOST, free_port, is_listening, split_address
 from pipeline.beam.flink.jar import java
 from pipeline.beam.flink.process import EndedError, Process
 from pipeline.config.errors import ConfigError
@@ -75,7 +75,7 @@ def running(port: int = 0, slots: int = 2) -> Iterator[Cluster]:
         EndedError: The cluster does not start, or the port is taken.
     """
     address = f"{HOST}:{port or free_port()}"
-    if listens(address):
+    if is_listening(address):
         raise EndedError(f"--port: {address} is already in use; expected a free port")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flink")))
@@ -94,7 +94,7 @@ def _settings(address: str, slots: int, folder: Path) -> dict[str, str | int]:
     host_settings = ("jobmanager.rpc.address", "jobmanager.bind-host", "taskmanager.host", "taskmanager.bind-host")
     return {
         **dict.fromkeys((*host_settings, "rest.address", "rest.bind-address"), HOST),
-        "rest.port": split(address)[1],
+        "rest.port": split_address(address)[1],
         "jobmanager.rpc.port": free_port(),
         "taskmanager.numberOfTaskSlots": slots,
         "taskmanager.cpu.cores": slots,

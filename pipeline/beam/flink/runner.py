@@ -50,7 +50,7 @@ class FlinkRunner(PortableRunner):
             FlinkError: The job server rejects the pipeline.
         """
         job = Job(options)
-        with job.explained():
+        with job.raising_flink_errors():
             return FlinkResult(super().run_portable_pipeline(pipeline, options), job)
 
     @staticmethod
@@ -89,7 +89,7 @@ class Job:
         self._job_server = options.view_as(PortableOptions).job_endpoint
 
     @contextlib.contextmanager
-    def explained(self) -> Iterator[None]:
+    def raising_flink_errors(self) -> Iterator[None]:
         """Turns Beam's errors into one line, and cancels the job if this process is interrupted."""
         try:
             yield
@@ -102,7 +102,7 @@ class Job:
             found = ended or f"Beam's job server at {self._job_server or HOST} is unavailable ({_reason(error)})"
             raise FlinkError(f"{found}; the step was canceled: run the same command to resume") from error
         except RuntimeError as error:
-            raise FlinkError(cause(str(error))) from error
+            raise FlinkError(root_cause(str(error))) from error
 
     def cancel(self) -> None:
         """Cancels the job, which would otherwise wait for workers that are gone."""
@@ -124,7 +124,7 @@ class FlinkResult:
         Raises:
             FlinkError: The job failed.
         """
-        with self._job.explained():
+        with self._job.raising_flink_errors():
             return self._result.wait_until_finish(duration)
 
     def __getattr__(self, name: str) -> Any:
@@ -145,7 +145,7 @@ def serve_workers(address: str, pool: BeamFnExternalWorkerPoolServicer) -> tuple
     return server, port
 
 
-def cause(text: str) -> str:
+def root_cause(text: str) -> str:
     """Returns the message of the original error from nested Java and Python tracebacks."""
     found = _TRACE.findall(text) or _CAUSED.findall(text) or [text.strip().partition("\n")[0]]
     return _TYPE.sub("", _AROUND.sub("", found[-1].strip()))

@@ -34,7 +34,7 @@ def measured(*sizes: Size, help_seconds: float = 0.5) -> Measurements:
 
 
 def values(found: Measurements) -> dict[str, tuple[float, bool]]:
-    return {each.name: (round(each.value, 3), each.met) for each in targets(found)}
+    return {each.name: (round(each.value, 3), each.is_met) for each in targets(found)}
 
 
 def test_ratios_are_of_medians() -> None:

@@ -70,9 +70,9 @@ def test_pipelines_in_one_store_do_not_mix(reader: MetadataReader) -> None:
 
 def test_a_cached_or_reused_node_has_the_execution_that_made_its_outputs(reader: MetadataReader) -> None:
     cached = read_run_nodes(reader, find_run(reader, SAME)).nodes["Trainer"]
-    assert (cached.execution.state, cached.made_by.run_id, cached.is_reused) == ("cached", FIRST, False)
+    assert (cached.execution.state, cached.producer.run_id, cached.is_reused) == ("cached", FIRST, False)
     taken = read_run_nodes(reader, find_run(reader, FROM_GUARD)).nodes["Trainer"]
-    assert (taken.execution.state, taken.made_by.run_id, taken.is_reused) == ("cached", NEW_DATA, True)
+    assert (taken.execution.state, taken.producer.run_id, taken.is_reused) == ("cached", NEW_DATA, True)
 
 
 def test_the_producer_is_found_when_folders_have_no_numbers(

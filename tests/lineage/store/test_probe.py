@@ -63,9 +63,9 @@ def held(path: Path, *statements: str) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
-def refusal(store: StoreLocation, to_write: bool = False) -> str:
+def refusal(store: StoreLocation, writable: bool = False) -> str:
     with pytest.raises(LineageError) as caught:
-        probe(store, to_write)
+        probe(store, writable)
     text = str(caught.value)
     assert text.startswith(f"{store}: ")
     assert "\n" not in text
@@ -76,13 +76,13 @@ def refusal(store: StoreLocation, to_write: bool = False) -> str:
 def test_a_store_of_a_run_is_fine(file: Sqlite) -> None:
     before = file.path.read_bytes()
     probe(file)
-    probe(file, to_write=True)
+    probe(file, writable=True)
     assert file.path.read_bytes() == before
 
 
 def test_a_missing_file_is_fine_for_a_run(tmp_path: Path) -> None:
     file = Sqlite(tmp_path / "metadata.db")
-    probe(file, to_write=True)
+    probe(file, writable=True)
     assert "not found; expected ML Metadata's file in the output folder of a run" in refusal(file)
     assert not list(tmp_path.iterdir())
 
@@ -90,16 +90,16 @@ def test_a_missing_file_is_fine_for_a_run(tmp_path: Path) -> None:
 def test_an_empty_file_is_left_empty(tmp_path: Path) -> None:
     file = Sqlite(tmp_path / "metadata.db")
     file.path.touch()
-    probe(file, to_write=True)
+    probe(file, writable=True)
     assert "found an empty database; expected the runs of a pipeline" in refusal(file)
     assert file.path.stat().st_size == 0
 
 
-@pytest.mark.parametrize("to_write", [False, True])
-def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path, to_write: bool) -> None:
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path, writable: bool) -> None:
     file = Sqlite(tmp_path / "metadata.db")
     file.path.write_bytes(b"not a database" * 100)
-    assert "not an SQLite database; restore the file from a copy" in refusal(file, to_write)
+    assert "not an SQLite database; restore the file from a copy" in refusal(file, writable)
 
 
 def test_a_damaged_database_is_refused(file: Sqlite) -> None:
@@ -109,31 +109,31 @@ def test_a_damaged_database_is_refused(file: Sqlite) -> None:
 
 
 def test_a_folder_instead_of_a_file_is_refused(tmp_path: Path) -> None:
-    assert "found a folder; expected ML Metadata's file" in refusal(Sqlite(tmp_path), to_write=True)
+    assert "found a folder; expected ML Metadata's file" in refusal(Sqlite(tmp_path), writable=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 def test_a_file_of_another_user_is_refused(file: Sqlite) -> None:
     file.path.chmod(0o444)
     probe(file)
-    assert "permission denied (attempt to write a readonly database)" in refusal(file, to_write=True)
+    assert "permission denied (attempt to write a readonly database)" in refusal(file, writable=True)
     file.path.chmod(0)
     assert "permission denied (unable to open database file)" in refusal(file)
 
 
-@pytest.mark.parametrize("to_write", [False, True])
+@pytest.mark.parametrize("writable", [False, True])
 @pytest.mark.parametrize(
     ("version", "expected"),
     [(SCHEMA + 1, f"found schema {SCHEMA + 1} of a newer"), (6, "found schema 6 of an older ML Metadata")],
 )
 def test_tables_of_another_version_are_refused_and_left_unchanged(
-    file: Sqlite, version: int, expected: str, to_write: bool
+    file: Sqlite, version: int, expected: str, writable: bool
 ) -> None:
     with contextlib.closing(sqlite3.connect(file.path)) as database:
         database.execute("UPDATE MLMDEnv SET schema_version = ?", [version])
         database.commit()
     before = file.path.read_bytes()
-    assert expected in refusal(file, to_write)
+    assert expected in refusal(file, writable)
     assert file.path.read_bytes() == before
 
 
@@ -161,19 +161,19 @@ def test_a_run_killed_while_writing_is_reported_and_the_next_run_repairs_the_fil
     with held(file.path, SMALL, "BEGIN IMMEDIATE", SPILL) as process:
         process.send_signal(signal.SIGKILL)
     assert "a run was killed while it was writing; start a run with this folder" in refusal(file)
-    probe(file, to_write=True)
+    probe(file, writable=True)
     probe(file)
 
 
 def test_an_empty_database_is_fine_for_a_run_and_stays_empty(server: Running, made: Server) -> None:
-    probe(made, to_write=True)
+    probe(made, writable=True)
     assert "found an empty database; expected the runs of a pipeline" in refusal(made)
     schema = "looked_at" if server.kind == "mysql" else "public"
     tables = f"SELECT table_name FROM information_schema.tables WHERE table_schema = '{schema}'"
     assert server.sql(tables, database="looked_at") == []
     create_tables(made)
     probe(made)
-    probe(made, to_write=True)
+    probe(made, writable=True)
     assert len(server.sql(tables, database="looked_at")) >= 15
 
 
@@ -181,7 +181,7 @@ def test_a_database_with_tables_of_another_program_is_refused(server: Running, m
     server.sql("CREATE TABLE orders (id INTEGER)", database="looked_at")
     if server.kind == "postgresql":
         server.sql("GRANT SELECT ON orders TO writer", database="looked_at")
-    assert "found tables of another program (orders)" in refusal(made, to_write=True)
+    assert "found tables of another program (orders)" in refusal(made, writable=True)
 
 
 def test_a_wrong_password_is_reported_without_the_password(made: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_an_unknown_user_is_reported(made: Server) -> None:
 def test_a_missing_database_is_not_created(server: Running, made: Server) -> None:
     if server.kind == "mysql":  # which reports this only to users with privileges on it
         server.sql("GRANT ALL ON gone.* TO writer")
-    text = refusal(dataclasses.replace(made, database="gone"), to_write=True)
+    text = refusal(dataclasses.replace(made, database="gone"), writable=True)
     assert "there is no database 'gone'; create it and grant user 'writer' all privileges" in text
 
 
@@ -226,7 +226,7 @@ def test_a_read_only_user_is_refused_for_a_run(server: Running, made: Server) ->
     else:
         server.sql("REVOKE INSERT, UPDATE ON ALL TABLES IN SCHEMA public FROM writer", database="looked_at")
     probe(made)
-    assert "permission denied (" in refusal(made, to_write=True)
+    assert "permission denied (" in refusal(made, writable=True)
 
 
 def silent_socket() -> socket.socket:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import local_runner
 from common.project import ROOT
 from pipeline.beam.flink import addresses, jar
-from pipeline.beam.flink.addresses import free_port, is_here, is_loopback
+from pipeline.beam.flink.addresses import free_port, is_local_host, is_loopback
 from pipeline.config.beam import Beam, Flink
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config
@@ -169,12 +169,12 @@ def test_local_runner_needs_no_cluster() -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.1.1", socket.gethostname()])
 def test_local_hosts_are_recognized(host: str) -> None:
-    assert is_here(host)
+    assert is_local_host(host)
 
 
 @pytest.mark.parametrize("host", [ELSEWHERE, "no-such-host.invalid", "a..b"])
 def test_remote_hosts_are_recognized(host: str) -> None:
-    assert not is_here(host)
+    assert not is_local_host(host)
     assert not is_loopback(host)
 
 

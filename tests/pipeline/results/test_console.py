@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.summary import Node, Pushed, Status, Tflite, refused
+from artifacts.summary import Node, Pushed, Status, Tflite, failed_summary
 from artifacts.thresholds import ThresholdResult
 from custom_components.anomaly_gate.anomaly import Anomaly
 from pipeline.results.console import RunConsole
@@ -37,7 +37,8 @@ def ended(
     file: io.StringIO | None = None,
     **fields: object,
 ) -> str:
-    summary = dataclasses.replace(refused("taxi", ""), status=status, thresholds=thresholds, seconds=12.34, **fields)  # type: ignore[arg-type]
+    changes = {"status": status, "thresholds": thresholds, "seconds": 12.34, **fields}
+    summary = dataclasses.replace(failed_summary("taxi", ""), **changes)  # type: ignore[arg-type]
     file = file or io.StringIO()
     RunConsole(file).end(summary, anomalies, Path("output/taxi/log"), "configs/taxi.yaml")
     return file.getvalue()
@@ -91,7 +92,7 @@ def test_pushed_run_shows_its_metrics_version_and_folder() -> None:
 
 def test_run_shows_where_its_page_is() -> None:
     file = io.StringIO()
-    pushed = dataclasses.replace(refused("taxi", ""), status="partial", seconds=1.0)
+    pushed = dataclasses.replace(failed_summary("taxi", ""), status="partial", seconds=1.0)
     RunConsole(file).end(pushed, (), Path("log"), "configs/taxi.yaml", Path.cwd() / "runs/1/report.html")
     assert file.getvalue().splitlines()[-2:] == [
         "report: runs/1/report.html",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from artifacts.summary import refused
+from artifacts.summary import failed_summary
 from common.project import ROOT
 from pipeline.config.errors import ConfigError
 from pipeline.results.run_folder import RunFolder, interrupted_runs, last_complete_run, locked
@@ -109,7 +109,7 @@ def test_latest_points_at_the_newest_run_wherever_the_output_is_moved(tmp_path: 
 
 def test_summary_is_written_atomically(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    summary = dataclasses.replace(refused("taxi", "error"), run_id=folder.run_id)
+    summary = dataclasses.replace(failed_summary("taxi", "error"), run_id=folder.run_id)
     folder.write_summary(summary)
     assert json.loads((tmp_path / "runs/latest/summary.json").read_text())["run_id"] == folder.run_id
     assert [path.name for path in folder.path.iterdir()] == ["summary.json"]
@@ -123,7 +123,7 @@ def test_runs_without_a_summary_were_interrupted(tmp_path: Path) -> None:
     (tmp_path / "runs/stray").touch()
     (tmp_path / "runs/latest").symlink_to("3")
     assert interrupted_runs(tmp_path) == ["1", "3"]
-    RunFolder(tmp_path).write_summary(refused("taxi", "error"))
+    RunFolder(tmp_path).write_summary(failed_summary("taxi", "error"))
     assert interrupted_runs(tmp_path) == ["1", "3"]
 
 

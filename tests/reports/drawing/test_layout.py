@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.drawing.layout import place
-from reports.sections.pipeline import reduced
+from reports.sections.pipeline import transitive_reduction
 
 NODES = [f"n{index}" for index in range(9)]
 EDGES = st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(NODES)), max_size=25)
@@ -34,4 +34,4 @@ def test_an_empty_graph_has_an_empty_layout() -> None:
 
 def test_an_edge_that_a_longer_path_implies_is_left_out() -> None:
     upstream = {"a": [], "b": ["a"], "c": ["a", "b"], "d": ["a", "c"]}
-    assert reduced(upstream) == {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}
+    assert transitive_reduction(upstream) == {"a": [], "b": ["a"], "c": ["b"], "d": ["c"]}

@@ -11,7 +11,7 @@ from pipeline.beam.flink import cluster
 from pipeline.beam.flink.addresses import HOST, free_port
 from pipeline.beam.flink.job_server import JobServer, job_servers, shared
 from pipeline.beam.flink.process import EndedError
-from pipeline.beam.flink.runner import FlinkError, FlinkRunner, Job, cause
+from pipeline.beam.flink.runner import FlinkError, FlinkRunner, Job, root_cause
 from pipeline.config.beam import Flink
 
 
@@ -50,7 +50,7 @@ def test_job_server_that_ends_is_reported_with_its_error(monkeypatch: pytest.Mon
         server.start()
         job = Job(PipelineOptions(flink_args(Flink(address=address))))
         text = r"Beam's job server ended with exit code 1: java.lang.OutOfMemoryError: heap; the step was canceled"
-        with pytest.raises(FlinkError, match=text), job.explained():
+        with pytest.raises(FlinkError, match=text), job.raising_flink_errors():
             raise Broken
         server.start()  # the next step gets a new one
         assert not server.describe_end()
@@ -93,4 +93,4 @@ def test_port_in_use_is_refused() -> None:
     ],
 )
 def test_original_error_is_found_in_java_traces(text: str, found: str) -> None:
-    assert cause(text) == found
+    assert root_cause(text) == found

@@ -23,7 +23,7 @@ from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from pipeline.beam.arguments import flink_args
 from pipeline.beam.flink import cluster, rest
-from pipeline.beam.flink.addresses import HOST, free_port, listens
+from pipeline.beam.flink.addresses import HOST, free_port, is_listening
 from pipeline.beam.flink.jar import JOB_SERVER
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.beam.flink.process import EndedError
@@ -65,7 +65,7 @@ def pool(tmp_path: Path) -> Iterator[str]:
     found = f"{HOST}:{free_port()}"
     command = [sys.executable, "-m", "pipeline.beam.flink.worker_pool", f"--listen={found}"]
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT) as process:
-        until(lambda: listens(found) or process.poll() is not None)
+        until(lambda: is_listening(found) or process.poll() is not None)
         yield found
         process.terminate()
 
