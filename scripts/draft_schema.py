@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from custom_components.arrow_example_gen.csv_types import merge_types
+from custom_components.arrow_example_gen.formats.csv_types import merge_types
 from custom_components.arrow_example_gen.source import Source, check_pattern, format_of
 from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns

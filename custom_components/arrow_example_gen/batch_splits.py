@@ -6,7 +6,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from custom_components.arrow_example_gen.encoding import distinct, encode, encode_values, to_bytes
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.table import Columns
 from custom_components.shared.seeded_split import Split, split_index, split_of_bytes
 

@@ -11,8 +11,8 @@ from tfx.types import Artifact
 from tfx.types.standard_component_specs import INPUT_BASE_KEY
 
 from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
-from custom_components.arrow_example_gen.csv_types import Types, merge_types
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats.csv_types import Types, merge_types
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
 from custom_components.shared.beam_workers import has_several_workers

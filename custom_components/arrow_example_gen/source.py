@@ -4,7 +4,7 @@ import dataclasses
 import datetime
 import re
 
-from custom_components.arrow_example_gen.formats import FORMATS, Format
+from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format
 
 DATE = ("YYYY", "MM", "DD")
 EPOCH = datetime.date(1970, 1, 1)

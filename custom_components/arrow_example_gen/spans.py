@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import DATE, EPOCH, MAX_DIGITS, TOKEN, Source
 
 DATE_WIDTHS = dict(zip(DATE, ("4", "2", "2"), strict=True))

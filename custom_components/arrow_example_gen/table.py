@@ -6,10 +6,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from custom_components.arrow_example_gen import csv_types
-from custom_components.arrow_example_gen.csv_types import Types
-from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.formats import FORMATS, Format, file_format
+from custom_components.arrow_example_gen.formats import csv_types
+from custom_components.arrow_example_gen.formats.csv_types import Types
+from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format, file_format
+from custom_components.arrow_example_gen.formats.files import TableError
 
 Columns = dict[str, pa.Array]
 
@@ -21,7 +21,7 @@ class Table:
     Attributes:
         format: Format of the files.
         first: Path of the first file.
-        columns: Columns of the first file. See :class:`custom_components.arrow_example_gen.formats.FileFormat`.
+        columns: Columns of the first file, as its format has them. See :class:`.formats.file_format.FileFormat`.
     """
 
     format: Format
@@ -48,7 +48,7 @@ class Table:
         return file_format(self.format).check_columns(path, self.columns, self.first)
 
     def read(self, path: str) -> Iterator[pa.RecordBatch | list[bytes]]:
-        """Yields the rows of a file in batches. See :class:`custom_components.arrow_example_gen.formats.FileFormat`.
+        """Yields the rows of a file in batches. See :class:`.formats.file_format.FileFormat`.
 
         Raises:
             TableError: The file has other columns, or is damaged. The message says where.

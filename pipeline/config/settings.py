@@ -7,7 +7,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from custom_components.arrow_example_gen.formats import Format
+from custom_components.arrow_example_gen.formats.file_format import Format
 from custom_components.arrow_example_gen.source import Source, format_of
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
 from models.features import STRICT, Features, Label, Problem, Task

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from custom_components.arrow_example_gen.files import TableError
-from custom_components.arrow_example_gen.formats import FORMATS
+from custom_components.arrow_example_gen.formats.file_format import FORMATS
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import Table
 from pipeline.config.errors import UserError, unknown_name

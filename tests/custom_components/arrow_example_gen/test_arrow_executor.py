@@ -11,7 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 from ingest import ingest, parsed
 
 from common.error_reason import reason
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.table import Table
 
 

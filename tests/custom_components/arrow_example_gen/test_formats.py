@@ -4,8 +4,8 @@ import typing
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from custom_components.arrow_example_gen import csv_files, parquet_files, tfrecord_files
-from custom_components.arrow_example_gen.formats import FORMATS, FileFormat, Format, file_format
+from custom_components.arrow_example_gen.formats import csv_files, parquet_files, tfrecord_files
+from custom_components.arrow_example_gen.formats.file_format import FORMATS, FileFormat, Format, file_format
 
 # mypy checks that each module implements the protocol.
 READERS: dict[str, FileFormat] = {"csv": csv_files, "parquet": parquet_files, "tfrecord": tfrecord_files}

@@ -16,8 +16,8 @@ from tfx.components.example_gen.csv_example_gen import executor as tfx_executor
 from tfx.proto import example_gen_pb2
 from tfx_bsl.coders.csv_decoder import ColumnType, ColumnTypeInferrer
 
-from custom_components.arrow_example_gen import csv_types
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
+from custom_components.arrow_example_gen.formats import csv_types
 from custom_components.arrow_example_gen.table import to_columns
 
 NASTY: dict[str, list[str]] = {

@@ -13,7 +13,7 @@ from tfx.proto import example_gen_pb2, range_config_pb2
 from artifacts.summary import Node
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.arrow_example_gen.executor import table_files
-from custom_components.arrow_example_gen.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
 from pipeline.local.dag_runner import DagRunner

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from custom_components.arrow_example_gen import csv_files, parquet_files, tfrecord_files
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
-from custom_components.arrow_example_gen.files import BATCH_ROWS, TableError
+from custom_components.arrow_example_gen.formats import csv_files, parquet_files, tfrecord_files
+from custom_components.arrow_example_gen.formats.files import BATCH_ROWS, TableError
 from custom_components.arrow_example_gen.source import format_of
 from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_problem import HEADER, ROW, config_for, settings_file
 
-from custom_components.arrow_example_gen import tfrecord_files
+from custom_components.arrow_example_gen.formats import tfrecord_files
 from pipeline.config.loading import load_config
 from pipeline.config.settings import Config
 from pipeline.preflight.table import DataError, check_table

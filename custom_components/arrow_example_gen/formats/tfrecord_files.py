@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import google_crc32c
 
-from custom_components.arrow_example_gen.files import (
+from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     BATCH_ROWS,
     GZIP,

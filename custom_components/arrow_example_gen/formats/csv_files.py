@@ -8,8 +8,8 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.csv
 
-from custom_components.arrow_example_gen import csv_errors
-from custom_components.arrow_example_gen.files import (
+from custom_components.arrow_example_gen.formats import csv_errors
+from custom_components.arrow_example_gen.formats.files import (
     BATCH_ROWS,
     GZIP_ERRORS,
     TableError,

@@ -6,7 +6,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 
-from custom_components.arrow_example_gen.files import CHUNK_BYTES, GZIP, GZIP_ERRORS, open_file, open_raw
+from custom_components.arrow_example_gen.formats.files import CHUNK_BYTES, GZIP, GZIP_ERRORS, open_file, open_raw
 
 
 def ragged_row(path: str, columns: int) -> tuple[int, int] | None:

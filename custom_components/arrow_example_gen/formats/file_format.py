@@ -74,9 +74,9 @@ class FormatSpec:
 
 # By name, which is also the file extension.
 FORMATS = {
-    "csv": FormatSpec("custom_components.arrow_example_gen.csv_files", can_be_gzipped=True, is_text=True),
-    "parquet": FormatSpec("custom_components.arrow_example_gen.parquet_files"),
-    "tfrecord": FormatSpec("custom_components.arrow_example_gen.tfrecord_files", can_be_gzipped=True),
+    "csv": FormatSpec("custom_components.arrow_example_gen.formats.csv_files", can_be_gzipped=True, is_text=True),
+    "parquet": FormatSpec("custom_components.arrow_example_gen.formats.parquet_files"),
+    "tfrecord": FormatSpec("custom_components.arrow_example_gen.formats.tfrecord_files", can_be_gzipped=True),
 }
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from custom_components.arrow_example_gen.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_raw
+from custom_components.arrow_example_gen.formats.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_raw
 
 BUFFER_BYTES = 1 << 20  # of each column that is read
 # How to fix a column of an unsupported type.

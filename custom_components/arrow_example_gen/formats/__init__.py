@@ -1,0 +1,1 @@
+"""The file formats of a table, with one module per format."""
