@@ -5,13 +5,16 @@ import signal
 import sys
 import threading
 
-from serving.flags import parse
+from serving.flags import HELP, parse, usage
 
 EXIT_FAILURE = 255  # as tensorflow_model_server exits
 
 
 def main(arguments: list[str]) -> int:
     """Runs the server until SIGTERM or SIGINT, and returns the exit code."""
+    if HELP in arguments:
+        print(usage())
+        return 0
     try:
         flags = parse(arguments)
     except ValueError as error:

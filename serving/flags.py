@@ -81,6 +81,7 @@ class Flags:
 
 
 _TYPES = get_type_hints(Flags)
+HELP = "--help"
 PORTS, THREADS = (0, 65_535), (0, 4096)
 # Minimum and maximum by flag. Integer flags not listed here range from 0 to 10^15.
 BOUNDS = {
@@ -113,6 +114,17 @@ def parse(arguments: Sequence[str]) -> Flags:
             continue
         values[name] = _value(name, text if equals else "true")
     return Flags(**values)  # type: ignore[arg-type]
+
+
+def usage() -> str:
+    """Returns the help text: a line per flag with its default, from the docstring of :class:`Flags`."""
+    descriptions = dict(re.findall(r"^ {8}(\w+): (.+)$", Flags.__doc__ or "", re.MULTILINE))
+    lines = ["usage: python -m serving [--name=value ...]", "", "Flags:"]
+    for field in dataclasses.fields(Flags):
+        default = str(field.default).lower() if isinstance(field.default, bool) else repr(field.default)
+        lines.append(f"  --{field.name}={default}")
+        lines.append(f"      {descriptions[field.name].replace('``', '')}")
+    return "\n".join(lines)
 
 
 def _value(name: str, text: str) -> object:

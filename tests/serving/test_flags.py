@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 
+from serving.__main__ import main
 from serving.flags import Flags, parse
 
 
@@ -34,3 +35,13 @@ def test_unknown_argument_is_reported_and_ignored(argument: str, capsys: pytest.
 def test_value_of_the_wrong_type_is_rejected(argument: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse([argument])
+
+
+def test_help_describes_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "  --port=8500" in lines
+    assert "  --enable_batching=false" in lines
+    for field in dataclasses.fields(Flags):
+        [place] = [number for number, line in enumerate(lines) if line.startswith(f"  --{field.name}=")]
+        assert lines[place + 1].startswith("      ")
