@@ -170,7 +170,7 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
     if isinstance(error, ConfigError):
         console.error(str(error))
         return exit_codes.REFUSED
-    shown = str(error) if isinstance(error, LineageError) else repr(error)
+    shown = str(error) if isinstance(error, LineageError | ValueError | OSError) else repr(error)
     console.error(f"{shown}; full log: {folder.log}")
     return exit_codes.FAILED
 

@@ -42,8 +42,10 @@ def to_record(kind: type[T], values: Mapping[str, Any], path: Path) -> T:
     """Creates a dataclass instance from a JSON object. Keys that are not fields are ignored.
 
     Raises:
-        ValueError: A field without a default is missing.
+        ValueError: A field without a default is missing, or the values are not a JSON object.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{path}: found {values!r}; expected a JSON object with the fields of {kind.__name__}")
     fields = [field for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
     try:
         return kind(**{field.name: values[field.name] for field in fields if field.name in values})

@@ -1,5 +1,6 @@
 """``summary.json``: the result of a run in one record."""
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -119,7 +120,7 @@ def failed_summary(problem: str | None, error: str, run_id: str | None = None) -
 
 
 def read_summary(path: Path) -> RunSummary:
-    """Reads a ``summary.json``. Undefined metrics become NaN.
+    """Reads a ``summary.json``. Undefined metrics become NaN, and incomplete records of earlier versions ``None``.
 
     Raises:
         OSError: It cannot be read.
@@ -137,7 +138,10 @@ def read_summary(path: Path) -> RunSummary:
         raise ValueError(f"{path}: found no summary of a run; expected a file that a run wrote") from error
     kinds: Mapping[str, type[Any]] = {"training": TrainingRecord, "pushed": Pushed, "tflite": Tflite}
     for name, kind in kinds.items():
-        nested[name] = to_record(kind, values[name], path) if values.get(name) else None
+        nested[name] = None
+        if values.get(name):
+            with contextlib.suppress(ValueError):  # a record of an earlier version, which had fewer fields
+                nested[name] = to_record(kind, values[name], path)
     return to_record(RunSummary, {**values, **nested}, path)
 
 

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jinja2
 from markupsafe import Markup
 
 from artifacts.files import UNREADABLE
@@ -85,13 +86,13 @@ def render_section(section: Section[Any], source: Source) -> RenderedSection:
     """Reads and renders one section. A section that cannot be read says why and does not affect the others."""
     try:
         content = section.read(source)
+        charts = section.draw(content)
+        body = render(f"sections/{section.name}.html", content=content, charts=charts, source=source)
     except MissingError as error:
         return RenderedSection(section, None, str(error))
-    except (*UNREADABLE, KeyError, TypeError, IndexError) as error:
+    except (*UNREADABLE, KeyError, TypeError, IndexError, jinja2.TemplateError) as error:
         logging.exception("The section %s was left out.", section.name)
         return RenderedSection(section, None, f"its files cannot be read: {_one_line(error)}")
-    charts = section.draw(content)
-    body = render(f"sections/{section.name}.html", content=content, charts=charts, source=source)
     return RenderedSection(section, Markup(body))  # noqa: S704 - the template escaped it
 
 

@@ -24,6 +24,7 @@ def inputs(table: Path, tmp_path: Path) -> CheckedInputs:
     [
         (ConfigError("--from: found no earlier run"), 2, "error --from: found no earlier run"),
         (LineageError("the store is gone"), 1, "error the store is gone; full log:"),
+        (ValueError("report.json: found no bounds"), 1, "error report.json: found no bounds; full log:"),
         (RuntimeError("no such thing"), 1, "error RuntimeError('no such thing'); full log:"),
     ],
 )

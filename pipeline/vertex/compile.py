@@ -72,6 +72,8 @@ def write_job(job: PipelineJob, path: Path) -> None:
     """
     if not path.name:
         raise ConfigError(f"--out: found '{path}'; expected a file, such as pipeline.json")
+    if path.exists() and not path.is_file() and not path.is_dir():  # such as /dev/null, which would be replaced
+        raise ConfigError(f"--out: found {path}, which is not a regular file; expected a file, such as pipeline.json")
     staged = path.with_name(f".{path.name}.part")
     try:
         staged.write_text(json.dumps(job, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -80,6 +80,14 @@ def test_a_summary_of_an_earlier_version_may_lack_keys(tmp_path: Path) -> None:
     assert (found.training, found.tflite, found.nodes[0].upstream) == (None, None, ())
 
 
+@pytest.mark.parametrize("training", [{"strategy": "one_device"}, 5, True])
+def test_an_incomplete_record_leaves_the_rest_readable(training: object, tmp_path: Path) -> None:
+    record = json.loads(summary({"auc": 0.95}).to_json())
+    (tmp_path / "summary.json").write_text(json.dumps({**record, "training": training}))
+    found = read_summary(tmp_path / "summary.json")
+    assert (found.training, found.metrics, found.thresholds) == (None, {"auc": 0.95}, [THRESHOLD])
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"nodes": [1], "metrics": {}, "thresholds": []}'])
 def test_a_damaged_summary_is_named(content: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(content)

@@ -1,5 +1,6 @@
 import functools
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,10 @@ def test_file_is_written_atomically(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="Is a directory"):
         write_job({}, tmp_path / "pipeline.json")
     assert [each.name for each in tmp_path.iterdir()] == ["pipeline.json"]
+
+
+def test_job_does_not_replace_a_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match="not a regular file; expected a file, such as pipeline.json"):
+        write_job({}, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()
