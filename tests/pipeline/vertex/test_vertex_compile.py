@@ -197,6 +197,6 @@ def test_file_is_written_atomically(tmp_path: Path) -> None:
 
 def test_job_does_not_replace_a_device(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(ConfigError, match="not a regular file; expected a file, such as pipeline.json"):
+    with pytest.raises(ConfigError, match=r"not a regular file; expected a file, such as pipeline\.json"):
         write_job({}, tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
