@@ -124,6 +124,12 @@ class DagRunner:
                 to_nodes=[to_node] if to_node else None,
                 snapshot_settings=_snapshot_settings(base_run_id),
             )
+        if not (from_node or base_run_id):
+            # There is nothing to reuse. TFX would reuse the latest run, even one that is in progress: two first runs at
+            # the same time would each become the parent of the other.
+            for node in self._pipeline.nodes:
+                if node.pipeline_node.execution_options.HasField("run"):
+                    node.pipeline_node.execution_options.run.perform_snapshot = False
         if all(node.pipeline_node.execution_options.HasField("skip") for node in self._pipeline.nodes):
             raise ConfigError(f"--from {from_node} --to {to_node}: found no node between them; swap them or drop one")
 

@@ -1,10 +1,12 @@
 """Nodes that run in the background and in order."""
 
 import dataclasses
+import datetime
 import time
 from pathlib import Path
 
 import pytest
+from ml_metadata import metadata_store
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base.base_node import BaseNode
@@ -13,6 +15,8 @@ from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Model, String
 
 from artifacts.summary import Node
+from lineage.recorded.origin import collect_origin
+from lineage.recorded.run_recorder import RunRecorder
 from pipeline.config.errors import ConfigError
 from pipeline.local.dag_runner import DagRunner, NodeFailedError
 from pipeline.nodes import BACKGROUND_NODES
@@ -137,3 +141,17 @@ def test_from_a_node_needs_an_earlier_run(tmp_path: Path) -> None:
     runner = DagRunner(tiny(tmp_path), "first", Recorder())
     with pytest.raises(ConfigError, match=r"^--from: .*Expected an earlier run to start from; run once without --from"):
         runner.run(from_node="Evaluate")
+
+
+def test_run_without_a_base_run_does_not_reuse_a_run_in_progress(tmp_path: Path) -> None:
+    """Two first runs at the same time would otherwise reuse each other's artifacts, which ML Metadata refuses."""
+    for run_id in ("first", "second"):
+        pipeline = tiny(tmp_path)
+        pipeline.components = [*pipeline.components, Train().with_id("Unrelated")]  # skipped, and reused if possible
+        runner = DagRunner(pipeline, run_id, Recorder())
+        with runner.metadata() as connection:
+            RunRecorder(connection.store, run_id).begin("tiny", datetime.datetime.now(datetime.UTC), collect_origin({}))
+        runner.run(to_node="Train")
+    store = metadata_store.MetadataStore(sqlite_metadata_connection_config(f"{tmp_path}/metadata.db"))
+    second = store.get_context_by_type_and_name("pipeline_run", "second")
+    assert [each.name for each in store.get_parent_contexts_by_context(second.id)] == ["tiny"]
