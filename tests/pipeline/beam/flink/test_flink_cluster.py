@@ -190,7 +190,7 @@ def test_job_server_that_dies_is_named_and_its_job_is_cancelled(address: str) ->
         result = pipeline.run()
         until(lambda: bool(unfinished(address)))
         job_server_of(os.getpid()).kill()
-        with pytest.raises(FlinkError, match=r"^Beam's job server ended \(exit code 137\): .*; the step was cancelled"):
+        with pytest.raises(FlinkError, match=r"^Beam's job server ended with exit code 137: .*; the step was canceled"):
             result.wait_until_finish()
     ENDED.set()
     until(lambda: not unfinished(address))
