@@ -17,7 +17,8 @@ from common.source_code import source_digest
 from models.features import Problem
 
 # Modules of other packages that every check runs, for the digest in a node's properties.
-MODULES = (__name__, "custom_components.shared.examples", "artifacts.names")
+SHARED = "custom_components.shared"
+MODULES = (__name__, f"{SHARED}.examples", f"{SHARED}.machine_failures", "artifacts.names")
 
 
 class ModelCheckSpec(ComponentSpec):

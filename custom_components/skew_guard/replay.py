@@ -13,6 +13,7 @@ import tensorflow_transform as tft
 from artifacts.skew import Skew, SkewReport
 from common.error_reason import reason
 from custom_components.shared.examples import records
+from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.skew_guard.report import SkewError
 from models.features import Problem, transformed_name
 from models.preprocessing import as_column
@@ -112,6 +113,8 @@ class Replay:
         try:
             return {name: value.numpy() for name, value in self.model.signatures[signature](**inputs).items()}
         except (tf.errors.OpError, TypeError, ValueError) as error:
+            if is_machine_failure(error):
+                raise
             raise SkewError(Skew("predictions", signature, expected="an answer", found=reason(error))) from error
 
     def _compare_bits(self, signature: str, expected: Arrays, inputs: Mapping[str, tf.Tensor], offset: int) -> None:

@@ -1,9 +1,10 @@
 """Loads a SavedModel as a server does and answers its warm-up requests. Runs in a separate process.
 
-    python -m custom_components.skew_guard.server_process MODEL_DIR
+    python -m custom_components.skew_guard.server_process MODEL_DIR PARENT_PID
 
 Prints one line of JSON: the time to load, the time to the first answer, the number of answers and the peak memory. It
-imports no more of TensorFlow than a server has.
+imports no more of TensorFlow than a server has, and ends with its parent. Its exit code says whether the model is at
+fault.
 """
 
 import json
@@ -13,12 +14,19 @@ import time
 from pathlib import Path
 
 from artifacts.names import WARMUP_FILE
+from common.child_processes import exit_with_parent
 from common.deferred_imports import defer_imports
 from common.error_reason import reason
+
+if __name__ == "__main__":
+    exit_with_parent(int(sys.argv[2]))  # before the imports, which take seconds
 
 with defer_imports():  # saves a third of the time that these imports take
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
+
+    from custom_components.shared.machine_failures import is_machine_failure
+    from custom_components.skew_guard.server_check import MODEL_FAILED
 
 
 def main(model_dir: str) -> None:
@@ -55,5 +63,8 @@ def _inputs(request: object) -> dict[str, object]:
 if __name__ == "__main__":
     try:
         main(sys.argv[1])
-    except (tf.errors.OpError, OSError, ValueError, TypeError) as error:
-        sys.exit(reason(error))
+    except Exception as error:  # a broken model may raise anything
+        if is_machine_failure(error):
+            raise
+        sys.stderr.write(reason(error))
+        sys.exit(MODEL_FAILED)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.join import join
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
@@ -93,6 +94,8 @@ def convert_function(
     try:
         model: bytes = converter.convert()
     except Exception as error:  # the converter's own error type is private
+        if is_machine_failure(error):
+            raise
         logging.exception("Converting %s failed.", name)
         missing = sorted(set(re.findall(r"'tf\.(\w+)' op (?:is neither|requires)", str(error))))
         found = ", ".join(missing) or (str(error).strip().splitlines() or [repr(error)])[0]

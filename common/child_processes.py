@@ -1,0 +1,77 @@
+"""Child processes of this project: where they import from, how they reach this machine, and how they end."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+from common.loopback import without_proxy_for_loopback
+from common.project import ROOT
+
+POLL_SECONDS = 1.0
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """Returns the command that runs a module of this project. Run it with :func:`child_environment`.
+
+    ``python -m`` alone would import from the current folder first, which may have packages of the same names.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def child_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Returns the environment variables of a Python child process.
+
+    It imports what this process can import, but nothing from its current folder, and so do its own child processes. It
+    connects to this machine directly, even if the user has set a proxy.
+
+    Args:
+        variables: Further variables.
+    """
+    paths = dict.fromkeys([str(ROOT), *filter(None, sys.path)])  # a network function may be in another folder
+    isolated = {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+    return {**os.environ, **without_proxy_for_loopback(os.environ), **isolated, **(variables or {})}
+
+
+def prepare_environment() -> None:
+    """Changes the environment of this process as in :func:`child_environment`, for children that libraries start."""
+    inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    paths = dict.fromkeys([str(ROOT), *filter(None, inherited)])
+    os.environ.update(without_proxy_for_loopback(os.environ))
+    os.environ.update({"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"})
+
+
+def exit_description(code: int) -> str:
+    """Describes how a process ended.
+
+    Args:
+        code: Its exit code, negative for a signal.
+
+    >>> exit_description(-9)
+    'was killed (SIGKILL; check whether the machine runs out of memory)'
+    >>> exit_description(3)
+    'exited with code 3'
+    """
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL; check whether the machine runs out of memory)"
+    if code < 0:
+        known = {each.value: each.name for each in signal.Signals}
+        return f"was stopped by {known.get(-code, f'signal {-code}')}"
+    return f"exited with code {code}"
+
+
+def exit_with_parent(parent: int) -> None:
+    """Ends this process soon after its parent has ended.
+
+    Args:
+        parent: Process ID of the parent.
+    """
+    threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
+
+
+def _wait_for_end(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(1)
