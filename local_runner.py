@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from common.child_processes import prepare_environment
 from pipeline import cli, exit_codes
 from pipeline.nodes import NODES
 
@@ -64,6 +65,7 @@ class Options:
 @cli.verbose_option
 def main(**options: Any) -> None:
     """Run the pipeline on this machine, from the table to a pushed model."""
+    prepare_environment()
     sys.exit(run(Options(**options)))
 
 

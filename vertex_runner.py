@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from common.child_processes import prepare_environment
 from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def _compile_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.group(epilog=EXIT_HELP, context_settings=cli.CONTEXT)
 def main() -> None:
     """Run the pipeline on Vertex AI."""
+    prepare_environment()
 
 
 @main.command()

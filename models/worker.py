@@ -4,15 +4,12 @@ import argparse
 import json
 import os
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
 
+from common.child_processes import exit_with_parent
 from common.deferred_imports import defer_imports
 from common.error_reason import reason
-
-POLL_SECONDS = 1.0
 
 
 def main() -> int:
@@ -25,7 +22,7 @@ def main() -> int:
     parser.add_argument("command", choices=("train", "tune"), help="train as one of several, or run the Tuner's trials")
     parser.add_argument("job", type=Path, help="JSON file of a models.job.Job")
     options = parser.parse_args()
-    threading.Thread(target=_exit_with, args=(options.parent,), daemon=True).start()
+    exit_with_parent(options.parent)
     try:
         _run(options.command, options.job)
     except Exception as error:
@@ -57,12 +54,6 @@ def _run(command: str, file: Path) -> None:
             train(Job.read(file), this_task())
         else:
             run_trials(Job.read(file), str(file.with_name(f"notes-{os.getpid()}")))
-
-
-def _exit_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(POLL_SECONDS)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def check_environment() -> "list[tuple[bool, str]]":
     if not setup_env.is_current():
         return [(False, ".venv does not match requirements.lock: 'make run' or 'make test' updates it")]
     script = "import ml_metadata, tfx.components, tf_keras, tensorflow as tf; print(tf.__version__)"
-    result = subprocess.run([python, "-c", script], capture_output=True, text=True, check=False)
+    result = subprocess.run([python, "-I", "-c", script], capture_output=True, text=True, check=False)
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no output"])[-1]
         return [(False, f".venv cannot import TFX ({reason}): run 'python3.11 scripts/setup_env.py --force'")]

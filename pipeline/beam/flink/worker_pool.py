@@ -14,7 +14,7 @@ import click
 import psutil
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from common.project import ROOT
+from common.child_processes import prepare_environment
 from pipeline.beam.flink.addresses import is_loopback
 from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
 
@@ -30,7 +30,7 @@ def main(listen: str) -> None:
         signal.signal(stop, signal.default_int_handler)
     # Beam starts "python", and the workers import the project's modules.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    prepare_environment()
     try:
         server, _ = serve_workers(listen, BeamFnExternalWorkerPoolServicer(use_process=True))
     except RuntimeError as error:

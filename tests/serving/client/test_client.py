@@ -1,4 +1,5 @@
 import math
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,20 @@ def test_version_and_label_select_the_version(client: Client) -> None:
     for choice in ({"version": 1}, {"label": "stable"}, {"label": "a/b: é%"}, {}):
         [outputs] = client.predict("labelled", [{"x": 1.0, "s": "a"}], signature="two", **choice)
         assert outputs["total"] == [3.0]
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_this_machine_is_reached_without_the_users_proxy(
+    server: Server, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as proxy:  # accepts connections, and never answers
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        connect, port = (Client.rest, server.rest_port) if protocol == "rest" else (Client.grpc, server.port)
+        with connect(f"localhost:{port}") as client:
+            assert client.status("labelled")
 
 
 def test_no_rows_give_no_predictions(client: Client) -> None:
