@@ -1,5 +1,7 @@
 """Errors with a gRPC status code and the message that the client receives."""
 
+import re
+
 import grpc
 import tensorflow as tf
 
@@ -7,6 +9,8 @@ Code = grpc.StatusCode
 CODES = {code.value[0]: code for code in Code}
 MAX_DETAILS, TRUNCATED = 1024, "...TRUNCATED"
 STACK = "\n\nErrors may have originated"  # appended by TensorFlow's Python API
+# Names of functions and nodes that TensorFlow adds to the message of an operation. They mean nothing to a client.
+_NODES = re.compile(r"\{\{function_node [^{}]*\}\}\s*|^\s*\[\[.*\]\]\s*$", re.MULTILINE)
 
 
 class ServingError(Exception):
@@ -34,5 +38,6 @@ def invalid_argument(message: str) -> ServingError:
 
 
 def from_tensorflow(error: tf.errors.OpError) -> ServingError:
-    """Converts an error that TensorFlow raised while loading or running a model."""
-    return ServingError(CODES.get(error.error_code, Code.UNKNOWN), str(error.message).partition(STACK)[0].strip())
+    """Converts an error that TensorFlow raised while loading or running a model. Names of its graph are removed."""
+    message = _NODES.sub("", str(error.message).partition(STACK)[0])
+    return ServingError(CODES.get(error.error_code, Code.UNKNOWN), message.strip())

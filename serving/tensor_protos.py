@@ -24,7 +24,17 @@ FIELDS: dict[tf.DType, str] = {
     tf.uint64: "uint64_val",
     tf.bool: "bool_val",
     tf.string: "string_val",
+    **dict.fromkeys((tf.float16, tf.bfloat16), "half_val"),
+    tf.complex64: "scomplex_val",
+    tf.complex128: "dcomplex_val",
     **dict.fromkeys((tf.int32, tf.int16, tf.int8, tf.uint8, tf.uint16), "int_val"),
+    **dict.fromkeys((tf.qint32, tf.qint16, tf.qint8, tf.quint16, tf.quint8), "int_val"),
+}
+# What a field stores for a value, if that is not the value itself: the bits of a half, two parts of a complex number.
+STORED: dict[tf.DType, Any] = {
+    **dict.fromkeys((tf.float16, tf.bfloat16), np.uint16),
+    tf.complex64: np.float32,
+    tf.complex128: np.float64,
 }
 
 
@@ -35,12 +45,16 @@ class Encoding:
     Attributes:
         number: Number of the dtype in ``types.proto``.
         field: The field with the values, or ``None`` if TensorFlow has to convert them.
-        dtype: The numpy dtype.
+        dtype: The numpy dtype that TensorFlow takes.
+        stored: The numpy dtype of the elements of the field.
+        parts: Number of elements per value.
     """
 
     number: int
     field: str | None
     dtype: np.dtype[Any]
+    stored: np.dtype[Any]
+    parts: int
 
 
 @functools.cache
@@ -54,7 +68,11 @@ def encoding_of(number: int) -> Encoding:
         TypeError: There is no such dtype.
     """
     dtype = tf.dtypes.as_dtype(number).base_dtype
-    return Encoding(dtype.as_datatype_enum, FIELDS.get(dtype), np.dtype(dtype.as_numpy_dtype))
+    array_dtype = np.dtype(dtype.as_numpy_dtype)
+    # The numpy dtype of a quantized number is a structure with a single field.
+    stored = np.dtype(STORED.get(dtype, array_dtype[0] if array_dtype.fields else array_dtype))
+    parts = array_dtype.itemsize // stored.itemsize
+    return Encoding(dtype.as_datatype_enum, FIELDS.get(dtype), array_dtype, stored, parts)
 
 
 def to_array(proto: TensorProto) -> NDArray[Any]:
@@ -68,18 +86,19 @@ def to_array(proto: TensorProto) -> NDArray[Any]:
     try:
         encoding = encoding_of(proto.dtype)
         values = getattr(proto, encoding.field) if encoding.field else ()
-        sent = max(len(values), len(proto.tensor_content))
+        sent_values = len(values) // encoding.parts
+        sent = max(sent_values, len(proto.tensor_content))
         if min(sizes, default=0) < 0 or count > MAX_REPEATED + sent:
             raise invalid_argument(
                 f"Tensor cannot be parsed: found the shape {sizes} and {sent} values or bytes; expected no negative "
                 f"size, and at most {MAX_REPEATED} elements more than are sent"
             )
-        if len(values) > count:
-            raise invalid_argument(f"Tensor cannot be parsed: found {len(values)} values for the shape {sizes}")
+        if sent_values > count:
+            raise invalid_argument(f"Tensor cannot be parsed: found {sent_values} values for the shape {sizes}")
         if proto.tensor_content and encoding.field and encoding.number != types_pb2.DT_STRING:
             return np.frombuffer(proto.tensor_content, encoding.dtype).reshape(sizes).copy()
-        if len(values) == count and not proto.tensor_content:
-            return np.array(list(values), encoding.dtype).reshape(sizes)
+        if len(values) == count * encoding.parts and not proto.tensor_content:
+            return np.array(list(values), encoding.stored).view(encoding.dtype).reshape(sizes)
         array: NDArray[Any] = tf.make_ndarray(proto)  # repeats the last value if there are too few
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise invalid_argument(f"Tensor cannot be parsed: {error}") from error
@@ -97,9 +116,13 @@ def to_proto(array: NDArray[Any], number: int) -> TensorProto:
     if not encoding.field:
         return tf.make_tensor_proto(array, encoding.number)
     proto = TensorProto(dtype=encoding.number)
+    proto.tensor_shape.SetInParent()  # a scalar has a shape, too
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
-    getattr(proto, encoding.field).extend(array.ravel().tolist())
+    values = array.ravel()
+    if values.dtype != encoding.stored:
+        values = values.view(encoding.stored)
+    getattr(proto, encoding.field).extend(values.tolist())
     return proto
 
 

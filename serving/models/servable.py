@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
 from serving.errors import Code, ServingError, from_tensorflow, invalid_argument
 from serving.models.batching import Batching, batched_signature
 from serving.models.cpu_affinity import all_cpus
+from serving.models.input_shapes import column_inputs, shape_mistakes
 
 Signature: TypeAlias = meta_graph_pb2.SignatureDef
 TAG = "serve"
@@ -63,6 +65,7 @@ class Servable:
             with self._session.graph.as_default():
                 meta_graph = tf.compat.v1.saved_model.load(self._session, [TAG], str(path))
             self.signatures: dict[str, Signature] = dict(meta_graph.signature_def)
+            self._columns = {key: column_inputs(signature) for key, signature in self.signatures.items()}
             # By signature key: the output tensors to fetch, which batching replaces by merged ones.
             self._outputs = {key: _names(signature.outputs) for key, signature in self.signatures.items()}
             self._queue_times: dict[str, str] = {}  # by key of a batched signature: the tensor of the time in the queue
@@ -82,7 +85,7 @@ class Servable:
 
         Args:
             key: Key of the signature.
-            inputs: All inputs by name.
+            inputs: All inputs by name. An input of the shape [N, 1] may also have the shape [N].
             outputs: Names of the outputs to return.
 
         Returns:
@@ -93,14 +96,19 @@ class Servable:
         """
         try:
             names = tuple(sorted(outputs))
-            values = self._callable(key, names)(*(inputs[name] for name in sorted(inputs)))
+            feeds = {name: inputs[name] for name in sorted(inputs)}
+            for name in self._columns[key]:
+                if feeds[name].ndim == 1:
+                    feeds[name] = feeds[name][:, np.newaxis]
+            values = self._callable(key, names)(*feeds.values())
         except tf.errors.OpError as error:
-            raise from_tensorflow(error) from error
+            found = from_tensorflow(error)
+            raise ServingError(found.code, shape_mistakes(self.signatures[key], inputs) + found.message) from error
         except (TypeError, ValueError) as error:  # numpy cannot convert a feed
             raise invalid_argument(str(error)) from error
         if key in self._queue_times:
             self._on_queued(max(0.0, float(values.pop())))
-        return dict(zip(names, values, strict=True))
+        return dict(zip(names, map(_array, values), strict=True))
 
     def close(self) -> None:
         """Frees the model. No request may be running."""
@@ -156,6 +164,13 @@ class _Callable:
                     return self._function(*feeds)
                 finally:
                     self._prepared = True
+
+
+def _array(value: Any) -> NDArray[Any]:
+    """Returns a fetched value as an array. TensorFlow's Python API returns scalars as numpy scalars or ``bytes``."""
+    if isinstance(value, np.ndarray):
+        return value
+    return np.array(value, object if isinstance(value, bytes) else None)
 
 
 def _names(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:

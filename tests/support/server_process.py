@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from tiny_models import write_model
+from tiny_models import write_model, write_types_model
 
 from serving.flags import parse
 from serving.server import ModelServer
@@ -213,15 +213,17 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server in a separate process, for tests that only send requests.
 
-    It serves version 3 of ``tiny``, and versions 1 and 4 of ``labelled``, both the same model.
+    It serves version 3 of ``tiny``, versions 1 and 4 of ``labelled``, the same model, and version 1 of ``types``.
     """
     folder = tmp_path_factory.mktemp("shared")
     for version in ("tiny/3", "labelled/1", "labelled/4"):
         (folder / version).parent.mkdir(exist_ok=True)
         (folder / version).symlink_to(tiny)
+    write_types_model(folder / "types/1")
     (folder / "models").write_text(
         f"""model_config_list {{
             config {{ name: "tiny" base_path: "{folder / "tiny"}" model_platform: "tensorflow" }}
+            config {{ name: "types" base_path: "{folder / "types"}" model_platform: "tensorflow" }}
             config {{ name: "labelled" base_path: "{folder / "labelled"}" model_platform: "tensorflow"
                 model_version_policy {{ all {{}} }}
                 version_labels {{ key: "stable" value: 1 }} version_labels {{ key: "a/b: é%" value: 1 }} }} }}"""

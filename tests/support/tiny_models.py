@@ -55,6 +55,39 @@ def write_adding_model(path: Path, plus: float) -> Path:
     return _save(module, path, {"serving_default": (lambda x: {"y": x * HALF + module.plus}, [numbers])})
 
 
+TYPES = (
+    *(tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.complex64, tf.complex128, tf.bool, tf.string),
+    *(tf.int8, tf.int16, tf.int32, tf.int64, tf.uint8, tf.uint16, tf.uint32, tf.uint64),
+    *(tf.qint8, tf.qint16, tf.qint32, tf.quint8, tf.quint16),
+)
+
+
+def write_types_model(path: Path) -> Path:
+    """Writes a model whose inputs ``NAME`` have each dtype, [N].
+
+    Its outputs are ``NAME_all``, the same tensor, and ``NAME_first``, a scalar. ``text``: the same for strings.
+    ``columns``: a and b float [N, 1] to ``a + 10 b``, [N, 1].
+    """
+
+    @tf.function
+    def add(a: tf.Tensor, b: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.matmul(tf.concat([a, b], axis=1), [[1.0], [10.0]])}
+
+    def run(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        every = {f"{name}_all": tf.identity(values) for name, values in inputs.items()}
+        return every | {f"{name}_first": tf.gather(values, 0) for name, values in inputs.items()}
+
+    module = tf.Module()
+    specs = {dtype.name: tf.TensorSpec([None], dtype, dtype.name) for dtype in TYPES}
+    functions = {
+        "serving_default": tf.function(run).get_concrete_function(**specs),
+        "columns": add.get_concrete_function(*(tf.TensorSpec([None, 1], tf.float32, name) for name in "ab")),
+        "text": tf.function(run).get_concrete_function(string=specs["string"]),
+    }
+    tf.saved_model.save(module, str(path), signatures=functions)
+    return path
+
+
 def numbers(*values: float) -> dict[str, np.ndarray[Any, Any]]:
     """Inputs of a signature that takes x."""
     return {"x": np.array(values, np.float32)}

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import grpc
@@ -16,6 +17,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
     regression_pb2,
 )
+from tiny_models import TYPES
 
 from serving.inference.request_handler import RequestHandler
 from serving.protocols.grpc_server import PredictionService
@@ -149,6 +151,48 @@ def test_wrong_dtype_and_malformed_tensor_are_rejected(server: Server) -> None:
     assert refused(lambda: server.prediction.Predict(request))[1] == "input x has dtype 999; expected DT_FLOAT"
     text_request = predict_request("tiny", np.array([b"a"], object))
     assert refused(lambda: server.prediction.Predict(text_request))[0] == grpc.StatusCode.INVALID_ARGUMENT
+
+
+FIELDS: dict[str, tuple[str, list[Any]]] = {  # the field, and what it stores for 1 and 0
+    **{name: ("half_val", [bits, 0]) for name, bits in (("float16", 0x3C00), ("bfloat16", 0x3F80))},
+    "float32": ("float_val", [1.0, 0.0]),
+    "float64": ("double_val", [1.0, 0.0]),
+    "complex64": ("scomplex_val", [1.0, 0.0, 0.0, 0.0]),
+    "complex128": ("dcomplex_val", [1.0, 0.0, 0.0, 0.0]),
+    "bool": ("bool_val", [True, False]),
+    "string": ("string_val", [b"1\0", b""]),
+    **{name: (f"{name}_val", [1, 0]) for name in ("int64", "uint32", "uint64")},
+    **{name: ("int_val", [1, 0]) for name in ("int8", "int16", "int32", "uint8", "uint16")},
+    **{name: ("int_val", [1, 0]) for name in ("qint8", "qint16", "qint32", "quint8", "quint16")},
+}
+
+
+def test_tensors_and_scalars_of_each_dtype_are_in_typed_fields(server: Server) -> None:
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "types"
+    for dtype in TYPES:
+        tensor = request.inputs[dtype.name]
+        tensor.dtype = dtype.as_datatype_enum
+        tensor.tensor_shape.dim.add(size=2)
+        if dtype == tf.string:
+            tensor.string_val.extend(FIELDS["string"][1])
+        else:
+            plain = np.dtype(dtype.as_numpy_dtype)
+            tensor.tensor_content = np.array([1, 0]).astype(plain[0] if plain.fields else plain).tobytes()
+    outputs = server.prediction.Predict(request, timeout=30).outputs
+    for name, (field, stored) in FIELDS.items():
+        every, first = outputs[f"{name}_all"], outputs[f"{name}_first"]
+        assert (name, list(getattr(every, field)), every.tensor_content) == (name, stored, b"")
+        assert (name, list(getattr(first, field))) == (name, stored[: len(stored) // 2])
+        assert first.HasField("tensor_shape")
+        request.inputs[name].CopyFrom(every)
+    assert server.prediction.Predict(request, timeout=30).outputs == outputs
+
+
+def test_scalar_string_is_returned_over_rest(server: Server) -> None:
+    request = {"signature_name": "text", "inputs": ["é", "b"]}
+    answer = server.json("POST", "/v1/models/types:predict", request)
+    assert answer == (200, {"outputs": {"string_all": ["é", "b"], "string_first": "é"}})
 
 
 def test_error_of_the_model_comes_without_stack_trace(server: Server) -> None:

@@ -81,6 +81,33 @@ def test_several_outputs_are_named_and_bytes_are_base64(server: Server) -> None:
     assert server.json("POST", PREDICT, body) == (200, {"predictions": rows})
 
 
+@pytest.mark.parametrize(
+    ("body", "answer"),
+    [
+        ({"instances": [{"a": 1.0, "b": 2.0}, {"a": 3.0, "b": 4.0}]}, {"predictions": [[21.0], [43.0]]}),
+        ({"instances": [{"a": [1.0], "b": 2.0}]}, {"predictions": [[21.0]]}),
+        ({"inputs": {"a": [1.0, 3.0], "b": [2.0, 4.0]}}, {"outputs": [[21.0], [43.0]]}),
+        ({"inputs": {"a": [1.0, 3.0], "b": [[2.0], [4.0]]}}, {"outputs": [[21.0], [43.0]]}),
+    ],
+)
+def test_columns_may_be_flat(server: Server, body: dict[str, Any], answer: dict[str, Any]) -> None:
+    assert server.json("POST", "/v1/models/types:predict", {"signature_name": "columns", **body}) == (200, answer)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"a": [[1, 2], [3, 4]], "b": [1, 2]}, "Input a has the shape [2,2]; expected [N,1]. Matrix size-incompatible"),
+        ({"a": 1, "b": [1]}, "Input a has the shape []; expected [N,1]. ConcatOp : "),
+        ({"a": [1, 2], "b": [[1]]}, "Inputs differ in their number of rows: a has 2, b has 1. ConcatOp : "),
+    ],
+)
+def test_error_names_the_input_and_its_shape(server: Server, inputs: dict[str, Any], message: str) -> None:
+    status, answer = server.json("POST", "/v1/models/types:predict", {"signature_name": "columns", "inputs": inputs})
+    assert (status, answer["error"][: len(message)]) == (400, message)
+    assert "node" not in answer["error"]
+
+
 def test_classify_and_regress_take_examples(server: Server) -> None:
     examples = {"signature_name": "classify", "examples": [{"x": 1.0}]}
     status, answer = server.json("POST", "/v1/models/tiny:classify", examples)
