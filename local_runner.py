@@ -137,7 +137,6 @@ def _run_nodes(
     from common.deferred_imports import defer_imports
     from lineage.store.connection import one_line_errors
     from pipeline.results.report_page import write_report
-    from pipeline.results.run_folder import last_complete_run
 
     with defer_imports():
         from pipeline.local.run import RunOptions, run_pipeline  # takes seconds: imports TFX
@@ -149,7 +148,6 @@ def _run_nodes(
         to_node=options.to_node,
         enable_cache=not options.no_cache,
         interrupted=interrupted,
-        base_run_id=last_complete_run(output),
         started=STARTED,
     )
     with one_line_errors(inputs.config.store):

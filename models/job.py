@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from models.training_settings import ModelConfig, Scalar
 
@@ -62,8 +62,12 @@ class Job:
 
     def write(self, path: Path) -> None:
         """Writes the job as JSON."""
+        path.write_text(json.dumps(self.to_fields()), encoding="utf-8")
+
+    def to_fields(self) -> dict[str, Any]:
+        """Returns the job as JSON types."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        path.write_text(json.dumps({**fields, "config": self.config.to_config()}), encoding="utf-8")
+        return {**fields, "config": self.config.to_config()}
 
     @property
     def log_dir(self) -> str:

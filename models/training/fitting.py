@@ -17,6 +17,7 @@ from models.distributed.task import SINGLE_PROCESS, Task
 from models.job import Job
 from models.training.callbacks import Checkpoints
 from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory
+from models.training.job_digest import job_digest
 from models.training.state import Array, TrainingState
 from models.training.steps import StepRunner
 from models.training_settings import ModelConfig
@@ -77,7 +78,7 @@ def fit(
     strategy = model.distribute_strategy
     with strategy.scope():
         model.optimizer.build(model.trainable_variables)  # else the first step is traced twice
-        state = TrainingState.read(job.in_run_dir(STATE_FILE), model) if job else TrainingState()
+        state = TrainingState.read(job.in_run_dir(STATE_FILE), model, job_digest(job)) if job else TrainingState()
     if state.step:
         logging.info("Resuming after step %d.", state.step)
     fitting = _Fitting(model, config, data, state, job if task.is_chief else None)

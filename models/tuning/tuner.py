@@ -26,6 +26,7 @@ from models.distributed.task import SINGLE_PROCESS, this_task
 from models.job import Job
 from models.training.callbacks import MONITOR, DivergedError
 from models.training.fitting import TrainingData, fit
+from models.training.job_digest import job_digest
 from models.training.label_check import check_label
 from models.training.trainer import build_model, scale_learning_rate
 from models.training_settings import Range, Tuning
@@ -142,7 +143,10 @@ def tuner_fn(fn_args: "FnArgs") -> "TunerFnResult":
 
 
 def make_tuner(job: Job, directory: str) -> NetworkTuner:
-    """Makes a tuner that keeps its state in a folder."""
+    """Makes a tuner that keeps its state in a folder.
+
+    A retried search finds its trials there. keras-tuner would also continue another search in the same folder.
+    """
     tuning = _tuning(job)
     arguments = {
         "objective": OBJECTIVE,
@@ -159,7 +163,7 @@ def make_tuner(job: Job, directory: str) -> NetworkTuner:
             oracle = keras_tuner.oracles.RandomSearchOracle(**arguments)
         case "vizier":
             oracle = VizierOracle(job.config.study or "", this_task().name, tuning.search, **arguments)
-    return NetworkTuner(job, oracle=oracle, directory=directory, project_name=PROJECT)
+    return NetworkTuner(job, oracle=oracle, directory=directory, project_name=f"{PROJECT}-{job_digest(job)[:16]}")
 
 
 def run_tuners(job: Job, oracle: keras_tuner.engine.oracle.Oracle, workers: int) -> None:

@@ -4,16 +4,18 @@ import dataclasses
 import threading
 import time
 from concurrent import futures
+from pathlib import Path
 
 from absl import logging
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.local import runner_utils
-from tfx.orchestration.portable import launcher
-from tfx.proto.orchestration import pipeline_pb2
+from tfx.orchestration.portable import data_types, launcher, outputs_utils
+from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2
 
 from artifacts.summary import State
 from lineage.store.reader import MetadataReader
 from pipeline.local.metadata import LocalMetadata
+from pipeline.local.recovery import remove_outputs
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
 
@@ -33,6 +35,20 @@ class LaunchedNode:
     seconds: float
     execution: int | None = None
     error: Exception | None = None
+
+
+class _Launcher(launcher.Launcher):
+    """TFX's launcher, which starts each executor with empty output folders.
+
+    ML Metadata uses ids again once its database was deleted or replaced by an older copy. The folders of an execution
+    then still have the files of another one, which its executor would continue, overwrite in part, or add to.
+    """
+
+    def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
+        node_dir = outputs_utils.get_node_dir(self._pipeline_runtime_spec, self._pipeline_node.node_info.id)
+        remove_outputs(Path(node_dir), execution_info.execution_id)
+        Path(execution_info.tmp_dir).mkdir(parents=True)
+        return super()._run_executor(execution_info)
 
 
 class NodeLauncher:
@@ -56,7 +72,7 @@ class NodeLauncher:
         node_id, start = node.node_info.id, time.monotonic()
         logging.info("Node %s starts.", node_id)
         try:
-            result = launcher.Launcher(
+            result = _Launcher(
                 pipeline_node=node,
                 mlmd_connection=self.metadata(),
                 pipeline_info=self._pipeline.pipeline_info,

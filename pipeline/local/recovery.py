@@ -40,13 +40,21 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
                 execution.last_known_state = metadata_store_pb2.Execution.FAILED
                 store.put_executions([execution])
                 node = reader.node_of(execution.id)
-                _remove_outputs(artifacts_dir / node, execution.id)
+                remove_outputs(artifacts_dir / node, execution.id)
                 interrupted.append(node)
                 logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)
     return interrupted
 
 
-def _remove_outputs(node_dir: Path, execution_id: int) -> None:
-    """Removes outputs from ``<node>/<key>/<execution>``, and TFX's own files from ``<node>/.system``."""
+def remove_outputs(node_dir: Path, execution_id: int) -> None:
+    """Removes outputs from ``<node>/<key>/<execution>``, and TFX's own files from ``<node>/.system``.
+
+    Args:
+        node_dir: Folder of the node.
+        execution_id: The execution.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
     for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
         shutil.rmtree(folder)

@@ -25,6 +25,7 @@ from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
 from pipeline.results.node_outputs import NodeOutputs, read_node_outputs
+from pipeline.results.run_folder import last_complete_run
 
 PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
@@ -39,7 +40,6 @@ class RunOptions:
         to_node: Run only this node and those upstream of it.
         enable_cache: Whether to reuse the outputs of unchanged nodes.
         interrupted: Earlier runs that were killed.
-        base_run_id: The run that ``from_node`` starts from.
         started: ``time.monotonic()`` at the start of the command.
     """
 
@@ -48,7 +48,6 @@ class RunOptions:
     to_node: str | None
     enable_cache: bool
     interrupted: Sequence[str]
-    base_run_id: str | None
     started: float
 
 
@@ -90,10 +89,12 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     with runner.metadata() as connection:
         close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
         reader = MetadataReader(connection.store)
-        base_nodes = reader.finished_executions(options.base_run_id) if options.base_run_id else ()
+        base_run_id = last_complete_run(Path(config.output), lambda run_id: reader.run(run_id) is not None)
+        base_nodes = reader.finished_executions(base_run_id) if base_run_id else ()
     _record_start(runner, config, options)
     try:
-        failure = _run_nodes(runner, options, listener, base_nodes)
+        with progress.listening(listener.node_progress), job_servers():
+            failure = _run_nodes(runner, options, base_run_id, base_nodes)
         summary = _summarize(runner, config, options, failure)
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
@@ -114,12 +115,11 @@ def _is_push_current(runner: DagRunner, config: Config, executions: Mapping[str,
 
 
 def _run_nodes(
-    runner: DagRunner, options: RunOptions, listener: Listener, base_nodes: Collection[str]
+    runner: DagRunner, options: RunOptions, base_run_id: str | None, base_nodes: Collection[str]
 ) -> NodeFailedError | None:
     """Runs the nodes and returns the error of the one that failed."""
     try:
-        with progress.listening(listener.node_progress), job_servers():
-            runner.run(options.from_node, options.to_node, options.base_run_id, base_nodes)
+        runner.run(options.from_node, options.to_node, base_run_id, base_nodes)
     except NodeFailedError as error:
         return error
     return None

@@ -5,7 +5,7 @@ import datetime
 import fcntl
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -114,13 +114,19 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
                 os.close(original)
 
 
-def last_complete_run(output: Path) -> str | None:
-    """Returns the id of the newest run without a failed node, or ``None``."""
+def last_complete_run(output: Path, is_recorded: Callable[[str], bool]) -> str | None:
+    """Returns the id of the newest run without a failed node, or ``None``.
+
+    Args:
+        output: The output folder of the runs.
+        is_recorded: Returns whether ML Metadata has a run. An older copy of its database lacks the newest ones.
+    """
     for path in sorted((output / "runs").glob(f"*/{SUMMARY_FILE}"), reverse=True):
         with contextlib.suppress(*UNREADABLE):  # a damaged summary must not stop later runs
             # Only the status: summaries of earlier versions have fewer fields.
-            if path.parent.name != LATEST and read_object(path).get("status") in COMPLETE:
-                return path.parent.name
+            run_id = path.parent.name
+            if run_id != LATEST and read_object(path).get("status") in COMPLETE and is_recorded(run_id):
+                return run_id
     return None
 
 

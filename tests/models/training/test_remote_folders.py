@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -29,13 +30,22 @@ def test_training_reads_and_writes_buckets(trained: Job) -> None:
     assert not gfile.exists(trained.in_run_dir(STATE_FILE))
 
 
-def test_training_resumes_from_a_state_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_resumes_from_its_state_in_a_bucket_and_from_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = in_bucket(training_job(tmp_path / "job", steps=20), "resumed")
     with monkeypatch.context() as patch:
         patch.setattr("models.training.trainer.export", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             train(job, SINGLE_PROCESS)
     assert gfile.exists(job.in_run_dir(STATE_FILE))
+    other = dataclasses.replace(
+        job, config=dataclasses.replace(job.config, training=dataclasses.replace(job.config.training, seed=3))
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr("tf_keras.Model.fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):  # it takes steps instead of using the state
+            train(other, SINGLE_PROCESS)
     steps = []
     monkeypatch.setattr("tf_keras.Model.fit", lambda *_, **__: steps.append(1))
     train(job, SINGLE_PROCESS)

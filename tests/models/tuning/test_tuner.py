@@ -83,6 +83,17 @@ def test_a_search_finds_hyperparameters_inside_the_space(searches: list[Any]) ->
     assert best["dropout"] in (0.0, 0.25)
 
 
+def test_a_retried_search_has_its_trials_and_another_search_does_not(searches: list[Any]) -> None:
+    tuner = searches[0]
+    algorithm = "random" if isinstance(tuner.oracle, keras_tuner.oracles.RandomSearchOracle) else "bayesian"
+    retried, other = (
+        tuner_fn(fn_args(Path(tuner.directory), small_table().files, {"hidden_layers": layers}, algorithm=algorithm))
+        for layers in (1, 2)
+    )
+    assert retried.tuner.oracle.trials.keys() == tuner.oracle.trials.keys()
+    assert not other.tuner.oracle.trials
+
+
 def test_a_search_is_the_same_each_time(searches: list[Any]) -> None:
     one, other = (
         [(trial.score, trial.hyperparameters.values) for trial in tuner.oracle.get_best_trials(5)] for tuner in searches

@@ -61,6 +61,14 @@ def Push(one: InputArtifact[String], other: InputArtifact[String]) -> None:
     """Depends on both."""
 
 
+@component
+def Look(model: InputArtifact[Model], other: OutputArtifact[Model], text: OutputArtifact[String]) -> None:
+    """Notes what it finds in its output folders."""
+    folder = Path(other.uri)
+    found = [path.name for each in (folder, Path(text.uri).parent) for path in each.iterdir()]
+    (folder / "found").write_text(" ".join(found))
+
+
 @dataclasses.dataclass
 class Recorder:
     """A listener that records lines."""
@@ -85,6 +93,10 @@ def tiny(folder: Path, failing: str = "") -> Pipeline:
     evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
     nodes: list[BaseNode] = [trained, waiting, evaluator]
     nodes.append(Push(one=waiting.outputs["verdict"], other=evaluator.outputs["verdict"]))
+    return pipeline_of(folder, nodes)
+
+
+def pipeline_of(folder: Path, nodes: list[BaseNode]) -> Pipeline:
     return Pipeline(
         pipeline_name="tiny",
         pipeline_root=str(folder),
@@ -127,6 +139,25 @@ def test_failure_lets_parallel_nodes_finish_and_skips_the_rest(
     recorder, found = run(tmp_path, failing)
     assert [line for line in recorder if not line.endswith("starts")] == ["Train ran", *states]
     assert found == failure
+
+
+def test_executor_starts_with_empty_folders_after_the_database_was_deleted(tmp_path: Path) -> None:
+    """Ids of executions are used again, so their folders have the files of earlier executions."""
+    earlier = [tmp_path / "Train/model/1/state.npz", tmp_path / "Look/other/2/Format-Serving/saved_model.pb"]
+    earlier += [tmp_path / "Look/text/2/value", tmp_path / "Look/.system/executor_execution/2/executor_output.pb"]
+    earlier += [tmp_path / "Look/.system/executor_execution/2/.temp/search/oracle.json"]
+    kept = tmp_path / "Look/other/3/saved_model.pb"  # of an execution that may still be restored
+    for path in (*earlier, kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"not a message")
+    trained = Train()
+    runner = DagRunner(pipeline_of(tmp_path, [trained, Look(model=trained.outputs["model"])]), "run", Recorder())
+    runner.run()
+    assert runner.executions == {"Train": 1, "Look": 2}
+    assert (tmp_path / "Look/other/2/found").read_text() == "value"  # TFX creates this file, empty
+    assert [path for path in earlier if path.exists()] == [tmp_path / "Look/text/2/value"]
+    assert (tmp_path / "Look/text/2/value").read_bytes() == b""
+    assert kept.exists()
 
 
 def test_background_node_that_never_ran_uses_the_base_runs_artifacts(tmp_path: Path) -> None:

@@ -139,4 +139,14 @@ def test_last_complete_run_needs_only_the_status(tmp_path: Path) -> None:
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         (folder / "summary.json").write_text(text)
-    assert last_complete_run(tmp_path) == "1"
+    assert last_complete_run(tmp_path, {"1", "3", "4"}.__contains__) == "1"
+
+
+def test_last_complete_run_is_one_that_ml_metadata_has(tmp_path: Path) -> None:
+    """As after an older copy of the database was restored."""
+    for name in ("1", "2", "3"):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "summary.json").write_text('{"status": "pushed"}')
+    assert last_complete_run(tmp_path, {"1", "2"}.__contains__) == "2"
+    assert last_complete_run(tmp_path, set[str]().__contains__) is None
