@@ -25,6 +25,7 @@ from tfx.types.standard_component_specs import (
 from tfx.utils import io_utils
 
 from common.source_code import import_function
+from custom_components.batched_transform.table_names import remove_folders
 from custom_components.shared.examples import split_files
 from custom_components.shared.record_batches import ExamplesByBatch, WriteExamples
 
@@ -79,6 +80,7 @@ class Executor(BaseBeamExecutor):
                     folder = artifact_utils.get_split_uri([target], split)
                     _ = pipeline | f"Transform[{split}][{number}]" >> _TransformSplit(rows, transform_fn, folder)
         fileio.rmtree(temporary)
+        remove_folders(os.path.join(graph, tft.TFTransformOutput.TRANSFORM_FN_DIR))
 
 
 class _TransformSplit(beam.PTransform):

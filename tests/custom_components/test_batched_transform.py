@@ -170,6 +170,13 @@ def test_the_same_rows_give_the_same_bits_in_the_order_of_their_files(
     assert numbers == list(range(180))
 
 
+def test_the_graph_does_not_contain_the_folder_it_was_written_to(ours: Outputs) -> None:
+    graph = Path(ours["transform_graph"][0].uri)
+    saved = (graph / "transform_fn/saved_model.pb").read_bytes()
+    assert b"b'cities'" in saved  # the name of the table
+    assert os.fsencode(graph.parent) not in saved
+
+
 def test_nothing_temporary_is_left(ours: Outputs) -> None:
     graph, transformed = (Path(ours[key][0].uri) for key in ("transform_graph", "transformed_examples"))
     assert {path.name for path in graph.iterdir()} == {"metadata", "transform_fn", "transformed_metadata"}
