@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from common.child_processes import prepare_environment
+from common.keras_environment import set_keras_environment
 from pipeline import cli, exit_codes
 from pipeline.nodes import NODES
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pipeline.results.run_folder import RunFolder
 
 STARTED = time.monotonic()
-cli.set_keras_tuner_home()
+set_keras_environment()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes the GPU from its workers
 EXIT_HELP = """\b
 Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, settings or data;

@@ -12,12 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from common.child_processes import prepare_environment
+from common.keras_environment import set_keras_environment
 from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
     from pipeline.config.settings import Config
 
-cli.set_keras_tuner_home()
+set_keras_environment()
 EXIT_HELP = """\b
 Exit codes: 0 success (check: the model was pushed); 1 a task or Vertex AI failed;
 2 invalid usage, settings or file; 3 the data does not match the schema; 4 the model was not blessed."""

@@ -21,11 +21,16 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 MAX_INTEGER_RANGE = 100_000
 MAX_BUCKETS = 10_000_000
+MAX_COUNT = 2**31 - 1  # TFX and the servers of ML Metadata store 32 bits
+MAX_NAME = 128  # characters
 
 Task = Literal["binary", "multiclass", "regression"]
 Kind = Literal["dense", "bucketed", "integer", "vocabulary", "hashed", "cyclical"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RawType = Literal["INT", "FLOAT", "BYTES"]
+Int64 = Annotated[int, Ge(-(2**63) + 1), Le(2**63 - 1)]  # the smallest int64 means a missing value
+PositiveInt = Annotated[int, Ge(1), Le(MAX_COUNT)]
+Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 
 
 class FeatureKind(NamedTuple):
@@ -90,8 +95,8 @@ class Integer:
         max: Largest value. All values outside the range share one extra index.
     """
 
-    min: int
-    max: int
+    min: Int64
+    max: Int64
 
     def __post_init__(self) -> None:
         if self.min >= self.max:
@@ -112,9 +117,9 @@ class Vocabulary:
         oov_buckets: Number of hash buckets for values that are not in the vocabulary.
     """
 
-    top_k: Annotated[int, Ge(1)] | None = None
-    min_frequency: Annotated[int, Ge(1)] = 1
-    oov_buckets: Annotated[int, Ge(1)] = 1
+    top_k: PositiveInt | None = None
+    min_frequency: PositiveInt = 1
+    oov_buckets: Annotated[int, Ge(1), Le(MAX_BUCKETS)] = 1
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -169,7 +174,7 @@ class Label:
         classes: Class names by class index. Without ``above`` these are the values of the raw column.
     """
 
-    name: str
+    name: Name
     column: str
     above: Above | None = None
     classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None

@@ -7,12 +7,13 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from models.features import STRICT, Problem
+from models.features import STRICT, PositiveInt, Problem
 
 DEFAULT_NETWORK = "models.network.build_network"
 Scalar = bool | int | float | str
 StrategyName = Literal["auto", "one_device", "mirrored", "multi_worker", "parameter_server", "tpu"]
 MAX_PORT = 65_535
+MAX_CHECKPOINTS = 1_000_000  # all are kept in memory
 Workers = Annotated[int, Ge(1), Le(64)]
 
 
@@ -75,19 +76,19 @@ class Training:
         warm_start: Whether training starts with the weights of the latest blessed model.
     """
 
-    steps: Annotated[int, Ge(1)] = 1000
+    steps: PositiveInt = 1000
     batch_size: Annotated[int, Ge(1), Le(1_000_000)] = 128
-    evaluate_every: Annotated[int, Ge(1)] = 100
-    patience: Annotated[int, Ge(1)] = 3
+    evaluate_every: PositiveInt = 100
+    patience: PositiveInt = 3
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     strategy: StrategyName = "auto"
     workers: Workers = 1
     parameter_servers: Workers = 1
     first_port: Annotated[int, Ge(0), Le(MAX_PORT)] = 0
     learning_rate_scaling: Literal["none", "linear", "sqrt"] = "none"
-    checkpoint_every: Annotated[int, Ge(1)] | None = None
+    checkpoint_every: PositiveInt | None = None
     cache: Literal["auto", "memory", "none"] = "auto"
-    shuffle_rows: Annotated[int, Ge(1)] = 100_000
+    shuffle_rows: PositiveInt = 100_000
     warm_start: bool = False
 
     def __post_init__(self) -> None:
@@ -107,6 +108,12 @@ class Training:
         if self.first_port and last > MAX_PORT:
             raise ValueError(
                 f"found 'first_port' {self.first_port}, so the last port is {last}; expected at most {MAX_PORT}"
+            )
+        every = min(self.evaluate_every, self.checkpoint_every or self.evaluate_every)
+        if self.steps > every * MAX_CHECKPOINTS:
+            raise ValueError(
+                f"found {self.steps} 'steps' with a checkpoint or an evaluation every {every}; expected at most "
+                f"{MAX_CHECKPOINTS:,} of them: raise 'evaluate_every' and 'checkpoint_every', or take fewer steps"
             )
 
     @property
@@ -187,8 +194,8 @@ class Tuning:
 
     enabled: bool = True
     algorithm: Literal["bayesian", "random", "vizier"] = "bayesian"
-    trials: Annotated[int, Ge(1)] = 5
-    steps: Annotated[int, Ge(1)] = 300
+    trials: PositiveInt = 5
+    steps: PositiveInt = 300
     workers: Workers = 1
     search: dict[str, Range] = Field(default_factory=dict)
 

@@ -1,18 +1,10 @@
 """Command-line options that both runners share."""
 
-import os
 from typing import Any
 
 import click
 
-from common.project import ROOT
-
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-
-
-def set_keras_tuner_home() -> None:
-    """Makes keras-tuner write its settings file, which it does on import, here rather than to the home folder."""
-    os.environ.setdefault("KERAS_HOME", str(ROOT / ".cache/keras"))
 
 
 def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

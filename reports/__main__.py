@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from common.keras_environment import set_keras_environment
 from lineage.commands.cli import CONTEXT, query
 
 
@@ -20,6 +21,7 @@ def main(output: Path, as_json: bool, run: str) -> None:
     from lineage.queries.find_run import find_run  # noqa: PLC0415
     from lineage.store.connection import captured_stderr, reading  # noqa: PLC0415
 
+    set_keras_environment()
     with reading(output) as reader:
         run_id = find_run(reader, run).run_id
         try:

@@ -80,7 +80,8 @@ def arguments(output: Path, *options: str, **settings: Any) -> list[str]:
 def run(output: Path, *options: str, **settings: Any) -> Finished:
     """Runs to the end."""
     command = arguments(output, *options, **settings)
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}  # set in the user's shell, and not installed
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     return Finished(result.returncode, result.stdout, result.stderr)
 
 

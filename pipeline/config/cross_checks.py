@@ -6,7 +6,7 @@ import re
 from pydantic import ValidationError
 
 from custom_components.arrow_example_gen.source import check_pattern
-from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar
+from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
 from pipeline.config.errors import unknown_name
 from pipeline.config.metrics import METRICS
 from pipeline.config.pydantic_errors import describe
@@ -55,6 +55,10 @@ def check_hyperparameters(config: Config) -> None:
             raise ValueError(unknown_name(f"tuning.search.{name}", "hyperparameter", name, known))
         for value in _ends(searched) if is_default else ():
             _check_values("tuning.search", {name: value}, known)
+    try:
+        dataclasses.replace(config.training, steps=config.tuning.steps)  # as the Tuner does for each trial
+    except ValidationError as error:
+        raise ValueError(describe(error, Training, "tuning")) from error
     if config.tuning.enabled and not config.tuning.search:
         raise ValueError("tuning.search: empty; add a hyperparameter to search, or set tuning.enabled to false")
 

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
+MAX_TEXT = 200  # characters of a name or a path that are shown
 MAX_NAMES, NEAREST = 60, 10  # a longer list is cut to the nearest names
 
 
@@ -17,13 +18,23 @@ class ConfigError(UserError):
     """Settings that cannot be used."""
 
 
+def shortened(text: object) -> str:
+    """Returns the text, cut if it is long.
+
+    >>> shortened("x" * 5000)[-5:]
+    'xx...'
+    """
+    shown = str(text)
+    return shown if len(shown) <= MAX_TEXT else f"{shown[: MAX_TEXT - 3]}..."
+
+
 def unknown_name(key: str, kind: str, found: str, known: Iterable[str]) -> str:
     """Returns one line for an unknown name, with the allowed names and the nearest one.
 
     >>> unknown_name("training.stpes", "key", "stpes", ["steps", "seed"])
     "training.stpes: unknown key 'stpes'; allowed: seed, steps; did you mean 'steps'?"
     """
-    known = sorted(known)
+    known, found = sorted(known), shortened(found)
     nearest = difflib.get_close_matches(found, known, n=1, cutoff=0.5)
     hint = f"; did you mean '{nearest[0]}'?" if nearest else ""
     shown = known if len(known) <= MAX_NAMES else difflib.get_close_matches(found, known, n=NEAREST, cutoff=0.0)

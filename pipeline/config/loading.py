@@ -27,7 +27,8 @@ Options: TypeAlias = dict[str, dict[str, str]]
 def settings_path(name: str) -> Path:
     """Returns the path as is, or inside the project's folder if it only exists there."""
     here, inside = Path(name), ROOT / name
-    return inside if not here.exists() and inside.exists() else here
+    # Unlike Path.exists, os.path.exists does not raise for a path that is too long or in an unreadable folder.
+    return inside if not os.path.exists(here) and os.path.exists(inside) else here
 
 
 def load_config(

@@ -69,7 +69,8 @@ def _unknown_key(key: str, location: tuple[str | int, ...], record: type) -> str
 
 def _expected(detail: ErrorDetails) -> str:
     text = detail["msg"].removeprefix("Input should be ").replace("an object", "a mapping of keys")
-    return text.replace("Tuple should have", "a list with").replace(" after validation, not 0", "")
+    text = text.replace("Tuple should have", "a list with").replace(" after validation, not 0", "")
+    return text.replace("String should have", "text of")
 
 
 def _resolve(record: type, location: tuple[str | int, ...]) -> tuple[list[str], object]:

@@ -10,13 +10,12 @@ from pydantic.dataclasses import dataclass
 from custom_components.arrow_example_gen.formats.file_format import Format
 from custom_components.arrow_example_gen.source import Source, format_of
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
-from models.features import STRICT, Features, Label, Problem, Task
+from models.features import MAX_COUNT, MAX_NAME, STRICT, Features, Int64, Label, PositiveInt, Problem, Task
 from models.training_settings import Network, Training, Tuning
 from pipeline.config.beam import Beam, Dataflow
 from pipeline.config.metadata import Metadata
 from pipeline.config.vertex import Vertex
 
-MAX_NAME = 128  # characters of a pipeline's name on Vertex AI
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
 
 Weight = Annotated[int, Ge(1), Le(1_000_000)]
@@ -71,10 +70,10 @@ class Data:
     bigquery: BigQuery | None = None
     pattern: Annotated[str, Field(min_length=1)] = "*.csv"
     format: Format | None = None
-    span: Annotated[int, Ge(0)] | None = None
+    span: Annotated[int, Ge(0), Le(MAX_COUNT)] | None = None
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
-    split_seed: int = 0
+    split_seed: Int64 = 0
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.bigquery):
@@ -144,9 +143,9 @@ class SkewGuard:
         max_megabytes: Maximum memory of that process.
     """
 
-    max_examples: Annotated[int, Ge(1)] = 10_000
-    max_seconds: Annotated[int, Ge(1)] = 120
-    max_megabytes: Annotated[int, Ge(1)] = 4_000
+    max_examples: PositiveInt = 10_000
+    max_seconds: PositiveInt = 120
+    max_megabytes: PositiveInt = 4_000
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -166,7 +165,7 @@ class Tflite:
 
     enabled: bool = True
     quantization: Literal["none", "dynamic_range", "float16", "int8"] = "none"
-    max_examples: Annotated[int, Ge(1)] = 5_000
+    max_examples: PositiveInt = 5_000
     max_difference: Annotated[float, Ge(0)] = 1e-5
     max_quality_loss: Annotated[float, Ge(0)] = 0.002
 
@@ -195,7 +194,7 @@ class Config:
         output: Folder for everything that runs write, by default ``output/<name>``.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=MAX_NAME)]
     task: Task
     label: Label
     features: Features
@@ -224,7 +223,7 @@ class Config:
     @property
     def pipeline_name(self) -> str:
         """Name of the pipeline: the problem's, with dashes on Vertex AI, which allows no underscores."""
-        return self.name if self.orchestrator == "local" else self.name.replace("_", "-")[:MAX_NAME]
+        return self.name if self.orchestrator == "local" else self.name.replace("_", "-")
 
     @property
     def artifacts_dir(self) -> str:

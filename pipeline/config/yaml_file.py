@@ -6,16 +6,31 @@ from typing import Any
 
 import yaml
 
-from pipeline.config.errors import ConfigError
+from pipeline.config.errors import ConfigError, shortened
 
 # Raised by PyYAML for invalid YAML, invalid values and deep nesting.
 UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
 
 
+# PyYAML implements YAML 1.1, which reads 010 as 8, 1:30 as 90, 1_000 as 1000, no as false and 1e-5 as text. Here only
+# numbers, true, false and null are not text, as in YAML 1.2, and numbers without leading zeros.
+_RESOLVERS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    "float": (
+        r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*([eE][-+]?[0-9]+)?|[eE][-+]?[0-9]+)|\.[0-9]+([eE][-+]?[0-9]+)?"
+        r"|\.(inf|Inf|INF))|\.(nan|NaN|NAN)",
+        "-+.0123456789",
+    ),
+    "null": (r"|~|null|Null|NULL", ["", "~", "n", "N"]),
+}
+
+
 class _StringKeyLoader(yaml.SafeLoader):
     """PyYAML's safe loader with keys kept as strings: ``off`` and ``2020-01-01`` stay names.
 
-    It also rejects duplicate keys, of which PyYAML silently uses the last.
+    It also rejects duplicate keys, of which PyYAML silently uses the last, and keeps the text of values that YAML 1.1
+    would change.
     """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002
@@ -29,10 +44,9 @@ class _StringKeyLoader(yaml.SafeLoader):
         return mapping
 
 
-# In YAML 1.2, 1e-5 is a number. PyYAML implements YAML 1.1, which requires a decimal point.
-_StringKeyLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_StringKeyLoader.yaml_implicit_resolvers = {}
+for _kind, (_pattern, _first) in _RESOLVERS.items():
+    _StringKeyLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -45,7 +59,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         values = yaml.load(path.read_text(encoding="utf-8"), _StringKeyLoader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise ConfigError(
-            f"{path}: {error.strerror}; expected a YAML file of settings, such as configs/taxi.yaml"
+            f"{shortened(path)}: {error.strerror}; expected a YAML file of settings, such as configs/taxi.yaml"
         ) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error

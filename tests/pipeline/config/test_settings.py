@@ -1,5 +1,6 @@
 import copy
 import math
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from common.project import ROOT
 from lineage.store.location import Sqlite
 from pipeline.config.beam import Beam
 from pipeline.config.errors import ConfigError
-from pipeline.config.loading import load_config, load_vertex_block
+from pipeline.config.loading import load_config, load_vertex_block, settings_path
 from pipeline.config.renamed import RENAMED
 from pipeline.config.settings import Splits, Threshold
 from pipeline.preflight.schema import check_against_schema, load_schema
@@ -292,6 +293,21 @@ def test_path_that_is_not_a_local_folder_is_refused(option: str, place: str) -> 
             "data.splits.eval: found 99999999999999999999 (int); expected less",
         ),
         ("beam.workers", "1000000", "beam.workers: found 1000000"),
+        *[
+            (key, f"1{'0' * 30}", f"{key}: found 1{'0' * 30} (int); expected less than or equal to ")
+            for key in (
+                *("training.steps", "training.evaluate_every", "training.checkpoint_every", "training.patience"),
+                *("training.seed", "training.shuffle_rows", "tuning.steps", "tuning.trials", "data.span"),
+                *("data.split_seed", "skew_guard.max_examples", "skew_guard.max_seconds", "skew_guard.max_megabytes"),
+                *("tflite.max_examples", "features.integer.trip_start_day.max"),
+                *(f"features.vocabulary.payment_type.{name}" for name in ("top_k", "min_frequency", "oov_buckets")),
+            )
+        ],
+        ("name", "a" * 300, f"name: found '{'a' * 56}... (str); expected text of at most 128 characters"),
+        ("label.name", "a" * 300, "label.name: found 'aaa"),
+        ("label.name", "''", "label.name: found '' (str); expected text of at least 1 character"),
+        ("training.steps", "2000000000", "training: found 2000000000 'steps' with a checkpoint or an evaluation every"),
+        ("tuning.steps", "2000000000", "tuning: found 2000000000 'steps' with"),
         ("training.batch_size", "99999999999", "training.batch_size: found"),
         ("evaluation.metrics", "[]", "expected a list with at least 1 item"),
         ("tuning.search.dropout", "{min: 5, max: 9}", "tuning.search.dropout: found 5"),
@@ -340,6 +356,21 @@ def test_tuning_without_a_search_space_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, {"tuning.enabled": False, "tuning.search": {}})
     load_config(path)
     assert "tuning.search: empty" in refusal(path, tune=True)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, f"{'x/' * 2500}y"])
+def test_settings_file_with_a_long_path_is_reported_in_a_short_line(name: str) -> None:
+    line = refusal(settings_path(name))
+    assert line.startswith("x")
+    assert "...: File name too long; expected a YAML file" in line
+    assert len(line) < 300
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_settings_file_in_an_unreadable_folder_is_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0)
+    assert "Permission denied; expected a YAML file" in refusal(settings_path(str(folder / "taxi.yaml")))
 
 
 def test_paths_of_the_file_are_relative_to_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
