@@ -3,21 +3,22 @@
 import contextlib
 import dataclasses
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from common.child_processes import prepare_environment
+from common.child_processes import end_children, prepare_environment
 from common.keras_environment import set_keras_environment
 from pipeline import cli, exit_codes
+from pipeline.local import interruption
 from pipeline.nodes import NODES
 
 if TYPE_CHECKING:
+    from artifacts.summary import RunSummary
     from pipeline.local.run import FinishedRun
     from pipeline.preflight.preflight import CheckedInputs
     from pipeline.results.console import RunConsole
@@ -101,7 +102,6 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
     from pipeline.results.console import RunConsole
     from pipeline.results.run_folder import RunFolder, interrupted_runs
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops a run like Ctrl-C
     config = inputs.config
     interrupted = interrupted_runs(Path(config.output))
     folder = RunFolder(Path(config.output))
@@ -110,14 +110,19 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
+
+        def end() -> NoReturn:
+            # Without a summary.json, the next run closes this one.
+            stopped = failed_summary(config.name, "interrupted", folder.run_id)
+            _end(console, stopped, out if options.as_json else None)
+
         try:
-            finished = _run_nodes(options, inputs, interrupted, folder, console)
+            with interruption.interruptible(end):
+                finished = _run_nodes(options, inputs, interrupted, folder, console)
             summary, error = finished.summary, finished.failure
             code = exit_codes.BY_STATUS[summary.status]
         except KeyboardInterrupt:
-            # Without a summary.json, the next run closes this one.
-            console.error("interrupted; run the same command to resume")
-            summary, code = failed_summary(config.name, "interrupted", folder.run_id), exit_codes.INTERRUPTED
+            end()
         except Exception as caught:
             error = caught
             summary = failed_summary(config.name, str(error), folder.run_id)
@@ -129,6 +134,19 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
             with contextlib.suppress(BrokenPipeError):
                 print(summary.to_json(), file=out)
     return code
+
+
+def _end(console: "RunConsole", summary: "RunSummary", out: IO[str] | None) -> NoReturn:
+    """Ends an interrupted run: its child processes first, and this process without waiting for its threads.
+
+    The output folder stays locked until then.
+    """
+    end_children()
+    console.error("interrupted; run the same command to resume")
+    if out:
+        with contextlib.suppress(OSError):
+            print(summary.to_json(), file=out, flush=True)
+    os._exit(exit_codes.INTERRUPTED)
 
 
 def _run_nodes(

@@ -1,5 +1,6 @@
 """Child processes of this project: where they import from, how they reach this machine, and how they end."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -7,10 +8,13 @@ import threading
 import time
 from collections.abc import Mapping
 
+import psutil
+
 from common.loopback import without_proxy_for_loopback
 from common.project import ROOT
 
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
@@ -60,6 +64,19 @@ def exit_description(code: int) -> str:
         known = {each.value: each.name for each in signal.Signals}
         return f"was stopped by {known.get(-code, f'signal {-code}')}"
     return f"exited with code {code}"
+
+
+def end_children() -> None:
+    """Ends all descendants of this process and waits for them."""
+    children = psutil.Process().children(recursive=True)
+    for each in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.terminate()
+    _, left = psutil.wait_procs(children, GRACE_SECONDS)
+    for each in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    psutil.wait_procs(left, GRACE_SECONDS)
 
 
 def exit_with_parent(parent: int) -> None:

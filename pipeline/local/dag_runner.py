@@ -14,6 +14,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from artifacts.summary import Node
 from common.error_reason import reason
 from pipeline.config.errors import ConfigError, unknown_name
+from pipeline.local import interruption
 from pipeline.local.metadata import LocalMetadata
 from pipeline.local.node_launcher import LaunchedNode, NodeLauncher, is_resolver
 from pipeline.nodes import BACKGROUND_NODES, Listener
@@ -88,12 +89,27 @@ class DagRunner:
         Raises:
             NodeFailedError: A node failed. Those downstream of it are skipped.
             ConfigError: The pipeline has no such node, or no earlier run made the artifacts that ``from_node`` needs.
+            KeyboardInterrupt: The run was stopped. Nothing more is recorded about the nodes in the background.
         """
         self._select(from_node, to_node, base_run_id, base_nodes)
         nodes = [node.pipeline_node for node in self._pipeline.nodes]
         if any(node.execution_options.run.perform_snapshot for node in nodes):
             self._snapshot()  # before TFX would, since a background node may start earlier than TFX's first node
+        try:
+            self._launch_all(nodes)
+        except KeyboardInterrupt:
+            self._launcher.stop()  # before the run is recorded as interrupted
+            raise
+        except Exception:
+            # None is left if a node failed. The log and the lock must outlive the others, too.
+            futures.wait(self._in_background.values())
+            raise
+
+    def _launch_all(self, nodes: list[pipeline_pb2.PipelineNode]) -> None:
+        """Launches the nodes. Errors as in :meth:`run`."""
         while nodes:
+            if interruption.is_requested():  # a library may have swallowed the KeyboardInterrupt
+                raise KeyboardInterrupt
             node = nodes.pop(self._next(nodes))
             if node.execution_options.HasField("skip"):
                 self._finish(Node(node.node_info.id, "skipped"))

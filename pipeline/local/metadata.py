@@ -14,25 +14,34 @@ from lineage.store.postgresql_patches import patch_store
 _LOCK = threading.RLock()
 
 
+class RunStoppedError(RuntimeError):
+    """A node in the background has nothing more to record, since its run has been stopped."""
+
+
 class LocalMetadata(metadata.Metadata):
     """The store that the nodes of a local run read and write."""
 
-    def __init__(self, connection: metadata_store_pb2.ConnectionConfig) -> None:
+    def __init__(self, connection: metadata_store_pb2.ConnectionConfig, stopped: threading.Event | None = None) -> None:
         """Prepares a connection.
 
         Args:
             connection: The store, without a password. The password is added here.
+            stopped: Once this is set, the store cannot be opened any more.
         """
         super().__init__(with_password(connection))
+        self._stopped = stopped
 
     def __enter__(self) -> "LocalMetadata":
         """Opens the store.
 
         Raises:
             UnavailableError: The store is unavailable, after several tries.
+            RunStoppedError: The run was stopped.
         """
         with contextlib.ExitStack() as opened:
             opened.enter_context(_LOCK)
+            if self._stopped and self._stopped.is_set():
+                raise RunStoppedError("the run was stopped")
             try:
                 super().__enter__()
             except RuntimeError as error:  # a node may raise RuntimeError too
@@ -48,3 +57,9 @@ class LocalMetadata(metadata.Metadata):
             super().__exit__(*error)
         finally:
             _LOCK.release()
+
+
+def wait_for_other_threads() -> None:
+    """Waits until no other thread of this process has the store open."""
+    with _LOCK:
+        pass

@@ -14,7 +14,8 @@ from tfx.proto.orchestration import execution_result_pb2, pipeline_pb2
 
 from artifacts.summary import State
 from lineage.store.reader import MetadataReader
-from pipeline.local.metadata import LocalMetadata
+from pipeline.local import interruption
+from pipeline.local.metadata import LocalMetadata, wait_for_other_threads
 from pipeline.local.recovery import remove_outputs
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
@@ -62,6 +63,7 @@ class NodeLauncher:
         self._connection: metadata_store_pb2.ConnectionConfig = getattr(
             connection, connection.WhichOneof("connection_config")
         )
+        self._stopped = threading.Event()
 
     def metadata(self) -> LocalMetadata:
         """Returns a client of ML Metadata that is not open yet."""
@@ -69,12 +71,33 @@ class NodeLauncher:
 
     def launch(self, node: pipeline_pb2.PipelineNode) -> LaunchedNode:
         """Launches a node and waits for it. A failure is returned, not raised."""
+        return self._launch(node, self.metadata())
+
+    def launch_in_background(self, node: pipeline_pb2.PipelineNode) -> futures.Future[LaunchedNode]:
+        """Launches a node in a daemon thread, which ends with the process if the run is interrupted."""
+        future: futures.Future[LaunchedNode] = futures.Future()
+
+        def launch() -> None:
+            try:
+                future.set_result(self._launch(node, LocalMetadata(self._connection, self._stopped)))
+            except BaseException as error:
+                future.set_exception(error)
+
+        threading.Thread(target=launch, name=node.node_info.id, daemon=True).start()
+        return future
+
+    def stop(self) -> None:
+        """Keeps the nodes in the background from recording anything more in ML Metadata."""
+        self._stopped.set()
+        wait_for_other_threads()
+
+    def _launch(self, node: pipeline_pb2.PipelineNode, connection: LocalMetadata) -> LaunchedNode:
         node_id, start = node.node_info.id, time.monotonic()
         logging.info("Node %s starts.", node_id)
         try:
             result = _Launcher(
                 pipeline_node=node,
-                mlmd_connection=self.metadata(),
+                mlmd_connection=connection,
                 pipeline_info=self._pipeline.pipeline_info,
                 pipeline_runtime_spec=self._pipeline.runtime_spec,
                 executor_spec=runner_utils.extract_executor_spec(self._deployment, node_id),
@@ -84,20 +107,9 @@ class NodeLauncher:
             return LaunchedNode(self._state(node, execution), time.monotonic() - start, execution)
         except Exception as error:
             logging.exception("Node %s failed.", node_id)
+            if interruption.is_requested():
+                raise KeyboardInterrupt from error
             return LaunchedNode("failed", time.monotonic() - start, error=error)
-
-    def launch_in_background(self, node: pipeline_pb2.PipelineNode) -> futures.Future[LaunchedNode]:
-        """Launches a node in a daemon thread, which ends with the process if the run is interrupted."""
-        future: futures.Future[LaunchedNode] = futures.Future()
-
-        def launch() -> None:
-            try:
-                future.set_result(self.launch(node))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=launch, name=node.node_info.id, daemon=True).start()
-        return future
 
     def _state(self, node: pipeline_pb2.PipelineNode, execution_id: int | None) -> State:
         if execution_id is None:

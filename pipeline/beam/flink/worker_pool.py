@@ -11,14 +11,11 @@ import time
 from pathlib import Path
 
 import click
-import psutil
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from common.child_processes import prepare_environment
+from common.child_processes import end_children, prepare_environment
 from pipeline.beam.flink.addresses import is_loopback
 from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
-
-GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
 
 
 @click.command()
@@ -42,7 +39,7 @@ def main(listen: str) -> None:
         while True:
             time.sleep(3600)
     server.stop(STOP_SECONDS).wait()
-    _stop_workers()
+    end_children()
 
 
 def _check(listen: str) -> None:
@@ -54,18 +51,6 @@ def _check(listen: str) -> None:
             f"--listen: found the host '{host}'; expected a loopback address, such as 127.0.0.1, since anyone who can "
             "connect to the port can run code on this machine"
         )
-
-
-def _stop_workers() -> None:
-    workers = psutil.Process().children(recursive=True)
-    for each in workers:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.terminate()
-    _, left = psutil.wait_procs(workers, GRACE_SECONDS)
-    for each in left:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.kill()
-    psutil.wait_procs(left)
 
 
 if __name__ == "__main__":

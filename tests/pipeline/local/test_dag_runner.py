@@ -2,11 +2,17 @@
 
 import dataclasses
 import datetime
+import errno
+import os
+import signal
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ml_metadata import metadata_store
+from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.components.base.base_node import BaseNode
@@ -19,6 +25,7 @@ from lineage.recorded.origin import collect_origin
 from lineage.recorded.run_recorder import RunRecorder
 from pipeline.config.errors import ConfigError
 from pipeline.local.dag_runner import DagRunner, NodeFailedError
+from pipeline.local.interruption import interruptible
 from pipeline.nodes import BACKGROUND_NODES
 
 # No "from __future__ import annotations" here: TFX reads the raw annotations.
@@ -57,6 +64,20 @@ def Evaluate(
 
 
 @component
+def Interrupted(
+    model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
+) -> None:
+    """Is interrupted, and turns that into an error of its own, like Beam, if it fails."""
+    Path(mark).touch()
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        if not fails:
+            raise
+        raise RuntimeError("a step failed") from None
+
+
+@component
 def Push(one: InputArtifact[String], other: InputArtifact[String]) -> None:
     """Depends on both."""
 
@@ -84,13 +105,13 @@ class Recorder:
         self.lines.append(f"{node.id} {node.state}")
 
 
-def tiny(folder: Path, failing: str = "") -> Pipeline:
+def tiny(folder: Path, failing: str = "", evaluate: Any = Evaluate) -> Pipeline:
     mark = str(folder / "mark")
     trained = Train()
     model = trained.outputs["model"]
     [background] = BACKGROUND_NODES
     waiting = Wait(model=model, mark=mark, fails=failing == background).with_id(background)
-    evaluator = Evaluate(model=model, mark=mark, fails=failing == "Evaluate")
+    evaluator = evaluate(model=model, mark=mark, fails=failing == evaluate.__name__)
     nodes: list[BaseNode] = [trained, waiting, evaluator]
     nodes.append(Push(one=waiting.outputs["verdict"], other=evaluator.outputs["verdict"]))
     return pipeline_of(folder, nodes)
@@ -158,6 +179,31 @@ def test_executor_starts_with_empty_folders_after_the_database_was_deleted(tmp_p
     assert [path for path in earlier if path.exists()] == [tmp_path / "Look/text/2/value"]
     assert (tmp_path / "Look/text/2/value").read_bytes() == b""
     assert kept.exists()
+
+
+@pytest.mark.parametrize("failing", ["", "Interrupted"])
+def test_nothing_is_recorded_about_a_background_node_after_an_interrupt(tmp_path: Path, failing: str) -> None:
+    runner, ended = DagRunner(tiny(tmp_path, failing, Interrupted), "run", Recorder()), threading.Event()
+    with pytest.raises(KeyboardInterrupt), interruptible(ended.set):
+        runner.run()
+    assert not ended.is_set()
+    [background] = [thread for thread in threading.enumerate() if thread.name in BACKGROUND_NODES]
+    background.join(SECONDS)
+    store = metadata_store.MetadataStore(sqlite_metadata_connection_config(f"{tmp_path}/metadata.db"))
+    [execution] = store.get_executions_by_type("test_dag_runner.Wait")
+    assert execution.last_known_state == metadata_store_pb2.Execution.RUNNING, "the next run closes it"
+
+
+def test_background_node_has_ended_when_the_listener_fails(tmp_path: Path) -> None:
+    class Full(Recorder):
+        def node_finished(self, node: Node) -> None:
+            super().node_finished(node)
+            if node.id == "Evaluate":
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        DagRunner(tiny(tmp_path), "run", Full()).run()
+    assert not [thread for thread in threading.enumerate() if thread.name in BACKGROUND_NODES]
 
 
 def test_background_node_that_never_ran_uses_the_base_runs_artifacts(tmp_path: Path) -> None:
