@@ -75,6 +75,6 @@ def test_model_that_is_no_longer_served_is_pushed_again(first: PushedRun) -> Non
     assert executed(first.output, again.summary["run_id"]) == {"Evaluator", "TfliteExporter", "Pusher"}
     assert again.summary["pushed"]["version"] > first.finished.summary["pushed"]["version"]
     shutil.rmtree(first.output / "serving")
-    last = first.rerun()
+    last = first.rerun("--from=Pusher")
     assert executed(first.output, last.summary["run_id"]) == {"Pusher"}
     assert (Path(last.summary["pushed"]["path"]) / "saved_model.pb").is_file()

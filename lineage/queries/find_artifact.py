@@ -165,15 +165,16 @@ def _by_version_or_id(reader: MetadataReader, output: Path, name: str) -> Target
     folders = sorted(map(str, output.glob(f"serving/*/{name}")))
     if len(folders) > 1:
         raise _ambiguous(name, folders)
+    provenance = None
     for folder in folders:
         with contextlib.suppress(LineageError):  # without a readable file the search only takes longer
             provenance = provenance_of(folder)
             if provenance and (known := find_pushed(reader, name, provenance.pushed_uri)):
                 return Target(known, provenance)
     found = _by_id(reader, int(name)) or find_pushed(reader, name)
-    if found is None:
+    if found is None and provenance is None:
         raise _not_found(reader, name)
-    return Target(found, None)
+    return Target(found, None if found else provenance)
 
 
 def _by_name_and_id(reader: MetadataReader, name: str) -> Artifact:

@@ -64,6 +64,12 @@ class RunRecorder:
         _set_properties(run, values)
         self._store.put_contexts([run])
 
+    def add_version(self, version: str) -> None:
+        """Adds the version that the run pushed before it was interrupted."""
+        run = self._context(RUN_CONTEXT, self._run_id)
+        _set_properties(run, {"version": version})
+        self._store.put_contexts([run])
+
     def _context(self, type_name: str, name: str) -> metadata_store_pb2.Context:
         """Returns a context, created if needed. Another run may be creating it, or its type, at the same moment."""
         while True:

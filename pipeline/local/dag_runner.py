@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent import futures
 
 from absl import logging
@@ -47,7 +47,7 @@ class DagRunner:
         pipeline: Pipeline,
         run_id: str,
         listener: Listener,
-        may_cache: Callable[[str, Mapping[str, int]], bool] = lambda _node_id, _executions: True,
+        may_cache: Callable[[str], bool] = lambda _node_id: True,
     ) -> None:
         """Prepares a run.
 
@@ -55,7 +55,7 @@ class DagRunner:
             pipeline: The pipeline.
             run_id: Name of the run.
             listener: Called for each node.
-            may_cache: Called before each node with the executions so far. Returns whether the node may be cached.
+            may_cache: Called before each node. Returns whether the node may be cached.
         """
         self._may_cache = may_cache
         self.nodes: list[Node] = []
@@ -184,7 +184,7 @@ class DagRunner:
         node_id = node.node_info.id
         self._wait_for(node.upstream_nodes)
         self._listener.node_started(node_id)
-        if not self._may_cache(node_id, self.executions):
+        if not self._may_cache(node_id):
             node.execution_options.caching_options.enable_cache = False
         if node_id in BACKGROUND_NODES:
             self._in_background[node_id] = self._launcher.launch_in_background(node)

@@ -4,10 +4,14 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from artifacts.names import SAVED_MODEL_FILE
 from artifacts.push import read_push
 from custom_components.pusher.device import is_complete
 from lineage.queries.pushed_version import PUSHED_MODEL
 from lineage.store.reader import MetadataReader
+from pipeline.nodes import TFLITE_EXPORTER, TRAINER
+
+PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
 
 class PushFolders(NamedTuple):
@@ -15,6 +19,21 @@ class PushFolders(NamedTuple):
 
     serving: Path
     tflite: Path
+
+
+def may_skip_push(reader: MetadataReader, folders: PushFolders, run_id: str) -> bool:
+    """Returns whether the Pusher of a run may be cached, which is once all nodes upstream of it have finished.
+
+    Args:
+        reader: ML Metadata.
+        folders: Where versions are pushed.
+        run_id: The run. With ``--from``, it has the models of an earlier run.
+    """
+    executions = reader.finished_executions(run_id)
+    models = [reader.output(executions[node], key) for node, key in PUSHED_OUTPUTS if node in executions]
+    return (
+        TRAINER in executions and all(models) and is_push_current(reader, folders, [each.id for each in models if each])
+    )
 
 
 def is_push_current(reader: MetadataReader, folders: PushFolders, artifacts: Collection[int]) -> bool:
@@ -31,13 +50,15 @@ def is_push_current(reader: MetadataReader, folders: PushFolders, artifacts: Col
     pushes = [
         (push, artifact.id)
         for artifact in reader.artifacts_of_type(PUSHED_MODEL)
+        # Other problems may share the store. An output folder may have been moved, so only the end of a path counts.
         if (push := read_push(artifact.properties))
+        and push.destination.endswith(f"/{folders.serving.name}/{push.version}")
     ]
     if not pushes:
         return True
     last, artifact_id = max(pushes, key=lambda pair: int(pair[0].version))
     version = last.version
-    if _newest_version(folders.serving) != version:
+    if _newest_version(folders.serving) != version or not (folders.serving / version / SAVED_MODEL_FILE).is_file():
         return False
     if last.tflite and not (_newest_version(folders.tflite) == version and is_complete(folders.tflite / version)):
         return False

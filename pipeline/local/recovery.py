@@ -12,6 +12,8 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.store.messages import RUN_CONTEXT
 from lineage.store.reader import MetadataReader
 from lineage.store.run_records import STATUS
+from pipeline.local.push_recovery import recover_push
+from pipeline.nodes import PUSHER
 
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
@@ -25,7 +27,7 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
         artifacts_dir: Root folder of the artifacts.
 
     Returns:
-        Names of the nodes that were interrupted.
+        Names of the nodes that were interrupted. A Pusher that had pushed a complete version is not among them.
     """
     reader = MetadataReader(store)
     interrupted = []
@@ -36,14 +38,30 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
         if STATUS not in context.custom_properties:
             RunRecorder(store, run_id).end("interrupted")
         for execution in store.get_executions_by_context(context.id):
-            if execution.last_known_state in UNFINISHED:
-                execution.last_known_state = metadata_store_pb2.Execution.FAILED
-                store.put_executions([execution])
-                node = reader.node_of(execution.id)
-                remove_outputs(artifacts_dir / node, execution.id)
-                interrupted.append(node)
-                logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)
+            if execution.last_known_state not in UNFINISHED:
+                continue
+            node = reader.node_of(execution.id)
+            version = recover_push(store, execution, run_id, artifacts_dir / node) if node == PUSHER else None
+            if version:
+                RunRecorder(store, run_id).add_version(version)
+                _remove_system_files(artifacts_dir / node, execution.id)
+                logging.warning("Run %s was interrupted after it had pushed version %s. Recorded it.", run_id, version)
+                continue
+            execution.last_known_state = metadata_store_pb2.Execution.FAILED
+            store.put_executions([execution])
+            remove_outputs(artifacts_dir / node, execution.id)
+            interrupted.append(node)
+            logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)
     return interrupted
+
+
+def remove_working_folders(artifacts_dir: Path) -> None:
+    """Removes the folders that TFX creates for each executor and leaves behind if it fails or is killed.
+
+    Nothing may be running.
+    """
+    for folder in artifacts_dir.glob("*/.system/stateful_working_dir/*"):
+        shutil.rmtree(folder)
 
 
 def remove_outputs(node_dir: Path, execution_id: int) -> None:
@@ -56,5 +74,11 @@ def remove_outputs(node_dir: Path, execution_id: int) -> None:
     Raises:
         OSError: A file cannot be removed.
     """
-    for folder in [*node_dir.glob(f"*/{execution_id}"), *node_dir.glob(f".system/*/{execution_id}")]:
+    for folder in node_dir.glob(f"*/{execution_id}"):
+        shutil.rmtree(folder)
+    _remove_system_files(node_dir, execution_id)
+
+
+def _remove_system_files(node_dir: Path, execution_id: int) -> None:
+    for folder in node_dir.glob(f".system/*/{execution_id}"):
         shutil.rmtree(folder)

@@ -3,7 +3,7 @@
 import dataclasses
 import datetime
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -18,16 +18,14 @@ from lineage.store.reader import MetadataReader
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
 from pipeline.local.dag_runner import DagRunner, NodeFailedError
-from pipeline.local.push_cache import PushFolders, is_push_current
-from pipeline.local.recovery import close_interrupted
-from pipeline.nodes import PUSHER, TFLITE_EXPORTER, TRAINER, Listener
+from pipeline.local.push_cache import PushFolders, may_skip_push
+from pipeline.local.recovery import close_interrupted, remove_working_folders
+from pipeline.nodes import PUSHER, Listener
 from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
 from pipeline.results.node_outputs import NodeOutputs, read_node_outputs
 from pipeline.results.run_folder import last_complete_run
-
-PUSHED_OUTPUTS = ((TRAINER, "model"), (TFLITE_EXPORTER, "tflite_model"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +79,18 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     config = inputs.config
     pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), options.enable_cache, inputs.rows)
 
-    def may_cache(node_id: str, executions: Mapping[str, int]) -> bool:
-        return node_id != PUSHER or TRAINER not in executions or _is_push_current(runner, config, executions)
+    def may_cache(node_id: str) -> bool:
+        if node_id != PUSHER:
+            return True
+        folders = PushFolders(Path(config.serving_dir), Path(config.tflite_dir))
+        with runner.metadata() as connection:
+            return may_skip_push(MetadataReader(connection.store), folders, options.run_id)
 
     prepare_store(config)
     runner = DagRunner(pipeline, options.run_id, listener, may_cache)
     with runner.metadata() as connection:
         close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
+        remove_working_folders(Path(config.artifacts_dir))
         reader = MetadataReader(connection.store)
         base_run_id = last_complete_run(Path(config.output), lambda run_id: reader.run(run_id) is not None)
         base_nodes = reader.finished_executions(base_run_id) if base_run_id else ()
@@ -104,14 +107,6 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
         raise
     _record_end(runner, options, summary)
     return FinishedRun(summary, failure)
-
-
-def _is_push_current(runner: DagRunner, config: Config, executions: Mapping[str, int]) -> bool:
-    folders = PushFolders(Path(config.serving_dir), Path(config.tflite_dir))
-    with runner.metadata() as connection:
-        reader = MetadataReader(connection.store)
-        artifacts = [reader.output(executions[node], key) for node, key in PUSHED_OUTPUTS if node in executions]
-        return all(artifacts) and is_push_current(reader, folders, [each.id for each in artifacts if each])
 
 
 def _run_nodes(

@@ -1,14 +1,16 @@
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+from tiny_runs import new_runs
 
 from lineage.store.reader import MetadataReader
-from pipeline.local.push_cache import PushFolders, is_push_current
+from pipeline.local.push_cache import PushFolders, is_push_current, may_skip_push
 
 Event = metadata_store_pb2.Event
 
@@ -35,7 +37,9 @@ class Pushes:
         pushed = metadata_store_pb2.Artifact(type_id=self._types["PushedModel"])
         pushed.custom_properties["pushed"].int_value = 1
         pushed.custom_properties["pushed_version"].string_value = str(version)
+        pushed.custom_properties["pushed_destination"].string_value = str(self.serving_dir / str(version))
         (self.serving_dir / str(version)).mkdir(parents=True)
+        (self.serving_dir / str(version) / "saved_model.pb").touch()
         if device:
             file = self.tflite_dir / str(version) / "model.tflite"
             file.parent.mkdir(parents=True)
@@ -77,8 +81,33 @@ def test_missing_or_foreign_version_is_not_current(pushes: Pushes) -> None:
     (pushes.serving_dir / "9").mkdir()
     assert not pushes.served(model)
     (pushes.serving_dir / "9").rmdir()
+    (pushes.serving_dir / "1/saved_model.pb").unlink()
+    assert not pushes.served(model)
     (pushes.serving_dir / "1").rmdir()
     assert not pushes.served(model)
+
+
+def test_push_of_another_problem_in_the_same_store_does_not_matter(pushes: Pushes) -> None:
+    model, other = pushes.made("Model"), pushes.made("Model")
+    pushes.push(1, model)
+    folder, pushes.serving_dir = pushes.serving_dir, pushes.serving_dir.with_name("other")
+    pushes.push(2, other)
+    pushes.serving_dir = folder
+    assert pushes.served(model)
+
+
+def test_run_from_a_later_node_pushes_again_if_its_model_is_not_served() -> None:
+    """Such a run has the model of an earlier run, and no execution of the Trainer of its own."""
+    with new_runs() as runs:
+        base = runs.run()
+        again = runs.run(from_node="Pusher", base=base)
+        folders = PushFolders(runs.output / "serving/taxi", runs.output / "tflite/taxi")
+        assert may_skip_push(runs.reader, folders, again)
+        [version] = folders.serving.iterdir()
+        version.rename(folders.serving / str(int(version.name) + 1))
+        assert not may_skip_push(runs.reader, folders, again)
+        shutil.rmtree(folders.serving)
+        assert not may_skip_push(runs.reader, folders, again)
 
 
 def test_other_tflite_model_is_not_current(pushes: Pushes) -> None:

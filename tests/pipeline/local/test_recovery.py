@@ -5,7 +5,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
-from pipeline.local.recovery import close_interrupted
+from pipeline.local.recovery import close_interrupted, remove_working_folders
 
 State = metadata_store_pb2.Execution
 OUTPUTS = ("model", ".system/executor_execution", ".system/stateful_working_dir")
@@ -79,6 +79,19 @@ def test_other_runs_are_not_changed(store: MetadataStore, tmp_path: Path) -> Non
     assert state_of(store, other) == State.RUNNING
     assert state_of(store, interrupted) == State.FAILED
     assert outputs(tmp_path, "Trainer", other) == [True] * 3
+
+
+def test_working_folders_of_failed_and_killed_executors_are_removed(tmp_path: Path) -> None:
+    outputs = tmp_path / "Trainer/model/8/saved_model.pb"
+    for path in (
+        outputs,
+        *(tmp_path / node / ".system/stateful_working_dir/0a1b/notes" for node in ("Tuner", "Trainer")),
+    ):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    remove_working_folders(tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [outputs]
+    assert not list(tmp_path.glob("*/.system/stateful_working_dir/*"))
 
 
 def test_execution_without_output_is_closed(store: MetadataStore, tmp_path: Path) -> None:
