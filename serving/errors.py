@@ -1,6 +1,7 @@
 """Errors with a gRPC status code and the message that the client receives."""
 
 import re
+from pathlib import Path
 
 import grpc
 import tensorflow as tf
@@ -35,6 +36,17 @@ class ServingError(Exception):
 def invalid_argument(message: str) -> ServingError:
     """Returns an error for a mistake of the client."""
     return ServingError(Code.INVALID_ARGUMENT, message)
+
+
+def hide_path(message: str, path: Path, name: str) -> str:
+    """Replaces a folder of the server in a message for clients.
+
+    Args:
+        message: The message.
+        path: The folder of a version.
+        name: What to write instead, such as ``taxi/1``.
+    """
+    return message.replace(str(path), name)
 
 
 def from_tensorflow(error: tf.errors.OpError) -> ServingError:

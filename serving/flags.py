@@ -38,6 +38,8 @@ class Flags:
         batching_parameters_file: Text file with ``BatchingParameters``.
         gather_python_threads: Whether Python's threads share one CPU while batching is on. Our own flag.
         enable_per_model_batching_parameters: Whether to use ``batching_params.pbtxt`` of a version instead.
+        saved_model_tags: Tags of the graph to load from a SavedModel, separated by commas.
+        prefer_tflite_model: Whether to load ``model.tflite`` from a version's folder, if any, without batching.
         enable_signature_method_name_check: Whether Predict, Classify and Regress check the signature's method name.
         tensorflow_session_parallelism: Default size of the two thread pools below. 0 lets TensorFlow choose.
         tensorflow_intra_op_parallelism: Threads per operation. 1 suits small models with many clients.
@@ -71,6 +73,8 @@ class Flags:
     batching_parameters_file: str = ""
     gather_python_threads: bool = True
     enable_per_model_batching_parameters: bool = False
+    saved_model_tags: str = "serve"
+    prefer_tflite_model: bool = False
     enable_signature_method_name_check: bool = False
     tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0

@@ -11,7 +11,7 @@ import grpc
 from absl import logging
 from tensorflow.core.protobuf import config_pb2
 
-from artifacts.names import WARMUP_FILE
+from artifacts.names import TFLITE_FILE, WARMUP_FILE
 from serving.errors import ServingError
 from serving.flags import Flags
 from serving.inference.metrics import Metrics, metrics_path
@@ -21,7 +21,7 @@ from serving.models.batching_config import batching_from_flags, version_batching
 from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
 from serving.models.manager import ModelManager
 from serving.models.model_config import model_configs, read_model_configs
-from serving.models.servable import Servable
+from serving.models.servable import LoadedModel, Loading, Servable
 from serving.models.versions import Retries
 from serving.protocols.grpc_server import GrpcServer
 from serving.protocols.http_server import RestServer
@@ -53,10 +53,11 @@ class ModelServer:
         self._configs = model_configs(flags)
         self._batching = batching_from_flags(flags)
         threads = flags.tensorflow_session_parallelism
-        self._session_config = config_pb2.ConfigProto(
+        session_config = config_pb2.ConfigProto(
             intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or threads,
             inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or threads,
         )
+        self._loading = Loading(tuple(flags.saved_model_tags.split(",")), session_config)
         self._metrics = Metrics()
         retries = Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
         self.handler = RequestHandler(
@@ -149,17 +150,17 @@ class ModelServer:
         except ServingError as error:
             logging.error("%s; the previous configuration stays in use.", error.message)
 
-    def _load(self, name: str, version: int, path: Path) -> Servable:
+    def _load(self, name: str, version: int, path: Path) -> LoadedModel:
         with all_cpus():
             return self._load_servable(name, version, path)
 
-    def _load_servable(self, name: str, version: int, path: Path) -> Servable:
+    def _load_servable(self, name: str, version: int, path: Path) -> LoadedModel:
         status = "fail"
         try:
-            batching = self._batching
-            if batching and self._flags.enable_per_model_batching_parameters:
-                batching = version_batching(path, batching)
-            servable = Servable(name, version, path, batching, self._observe_queuing, self._session_config)
+            if self._flags.prefer_tflite_model and (path / TFLITE_FILE).exists():
+                servable = self._load_tflite(name, version, path)
+            else:
+                servable = self._load_saved_model(name, version, path)
             status = "success"
         finally:
             self._metrics.load_attempts.add((str(path), status))
@@ -167,7 +168,19 @@ class ModelServer:
             self._warm_up(servable)
         return servable
 
-    def _warm_up(self, servable: Servable) -> None:
+    def _load_saved_model(self, name: str, version: int, path: Path) -> LoadedModel:
+        batching = self._batching
+        if batching and self._flags.enable_per_model_batching_parameters:
+            batching = version_batching(path, batching)
+        return Servable(name, version, path, batching, self._observe_queuing, self._loading)
+
+    @staticmethod
+    def _load_tflite(name: str, version: int, path: Path) -> LoadedModel:
+        from serving.models.tflite_servable import TfliteServable  # noqa: PLC0415 - few servers need LiteRT
+
+        return TfliteServable(name, version, path)
+
+    def _warm_up(self, servable: LoadedModel) -> None:
         start, status = time.perf_counter(), "OK"
         try:
             warm_up(servable, self._flags.num_request_iterations_for_warmup)

@@ -15,14 +15,14 @@ from serving.inference.predict import (
     ignore_count,
     response_spec,
 )
-from serving.models.servable import Servable, Signature
+from serving.models.servable import LoadedModel, Signature
 from serving.tensor_protos import dtype_name
 
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
 
 
 def classify(
-    servable: Servable,
+    servable: LoadedModel,
     request: classification_pb2.ClassificationRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
@@ -36,7 +36,7 @@ def classify(
 
 
 def regress(
-    servable: Servable,
+    servable: LoadedModel,
     request: regression_pb2.RegressionRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
@@ -50,7 +50,7 @@ def regress(
 
 
 def multi_inference(
-    servable: Servable,
+    servable: LoadedModel,
     request: inference_pb2.MultiInferenceRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
@@ -61,12 +61,16 @@ def multi_inference(
     response = inference_pb2.MultiInferenceResponse()
     seen: set[str] = set()
     for task in request.tasks:
+        if not task.model_spec.name:
+            raise invalid_argument("Found ModelSpec with an empty model name.")
         if task.model_spec.name != servable.name:
             raise invalid_argument("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
         key = task.model_spec.signature_name or DEFAULT_SIGNATURE
         if key in seen:
             raise invalid_argument(f"Duplicate evaluation of signature: {key}")
         seen.add(key)
+        if key not in servable.signatures:
+            raise invalid_argument(f"Requested signature not found in model graph: {key}")
         result = response.results.add(model_spec=response_spec(servable, key))
         if task.method_name == CLASSIFY:
             result.classification_result.CopyFrom(_classify(servable, key, examples, check_method))
@@ -98,7 +102,7 @@ def serialized_examples(examples: input_pb2.Input) -> NDArray[Any]:
 
 
 def _classify(
-    servable: Servable, key: str, examples: NDArray[Any], check_method: bool
+    servable: LoadedModel, key: str, examples: NDArray[Any], check_method: bool
 ) -> classification_pb2.ClassificationResult:
     signature = _example_signature(servable, key, CLASSIFY, check_method)
     names = [name for name in (CLASSES, SCORES) if name in signature.outputs]
@@ -127,7 +131,7 @@ def _classify(
 
 
 def _regress(
-    servable: Servable, key: str, examples: NDArray[Any], check_method: bool
+    servable: LoadedModel, key: str, examples: NDArray[Any], check_method: bool
 ) -> regression_pb2.RegressionResult:
     signature = _example_signature(servable, key, REGRESS, check_method)
     if OUTPUTS not in signature.outputs:
@@ -146,7 +150,7 @@ def _regress(
     return result
 
 
-def _example_signature(servable: Servable, key: str, method: str, check_method: bool) -> Signature:
+def _example_signature(servable: LoadedModel, key: str, method: str, check_method: bool) -> Signature:
     signature = servable.signatures.get(key)
     if signature is None:
         raise invalid_argument(f"No signature was found with the name: {key}")

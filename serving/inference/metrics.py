@@ -89,6 +89,8 @@ class Metrics:
     Attributes:
         requests: Requests, by model and status.
         request_latency: Duration of requests, by model, API and entry point (``GRPC`` or ``REST``).
+        signature_requests: Requests, by model, signature and status. Our own metric.
+        signature_latency: Duration of requests, by model and signature. Our own metric.
         runtime_latency: Duration of running the model, by model, API and runtime.
         examples: Examples in requests, by model.
         warmup_latency: Duration of warming up, by folder of the version and status.
@@ -101,15 +103,31 @@ class Metrics:
         self.requests = Counter(f"{PREFIX}request_count", ["model_name", "status"])
         self.request_latency = Histogram(f"{PREFIX}request_latency", ["model_name", "API", "entrypoint"])
         self.runtime_latency = Histogram(f"{PREFIX}runtime_latency", ["model_name", "API", "runtime"])
-        self.examples = Counter(f"{PREFIX}request_example_count_total", ["model_name"])
+        self.signature_requests = Counter(
+            f"{PREFIX}signature_request_count", ["model_name", "signature_name", "status"]
+        )
+        self.signature_latency = Histogram(f"{PREFIX}signature_request_latency", ["model_name", "signature_name"])
+        self.examples = Counter(f"{PREFIX}request_example_count_total", ["model"])
         self.warmup_latency = Histogram(f"{PREFIX}model_warmup_latency", ["model_path", "status"])
         self.queuing_latency = Histogram(
             f"{PREFIX}batching_session:queuing_latency", ["thread_pool_name"], QUEUE_BOUNDS
         )
         self.load_attempts = Counter(":tensorflow:cc:saved_model:load_attempt_count", ["model_path", "status"])
         self.logged = Counter(f"{PREFIX}request_log_count", ["model_name", "status"])
-        self._counters = (self.requests, self.examples, self.load_attempts, self.logged)
-        self._histograms = (self.request_latency, self.runtime_latency, self.warmup_latency, self.queuing_latency)
+        self._counters = (
+            self.requests,
+            self.signature_requests,
+            self.examples,
+            self.load_attempts,
+            self.logged,
+        )
+        self._histograms = (
+            self.request_latency,
+            self.signature_latency,
+            self.runtime_latency,
+            self.warmup_latency,
+            self.queuing_latency,
+        )
 
     def text(self) -> str:
         """Returns all metrics in Prometheus' text format."""

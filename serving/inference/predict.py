@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from tensorflow_serving.apis import model_pb2, predict_pb2
 
 from serving.errors import Code, ServingError, invalid_argument
-from serving.models.servable import Servable, Signature
+from serving.models.servable import LoadedModel, Signature
 from serving.tensor_protos import TensorProto, dtype_name, encoding_of, to_array, to_proto
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -20,7 +20,7 @@ def ignore_count(_examples: int) -> None:
 
 
 def predict(
-    servable: Servable,
+    servable: LoadedModel,
     request: predict_pb2.PredictRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
@@ -66,7 +66,7 @@ def batch_size(inputs: Mapping[str, NDArray[Any]]) -> int:
 
 
 def to_messages(
-    servable: Servable, key: str, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
+    servable: LoadedModel, key: str, inputs: Mapping[str, NDArray[Any]], outputs: Mapping[str, NDArray[Any]]
 ) -> tuple[predict_pb2.PredictRequest, predict_pb2.PredictResponse]:
     """Returns the request and response messages for inputs and outputs given as arrays."""
     signature, spec = servable.signatures[key], response_spec(servable, key)
@@ -78,7 +78,7 @@ def to_messages(
     return request, response
 
 
-def response_spec(servable: Servable, key: str) -> model_pb2.ModelSpec:
+def response_spec(servable: LoadedModel, key: str) -> model_pb2.ModelSpec:
     """Returns the model spec of a response: model, version and signature."""
     spec = model_pb2.ModelSpec(name=servable.name, signature_name=key)
     spec.version.value = servable.version

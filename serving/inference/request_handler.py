@@ -20,23 +20,16 @@ from tensorflow_serving.apis import (
 )
 
 from serving.errors import Code, ServingError, invalid_argument
-from serving.inference.classify_regress import classify, multi_inference, regress
+from serving.inference.apis import CLASSIFY, MULTI_INFERENCE, PREDICT, REGRESS, Api, Call
 from serving.inference.metrics import Metrics
-from serving.inference.predict import CountExamples, batch_size, predict, to_messages
-from serving.inference.request_log import (
-    PredictionLog,
-    RequestLog,
-    classify_record,
-    multi_inference_record,
-    predict_record,
-    regress_record,
-)
+from serving.inference.predict import DEFAULT_SIGNATURE, batch_size, to_messages
+from serving.inference.request_log import PredictionLog, RequestLog, predict_record
 from serving.models.manager import ModelManager
 from serving.models.model_config import ModelConfig, validated
-from serving.models.servable import Servable
+from serving.models.servable import LoadedModel
 
 SIGNATURE_DEF = "signature_def"
-UNKNOWN_MODEL = "unknown"
+UNKNOWN = "unknown"
 T = TypeVar("T")
 
 
@@ -51,21 +44,6 @@ class HandlerSettings:
 
     check_method: bool = False
     allow_unavailable_labels: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class _Api:
-    """An inference API: its name in the metrics, how to run a request, and how to log it."""
-
-    name: str
-    run: Callable[[Servable, Any, bool, CountExamples], Any]
-    record: Callable[[Any, Any], PredictionLog]
-
-
-_PREDICT = _Api("Predict", predict, predict_record)
-_CLASSIFY = _Api("Classify", classify, classify_record)
-_REGRESS = _Api("Regress", regress, regress_record)
-_MULTI_INFERENCE = _Api("MultiInference", multi_inference, multi_inference_record)
 
 
 class RequestHandler:
@@ -117,35 +95,39 @@ class RequestHandler:
             log.close()
 
     @contextmanager
-    def servable(self, spec: model_pb2.ModelSpec, api: str, entrypoint: str) -> Iterator[Servable]:
+    def servable(self, spec: model_pb2.ModelSpec | None, call: Call) -> Iterator[LoadedModel]:
         """Yields the version for a request, and adds the request to the metrics when the block ends.
 
         Args:
-            spec: The model, and optionally the version or label.
-            api: ``Predict``, ``Classify``, ``Regress`` or ``MultiInference``.
-            entrypoint: ``GRPC`` or ``REST``.
+            spec: The model, and optionally the version or label. ``None`` is an error of the client.
+            call: What the request asks for.
 
         Raises:
             ServingError: There is no such version.
         """
         start = time.perf_counter()
-        status, name = "OK", UNKNOWN_MODEL  # arbitrary names from clients must not become labels of metrics
+        # Arbitrary names from clients must not become labels of metrics.
+        status, name, keys = "OK", UNKNOWN, [UNKNOWN]
         try:
-            _check_spec(spec)
-            with self.manager.servable(spec) as servable:
+            with self.manager.servable(_named(spec)) as servable:
                 name = servable.name
+                keys = [key if key in servable.signatures else UNKNOWN for key in dict.fromkeys(call.signatures)]
                 yield servable
         except ServingError as error:
             status = error.code.name
-            if self.manager.is_configured(spec.name):
+            if spec and self.manager.is_configured(spec.name):
                 name = spec.name
             raise
         except Exception:  # a bug in the server
             status = Code.INTERNAL.name
             raise
         finally:
+            seconds = time.perf_counter() - start
             self.metrics.requests.add((name, status))
-            self.metrics.request_latency.observe((name, api, entrypoint), time.perf_counter() - start)
+            self.metrics.request_latency.observe((name, call.api_label, call.entrypoint), seconds)
+            for key in keys:
+                self.metrics.signature_requests.add((name, key, status))
+                self.metrics.signature_latency.observe((name, key), seconds)
 
     def predict(self, request: predict_pb2.PredictRequest, entrypoint: str) -> predict_pb2.PredictResponse:
         """Handles Predict.
@@ -157,10 +139,10 @@ class RequestHandler:
         Raises:
             ServingError: The request cannot be answered.
         """
-        return self._handle(_PREDICT, request.model_spec, request, entrypoint)
+        return self._handle(PREDICT, _spec(request), request, entrypoint)
 
     def predict_arrays(
-        self, servable: Servable, key: str, inputs: Mapping[str, NDArray[Any]]
+        self, servable: LoadedModel, key: str, inputs: Mapping[str, NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
         """Handles a Predict request whose inputs are arrays already.
 
@@ -177,7 +159,7 @@ class RequestHandler:
         """
         names = sorted(servable.signatures[key].outputs)
         self.metrics.examples.add((servable.name,), batch_size(inputs))
-        outputs = self._timed(_PREDICT.name, servable, lambda: servable.run(key, inputs, names))
+        outputs = self._timed(PREDICT.name, servable, lambda: servable.run(key, inputs, names))
         self._log(servable, lambda: predict_record(*to_messages(servable, key, inputs, outputs)))
         return outputs
 
@@ -185,11 +167,11 @@ class RequestHandler:
         self, request: classification_pb2.ClassificationRequest, entrypoint: str
     ) -> classification_pb2.ClassificationResponse:
         """Handles Classify. See :meth:`predict`."""
-        return self._handle(_CLASSIFY, request.model_spec, request, entrypoint)
+        return self._handle(CLASSIFY, _spec(request), request, entrypoint)
 
     def regress(self, request: regression_pb2.RegressionRequest, entrypoint: str) -> regression_pb2.RegressionResponse:
         """Handles Regress. See :meth:`predict`."""
-        return self._handle(_REGRESS, request.model_spec, request, entrypoint)
+        return self._handle(REGRESS, _spec(request), request, entrypoint)
 
     def multi_inference(
         self, request: inference_pb2.MultiInferenceRequest, entrypoint: str
@@ -197,7 +179,7 @@ class RequestHandler:
         """Handles MultiInference. See :meth:`predict`."""
         if not request.tasks:
             raise invalid_argument("Inference request must have at least one task.")
-        return self._handle(_MULTI_INFERENCE, request.tasks[0].model_spec, request, entrypoint)
+        return self._handle(MULTI_INFERENCE, request.tasks[0].model_spec, request, entrypoint)
 
     def metadata(
         self, request: get_model_metadata_pb2.GetModelMetadataRequest
@@ -207,13 +189,13 @@ class RequestHandler:
         Raises:
             ServingError: A metadata field is not ``signature_def``, or there is no such version.
         """
+        spec = _present(_spec(request))
         if not request.metadata_field:
             raise invalid_argument("GetModelMetadataRequest must specify at least one metadata_field")
         for field in request.metadata_field:
             if field != SIGNATURE_DEF:
                 raise invalid_argument(f"Metadata field {field} is not supported")
-        _check_spec(request.model_spec)
-        with self.manager.servable(request.model_spec) as servable:
+        with self.manager.servable(_named(spec)) as servable:
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name = servable.name
             response.model_spec.version.value = servable.version
@@ -231,10 +213,8 @@ class RequestHandler:
         Raises:
             ServingError: There is no such model or version.
         """
-        if not request.HasField("model_spec"):
-            raise invalid_argument("Missing ModelSpec")
         response = get_model_status_pb2.GetModelStatusResponse()
-        for number, version in self.manager.statuses(request.model_spec).items():
+        for number, version in self.manager.statuses(_present(_spec(request))).items():
             entry = response.model_version_status.add(version=number, state=version.state)
             entry.status.SetInParent()
             if version.error:
@@ -274,9 +254,11 @@ class RequestHandler:
             response.metric.add(name=name, int64_value_increase=value - before[name])
         return response
 
-    def _handle(self, api: _Api, spec: model_pb2.ModelSpec, request: Any, entrypoint: str) -> Any:
+    def _handle(self, api: Api, spec: model_pb2.ModelSpec | None, request: Any, entrypoint: str) -> Any:
         """Runs a request given as a message, counts it and logs it."""
-        with self.servable(spec, api.name, entrypoint) as servable:
+        specs = [task.model_spec for task in request.tasks] if api is MULTI_INFERENCE else [request.model_spec]
+        call = Call(api.name, entrypoint, [each.signature_name or DEFAULT_SIGNATURE for each in specs])
+        with self.servable(spec, call) as servable:
             check_method, labels = self._settings.check_method, (servable.name,)
             response = self._timed(
                 api.name,
@@ -290,18 +272,29 @@ class RequestHandler:
         name = config.name
         return RequestLog(name, config.logging_config, lambda status: self.metrics.logged.add((name, status)))
 
-    def _log(self, servable: Servable, make: Callable[[], PredictionLog]) -> None:
+    def _log(self, servable: LoadedModel, make: Callable[[], PredictionLog]) -> None:
         log = self._logs.get(servable.name)
         if log:
             log.offer(make)
 
-    def _timed(self, api: str, servable: Servable, run: Callable[[], T]) -> T:
+    def _timed(self, api: str, servable: LoadedModel, run: Callable[[], T]) -> T:
         start = time.perf_counter()
         result = run()
         self.metrics.runtime_latency.observe((servable.name, api, "TF1"), time.perf_counter() - start)
         return result
 
 
-def _check_spec(spec: model_pb2.ModelSpec) -> None:
-    if not spec.name:
-        raise invalid_argument("ModelSpec has no name specified." if spec.ByteSize() else "Missing ModelSpec")
+def _spec(request: Any) -> model_pb2.ModelSpec | None:
+    return request.model_spec if request.HasField("model_spec") else None
+
+
+def _present(spec: model_pb2.ModelSpec | None) -> model_pb2.ModelSpec:
+    if spec is None:
+        raise invalid_argument("Missing ModelSpec")
+    return spec
+
+
+def _named(spec: model_pb2.ModelSpec | None) -> model_pb2.ModelSpec:
+    if not _present(spec).name:
+        raise invalid_argument("ModelSpec has no name specified.")
+    return _present(spec)

@@ -10,12 +10,12 @@ from artifacts.names import WARMUP_FILE
 from serving.errors import Code, ServingError
 from serving.inference.classify_regress import classify, multi_inference, regress
 from serving.inference.predict import predict
-from serving.models.servable import Servable
+from serving.models.servable import LoadedModel
 
 MAX_RECORDS = 1000
 
 
-def warm_up(servable: Servable, iterations: int = 1) -> int:
+def warm_up(servable: LoadedModel, iterations: int = 1) -> int:
     """Replays the warm-up requests of a version, if it has any.
 
     Args:
@@ -48,7 +48,7 @@ def warm_up(servable: Servable, iterations: int = 1) -> int:
     return count
 
 
-def _replay(servable: Servable, log: prediction_log_pb2.PredictionLog) -> None:
+def _replay(servable: LoadedModel, log: prediction_log_pb2.PredictionLog) -> None:
     match log.WhichOneof("log_type"):
         case "predict_log":
             predict(servable, log.predict_log.request)

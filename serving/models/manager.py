@@ -10,9 +10,9 @@ from pathlib import Path
 from absl import logging
 from tensorflow_serving.apis import model_pb2
 
-from serving.errors import Code, ServingError, invalid_argument
+from serving.errors import Code, ServingError, hide_path, invalid_argument
 from serving.models.model_config import ModelConfig
-from serving.models.servable import Servable
+from serving.models.servable import LoadedModel
 from serving.models.versions import Model, Retries, State, Version, check_labels, find_versions, wanted_versions
 
 MAX_CONCURRENT_LOADS = 2
@@ -22,7 +22,7 @@ NEW_LINE = "\n"
 class ModelManager:
     """Keeps the wanted versions loaded. A version is unloaded only after another one is available."""
 
-    def __init__(self, load: Callable[[str, int, Path], Servable], retries: Retries) -> None:
+    def __init__(self, load: Callable[[str, int, Path], LoadedModel], retries: Retries) -> None:
         """Creates a manager without models.
 
         Args:
@@ -111,7 +111,7 @@ class ModelManager:
             return "; ".join(reasons) or f"{', '.join(unavailable)}: no version was found"
 
     @contextlib.contextmanager
-    def servable(self, spec: model_pb2.ModelSpec) -> Iterator[Servable]:
+    def servable(self, spec: model_pb2.ModelSpec) -> Iterator[LoadedModel]:
         """Yields the version that a request asks for, and keeps it loaded until the block ends.
 
         Raises:
@@ -222,12 +222,12 @@ class ModelManager:
                     servable = self._load(name, number, version.path)
             except ServingError as error:
                 logging.error("%s/%d failed to load (attempt %d): %s", name, number, attempt + 1, error)
-                version.error = error
+                version.error = ServingError(error.code, hide_path(error.message, version.path, f"{name}/{number}"))
                 self._wait_for_retry(name, number, attempt)
                 continue
             except Exception as error:  # must not affect the other versions
                 logging.exception("%s/%d failed to load.", name, number)
-                version.error = ServingError(Code.INTERNAL, str(error))
+                version.error = ServingError(Code.INTERNAL, hide_path(str(error), version.path, f"{name}/{number}"))
                 break
             version.servable, version.error = servable, None
             logging.info("%s/%d is available.", name, number)

@@ -9,7 +9,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 
 from serving.errors import Code, ServingError
 from serving.models.model_config import ModelConfig
-from serving.models.servable import Servable
+from serving.models.servable import LoadedModel
 
 State = get_model_status_pb2.ModelVersionStatus
 _VERSION = re.compile("[0-9]{1,30}")
@@ -30,7 +30,7 @@ class Version:
     path: Path
     state: int = State.START
     error: ServingError | None = None
-    servable: Servable | None = None
+    servable: LoadedModel | None = None
     users: int = 0
 
 

@@ -8,19 +8,52 @@ from typing import Any
 
 import grpc
 from absl import logging
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    inference_pb2,
+    model_management_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+    regression_pb2,
+)
 
 from serving.errors import Code, ServingError
 from serving.flags import Flags
+from serving.inference.apis import GRPC
 from serving.inference.request_handler import RequestHandler
 from serving.protocols.sockets import drop_new_connections, duplicate_sockets
 from serving.tensor_protos import MAX_MESSAGE_BYTES
 
-ENTRYPOINT = "GRPC"
 CONNECTION_SECONDS = 5
 DRAIN_SECONDS = 30.0
 MAX_CALLS = 1024  # running and queued; calls beyond that are rejected
+
+
+# The request and the response of each method, by service.
+METHODS: dict[str, dict[str, tuple[Any, Any]]] = {
+    "tensorflow.serving.PredictionService": {
+        "Predict": (predict_pb2.PredictRequest, predict_pb2.PredictResponse),
+        "Classify": (classification_pb2.ClassificationRequest, classification_pb2.ClassificationResponse),
+        "Regress": (regression_pb2.RegressionRequest, regression_pb2.RegressionResponse),
+        "MultiInference": (inference_pb2.MultiInferenceRequest, inference_pb2.MultiInferenceResponse),
+        "GetModelMetadata": (
+            get_model_metadata_pb2.GetModelMetadataRequest,
+            get_model_metadata_pb2.GetModelMetadataResponse,
+        ),
+    },
+    "tensorflow.serving.ModelService": {
+        "GetModelStatus": (get_model_status_pb2.GetModelStatusRequest, get_model_status_pb2.GetModelStatusResponse),
+        "HandleReloadConfigRequest": (
+            model_management_pb2.ReloadConfigRequest,
+            model_management_pb2.ReloadConfigResponse,
+        ),
+    },
+}
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
@@ -31,19 +64,19 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Runs a signature on tensors."""
-        return _respond(context, lambda: self._handler.predict(request, ENTRYPOINT))
+        return _respond(context, lambda: self._handler.predict(request, GRPC))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Classifies examples."""
-        return _respond(context, lambda: self._handler.classify(request, ENTRYPOINT))
+        return _respond(context, lambda: self._handler.classify(request, GRPC))
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Predicts a number per example."""
-        return _respond(context, lambda: self._handler.regress(request, ENTRYPOINT))
+        return _respond(context, lambda: self._handler.regress(request, GRPC))
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Runs several signatures on the same examples."""
-        return _respond(context, lambda: self._handler.multi_inference(request, ENTRYPOINT))
+        return _respond(context, lambda: self._handler.multi_inference(request, GRPC))
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Returns the signatures of a version."""
@@ -86,8 +119,8 @@ class GrpcServer:
         ]
         threads = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
         self._server = grpc.server(threads, options=options, maximum_concurrent_rpcs=MAX_CALLS)
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(handler), self._server)
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(handler), self._server)
+        for servicer, service in zip((PredictionService(handler), ModelService(handler)), METHODS, strict=True):
+            self._server.add_generic_rpc_handlers((_generic_handler(servicer, service),))
         if flags.enable_grpc_healthcheck_service:
             server_health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(server_health, self._server)
@@ -120,6 +153,35 @@ class GrpcServer:
         for connection in connections:
             connection.close()
         return bool(connections)
+
+
+def _generic_handler(servicer: Any, service: str) -> grpc.GenericRpcHandler:
+    """Returns the handler of a service, which parses the messages itself.
+
+    gRPC would parse them in the thread that receives all messages, and would log a stack trace for a malformed one.
+    """
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            _parsing(getattr(servicer, name), request), response_serializer=response.SerializeToString
+        )
+        for name, (request, response) in METHODS[service].items()
+    }
+    return grpc.method_handlers_generic_handler(service, handlers)
+
+
+def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any) -> Callable[..., Any]:
+    """Returns a method that takes a serialized request."""
+
+    def handle(serialized: bytes, context: grpc.ServicerContext) -> Any:
+        try:
+            request = message.FromString(serialized)
+        except DecodeError:
+            name = message.DESCRIPTOR.name
+            logging.warning("Malformed %s from %s", name, context.peer())
+            context.abort(Code.INTERNAL, f"the message is not a valid {name}")  # the code of the original
+        return method(request, context)
+
+    return handle
 
 
 def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:

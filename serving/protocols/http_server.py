@@ -19,7 +19,7 @@ from serving.rest_json.values import error_body
 ORIGIN = "Origin"
 CORS = {
     "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, POST, OPTIONS",
+    "Access-Control-Allow-Methods": "POST, GET",
     "Access-Control-Allow-Headers": "Content-Type",
 }
 TOO_LARGE = 413

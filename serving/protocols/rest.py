@@ -16,13 +16,13 @@ from tensorflow_serving.apis import (
 )
 
 from serving.errors import Code, ServingError, invalid_argument
+from serving.inference.apis import PREDICT, REST, Call
 from serving.inference.predict import DEFAULT_SIGNATURE
 from serving.inference.request_handler import SIGNATURE_DEF, RequestHandler
 from serving.rest_json.classify_regress import read_input, write_classifications, write_regressions
 from serving.rest_json.predict import read_inputs, write_outputs
 from serving.rest_json.values import MAX_EXCERPT, SIGNATURE_NAME, Json, error_body, parse_object, to_bytes
 
-ENTRYPOINT = "REST"
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
 _VERSION = r"(?:/(?:versions/(?P<version>[0-9]+)|labels/(?P<label>[^/:]+)))?"
@@ -111,14 +111,14 @@ class RestApi:
             raise invalid_argument(f"JSON Parse error: Invalid encoding in string at offset: {offset}") from error
         if method == "classify":
             classification = classification_pb2.ClassificationRequest(model_spec=spec, input=examples)
-            return write_classifications(self._handler.classify(classification, ENTRYPOINT).result)
+            return write_classifications(self._handler.classify(classification, REST).result)
         regression = regression_pb2.RegressionRequest(model_spec=spec, input=examples)
-        return write_regressions(self._handler.regress(regression, ENTRYPOINT).result)
+        return write_regressions(self._handler.regress(regression, REST).result)
 
     def _predict(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
-        with self._handler.servable(spec, "Predict", ENTRYPOINT) as servable:
-            name = document.get(SIGNATURE_NAME)
-            key = name or DEFAULT_SIGNATURE
+        name = document.get(SIGNATURE_NAME)
+        key = name or DEFAULT_SIGNATURE
+        with self._handler.servable(spec, Call(PREDICT.name, REST, [key])) as servable:
             signature = servable.signatures.get(key)
             if signature is None:
                 raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')

@@ -15,6 +15,20 @@ SIGNATURE_NAME = "signature_name"
 MAX_EXCERPT = 1000  # characters of a value in an error message
 _DECODER = json.JSONDecoder()
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+# The messages of TensorFlow Serving's JSON parser, by the start of those of Python's.
+_PARSE_ERRORS = {
+    "Expecting value": "Invalid value.",
+    "Expecting property name": "Missing a name for object member.",
+    "Expecting ':' delimiter": "Missing a colon after a name of object member.",
+    "Unterminated string": "Missing a closing quotation mark in string.",
+    "Invalid control character": "Invalid encoding in string.",
+    "Invalid \\uXXXX escape": "Incorrect hex digit after \\u escape in string.",
+    "Invalid \\escape": "Invalid escape character in string.",
+}
+_MISSING_COMMA = {
+    True: "Missing a comma or ] after an array element.",
+    False: "Missing a comma or } after an object member.",
+}
 _BLANK, _BYTE_ORDER_MARK = " \t\r\n", "\ufeff"
 _TYPES: dict[type, str] = {
     type(None): "Null",
@@ -35,7 +49,7 @@ def parse_object(body: bytes) -> dict[str, Json]:
     Raises:
         ServingError: The body does not start with a JSON object, or its signature name is not a string.
     """
-    if not body:
+    if not body or body.isspace():
         raise invalid_argument("JSON Parse error: The document is empty")
     value = _parse(body)
     if not isinstance(value, dict):
@@ -108,11 +122,11 @@ def _parse(body: bytes) -> Json:
     """Parses a body with a fast, strict parser first, which is sufficient for nearly all of them."""
     try:
         return from_json(body, cache_strings="keys")
-    except ValueError:
-        return _parse_leniently(body)
+    except ValueError as error:
+        return _parse_leniently(body, str(error))
 
 
-def _parse_leniently(body: bytes) -> Json:
+def _parse_leniently(body: bytes, strict_error: str) -> Json:
     try:
         text = body.decode("utf-8", "surrogateescape").removeprefix(_BYTE_ORDER_MARK)
         start = len(text) - len(text.lstrip(_BLANK))
@@ -120,9 +134,19 @@ def _parse_leniently(body: bytes) -> Json:
         if "\\u" in text:
             to_bytes(json.dumps(value, ensure_ascii=False))  # raises for a lone surrogate
     except json.JSONDecodeError as error:
-        raise invalid_argument(f"JSON Parse error: {error.msg} at offset: {error.pos}") from error
+        offset = len(to_bytes(text[: error.pos]))
+        raise invalid_argument(f"JSON Parse error: {_parse_error(error, strict_error)} at offset: {offset}") from error
     except RecursionError as error:
         raise invalid_argument("JSON Parse error: Nested too deeply at offset: 0") from error
-    except ValueError as error:  # a number with thousands of digits, or a lone surrogate
-        raise invalid_argument(f"JSON Parse error: {type(error).__name__} at offset: 0") from error
+    except UnicodeEncodeError as error:
+        raise invalid_argument("JSON Parse error: The surrogate pair in string is invalid. at offset: 0") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise invalid_argument("JSON Parse error: Number too big to be stored in double. at offset: 0") from error
     return value
+
+
+def _parse_error(error: json.JSONDecodeError, strict_error: str) -> str:
+    """Returns TensorFlow Serving's message. Only the strict parser's error tells a list from an object."""
+    in_list = "]" in strict_error or "list" in strict_error
+    known = (text for start, text in _PARSE_ERRORS.items() if error.msg.startswith(start))
+    return next(known, _MISSING_COMMA[in_list])

@@ -1,6 +1,7 @@
 """The effect of flags that other tests do not need, over real connections."""
 
 import json
+import shutil
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from server_process import Embedded, predict_request
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from serving.__main__ import main
@@ -67,6 +69,35 @@ def test_messages_of_100_megabytes_are_accepted_and_large_ones_returned(
         reply = stub.Predict(predict_request("tiny", large[:2_000_000]), timeout=60)
     assert reply.ByteSize() > 8_000_000
     assert len(reply.outputs["y"].float_val) == 2_000_000
+
+
+def test_graph_is_selected_by_its_tags(embed: Callable[..., Embedded], tiny: Path, tmp_path: Path) -> None:
+    version = shutil.copytree(tiny, tmp_path / "base/1")
+    saved = saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+    saved.meta_graphs[0].meta_info_def.tags[:] = ["serve", "mine"]
+    (version / "saved_model.pb").write_bytes(saved.SerializeToString())
+    flags = ("--model_name=tiny", f"--model_base_path={tmp_path / 'base'}", "--max_num_load_retries=0")
+    assert embed(*flags, "--saved_model_tags=mine,serve").predict() == [2.5]
+
+
+def test_tflite_model_is_preferred_on_request(embed: Callable[..., Embedded], tiny: Path, tmp_path: Path) -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.float32, "x")])
+    def run(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x + 100.0}
+
+    version = shutil.copytree(tiny, tmp_path / "base/1")
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()], tf.Module())
+    (version / "model.tflite").write_bytes(converter.convert())
+    shutil.copytree(tiny, tmp_path / "other/1")  # without model.tflite
+    models = " ".join(
+        f"config {{ name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow' }}"
+        for name in ("base", "other")
+    )
+    (tmp_path / "models").write_text(f"model_config_list {{ {models} }}")
+    server = embed(f"--model_config_file={tmp_path / 'models'}", "--prefer_tflite_model", "--enable_batching")
+    assert (server.predict("base"), server.predict("other")) == ([101.0], [2.5])
+    rows = {"instances": [{"x": 1.0}, {"x": 2.0}]}
+    assert server.json("POST", "/v1/models/base:predict", rows) == (200, {"predictions": [[101.0], [102.0]]})
 
 
 def test_flag_enables_the_check_of_the_method_name(embed: Callable[..., Embedded], flags: list[str]) -> None:

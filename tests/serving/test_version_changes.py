@@ -143,6 +143,7 @@ def test_broken_version_is_skipped_while_the_previous_one_stays_available(
     [version] = document["model_version_status"]
     assert version["status"]["error_code"] != "OK"
     assert version["status"]["error_message"]
+    assert str(base) not in version["status"]["error_message"]
     push(models[4], base, 4)
     server.poll()
     server.wait_for(lambda: plus(server) == 4.0)

@@ -66,7 +66,7 @@ def write_types_model(path: Path) -> Path:
     """Writes a model whose inputs ``NAME`` have each dtype, [N].
 
     Its outputs are ``NAME_all``, the same tensor, and ``NAME_first``, a scalar. ``text``: the same for strings.
-    ``columns``: a and b float [N, 1] to ``a + 10 b``, [N, 1].
+    ``columns``: a and b float [N, 1] to ``a + 10 b``, [N, 1]. ``asset``: x float [N] to the text of an asset.
     """
 
     @tf.function
@@ -77,10 +77,20 @@ def write_types_model(path: Path) -> Path:
         every = {f"{name}_all": tf.identity(values) for name, values in inputs.items()}
         return every | {f"{name}_first": tf.gather(values, 0) for name, values in inputs.items()}
 
+    @tf.function
+    def read(x: tf.Tensor) -> dict[str, tf.Tensor]:
+        with tf.control_dependencies([x]):
+            return {"text": tf.io.read_file(module.notes.asset_path)}
+
+    notes = path.with_suffix(".notes") / "notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("a note")
     module = tf.Module()
+    module.notes = tf.saved_model.Asset(str(notes))
     specs = {dtype.name: tf.TensorSpec([None], dtype, dtype.name) for dtype in TYPES}
     functions = {
         "serving_default": tf.function(run).get_concrete_function(**specs),
+        "asset": read.get_concrete_function(tf.TensorSpec([None], tf.float32, "x")),
         "columns": add.get_concrete_function(*(tf.TensorSpec([None, 1], tf.float32, name) for name in "ab")),
         "text": tf.function(run).get_concrete_function(string=specs["string"]),
     }

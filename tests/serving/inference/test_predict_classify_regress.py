@@ -158,5 +158,5 @@ def test_multi_inference_keeps_the_order_of_tasks_and_knows_the_default_signatur
     assert [each.model_spec.signature_name for each in results] == ["column", "scores"]
     assert [each.WhichOneof("result") for each in results] == ["regression_result", "classification_result"]
     request.tasks[1].model_spec.ClearField("signature_name")
-    with pytest.raises(ServingError, match="No signature was found with the name: serving_default"):
+    with pytest.raises(ServingError, match="Requested signature not found in model graph: serving_default"):
         classify_regress.multi_inference(odd, request)

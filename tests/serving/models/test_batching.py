@@ -2,7 +2,7 @@ import dataclasses
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Embedded, predict_request
+from server_process import Embedded, embedded, predict_request
 from tiny_models import numbers
 
 from serving.errors import ServingError
@@ -90,19 +90,27 @@ def test_request_over_the_maximum_batch_size_is_rejected_unless_split(counting: 
     assert found["y"].tolist() == (large["x"] * 2).tolist()
 
 
-def test_error_in_a_batch_is_returned_to_its_request(
-    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base/1").symlink_to(tiny)
-    parameters = tmp_path / "batching"
-    parameters.write_text("max_batch_size { value: 16 } batch_timeout_micros { value: 1000 }")
-    server = embed(
+@pytest.fixture(scope="module")
+def batched(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A server with batches of up to 16 rows."""
+    folder = tmp_path_factory.mktemp("batched")
+    (folder / "base").mkdir()
+    (folder / "base/1").symlink_to(tiny)
+    (folder / "batching").write_text("max_batch_size { value: 16 } batch_timeout_micros { value: 1000 }")
+    server = embedded(
+        folder,
         "--model_name=tiny",
-        f"--model_base_path={tmp_path / 'base'}",
+        f"--model_base_path={folder / 'base'}",
         "--enable_batching",
-        f"--batching_parameters_file={parameters}",
+        f"--batching_parameters_file={folder / 'batching'}",
     )
+    server.server.start()
+    yield server
+    server.stop()
+
+
+def test_error_in_a_batch_is_returned_to_its_request(batched: Embedded) -> None:
+    server = batched
     assert server.predict() == [2.5]
     with pytest.raises(grpc.RpcError) as caught:
         server.prediction.Predict(predict_request("tiny", np.zeros(17, np.float32)))
@@ -113,6 +121,14 @@ def test_error_in_a_batch_is_returned_to_its_request(
     )
     scalar = {"signature_name": "scalar", "inputs": [1.0, 2.0]}
     assert server.json("POST", "/v1/models/tiny:predict", scalar)[0] == 400  # the output cannot be split into rows
+
+
+def test_batch_without_rows_keeps_its_shape(batched: Embedded) -> None:
+    examples = predict_request("tiny", np.array([], object), "inputs", signature_name="classify")
+    for _ in range(2):
+        outputs = batched.prediction.Predict(examples, timeout=30).outputs
+        shapes = {name: [each.size for each in tensor.tensor_shape.dim] for name, tensor in outputs.items()}
+        assert shapes == {"classes": [0, 2], "scores": [0, 2]}
 
 
 @pytest.fixture(scope="module")

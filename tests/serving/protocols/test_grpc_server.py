@@ -22,6 +22,10 @@ from tiny_models import TYPES
 from serving.inference.request_handler import RequestHandler
 from serving.protocols.grpc_server import PredictionService
 
+MODEL_SERVICE = {
+    "ModelService/GetModelStatus": "GetModelStatusRequest",
+    "ModelService/HandleReloadConfigRequest": "ReloadConfigRequest",
+}
 CLASSIFY, REGRESS = "tensorflow/serving/classify", "tensorflow/serving/regress"
 
 
@@ -97,6 +101,7 @@ def test_predict_runs_a_classification_signature(server: Server) -> None:
     [
         ({}, "INVALID_ARGUMENT", "Missing ModelSpec"),
         ({"signature_name": "x"}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
+        ({"name": ""}, "INVALID_ARGUMENT", "ModelSpec has no name specified."),
         ({"name": "nope"}, "NOT_FOUND", "Servable not found for request: Latest(nope)"),
         ({"name": "tiny", "version": 9}, "NOT_FOUND", "Servable not found for request: Specific(tiny, 9)"),
         ({"name": "tiny", "label": "canary"}, "INVALID_ARGUMENT", "Unrecognized servable version label: canary"),
@@ -260,20 +265,36 @@ def test_multi_inference_runs_several_signatures(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tasks", "code"),
+    ("tasks", "code", "message"),
     [
-        ([], "INVALID_ARGUMENT"),
-        ([task("regress", REGRESS), task("regress", REGRESS)], "INVALID_ARGUMENT"),
-        ([task("regress", REGRESS), task("regress", REGRESS, "other")], "INVALID_ARGUMENT"),
-        ([task("regress", CLASSIFY)], "INVALID_ARGUMENT"),
-        ([task("regress", "tensorflow/serving/predict")], "UNIMPLEMENTED"),
+        ([], "INVALID_ARGUMENT", "Inference request must have at least one task."),
+        ([task("regress", REGRESS)] * 2, "INVALID_ARGUMENT", "Duplicate evaluation of signature: regress"),
+        (
+            [task("regress", REGRESS), task("regress", REGRESS, "other")],
+            "INVALID_ARGUMENT",
+            "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+        ),
+        (
+            [task("regress", REGRESS), task("classify", CLASSIFY, "")],
+            "INVALID_ARGUMENT",
+            "Found ModelSpec with an empty model name.",
+        ),
+        ([task("nope", CLASSIFY)], "INVALID_ARGUMENT", "Requested signature not found in model graph: nope"),
+        ([task("nope", "nope")], "INVALID_ARGUMENT", "Requested signature not found in model graph: nope"),
+        ([task("regress", CLASSIFY)], "INVALID_ARGUMENT", "Expected classification signature outputs to contain at"),
+        (
+            [task("regress", "tensorflow/serving/predict")],
+            "UNIMPLEMENTED",
+            "Unsupported signature method_name: tensorflow/serving/predict",
+        ),
     ],
 )
 def test_multi_inference_that_does_not_fit_is_rejected(
-    server: Server, tasks: list[inference_pb2.InferenceTask], code: str
+    server: Server, tasks: list[inference_pb2.InferenceTask], code: str, message: str
 ) -> None:
     request = inference_pb2.MultiInferenceRequest(tasks=tasks, input=example_input(1.0))
-    assert refused(lambda: server.prediction.MultiInference(request))[0] == grpc.StatusCode[code]
+    found, text = refused(lambda: server.prediction.MultiInference(request))
+    assert (found, text[: len(message)]) == (grpc.StatusCode[code], message)
 
 
 def test_metadata_lists_the_signatures(server: Server) -> None:
@@ -285,6 +306,15 @@ def test_metadata_lists_the_signatures(server: Server) -> None:
     assert {"serving_default", "two", "classify", "__saved_model_init_op"} <= set(signatures.signature_def)
     assert response.model_spec.version.value == 3
     request.metadata_field[:] = ["other"]
+    unknown_field = "Metadata field other is not supported"
+    for name in ("tiny", ""):
+        request.model_spec.name = name
+        assert refused(lambda: server.prediction.GetModelMetadata(request))[1] == unknown_field
+    request.metadata_field[:] = ["signature_def"]
+    assert refused(lambda: server.prediction.GetModelMetadata(request))[1] == "ModelSpec has no name specified."
+    request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["other"])
+    assert refused(lambda: server.prediction.GetModelMetadata(request))[1] == "Missing ModelSpec"
+    request.model_spec.name = "tiny"
     assert refused(lambda: server.prediction.GetModelMetadata(request)) == (
         grpc.StatusCode.INVALID_ARGUMENT,
         "Metadata field other is not supported",
@@ -306,12 +336,13 @@ def test_health_service_reports_serving(server: Server, service: str) -> None:
 
 
 def test_malformed_message_is_rejected_and_the_next_request_handled(server: Server) -> None:
-    call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
-    assert refused(lambda: call(b"\x0a\xff\xff\xff\xff\x01abc"))[0] in (
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.INVALID_ARGUMENT,
-        grpc.StatusCode.UNKNOWN,
-    )
+    written = len(server.log.read_text())
+    for method, message in (("PredictionService/Predict", "PredictRequest"), *MODEL_SERVICE.items()):
+        call = server.channel.unary_unary(f"/tensorflow.serving.{method}")
+        code, text = refused(lambda call=call: call(b"\x0a\xff\xff\xff\xff\x01abc"))  # type: ignore[misc]
+        assert (code, text) == (grpc.StatusCode.INTERNAL, f"the message is not a valid {message}")
+        server.wait_for(lambda message=message: f"Malformed {message} from" in server.log.read_text()[written:])  # type: ignore[misc]
+    assert "Traceback" not in server.log.read_text()[written:]
     assert server.predict() == [2.5]
 
 
@@ -347,7 +378,7 @@ def test_call_whose_deadline_passes_in_the_queue_is_never_run(
     assert server.predict() == [2.5]  # queued after the one that was abandoned
     page = server.rest("GET", "/numbers")[1].decode().splitlines()
     assert ':tensorflow:serving:request_count{model_name="tiny",status="OK"} 3' in page
-    assert ':tensorflow:serving:request_example_count_total{model_name="tiny"} 3' in page
+    assert ':tensorflow:serving:request_example_count_total{model="tiny"} 3' in page
 
 
 @pytest.mark.parametrize("left", [0.0, -1.0])

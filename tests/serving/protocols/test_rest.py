@@ -121,6 +121,12 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
     [
         ("POST", PREDICT, "", 400, "JSON Parse error: The document is empty"),
         ("POST", PREDICT, "{", 400, "JSON Parse error: "),
+        ("POST", PREDICT, " \n", 400, "JSON Parse error: The document is empty"),
+        ("POST", PREDICT, "x", 400, "JSON Parse error: Invalid value. at offset: 0"),
+        ("POST", PREDICT, '{"\xe9": x}', 400, "JSON Parse error: Invalid value. at offset: 6"),
+        ("POST", PREDICT, "{1}", 400, "JSON Parse error: Missing a name for object member. at offset: 1"),
+        ("POST", PREDICT, '{"a": [1 2]}', 400, "Missing a comma or ] after an array element. at offset: 9"),
+        ("POST", PREDICT, '{"a": 1 2}', 400, "Missing a comma or } after an object member. at offset: 8"),
         ("POST", PREDICT, '{"instances": ["a"]}', 400, "is not of expected type: float"),
         ("POST", PREDICT, '{"signature_name": "no", "instances": [1]}', 400, 'name: "no" not found in signature def'),
         ("POST", PREDICT, '{"signature_name": "scalar", "instances": [1]}', 400, "has no shape information"),
@@ -151,8 +157,8 @@ def test_classify_and_regress_take_examples(server: Server) -> None:
         ("GET", "/v1/models/tiny/versions/9223372036854775808", None, 400, "Failed to convert version: 92233720368547"),
         ("GET", f"/v1/models/tiny/versions/{'9' * 5000}", None, 400, "Failed to convert version: 9999"),
         ("GET", "/v1/models/tiny%0A/x", None, 400, "Malformed request: GET /v1/models/tiny%0A/x"),
-        ("POST", PREDICT, '{"instances": [' + "9" * 5000 + "]}", 400, "JSON Parse error"),
-        ("POST", PREDICT, r'{"instances": ["\ud800"]}', 400, "JSON Parse error"),
+        ("POST", PREDICT, '{"instances": [' + "9" * 5000 + "]}", 400, "JSON Parse error: Number too big to be"),
+        ("POST", PREDICT, r'{"instances": ["\ud800"]}', 400, "JSON Parse error: The surrogate pair in string is inval"),
         ("POST", PREDICT, r'{"signature_name": "\ud800", "instances": [1]}', 400, "JSON Parse error"),
         ("POST", PREDICT, '{"instances": ' + "[" * 80 + "1" + "]" * 80 + "}", 400, "cannot be converted to a tensor"),
         (
@@ -262,6 +268,7 @@ def test_cors_headers_are_sent_to_other_origins(server: Server) -> None:
     output = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     assert output.startswith("HTTP/1.1 200")
     assert "Access-Control-Allow-Origin: *" in output
+    assert "Access-Control-Allow-Methods: POST, GET\n" in output
     _, _, headers = server.rest_headers("POST", PREDICT, '{"instances": [1]}', Origin="http://elsewhere")
     assert headers["Access-Control-Allow-Origin"] == "*"
     assert "Access-Control-Allow-Origin" not in server.rest_headers("POST", PREDICT, '{"instances": [1]}')[2]
@@ -271,6 +278,7 @@ def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
     server.json("POST", PREDICT, {"instances": [1.0]})
     server.rest("POST", PREDICT, "{")
     server.json("POST", PREDICT, {"instances": ["a"]})
+    server.json("POST", PREDICT, {"signature_name": "invented", "instances": ["a"]})
     status, page = server.rest("GET", "/monitoring/prometheus/metrics")
     assert status == 200
     lines = dict(line.rsplit(" ", 1) for line in page.decode().splitlines() if not line.startswith("#"))
@@ -281,12 +289,17 @@ def test_metrics_have_tensorflow_servings_names(server: Server) -> None:
 
     assert value("request_count", model_name="tiny", status="OK") >= 1
     assert value("request_count", model_name="tiny", status="INVALID_ARGUMENT") >= 1
-    assert value("request_latency_count", model_name="tiny", API="Predict", entrypoint="REST") >= 2
+    assert value("request_latency_count", model_name="tiny", API="predict", entrypoint="REST") >= 2
     assert value("runtime_latency_count", model_name="tiny", API="Predict", runtime="TF1") >= 1
-    assert value("request_example_count_total", model_name="tiny") >= 1
+    assert value("request_example_count_total", model="tiny") >= 1
+    assert value("signature_request_count", model_name="tiny", signature_name="serving_default", status="OK") >= 1
+    assert value("signature_request_latency_count", model_name="tiny", signature_name="serving_default") >= 2
+    unknown = value("signature_request_count", model_name="tiny", signature_name="unknown", status="INVALID_ARGUMENT")
+    assert unknown >= 1
+    assert "invented" not in page.decode()
     assert "# TYPE :tensorflow:serving:request_count counter" in page.decode()
     assert "# TYPE :tensorflow:serving:request_latency histogram" in page.decode()
-    labels = 'model_name="tiny",API="Predict",entrypoint="REST"'
+    labels = 'model_name="tiny",API="predict",entrypoint="REST"'
     buckets = [name for name in lines if "request_latency_bucket" in name and labels in name]
     assert len(buckets) == 34
 
@@ -326,3 +339,7 @@ def test_malformed_http_is_reported_as_json(server: Server, request_: bytes) -> 
 def test_errors_reveal_no_paths(server: Server) -> None:
     answer: Any = server.rest("POST", PREDICT, '{"instances": ["a"]}')[1]
     assert b"/serving/" not in answer
+    folder = server.log.parent / "types/1"
+    (folder / "assets/notes.txt").unlink()
+    status, document = server.json("POST", "/v1/models/types:predict", {"signature_name": "asset", "inputs": [1.0]})
+    assert (status, document["error"].partition(";")[0]) == (404, "types/1/assets/notes.txt")
