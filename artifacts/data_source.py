@@ -1,16 +1,13 @@
-"""The table that ExampleGen read: its folder, patterns and fingerprint."""
+"""The table that ExampleGen read: its folder and patterns."""
 
 import dataclasses
 import glob
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from artifacts.names import INPUT_BASE, INPUT_CONFIG
-
-_FINGERPRINT = re.compile(r"num_files:(\d+),total_bytes:(\d+),xor_checksum:(\d+),sum_checksum:(\d+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,22 +36,3 @@ class DataSource:
         """Returns the files that match now, sorted, or none for a query."""
         patterns = self.patterns if self.base else ()
         return sorted(path for pattern in patterns for path in glob.glob(os.path.join(self.base, pattern)))
-
-
-def matches_fingerprint(files: Sequence[str], fingerprint: str) -> bool | None:
-    """Compares the number, sizes and modification times of files with TFX's fingerprint of them.
-
-    TFX sums and XORs the times in whole seconds. See ``tfx.utils.io_utils.generate_fingerprint``.
-
-    Returns:
-        ``None`` if the fingerprint is of another kind.
-    """
-    found = _FINGERPRINT.findall(fingerprint)
-    if len(found) != 1:
-        return None
-    xor = total = size = 0
-    for path in files:
-        status = os.stat(path)
-        seconds = int(status.st_mtime_ns / 1_000_000_000)
-        xor, total, size = xor ^ seconds, total + seconds, size + status.st_size
-    return tuple(map(int, found[0])) == (len(files), size, xor, total)

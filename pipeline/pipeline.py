@@ -4,7 +4,9 @@ import dataclasses
 import json
 from typing import Any, NamedTuple
 
+from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx import types
 from tfx.components import ExampleValidator, SchemaGen, Trainer, Tuner
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
@@ -36,6 +38,8 @@ from pipeline.candidate import Candidate
 from pipeline.config.settings import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.eval_config import eval_config
 from pipeline.nodes import TRAINER, TUNER
+from pipeline.preflight.schema import column_types
+from pipeline.preflight.table import UNREAD, CheckedTable
 from pipeline.vertex_jobs import job_settings, with_job_executor
 from pipeline.vertex_serving import serving_settings
 
@@ -52,16 +56,19 @@ class Validated(NamedTuple):
     nodes: list[BaseNode]
 
 
-def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True, rows: int = 0) -> Pipeline:
+def create_pipeline(
+    config: Config, schema_text: str, enable_cache: bool = True, table: CheckedTable = UNREAD
+) -> Pipeline:
     """Builds the complete DAG.
 
     Args:
         config: All settings.
         schema_text: The curated schema as text proto.
         enable_cache: Whether to reuse the outputs of unchanged nodes.
-        rows: Rows of the table, or 0 if they were not counted. Transform uses several processes for large tables.
+        table: Rows and fingerprint of the table, if it was read. Transform uses several processes for large tables.
     """
-    example_gen = ingest(config)
+    schema = text_format.Parse(schema_text, schema_pb2.Schema())
+    example_gen = ingest(config, schema, table.fingerprint)
     examples = example_gen.outputs["examples"]
     validated = validate(examples, schema_text)
     transform_node = transform(config, examples, validated)
@@ -76,7 +83,7 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True,
         pusher = deploy(config, candidate, exporter)
         endpoint = [serve(config, pusher)] if config.orchestrator == "vertex" and config.vertex.endpoint else []
     for node in (example_gen, validated.statistics, transform_node, evaluator):
-        node.with_beam_pipeline_args(own_beam_args(config, node.id, rows))
+        node.with_beam_pipeline_args(own_beam_args(config, node.id, table.rows))
     return Pipeline(
         pipeline_name=config.pipeline_name,
         pipeline_root=config.artifacts_dir,
@@ -90,14 +97,15 @@ def create_pipeline(config: Config, schema_text: str, enable_cache: bool = True,
     )
 
 
-def ingest(config: Config) -> BaseBeamComponent:
-    """Reads the table into tf.Examples, in three splits."""
+def ingest(config: Config, schema: schema_pb2.Schema, fingerprint: str | None = None) -> BaseBeamComponent:
+    """Reads the table into tf.Examples, in three splits. Columns of files get the types of the schema."""
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
     split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
     if data.bigquery:
         return SeededBigQueryExampleGen(data.bigquery.query, **split).with_id("ExampleGen")
-    return ArrowExampleGen(data.source, **split).with_id("ExampleGen")
+    node = ArrowExampleGen(data.source, **split, schema_types=column_types(schema), fingerprint=fingerprint)
+    return node.with_id("ExampleGen")
 
 
 def validate(examples: types.BaseChannel, schema_text: str) -> Validated:

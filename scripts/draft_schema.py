@@ -8,18 +8,24 @@ from pathlib import Path
 
 import click
 
-from custom_components.arrow_example_gen.formats.csv_types import merge_types
 from custom_components.arrow_example_gen.source import Source, check_pattern, format_of
 from custom_components.arrow_example_gen.spans import files_of
-from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
+from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.results.run_folder import captured
 
 
 @click.command()
 @click.option("--data", required=True, metavar="DIR", help="Folder of files that have the same columns.")
 @click.option("--pattern", default="*.csv", show_default=True, help="Files to read, as in data.pattern.")
+@click.option(
+    "--missing-value",
+    "missing",
+    multiple=True,
+    metavar="TEXT",
+    help="A cell of CSV files that means a missing value, as in data.missing_values. Can be repeated.",
+)
 @click.option("--out", required=True, metavar="FILE", help="Where to write the schema. The file must not exist.")
-def main(data: str, pattern: str, out: str) -> None:
+def main(data: str, pattern: str, missing: tuple[str, ...], out: str) -> None:
     """Draft a schema from a table's files, for you to review and tighten."""
     if Path(out).exists():
         sys.exit(f"{out}: the file exists; expected a new one: give another name, or remove it first")
@@ -30,7 +36,7 @@ def main(data: str, pattern: str, out: str) -> None:
         files = files_of(Source(data, pattern, kind))
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         with captured(Path(os.devnull)):
-            columns = draft(Table.of(kind, files[0]), files, out)
+            columns = draft(Table.of(kind, files[0], missing_values=missing), files, out)
     except ValueError as error:
         sys.exit(str(error))
     print(f"{out}: {columns} columns from {counted(len(files))}. Review it: tighten domains, ranges and presence")
@@ -64,10 +70,15 @@ def records(table: Table, files: Sequence[str]) -> Iterator[bytes]:
     """Yields a table's rows as the serialized tf.Examples that ExampleGen would write."""
     from custom_components.arrow_example_gen.encoding import encode, to_bytes  # takes seconds to import
 
-    types = merge_types(infer_types(table, path) for path in files)
+    types, checks = merge_types(map(table.infer_types, files)), RowChecks(table)
     for path in files:
+        before = 0
         for batch in table.read(path):
-            yield from batch if isinstance(batch, list) else to_bytes(encode(to_columns(batch, types)))
+            checks.check(batch, path, before)
+            yield from (
+                batch if isinstance(batch, list) else to_bytes(encode(table.to_columns(batch, types, path, before)))
+            )
+            before += len(batch)
 
 
 def counted(files: int) -> str:

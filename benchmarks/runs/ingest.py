@@ -25,6 +25,7 @@ from benchmarks.runs.node_times import BEAM_ARGS, timed_nodes
 from pipeline.beam.arguments import beam_args
 from pipeline.config.loading import load_config
 from pipeline.pipeline import ingest
+from pipeline.preflight.schema import load_schema
 
 CONFIG = Path("configs/taxi.yaml")
 LEVEL = 6  # zlib's default, which Beam uses
@@ -51,7 +52,7 @@ def template(data: Path, output: Path) -> float:
 def onegraph(data: Path, output: Path) -> float:
     """Runs this pipeline's ExampleGen the same way, with three splits in the order of the table."""
     config = load_config(CONFIG, {}, str(data), str(output))
-    return _node(ingest(config), output, beam_args(config))
+    return _node(ingest(config, load_schema(config, CONFIG)), output, beam_args(config))
 
 
 def loop(data: Path, output: Path) -> float:

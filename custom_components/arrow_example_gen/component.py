@@ -1,12 +1,14 @@
 """ArrowExampleGen: converts files to tf.Examples, with a seeded split that keeps groups together."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 from tfx.proto import range_config_pb2
 
-from custom_components.arrow_example_gen.executor import FORMAT, Executor
+from custom_components.arrow_example_gen.driver import FINGERPRINT, Driver
+from custom_components.arrow_example_gen.executor import FORMAT, MISSING_VALUES, SCHEMA_TYPES, Executor
 from custom_components.arrow_example_gen.source import Source
 from custom_components.shared.seeded_split import split_settings
 
@@ -15,8 +17,17 @@ class ArrowExampleGen(component.FileBasedExampleGen):
     """Like TFX's CsvExampleGen, but streamed by Arrow and with a split by a seed and, optionally, by a column."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+    DRIVER_CLASS = Driver
 
-    def __init__(self, source: Source, splits: Mapping[str, int], seed: int = 0, key: str | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        splits: Mapping[str, int],
+        seed: int = 0,
+        key: str | None = None,
+        schema_types: Mapping[str, str] | None = None,
+        fingerprint: str | None = None,
+    ) -> None:
         """Creates the node.
 
         Args:
@@ -24,11 +35,20 @@ class ArrowExampleGen(component.FileBasedExampleGen):
             splits: Weight of each split, by its name.
             seed: Seed of the split.
             key: Column whose value decides the split of a row. ``None`` hashes the complete row.
+            schema_types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
+            fingerprint: Fingerprint of the files, if they have been read already. ``None`` lets the driver read them.
         """
+        options: dict[str, Any] = {FORMAT: source.format}
+        if schema_types:
+            options[SCHEMA_TYPES] = dict(schema_types)
+        if source.missing_values:
+            options[MISSING_VALUES] = list(source.missing_values)
+        if fingerprint:
+            options[FINGERPRINT] = fingerprint
         super().__init__(
             input_base=source.folder,
             range_config=None if source.span is None else _one_span(source.span),
-            **split_settings(Executor, source.pattern, splits, seed, key, {FORMAT: source.format}),
+            **split_settings(Executor, source.pattern, splits, seed, key, options),
         )
 
 

@@ -1,24 +1,26 @@
 """Executor of ArrowExampleGen."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import Artifact
 from tfx.types.standard_component_specs import INPUT_BASE_KEY
 
+from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
-from custom_components.arrow_example_gen.formats.csv_types import Types, merge_types
-from custom_components.arrow_example_gen.formats.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError, digest_of, is_remote
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
-from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
+from custom_components.arrow_example_gen.table import RowChecks, Table, Types, merge_types
 from custom_components.shared.beam_workers import has_several_workers
 from custom_components.shared.seeded_split import Split, custom_options, examples_artifact, source_of
 
-FORMAT = "format"  # the option with the format of the files
+# Options of the node: the format of the files, what their cells mean, and the types that the schema names.
+FORMAT, MISSING_VALUES, SCHEMA_TYPES = "format", "missing_values", "schema_types"
 
 
 class NumberedFile(NamedTuple):
@@ -29,7 +31,7 @@ class NumberedFile(NamedTuple):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Reads the files of a table. CSV files are read twice: first to infer the types of their columns.
+    """Reads the files of a table. CSV files with columns that the schema does not name are read twice, for their types.
 
     Batches pass one at a time through one Beam step that reads and encodes rows, so memory does not grow with the
     table.
@@ -41,11 +43,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output_dict: dict[str, list[Artifact]],
         exec_properties: dict[str, Any],
     ) -> None:
-        """Writes the splits as gzipped TFRecords, with the rows in the table's order."""
+        """Writes the splits as gzipped TFRecords, with the rows in the table's order.
+
+        Raises:
+            TableError: A file cannot be read, or its content is not the one of the driver's fingerprint.
+        """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact, split = examples_artifact(output_dict, exec_properties), Split.of_node(exec_properties)
         paths = table_files(os.path.join(exec_properties[INPUT_BASE_KEY], source_of(exec_properties)))
-        table = Table.of(custom_options(exec_properties)[FORMAT], paths[0])
+        table = _table(custom_options(exec_properties), paths[0])
+        sink = ShardSink(artifact.uri, split.names, paths, exec_properties.get(FINGERPRINT_PROPERTY_NAME))
         with self._make_beam_pipeline() as pipeline:
             files = [NumberedFile(number, path) for number, path in enumerate(paths)]
             parts = pipeline | "Read" >> beam.Create(files, reshuffle=has_several_workers(pipeline.options))
@@ -53,7 +60,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 parts | "InferTypes" >> beam.Map(types_of, table) | "MergeTypes" >> beam.CombineGlobally(merge_types)
             )
             batches = parts | "ToExamples" >> beam.FlatMap(batches_of, table, split, beam.pvalue.AsSingleton(types))
-            _ = batches | "Write" >> beam.io.Write(ShardSink(artifact.uri, split.names))
+            _ = batches | "Write" >> beam.io.Write(sink)
 
 
 def table_files(pattern: str) -> list[str]:
@@ -69,17 +76,25 @@ def table_files(pattern: str) -> list[str]:
 
 
 def types_of(file: NumberedFile, table: Table) -> Types:
-    """Infers the types of a file's columns."""
-    return infer_types(table, file.path)
+    """Finds the types of a file's columns, as far as they need to be known before the rows are read."""
+    return table.infer_types(file.path)
 
 
 def batches_of(file: NumberedFile, table: Table, split: Split, types: Types) -> Iterator[Batch]:
-    """Yields the rows of a file as serialized tf.Examples."""
-    before = 0
-    for number, batch in enumerate(table.read(file.path)):
+    """Yields the rows of a file as serialized tf.Examples, and at the end the digest of the file."""
+    before, number, digest, checks = 0, 0, ContentDigest(), RowChecks(table)
+    for number, batch in enumerate(table.read(file.path, digest)):
         if isinstance(batch, list):
+            checks.check(batch, file.path, before)
             rows = split_records(batch, split, file.path, before)
         else:
-            rows = split_columns(to_columns(batch, types), split)
+            rows = split_columns(table.to_columns(batch, types, file.path, before), split)
         yield Batch((file.number, number), rows)
         before += len(batch)
+    found = digest_of(file.path) if is_remote(file.path) else digest.result()
+    yield Batch((file.number, number + 1), {}, found)
+
+
+def _table(options: Mapping[str, Any], first: str) -> Table:
+    types = {name: str(kind) for name, kind in dict(options.get(SCHEMA_TYPES) or {}).items()}
+    return Table.of(options[FORMAT], first, types, [str(each) for each in options.get(MISSING_VALUES) or ()])

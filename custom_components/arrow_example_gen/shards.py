@@ -9,7 +9,9 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
+from artifacts.fingerprint import FileDigest, fingerprint, is_fingerprint
 from artifacts.names import split_folder
+from custom_components.arrow_example_gen.formats.files import TableError, is_remote, name_of
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
 SHARD_BYTES = 32 << 20  # of records before compression; a large table gets several shards for parallel readers
@@ -24,10 +26,12 @@ class Batch:
     Attributes:
         position: Position in the table.
         rows: Serialized tf.Examples by split.
+        digest: Digest of the file, after its last batch.
     """
 
     position: Position
     rows: Mapping[str, Sequence[bytes]]
+    digest: FileDigest | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,19 @@ class Shard:
     split: str
     position: Position
     path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """What a worker wrote.
+
+    Attributes:
+        shards: Its files.
+        digests: Digests of the table's files that it read, by their numbers.
+    """
+
+    shards: Sequence[Shard]
+    digests: Mapping[int, FileDigest]
 
 
 class ShardWriter(iobase.Writer):
@@ -64,9 +81,12 @@ class ShardWriter(iobase.Writer):
         self._open: dict[str, tuple[tf.io.TFRecordWriter, int]] = {}
         self._last: Position = (-1, -1)
         self._shards: list[Shard] = []
+        self._digests: dict[int, FileDigest] = {}
 
     def write(self, batch: Batch) -> None:
         """Writes the rows of a batch."""
+        if batch.digest:
+            self._digests[batch.position[0]] = batch.digest
         file, number = self._last
         if batch.position not in ((file, number + 1), (file + 1, 0)):
             self._close(list(self._open))
@@ -75,10 +95,10 @@ class ShardWriter(iobase.Writer):
             if rows:
                 self._write(split, rows, batch.position)
 
-    def close(self) -> list[Shard]:
+    def close(self) -> Written:
         """Closes the last shards, and returns all."""
         self._close(list(self._open))
-        return self._shards
+        return Written(self._shards, self._digests)
 
     def _write(self, split: str, rows: Sequence[bytes], position: Position) -> None:
         if split not in self._open:
@@ -104,14 +124,19 @@ class ShardSink(iobase.Sink):
 
     skip_if_empty = True  # required by Beam, although empty splits get a file here
 
-    def __init__(self, folder: str, splits: Sequence[str]) -> None:
+    def __init__(
+        self, folder: str, splits: Sequence[str], paths: Sequence[str] = (), fingerprint: str | None = None
+    ) -> None:
         """Creates the sink.
 
         Args:
             folder: Folder of the artifact.
             splits: Names of the splits.
+            paths: Files of the table, for errors.
+            fingerprint: Fingerprint that the files must have. ``None``, or one that TFX made, is not checked.
         """
         self._folder, self._splits = folder, tuple(splits)
+        self._paths, self._fingerprint = tuple(paths), fingerprint
 
     def initialize_write(self) -> str:
         """Creates the temporary folder."""
@@ -124,8 +149,16 @@ class ShardSink(iobase.Sink):
         """Creates the writer of a worker."""
         return ShardWriter(init_result, uid)
 
-    def pre_finalize(self, _init_result: str, _writer_results: Iterable[list[Shard]]) -> list[str]:
-        """Removes the files of an earlier attempt at the same artifact."""
+    def pre_finalize(self, _init_result: str, writer_results: Iterable[Written]) -> list[str]:
+        """Removes the files of an earlier attempt at the same artifact.
+
+        Raises:
+            TableError: The files of the table changed after their fingerprint was made.
+        """
+        if self._fingerprint and is_fingerprint(self._fingerprint):
+            digests = dict(itertools.chain.from_iterable(each.digests.items() for each in writer_results))
+            if fingerprint(digests[number] for number in sorted(digests)) != self._fingerprint:
+                raise changed_files(self._paths)
         patterns = [os.path.join(self._folder, split_folder(split), PREFIX + "-*") for split in self._splits]
         old = [each.path for match in FileSystems.match(patterns) for each in match.metadata_list]
         if old:
@@ -133,12 +166,13 @@ class ShardSink(iobase.Sink):
         return old
 
     def finalize_write(
-        self, init_result: str, writer_results: Iterable[list[Shard]], _pre_finalize_results: object
+        self, init_result: str, writer_results: Iterable[Written], _pre_finalize_results: object
     ) -> list[str]:
         """Moves the shards into the folders of their splits. May be called again if it was interrupted."""
         if not FileSystems.exists(init_result):  # everything has already been moved
             return []
-        found = sorted(itertools.chain.from_iterable(writer_results), key=lambda shard: (shard.position, shard.path))
+        shards = itertools.chain.from_iterable(each.shards for each in writer_results)
+        found = sorted(shards, key=lambda shard: (shard.position, shard.path))
         moves = {}
         for split in self._splits:
             paths = [shard.path for shard in found if shard.split == split] or [self._empty(init_result, split)]
@@ -156,3 +190,14 @@ class ShardSink(iobase.Sink):
         path = f"{folder}/{split}{SUFFIX}"
         tf.io.TFRecordWriter(path, TFRECORD_OPTIONS).close()
         return path
+
+
+def changed_files(paths: Sequence[str]) -> TableError:
+    """The error for files that are not those whose fingerprint was made."""
+    local = [path for path in paths if not is_remote(path) and os.path.exists(path)]
+    last = max(local, key=lambda path: os.stat(path).st_mtime_ns, default=None)
+    newest = f" ({name_of(last)} was written last)" if last else ""
+    return TableError(
+        f"{os.path.dirname(paths[0])}: the files changed after they were checked{newest}; expected the same rows: run "
+        "again when nothing writes to them"
+    )

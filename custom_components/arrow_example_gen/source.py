@@ -25,12 +25,14 @@ class Source:
             and ``{DD}``, stand for the latest span and its latest version.
         format: Format of the files.
         span: A span to read in place of the latest one.
+        missing_values: Cells of text files that mean a missing value, in addition to the empty cell.
     """
 
     folder: str
     pattern: str
     format: Format
     span: int | None = None
+    missing_values: tuple[str, ...] = ()
 
 
 def format_of(pattern: str) -> Format | None:

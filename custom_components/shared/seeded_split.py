@@ -22,7 +22,13 @@ from tfx.utils import proto_utils
 from common.source_code import source_digest
 
 # Modules that all ExampleGens run, for the digest in a node's properties.
-MODULES = (__name__, "custom_components.shared.examples", "custom_components.shared.beam_workers", "artifacts.names")
+MODULES = (
+    __name__,
+    "custom_components.shared.examples",
+    "custom_components.shared.beam_workers",
+    "artifacts.fingerprint",
+    "artifacts.names",
+)
 
 
 def split_settings(
@@ -31,7 +37,7 @@ def split_settings(
     splits: Mapping[str, int],
     seed: int,
     key: str | None,
-    options: Mapping[str, str] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Arguments for TFX's ExampleGens, for a node whose executor uses this split.
 

@@ -65,7 +65,8 @@ class TracedData(NamedArtifact):
         source: Folder with file pattern, or query.
         span: TFX's span.
         version: TFX's version within the span, or ``None`` if the pattern has none.
-        fingerprint: TFX's fingerprint: number, size and modification times of the files.
+        fingerprint: Number, size and content digest of the files. For runs of earlier versions of this project, TFX's
+            fingerprint: number, size and modification times.
         files: Files that match the pattern now.
         as_they_were: Whether these files still have the fingerprint, or ``None`` if this is unknown.
     """

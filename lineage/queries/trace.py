@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.blessing import read_blessing
-from artifacts.data_source import DataSource, matches_fingerprint
+from artifacts.data_source import DataSource
 from artifacts.files import UNREADABLE
+from artifacts.fingerprint import matches_fingerprint
 from artifacts.names import INPUT_FINGERPRINT, SPAN, VERSION
 from artifacts.push import read_push
 from artifacts.statistics import read_readable_rows, split_names

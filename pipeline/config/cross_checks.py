@@ -28,15 +28,18 @@ def check_config(config: Config) -> None:
 
 
 def check_files(config: Config) -> None:
-    """Checks the file pattern and the format.
+    """Checks the file pattern, the format, and whether it has cells that can mean a missing value.
 
     Raises:
-        ValueError: The pattern is invalid, or does not give the format.
+        ValueError: The pattern is invalid, or does not give the format, or the format has missing values of its own.
     """
     try:
         check_pattern(config.data.pattern, config.data.format, config.data.span)
     except ValueError as error:
         raise ValueError(f"data.{error}") from error
+    kind = "bigquery" if config.data.bigquery else config.data.source.format
+    if config.data.missing_values and kind != "csv":
+        raise ValueError(f"data.missing_values: found {kind} rows; expected csv: in other formats, use null")
 
 
 def check_hyperparameters(config: Config) -> None:

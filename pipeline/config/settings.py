@@ -63,6 +63,7 @@ class Data:
         split_key: Column whose value decides the split, so that rows with the same value end up in the same split. By
             default the complete row is hashed.
         split_seed: Seed of the split.
+        missing_values: Cells of CSV files that mean a missing value, such as ``NA``, in addition to the empty cell.
     """
 
     schema: str
@@ -74,6 +75,7 @@ class Data:
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: Int64 = 0
+    missing_values: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.bigquery):
@@ -85,7 +87,7 @@ class Data:
         """The files of the table."""
         kind = self.format or format_of(self.pattern)
         assert kind  # checked by cross_checks.check_files
-        return Source(self.path, self.pattern, kind, self.span)
+        return Source(self.path, self.pattern, kind, self.span, self.missing_values)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -77,7 +77,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     """
     logging.set_verbosity(logging.INFO)
     config = inputs.config
-    pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), options.enable_cache, inputs.rows)
+    pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), options.enable_cache, inputs.table)
 
     def may_cache(node_id: str) -> bool:
         if node_id != PUSHER:

@@ -9,7 +9,7 @@ from pipeline.config.settings import Config
 from pipeline.preflight.flink import check_flink
 from pipeline.preflight.network import check_network
 from pipeline.preflight.schema import check_against_schema, load_schema
-from pipeline.preflight.table import check_table
+from pipeline.preflight.table import UNREAD, CheckedTable, check_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +19,12 @@ class CheckedInputs:
     Attributes:
         config: All settings.
         schema: The curated schema.
-        rows: Rows of the table, or 0 if they were not counted.
+        table: Rows and fingerprint of the table, if it was read.
     """
 
     config: Config
     schema: schema_pb2.Schema
-    rows: int = 0
+    table: CheckedTable = UNREAD
 
 
 def preflight(config: Config, settings: Path) -> CheckedInputs:
@@ -45,6 +45,6 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     check_network(config, settings)
     if config.orchestrator == "vertex":
         return CheckedInputs(config, schema)
-    rows = check_table(config)
+    table = check_table(config, schema)
     check_flink(config.beam)
-    return CheckedInputs(config, schema, rows)
+    return CheckedInputs(config, schema, table)

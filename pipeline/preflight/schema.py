@@ -40,6 +40,15 @@ def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
         raise ConfigError(f"{settings}: data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
 
 
+def column_types(schema: schema_pb2.Schema) -> dict[str, str]:
+    """The type of each column that the schema names one for: ``INT``, ``FLOAT`` or ``BYTES``."""
+    return {
+        feature.name: schema_pb2.FeatureType.Name(feature.type)
+        for feature in schema.feature
+        if feature.type in (INT, FLOAT, BYTES)
+    }
+
+
 def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
     """Checks that the schema has every column named in the settings, with a type that suits its use.
 

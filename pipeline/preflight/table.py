@@ -1,34 +1,55 @@
 """Reads the table before a run, and rejects a table that cannot be used."""
 
 from pathlib import Path
+from typing import NamedTuple
 
-from custom_components.arrow_example_gen.formats.file_format import FORMATS
+from tensorflow_metadata.proto.v0 import schema_pb2
+
+from artifacts.fingerprint import ContentDigest, fingerprint
+from custom_components.arrow_example_gen.formats.csv_header import other_delimiter, wrong_delimiter
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.spans import files_of
-from custom_components.arrow_example_gen.table import Table
+from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.config.errors import UserError, unknown_name
 from pipeline.config.settings import Config
+from pipeline.preflight.schema import column_types
 
 
 class DataError(UserError):
     """The data is not the table that the settings describe."""
 
 
-def check_table(config: Config) -> int:
+class CheckedTable(NamedTuple):
+    """A table that passed all checks.
+
+    Attributes:
+        rows: Number of rows, or 0 for BigQuery.
+        fingerprint: Fingerprint of the files' content. ``None`` for BigQuery.
+    """
+
+    rows: int = 0
+    fingerprint: str | None = None
+
+
+UNREAD = CheckedTable()
+
+
+def check_table(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     """Reads every data file once, in constant memory, as ExampleGen does. BigQuery tables are not read.
 
-    Returns:
-        The number of rows, or 0 for BigQuery.
+    Args:
+        config: The settings.
+        schema: The curated schema, whose types the values must have.
 
     Raises:
-        DataError: The folder is missing or has no rows, the columns differ or lack the label, or a file cannot be
-            read. One line with the file and the row.
+        DataError: The folder is missing or has no rows, the columns differ or lack the label, a file cannot be read,
+            or a value has another type than in the schema. One line with the file and the row.
     """
     if config.data.bigquery:
-        return 0
+        return UNREAD
     _check_folder(Path(config.data.path), config.data.pattern)
     try:
-        return _check_files(config)
+        return _check_files(config, schema)
     except TableError as error:
         raise DataError(str(error)) from error
 
@@ -43,21 +64,38 @@ def _check_folder(folder: Path, pattern: str) -> None:
         raise DataError(f"{folder}: found {found}; expected a folder of {pattern} files (data.path or --data)")
 
 
-def _check_files(config: Config) -> int:
+def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     source = config.data.source
-    files, is_text = files_of(source), FORMATS[source.format].is_text
-    table = Table.of(source.format, files[0])
+    files = files_of(source)
+    table = Table.of(source.format, files[0], column_types(schema), source.missing_values)
     for path in files:
         table.check_columns(path)
+    if not table.is_text:
+        merge_types(map(table.infer_types, files))
     if table.columns is not None:  # TFRecord files do not list their columns
-        needed = [("label column", column) for column in config.label.columns]
-        needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
-        for kind, column in needed:
-            if column not in table.columns:
-                header = f"{files[0]}: line 1" if is_text else files[0]
-                raise DataError(unknown_name(header, kind, column, table.columns))
-    rows = sum(len(batch) for path in files for batch in table.read(path))
+        _check_needed_columns(config, table)
+    rows, digests, checks = 0, [], RowChecks(table)
+    for path in files:
+        digest, before = ContentDigest(), 0
+        for batch in table.read(path, digest):
+            checks.check(batch, path, before)
+            before += len(batch)
+        rows += before
+        digests.append(digest.result())
     if rows == 0:
-        found = "a header and no rows" if is_text else "no rows"
+        found = "a header and no rows" if table.is_text else "no rows"
         raise DataError(f"{files[0]}: found {found}; expected at least one row")
-    return rows
+    return CheckedTable(rows, fingerprint(digests))
+
+
+def _check_needed_columns(config: Config, table: Table) -> None:
+    """Checks that the table has the columns of the label and of the split."""
+    header = f"{table.first}: line 1" if table.is_text else table.first
+    needed = [("label column", column) for column in config.label.columns]
+    needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
+    for kind, column in needed:
+        if column in table.columns:
+            continue
+        if table.is_text and (delimiter := other_delimiter(table.columns)):
+            raise DataError(f"{header}: {wrong_delimiter(delimiter)}")
+        raise DataError(unknown_name(header, kind, column, table.columns))

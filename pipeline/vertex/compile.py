@@ -17,6 +17,8 @@ from pipeline.vertex.machines import check_accelerators, resources
 from pipeline.vertex_jobs import custom_job
 
 PipelineJob: TypeAlias = dict[str, Any]
+TFX_DRIVER = "tfx.orchestration.kubeflow.v2.file_based_example_gen.driver"
+OWN_DRIVER = "custom_components.arrow_example_gen.vertex_driver"
 NOT_RETRIED = (ANOMALY_GATE,)  # the same data has the same anomalies
 MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 60, 600
 
@@ -54,6 +56,7 @@ def _add_step_settings(spec: dict[str, Any], config: Config) -> None:
         ]
         if "container" not in executor:
             continue
+        _use_own_driver(executor["container"])
         if config.vertex.retries and name not in NOT_RETRIED:
             task["retryPolicy"] = _retry_policy(config.vertex.retries)
         machine = config.vertex.machines.get(name)
@@ -62,6 +65,13 @@ def _add_step_settings(spec: dict[str, Any], config: Config) -> None:
                 executor["container"]["resources"] = resources(machine)
             except ValueError as error:
                 raise ConfigError(f"vertex.machines.{name}.type: {error}") from error
+
+
+def _use_own_driver(container: dict[str, Any]) -> None:
+    """Replaces TFX's driver of ExampleGen, whose fingerprint does not cover the content of the files."""
+    hook = container.get("lifecycle", {}).get("preCacheCheck", {})
+    if TFX_DRIVER in hook.get("command", ()):
+        hook["command"] = [OWN_DRIVER if each == TFX_DRIVER else each for each in hook["command"]]
 
 
 def write_job(job: PipelineJob, path: Path) -> None:

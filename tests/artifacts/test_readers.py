@@ -8,8 +8,9 @@ import pytest
 
 from artifacts.anomalies import read_anomalies
 from artifacts.blessing import Blessing, read_blessing
-from artifacts.data_source import DataSource, matches_fingerprint
+from artifacts.data_source import DataSource
 from artifacts.files import UNREADABLE
+from artifacts.fingerprint import matches_fingerprint
 from artifacts.names import (
     ANOMALIES_FILE,
     HISTORY_FILE,

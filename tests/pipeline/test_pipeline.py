@@ -20,6 +20,7 @@ from pipeline import pipeline as dag
 from pipeline.beam.arguments import MANY_ROWS
 from pipeline.config.loading import load_config
 from pipeline.pipeline import create_pipeline
+from pipeline.preflight.table import CheckedTable
 
 SCHEMA = (ROOT / "schema/taxi/schema.pbtxt").read_text()
 
@@ -150,7 +151,7 @@ def test_cache_is_enabled_on_request(tmp_path: Path, enable: bool) -> None:
 
 def test_large_tables_are_transformed_in_several_processes() -> None:
     config = load_config(ROOT / "configs/taxi.yaml", {"beam.workers": "3"}, output="/out")
-    components = create_pipeline(config, SCHEMA, rows=MANY_ROWS).components
+    components = create_pipeline(config, SCHEMA, table=CheckedTable(rows=MANY_ROWS)).components
     arguments = {node.id: getattr(node.executor_spec, "beam_pipeline_args", ()) for node in components}
     mode = "--direct_running_mode=multi_processing"
     assert [node_id for node_id, given in arguments.items() if mode in given] == ["Transform"]

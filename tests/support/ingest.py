@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
@@ -19,11 +20,17 @@ SPLITS = {"train": 7, "validation": 1, "eval": 2}
 
 def run_node(node: BaseBeamComponent, output: Path, options: Sequence[str] = ()) -> dict[str, list[bytes]]:
     """Runs the executor of a node; returns the records that it wrote, by split and in order."""
+    return run_executor(node.executor_spec.executor_class, dict(node.exec_properties), output, options)
+
+
+def run_executor(
+    executor: type[BaseBeamExecutor], properties: dict[str, Any], output: Path, options: Sequence[str] = ()
+) -> dict[str, list[bytes]]:
+    """Runs an executor with execution properties; returns the records that it wrote, by split and in order."""
     examples = Examples()
     examples.uri = str(output)
-    executor = node.executor_spec.executor_class
     context = executor.Context(beam_pipeline_args=[RUNNER, *options], tmp_dir=str(output / ".temp"))
-    executor(context).Do({}, {"examples": [examples]}, dict(node.exec_properties))
+    executor(context).Do({}, {"examples": [examples]}, properties)
     return {split: records(output, split) for split in artifact_utils.decode_split_names(examples.split_names)}
 
 
@@ -37,7 +44,8 @@ def ingest(folder: Path, output: Path, pattern: str = "*.csv", **given: Any) -> 
     kind = format_of(pattern)
     assert kind
     options = given.pop("options", ())
-    return run_node(ArrowExampleGen(Source(str(folder), pattern, kind), SPLITS, **given), output, options)
+    source = Source(str(folder), pattern, kind, missing_values=given.pop("missing_values", ()))
+    return run_node(ArrowExampleGen(source, SPLITS, **given), output, options)
 
 
 def parsed(splits: dict[str, list[bytes]]) -> dict[str, list[tf.train.Example]]:

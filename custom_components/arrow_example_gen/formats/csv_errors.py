@@ -1,12 +1,24 @@
-"""Finds the line of a CSV file at which reading failed, by reading the file again."""
+"""Finds the line of a CSV file at which reading failed, by reading the file again, in bounded memory."""
 
+import codecs
 import csv
 import io
-import sys
+import itertools
 import zlib
 from collections.abc import Iterator
+from typing import IO
 
-from custom_components.arrow_example_gen.formats.files import CHUNK_BYTES, GZIP, GZIP_ERRORS, open_file, open_raw
+from custom_components.arrow_example_gen.formats.csv_types import CellError
+from custom_components.arrow_example_gen.formats.files import (
+    BATCH_BYTES,
+    CHUNK_BYTES,
+    GZIP,
+    GZIP_ERRORS,
+    TableError,
+    open_file,
+    open_raw,
+    shown,
+)
 
 
 def ragged_row(path: str, columns: int) -> tuple[int, int] | None:
@@ -19,58 +31,98 @@ def last_row(path: str) -> int:
     return max((line for line, _ in _rows(path)), default=1)
 
 
+def line_of_row(path: str, row: int) -> int:
+    """The line at which a row starts, where row 0 is the header."""
+    return next((line for line, _ in itertools.islice(_rows(path), row, None)), 1)
+
+
+def cell_error(path: str, row: int, column: str, error: CellError) -> TableError:
+    """The error for a cell that does not have the type of its column, with its line. ``row`` counts from 1."""
+    text = f"{path}: line {line_of_row(path, row)}: column {shown(column)}: {error}"
+    return TableError(f"{text}; if it means a missing value, add it to data.missing_values")
+
+
 def _rows(path: str) -> Iterator[tuple[int, int]]:
-    """Yields the line at which each row starts, and the number of its values."""
+    """Yields the line at which each row starts, and the number of its values. Ends before a row that is too long."""
     # Latin-1 accepts any byte: encoding errors are reported elsewhere.
     with open_file(path) as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
-        limit = csv.field_size_limit(sys.maxsize)
+        limit = csv.field_size_limit(BATCH_BYTES)
         try:
-            reader = csv.reader(text)
+            reader = csv.reader(bounded_lines(text, BATCH_BYTES))
             line = 1
             for cells in reader:
                 if cells:
                     yield line, len(cells)
                 line = reader.line_num + 1
+        except (csv.Error, LongLineError):
+            return
         finally:
             csv.field_size_limit(limit)
 
 
+class LongLineError(ValueError):
+    """A line is too long to be read into memory."""
+
+
+def bounded_lines(text: io.TextIOBase, max_characters: int) -> Iterator[str]:
+    """Yields lines with their ends, like iterating over ``text``, but in bounded memory.
+
+    Raises:
+        LongLineError: A line has more than ``max_characters``.
+    """
+    while line := text.readline(max_characters + 1):
+        if len(line) > max_characters:
+            raise LongLineError(f"found a line of more than {max_characters} characters")
+        yield line
+
+
 def long_row(path: str, max_bytes: int) -> int:
     """The line of the first row that has more than ``max_bytes``, or an unclosed quote."""
-    start, size, in_quotes = 1, 0, False
+    start, number, size, in_quotes = 1, 1, 0, False
     with open_file(path) as file:
-        for number, line in enumerate(file, start=1):
-            size += len(line)
-            in_quotes ^= line.count(b'"') % 2 == 1
+        while piece := file.readline(CHUNK_BYTES):
+            size += len(piece)
+            in_quotes ^= piece.count(b'"') % 2 == 1
             if size > max_bytes:
                 return start
-            if not in_quotes:
-                start, size = number + 1, 0
+            number += piece.endswith(b"\n")
+            if piece.endswith(b"\n") and not in_quotes:
+                start, size = number, 0
     return start
 
 
 def invalid_utf8(path: str) -> str:
     """Describes the first byte that is not UTF-8."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     with open_file(path) as file:
-        for number, line in enumerate(file, start=1):
+        for chunk in _chunks(file):
             try:
-                line.decode("utf-8")
+                line += decoder.decode(chunk, final=not chunk).count("\n")
             except UnicodeDecodeError as error:
-                return f"line {number}: byte {line[error.start]:#04x} is not UTF-8"
+                line += error.object[: error.start].count(b"\n")
+                return f"line {line}: byte {error.object[error.start]:#04x} is not UTF-8"
     return "not UTF-8"
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yields the content of a file, and empty bytes at its end."""
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+    yield b""
 
 
 def complete_lines(path: str) -> int:
     """Number of complete lines in a gzipped file, up to where it can be decompressed."""
     assert path.endswith(GZIP)
-    lines = 0
+    lines, rest = 0, b""
     with open_raw(path) as file:
         unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         try:
-            while chunk := file.read(CHUNK_BYTES) or unzip.unused_data:
+            while chunk := rest or file.read(CHUNK_BYTES):
+                lines += unzip.decompress(chunk, CHUNK_BYTES).count(b"\n")
+                rest = unzip.unconsumed_tail
                 if unzip.eof:  # end of a member, which another one may follow
-                    chunk, unzip = unzip.unused_data + chunk, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-                lines += unzip.decompress(chunk).count(b"\n")
+                    rest, unzip = unzip.unused_data, zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         except GZIP_ERRORS:
             pass
     return lines

@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.csv
 
+from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import csv_errors
+from custom_components.arrow_example_gen.formats.csv_errors import LongLineError, bounded_lines
+from custom_components.arrow_example_gen.formats.csv_header import header_problem
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_ROWS,
     GZIP_ERRORS,
@@ -22,16 +25,17 @@ BLOCK_BYTES = 4 << 20  # also the maximum length of a row
 END = "end of file"
 
 
-def read_columns(path: str) -> list[str]:
+def read_columns(path: str, _schema_types: Mapping[str, str] | None = None) -> list[str]:
     """Reads the names of the columns.
 
     Raises:
-        TableError: There is no header line, it is blank, or it names a column twice.
+        TableError: There is no header line, it is blank or too long, a column has no name, a name is there twice, or
+            the file has another delimiter.
     """
     try:
         with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            header = next(csv.reader(text), None)
-    except csv.Error as error:
+            header = next(csv.reader(bounded_lines(text, BLOCK_BYTES)), None)
+    except (csv.Error, LongLineError) as error:
         raise TableError(f"{path}: line 1: {error}; expected a header line of column names") from error
     except UnicodeDecodeError as error:
         raise TableError(f"{path}: {csv_errors.invalid_utf8(path)}; save the file as UTF-8") from error
@@ -41,17 +45,14 @@ def read_columns(path: str) -> list[str]:
         raise TableError(f"{path}: {error.strerror}; expected a readable file") from error
     if header is None:
         raise TableError(f"{path}: the file is empty; expected a header line and rows")
-    if not header:
-        raise TableError(f"{path}: line 1: the line is blank; expected a header line of column names")
-    if header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
-        raise TableError(f"{path}: line 1: found a byte-order mark; save the file as UTF-8 without one")
-    if len(set(header)) != len(header):
-        repeated = next(name for name in header if header.count(name) > 1)
-        raise TableError(f"{path}: line 1: found the column '{repeated}' twice; expected each name once")
+    if problem := header_problem(header):
+        raise TableError(f"{path}: line 1: {problem}")
     return header
 
 
-def check_columns(path: str, columns: Sequence[str], first: str) -> Sequence[str]:
+def check_columns(
+    path: str, columns: Sequence[str], first: str, _schema_types: Mapping[str, str] | None = None
+) -> Sequence[str]:
     """Checks that a file has the same header as the table's first file and returns its columns.
 
     Raises:
@@ -62,7 +63,7 @@ def check_columns(path: str, columns: Sequence[str], first: str) -> Sequence[str
     return columns
 
 
-def read_rows(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def read_rows(path: str, columns: Sequence[str], digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file, without blank lines, as columns of strings.
 
     Quotes, line ends and blank lines are handled as in Python's csv module.
@@ -70,13 +71,14 @@ def read_rows(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     Args:
         path: The file.
         columns: Its columns.
+        digest: Updated with the bytes of the file.
 
     Raises:
         TableError: A row has more or fewer values than the header, or is too long, a quote is not closed, the text is
             not UTF-8, or the file is truncated.
     """
     try:
-        with open_file(path) as file:
+        with open_file(path, digest) as file:
             for batch in _without_end_row(path, _open_csv(_FileWithEndRow(file, len(columns)), columns)):
                 yield from (batch.slice(start, BATCH_ROWS) for start in range(0, batch.num_rows, BATCH_ROWS))
     except pa.ArrowInvalid as error:

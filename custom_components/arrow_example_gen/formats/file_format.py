@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from artifacts.fingerprint import ContentDigest
 
 
 class FileFormat(Protocol):
@@ -22,31 +24,41 @@ class FileFormat(Protocol):
     keys. It is ``None`` for a format whose files do not list their columns.
     """
 
-    def read_columns(self, path: str, /) -> Any:
+    def read_columns(self, path: str, schema_types: Mapping[str, str] | None = None, /) -> Any:
         """Returns the columns of a file.
 
+        Args:
+            path: The file.
+            schema_types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
+
         Raises:
-            TableError: The columns cannot be read, or one of them cannot become a feature.
+            TableError: The columns cannot be read, or one of them cannot become a feature of the type.
         """
 
-    def check_columns(self, path: str, columns: Any, first: str, /) -> Any:
+    def check_columns(
+        self, path: str, columns: Any, first: str, schema_types: Mapping[str, str] | None = None, /
+    ) -> Any:
         """Checks that a file has the same columns as the table's first file and returns the columns of this file.
 
         Args:
             path: The file.
             columns: The columns of the first file.
             first: Path of the first file.
+            schema_types: As for :meth:`read_columns`.
 
         Raises:
             TableError: The columns differ.
         """
 
-    def read_rows(self, path: str, columns: Any, /) -> Iterator[pa.RecordBatch | list[bytes]]:
+    def read_rows(
+        self, path: str, columns: Any, digest: ContentDigest | None = None, /
+    ) -> Iterator[pa.RecordBatch | list[bytes]]:
         """Yields the rows of a file in batches, in constant memory.
 
         Args:
             path: The file.
             columns: Its columns.
+            digest: Updated with the bytes of the file, unless it is remote.
 
         Yields:
             Record batches of strings (if :attr:`FormatSpec.is_text`), record batches of int64, float32, binary or lists

@@ -1,12 +1,24 @@
 """Reads a Parquet file as batches of the types that tf.Examples have."""
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from custom_components.arrow_example_gen.formats.files import BATCH_BYTES, BATCH_ROWS, TableError, name_of, open_raw
+from artifacts.fingerprint import ContentDigest
+from custom_components.arrow_example_gen.formats.decoded_size import by_bytes
+from custom_components.arrow_example_gen.formats.files import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    TableError,
+    is_remote,
+    name_of,
+    open_raw,
+)
+from custom_components.arrow_example_gen.formats.type_conflicts import shown_type, type_conflict
 
 BUFFER_BYTES = 1 << 20  # of each column that is read
 # How to fix a column of an unsupported type.
@@ -20,31 +32,42 @@ HINTS = {
     "map": "make a column for each key",
     "list": "flatten it to one list per row",
 }
+# What the types of a schema become.
+SCHEMA_KINDS = {"INT": pa.int64(), "FLOAT": pa.float32(), "BYTES": pa.large_binary()}
 Types = dict[str, pa.DataType]
+SchemaTypes = Mapping[str, str]
 
 
-def read_columns(path: str) -> Types:
+def read_columns(path: str, schema_types: SchemaTypes | None = None) -> Types:
     """Reads the columns with the types that they become: int64, float32, bytes, lists of these, or null.
 
+    Args:
+        path: The file.
+        schema_types: Types of columns in the schema. Integers become floats, and floats integers, where it says so.
+
     Raises:
-        TableError: The file is not a valid Parquet file, has a column twice, or has a column of an unsupported type.
+        TableError: The file is not a valid Parquet file, has a column twice or without a name, or has a column of an
+            unsupported type, or of one that does not fit the schema.
     """
     with open_raw(path) as file:
         schema = _open(path, file).schema_arrow
     names = schema.names
+    if "" in names:
+        raise TableError(f"{path}: found no name for column {names.index('') + 1}; expected a name for each column")
     if len(set(names)) != len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise TableError(f"{path}: found the column '{repeated}' twice; expected each name once")
-    return {field.name: _feature_type(path, field) for field in schema}
+    given = schema_types or {}
+    return {field.name: _in_schema(path, field, _feature_type(path, field), given.get(field.name)) for field in schema}
 
 
-def check_columns(path: str, types: Types, first: str) -> Types:
+def check_columns(path: str, types: Types, first: str, schema_types: SchemaTypes | None = None) -> Types:
     """Checks that a file has the columns and types of the table's first file and returns its own.
 
     Raises:
         TableError: A column is missing, unexpected or of another type.
     """
-    found = read_columns(path)
+    found = read_columns(path, schema_types)
     other = next(iter(sorted(found.keys() ^ types.keys())), None)
     if other is not None:
         has, lacks = (path, first) if other in found else (first, path)
@@ -53,46 +76,87 @@ def check_columns(path: str, types: Types, first: str) -> Types:
         )
     for name, kind in found.items():
         if pa.null() not in (kind, types[name]) and kind != types[name]:
-            raise TableError(
-                f"{path}: column '{name}' becomes {_shown(kind)}, but {_shown(types[name])} in {name_of(first)}; "
-                "expected the same type"
-            )
+            raise type_conflict(path, name, kind, types[name], first)
     return found
 
 
-def read_rows(path: str, types: Types) -> Iterator[pa.RecordBatch]:
-    """Yields the rows of a file in batches of a few megabytes.
+def read_rows(path: str, types: Types, digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch]:
+    """Yields the rows of a file in batches of a few megabytes, as they are after values are decoded.
+
+    Text that is stored once, in a dictionary, is read as a dictionary.
 
     Args:
         path: The file.
         types: Its columns, as returned by :func:`read_columns`.
+        digest: Updated with the bytes of the file, which are read from start to end before the rows.
 
     Raises:
-        TableError: The file is damaged, or a value does not fit into the type of its column.
+        TableError: The file is damaged or changes meanwhile, a row is too long, or a value does not fit into the type
+            of its column.
     """
     row = 0
     with open_raw(path) as file:
-        parquet = _open(path, file)
-        groups = [parquet.metadata.row_group(index) for index in range(parquet.num_row_groups)]
-        row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
-        batches = parquet.iter_batches(min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1) + 1), use_threads=False)
-        while True:
-            try:
-                batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise TableError(f"{path}: after row {row}: {error}; expected a complete Parquet file") from error
-            if batch is None:
-                return
-            columns = zip(batch.schema.names, batch.columns, strict=True)
-            yield pa.RecordBatch.from_pydict(
-                {name: _converted(f"{path}: column '{name}'", column, types[name], row) for name, column in columns}
-            )
-            row += batch.num_rows
+        before = _status(file)
+        if digest is not None and not is_remote(path):
+            digest.update_from(file)
+            file.seek(0)
+        for batch in _batches(path, file):
+            for part in by_bytes(path, batch, row):
+                columns = zip(part.schema.names, part.columns, strict=True)
+                yield pa.RecordBatch.from_pydict(
+                    {name: _converted(f"{path}: column '{name}'", column, types[name], row) for name, column in columns}
+                )
+                row += part.num_rows
+        if _status(file) != before:
+            raise TableError(f"{path}: the file changed while it was read; run again when nothing writes to it")
 
 
-def _open(path: str, file: object) -> pq.ParquetFile:
+def _status(file: IO[bytes]) -> tuple[int, int] | None:
+    """Size and modification time of a file, or ``None`` for a remote one."""
     try:
-        return pq.ParquetFile(file, buffer_size=BUFFER_BYTES)
+        status = os.fstat(file.fileno())
+    except (OSError, AttributeError):
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def _batches(path: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+    """Yields batches whose stored size is a few megabytes. Decoded, they may have any size."""
+    parquet = _open(path, file)
+    dictionaries = _dictionary_columns(parquet.metadata)
+    if dictionaries:
+        file.seek(0)
+        parquet = _open(path, file, dictionaries)
+    groups = [parquet.metadata.row_group(index) for index in range(parquet.num_row_groups)]
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    batches = parquet.iter_batches(min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1) + 1), use_threads=False)
+    row = 0
+    while True:
+        try:
+            batch = next(batches, None)
+        except (pa.ArrowException, OSError) as error:
+            raise TableError(f"{path}: after row {row}: {error}; expected a complete Parquet file") from error
+        if batch is None:
+            return
+        yield batch
+        row += batch.num_rows
+
+
+def _dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
+    """Paths of the text columns whose values are stored in a dictionary, so that many rows can share a long text."""
+    return sorted(
+        {
+            column.path_in_schema
+            for group in range(metadata.num_row_groups)
+            for column in map(metadata.row_group(group).column, range(metadata.num_columns))
+            if column.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in encoding for encoding in column.encodings)
+        }
+    )
+
+
+def _open(path: str, file: object, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(file, buffer_size=BUFFER_BYTES, read_dictionary=list(dictionaries))
     except (pa.ArrowException, OSError) as error:
         raise TableError(f"{path}: {error}; expected a complete Parquet file") from error
 
@@ -113,6 +177,24 @@ def _feature_type(path: str, field: pa.Field) -> pa.DataType:
     return pa.large_list(found) if is_list and found != pa.null() else found
 
 
+def _in_schema(path: str, field: pa.Field, kind: pa.DataType, name: str | None) -> pa.DataType:
+    """The type that a column becomes, given the name of its type in the schema.
+
+    Raises:
+        TableError: It is text and should be a number, or the other way round.
+    """
+    if name is None or pa.types.is_null(kind):
+        return kind
+    wanted, is_list = SCHEMA_KINDS[name], pa.types.is_large_list(kind)
+    value = kind.value_type if is_list else kind
+    if (value == pa.large_binary()) != (wanted == pa.large_binary()):
+        raise TableError(
+            f"{path}: column '{field.name}' is {field.type}; expected {name}, as in the schema: write it with that "
+            "type, or correct the schema"
+        )
+    return pa.large_list(wanted) if is_list else wanted
+
+
 def _value_type(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_null(kind):
         return pa.null()
@@ -131,29 +213,46 @@ def _converted(location: str, column: pa.Array, kind: pa.DataType, row: int) -> 
     if kind == pa.null():
         return pa.nulls(len(column), pa.large_binary())
     if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        return _converted_dictionary(column, kind)
     if pa.types.is_large_list(kind) and pc.list_flatten(column).null_count:
         index = next(index for index, values in enumerate(column.to_pylist()) if values and None in values)
         raise TableError(f"{location}: row {row + index + 1}: found null within a list; expected only values")
     try:
-        return column.cast(kind)
+        return _cast(column, kind)
     except pa.ArrowInvalid as error:
         index = next(index for index in range(len(column)) if not _fits(column.take([index]), kind))
         raise TableError(
-            f"{location}: row {row + index + 1}: {error}; expected a value that fits into {_shown(kind)}"
+            f"{location}: row {row + index + 1}: {error}; expected a value that fits into {shown_type(kind)}"
         ) from error
+
+
+def _converted_dictionary(column: pa.DictionaryArray, kind: pa.DataType) -> pa.Array:
+    """Casts the values of a dictionary, of which only those of this batch are kept."""
+    indices, values = column.indices, column.dictionary
+    if kind != pa.large_binary():  # numbers, from a dictionary of Arrow's own
+        return _cast(column.dictionary_decode(), kind)
+    if len(values) > len(indices):
+        used = indices.unique().drop_null()
+        indices, values = pc.index_in(indices, used), values.take(used)
+    return pa.DictionaryArray.from_arrays(indices, values.cast(kind))
+
+
+def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    value = kind.value_type if pa.types.is_large_list(kind) else kind
+    if value != pa.float32() or pa.types.is_floating(_values_type(column.type)):
+        return column.cast(kind)
+    # Integers are rounded, like decimal numbers, where the schema names floats.
+    doubles = pa.large_list(pa.float64()) if value != kind else pa.float64()
+    return column.cast(doubles, safe=False).cast(kind)
+
+
+def _values_type(kind: pa.DataType) -> pa.DataType:
+    return kind if not pa.types.is_nested(kind) else kind.value_type
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:
     try:
-        column.cast(kind)
+        _cast(column, kind)
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def _shown(kind: pa.DataType) -> str:
-    names: Mapping[pa.DataType, str] = {pa.large_binary(): "bytes"}
-    if pa.types.is_large_list(kind):
-        return f"lists of {_shown(kind.value_type)}"
-    return names.get(kind, str(kind))

@@ -6,42 +6,43 @@ a run do not have to import it, and so that errors can name the record.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import google_crc32c
 
+from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     BATCH_ROWS,
     GZIP,
     GZIP_ERRORS,
+    MAX_ROW_BYTES,
     TableError,
     broken_gzip,
     open_file,
 )
 
-MAX_BYTES = 2**31 - 1  # of a protobuf message
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
 
 
-def read_columns(_path: str) -> None:
+def read_columns(_path: str, _schema_types: Mapping[str, str] | None = None) -> None:
     """Returns ``None``: each record lists its own features."""
 
 
-def check_columns(_path: str, _columns: None, _first: str) -> None:
+def check_columns(_path: str, _columns: None, _first: str, _schema_types: Mapping[str, str] | None = None) -> None:
     """Returns ``None``: there is nothing to check."""
 
 
-def read_rows(path: str, _columns: None) -> Iterator[list[bytes]]:
+def read_rows(path: str, _columns: None, digest: ContentDigest | None = None) -> Iterator[list[bytes]]:
     """Yields the records of a file in batches of a few megabytes.
 
     Raises:
-        TableError: The file is truncated, or a checksum does not match.
+        TableError: The file is truncated, a checksum does not match, or a record is too long.
     """
     batch: list[bytes] = []
     size = 0
-    for record in _records(path):
+    for record in _records(path, digest):
         batch.append(record)
         size += len(record)
         if size >= BATCH_BYTES or len(batch) == BATCH_ROWS:
@@ -51,10 +52,10 @@ def read_rows(path: str, _columns: None) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _records(path: str) -> Iterator[bytes]:
+def _records(path: str, digest: ContentDigest | None) -> Iterator[bytes]:
     number = 0
     try:
-        with open_file(path) as file:
+        with open_file(path, digest) as file:
             while header := file.read(_HEADER_BYTES):
                 number += 1
                 location = f"{path}: record {number}"
@@ -62,8 +63,10 @@ def _records(path: str) -> Iterator[bytes]:
                     raise TableError(f"{location}: the file ends within the record; expected a complete TFRecord file")
                 length = header[: _LENGTH.size]
                 [size] = _LENGTH.unpack(length)
-                if header[_LENGTH.size :] != _masked_checksum(length) or size > MAX_BYTES:
+                if header[_LENGTH.size :] != _masked_checksum(length):
                     raise TableError(f"{location}: the length does not match its checksum; expected {_expected(path)}")
+                if size > MAX_ROW_BYTES:
+                    raise TableError(f"{location}: found {size} bytes; expected at most {MAX_ROW_BYTES >> 20} MiB")
                 content = file.read(size + _CHECKSUM.size)
                 if len(content) < size + _CHECKSUM.size:
                     raise TableError(f"{location}: the file ends within the record; expected a complete TFRecord file")

@@ -18,7 +18,7 @@ from tfx_bsl.coders.csv_decoder import ColumnType, ColumnTypeInferrer
 
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
 from custom_components.arrow_example_gen.formats import csv_types
-from custom_components.arrow_example_gen.table import to_columns
+from custom_components.arrow_example_gen.table import Table
 
 NASTY: dict[str, list[str]] = {
     "plain_integers": ["1", "-2", "0", "", "9223372036854775807", "-9223372036854775808"],
@@ -122,7 +122,7 @@ def test_any_column_has_the_type_and_the_values_that_tfx_gives(column: list[str]
     kind, records = tfx_records(column)
     names = {ColumnType.UNKNOWN: "EMPTY", ColumnType.INT: "INT", ColumnType.FLOAT: "FLOAT", ColumnType.STRING: "STRING"}
     assert types["x"].name == names[kind]
-    ours = to_bytes(encode(to_columns(batch, types)))
+    ours = to_bytes(encode(Table("csv", "", ["x"]).to_columns(batch, types, "", 0)))
     assert ours == [without_empty(each) for each in records]
     # This is where the two differ.
     assert all("x" in tf.train.Example.FromString(each).features.feature for each in records)

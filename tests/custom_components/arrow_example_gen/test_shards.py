@@ -77,7 +77,7 @@ def test_an_invalid_record_is_reported_with_its_number(tmp_path: Path) -> None:
         split_records([good, b"no example"], SPLIT, "t.tfrecord", 10)
 
 
-def write(sink: ShardSink, folder: str, *batches: Batch) -> list[shards.Shard]:
+def write(sink: ShardSink, folder: str, *batches: Batch) -> shards.Written:
     writer = sink.open_writer(folder, f"worker-{batches[0].position}")
     for batch in batches:
         writer.write(batch)
@@ -112,8 +112,8 @@ def test_an_interrupted_move_is_finished_and_earlier_files_are_removed(tmp_path:
     folder = sink.initialize_write()
     written = [write(sink, folder, batch(number, 0, b"%d" % number)) for number in range(2)]
     left = sink.pre_finalize(folder, written)
-    (tmp_path / "Split-train/data_tfrecord-00000-of-00002.gz").write_bytes(Path(written[0][0].path).read_bytes())
-    Path(written[0][0].path).unlink()  # as if the move had been interrupted after the first file
+    (tmp_path / "Split-train/data_tfrecord-00000-of-00002.gz").write_bytes(Path(written[0].shards[0].path).read_bytes())
+    Path(written[0].shards[0].path).unlink()  # as if the move had been interrupted after the first file
     sink.finalize_write(folder, written, left)
     assert sink.finalize_write(folder, written, left) == []
     assert records(tmp_path, "train") == [b"0", b"1"]

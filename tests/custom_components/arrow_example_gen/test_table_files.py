@@ -14,7 +14,7 @@ from custom_components.arrow_example_gen.encoding import encode, to_bytes
 from custom_components.arrow_example_gen.formats import csv_files, parquet_files, tfrecord_files
 from custom_components.arrow_example_gen.formats.files import BATCH_ROWS, TableError
 from custom_components.arrow_example_gen.source import format_of
-from custom_components.arrow_example_gen.table import Table, infer_types, to_columns
+from custom_components.arrow_example_gen.table import Table
 
 CSV = b"amount,city\n1,Oslo\n,\n2.5,Z\xc3\xbcrich\n"
 ROWS = [{"amount": [1.0], "city": [b"Oslo"]}, {}, {"amount": [2.5], "city": ["Zürich".encode()]}]
@@ -39,10 +39,11 @@ def rows(path: str, first: str = "") -> list[dict[str, Any]]:
     kind = format_of(path)
     assert kind
     table = Table.of(kind, first or path)
-    types = infer_types(table, path)
-    found = []
+    types = table.infer_types(path)
+    found: list[dict[str, Any]] = []
     for batch in table.read(path):
-        for row in batch if isinstance(batch, list) else to_bytes(encode(to_columns(batch, types))):
+        columns = {} if isinstance(batch, list) else table.to_columns(batch, types, path, len(found))
+        for row in batch if isinstance(batch, list) else to_bytes(encode(columns)):
             features = tf.train.Example.FromString(row).features
             assert tf.train.Example(features=features).SerializeToString(deterministic=True) == row
             found.append({name: values(feature) for name, feature in sorted(features.feature.items())})

@@ -240,7 +240,7 @@ def test_a_query_on_this_machine_needs_a_project_and_a_bucket(missing: str) -> N
 
 
 def test_query_and_folder_are_exclusive() -> None:
-    check_table(by_query())
+    check_table(by_query(), schema_pb2.Schema())
 
 
 def test_vertex_entry_point_passes_all_but_the_batching_flag_to_beam() -> None:

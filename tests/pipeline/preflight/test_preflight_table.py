@@ -11,10 +11,16 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_problem import HEADER, ROW, config_for, settings_file
 
+from artifacts.fingerprint import file_digest, fingerprint
 from custom_components.arrow_example_gen.formats import tfrecord_files
 from pipeline.config.loading import load_config
 from pipeline.config.settings import Config
-from pipeline.preflight.table import DataError, check_table
+from pipeline.preflight.schema import load_schema
+from pipeline.preflight.table import CheckedTable, DataError, check_table
+
+
+def check(config: Config) -> CheckedTable:
+    return check_table(config, load_schema(config, Path("tiny.yaml")))
 
 
 @pytest.mark.parametrize(
@@ -34,12 +40,23 @@ from pipeline.preflight.table import DataError, check_table
     ],
 )
 def test_good_table_passes(tmp_path: Path, files: dict[str, bytes]) -> None:
-    check_table(config_for(tmp_path, files))
+    check(config_for(tmp_path, files))
+
+
+def test_what_means_a_missing_value_can_be_set(tmp_path: Path) -> None:
+    content = {"a.csv": HEADER + ROW + b"1,NA,cash\n2,?,NULL\n"}
+    assert check(other_files(tmp_path, "*.csv", content, missing_values="[NA, '?']")).rows == 3
+
+
+def test_the_fingerprint_is_that_of_the_files(tmp_path: Path) -> None:
+    config = config_for(tmp_path, {"b.csv": HEADER + ROW, "a.csv": HEADER})
+    files = [str(tmp_path / "table" / name) for name in ("a.csv", "b.csv")]
+    assert check(config).fingerprint == fingerprint(map(file_digest, files))
 
 
 def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
     files = {"a.csv": HEADER + ROW * 20_000 + b"\n", "b.csv": HEADER, "c.csv": HEADER + ROW}
-    assert check_table(config_for(tmp_path, files)) == 20_001
+    assert check(config_for(tmp_path, files)).rows == 20_001
 
 
 @pytest.mark.parametrize(
@@ -69,13 +86,19 @@ def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
         ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["differ", "a.csv"]),
         ({"a.csv": b"tip,fare\n1,2\n"}, "a.csv: line 1", ["'tips'", "fare, tip;", "did you mean 'tip'?"]),
         ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
+        ({"a.csv": b"tips;fare;payment\n1;2;cash\n"}, "a.csv: line 1", ["separated by semicolons", "with commas"]),
+        ({"a.csv": b"tips\tfare\n1\t2\n"}, "a.csv: line 1", ["separated by tabs"]),
+        ({"a.csv": b"tips|fare|a,b|c\n1|2|x,y|z\n"}, "a.csv: line 1", ["separated by vertical bars"]),
+        ({"a.csv": b",tips,fare\n0,1,2\n"}, "a.csv: line 1", ["no name for column 1 of 3", "index=False"]),
+        ({"a.csv": b"tips,fare, \n1,2,\n"}, "a.csv: line 1", ["no name for column 3 of 3"]),
+        ({"a.csv": HEADER + ROW + b"1,NA,cash\n"}, "a.csv: line 3", ["'fare'", "found 'NA'", "data.missing_values"]),
     ],
 )
 def test_invalid_table_is_refused_in_one_line_with_its_position(
     tmp_path: Path, files: dict[str, bytes] | None, where: str, fragments: list[str]
 ) -> None:
     with pytest.raises(DataError) as error:
-        check_table(config_for(tmp_path, files))
+        check(config_for(tmp_path, files))
     line = str(error.value)
     assert line.startswith(f"{tmp_path / 'table' / where}: ")
     assert [fragment for fragment in fragments if fragment not in line] == []
@@ -88,19 +111,19 @@ def test_invalid_table_is_refused_in_one_line_with_its_position(
 def test_error_far_into_a_file_has_its_line_number(tmp_path: Path, last: bytes, problem: str) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW * 200_000 + last})
     with pytest.raises(DataError, match=f"line 200002: {problem}"):
-        check_table(config)
+        check(config)
 
 
 def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, None)
     Path(config.data.path).write_bytes(HEADER + ROW)
     with pytest.raises(DataError, match=r"table: found a file; expected a folder of .*--data"):
-        check_table(config)
+        check(config)
 
 
 def test_only_files_of_the_pattern_are_read(tmp_path: Path) -> None:
     config_for(tmp_path, {"a.csv": b"", "a.txt": HEADER + ROW})
-    check_table(
+    check(
         load_config(
             tmp_path / "tiny.yaml", {"data.pattern": "'*.txt'", "data.format": "csv"}, data=str(tmp_path / "table")
         )
@@ -136,7 +159,7 @@ def other_files(folder: Path, pattern: str, files: Mapping[str, bytes], **settin
     ],
 )
 def test_other_formats_and_spans_pass(tmp_path: Path, pattern: str, files: dict[str, bytes]) -> None:
-    check_table(other_files(tmp_path, pattern, files))
+    check(other_files(tmp_path, pattern, files))
 
 
 @pytest.mark.parametrize(
@@ -147,6 +170,7 @@ def test_other_formats_and_spans_pass(tmp_path: Path, pattern: str, files: dict[
             {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]},
             "a.csv.gz: after line 2: the gzip stream is trunc",
         ),
+        ("*.parquet", {"a.parquet": parquet(**PARQUET, **{"": [1]})}, "a.parquet: found no name for column 4"),
         ("*.parquet", {"a.parquet": HEADER + ROW}, "a.parquet: Parquet magic bytes not found"),
         ("*.parquet", {"a.parquet": parquet(tip=[1.0], fare=[2.0])}, "a.parquet: unknown label column 'tips'"),
         ("*.parquet", {"a.parquet": parquet(tips=[], fare=[])}, "a.parquet: found no rows; expected at least one row"),
@@ -160,32 +184,32 @@ def test_invalid_files_of_other_formats_are_refused(
     tmp_path: Path, pattern: str, files: dict[str, bytes], line: str
 ) -> None:
     with pytest.raises(DataError) as error:
-        check_table(other_files(tmp_path, pattern, files))
+        check(other_files(tmp_path, pattern, files))
     assert line in str(error.value)
 
 
 def test_span_can_be_set(tmp_path: Path) -> None:
     files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
-    check_table(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
+    check(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
 
 
 def test_hidden_files_are_read_as_by_tfx(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"\._a\.csv: line 1: byte 0xff is not UTF-8"):
-        check_table(config_for(tmp_path, {"a.csv": HEADER + ROW, "._a.csv": b"\xff"}))
+        check(config_for(tmp_path, {"a.csv": HEADER + ROW, "._a.csv": b"\xff"}))
 
 
 def test_file_name_that_tfx_cannot_read_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW})
     Path(os.fsdecode(os.fsencode(config.data.path) + b"/\xff.csv")).write_bytes(HEADER + ROW)
     with pytest.raises(DataError, match=r"\\udcff\.csv': found a name that is not UTF-8.*; rename the file"):
-        check_table(config)
+        check(config)
 
 
 def test_named_pipe_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, {"a.csv": HEADER + ROW})
     os.mkfifo(Path(config.data.path) / "b.csv")
     with pytest.raises(DataError, match=r"b\.csv: found a special file; expected a regular, readable file"):
-        check_table(config)
+        check(config)
 
 
 def test_read_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,12 +218,12 @@ def test_read_error_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
 
     config = other_files(tmp_path, "*.tfrecord", {"a.tfrecord": b""})
-    monkeypatch.setattr(tfrecord_files, "open_file", lambda _path: Stale(b"x"))
+    monkeypatch.setattr(tfrecord_files, "open_file", lambda *_: Stale(b"x"))
     with pytest.raises(DataError, match=r"a\.tfrecord: Stale file handle; expected a readable file"):
-        check_table(config)
+        check(config)
 
 
 def test_table_without_the_split_key_is_refused(tmp_path: Path) -> None:
     config = other_files(tmp_path, "*.csv", {"a.csv": HEADER + ROW}, split_key="company")
     with pytest.raises(DataError, match=r"a\.csv: line 1: unknown data\.split_key 'company'; allowed: "):
-        check_table(config)
+        check(config)

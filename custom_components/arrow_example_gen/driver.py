@@ -1,0 +1,55 @@
+"""Driver of ArrowExampleGen: a fingerprint of the files' content, which decides whether the node is cached."""
+
+import os
+from typing import Any
+
+from google.protobuf import struct_pb2
+from tfx.components.example_gen import driver
+from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
+from tfx.orchestration import data_types
+from tfx.proto import example_gen_pb2
+from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, INPUT_BASE_KEY
+from tfx.utils import proto_utils
+
+from artifacts.fingerprint import fingerprint
+from custom_components.arrow_example_gen.executor import table_files
+from custom_components.arrow_example_gen.formats.files import digest_of
+from custom_components.shared.seeded_split import source_of
+
+FINGERPRINT = "fingerprint"  # the option with the fingerprint of files that have been read already
+
+
+class Driver(driver.FileBasedDriver):
+    """Like TFX's driver, whose fingerprint only covers the files' number, sizes and modification times."""
+
+    def resolve_exec_properties(
+        self,
+        exec_properties: dict[str, Any],
+        pipeline_info: data_types.PipelineInfo,
+        component_info: data_types.ComponentInfo,
+    ) -> dict[str, Any]:
+        """Resolves span, version and pattern as TFX does, and makes the fingerprint."""
+        resolved: dict[str, Any] = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
+        resolved[CUSTOM_CONFIG_KEY], found = _without_fingerprint(resolved[CUSTOM_CONFIG_KEY])
+        resolved[FINGERPRINT_PROPERTY_NAME] = found or content_fingerprint(
+            resolved[INPUT_BASE_KEY], source_of(resolved)
+        )
+        return resolved
+
+
+def content_fingerprint(folder: str, pattern: str) -> str:
+    """Fingerprint of the files that match a pattern: local files are read, remote ones have a checksum."""
+    return fingerprint(map(digest_of, table_files(os.path.join(folder, pattern))))
+
+
+def _without_fingerprint(text: str) -> tuple[str, str | None]:
+    """The options of the node without the fingerprint, and the fingerprint. They are recorded separately."""
+    config = proto_utils.json_to_proto(text, example_gen_pb2.CustomConfig())
+    options = struct_pb2.Struct()
+    config.custom_config.Unpack(options)
+    if FINGERPRINT not in options:
+        return text, None
+    found = str(options[FINGERPRINT])
+    del options.fields[FINGERPRINT]
+    config.custom_config.Pack(options)
+    return proto_utils.proto_to_json(config), found
