@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shlex
 import sys
 import time
 import traceback
@@ -13,6 +14,7 @@ import click
 
 from common.child_processes import end_children, prepare_environment
 from common.keras_environment import set_keras_environment
+from common.terminal import printable, run_command
 from pipeline import cli, exit_codes
 from pipeline.local import interruption
 from pipeline.nodes import NODES
@@ -77,7 +79,7 @@ def run(options: Options) -> int:
     from pipeline.config.loading import load_config, settings_path
     from pipeline.preflight.metadata_store import check_store
     from pipeline.preflight.preflight import preflight
-    from pipeline.results.run_folder import locked
+    from pipeline.results.run_folder import RunFolder, interrupted_runs, locked
 
     problem = None
     with contextlib.ExitStack() as stack:
@@ -90,21 +92,20 @@ def run(options: Options) -> int:
             inputs = preflight(config, settings)
             stack.enter_context(locked(Path(config.output)))
             check_store(config)
-        except UserError as error:
+            interrupted = interrupted_runs(Path(config.output))
+            folder = RunFolder(Path(config.output))
+        except (UserError, OSError) as error:
             return _refuse(options, problem, error)
-        return _run_in_folder(options, inputs)
+        return _run_in_folder(options, inputs, folder, interrupted)
 
 
-def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
+def _run_in_folder(options: Options, inputs: "CheckedInputs", folder: "RunFolder", interrupted: list[str]) -> int:
     """Runs the pipeline in a new run folder, and prints the result."""
     from artifacts.summary import failed_summary
     from models.job import LOG_DIR
     from pipeline.results.console import RunConsole
-    from pipeline.results.run_folder import RunFolder, interrupted_runs
 
     config = inputs.config
-    interrupted = interrupted_runs(Path(config.output))
-    folder = RunFolder(Path(config.output))
     os.environ[LOG_DIR] = str(folder.training_logs)  # so that you can watch them during training
     error: Exception | None = None
     with folder.capture() as (out, err):
@@ -126,14 +127,31 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs") -> int:
         except Exception as caught:
             error = caught
             summary = failed_summary(config.name, str(error), folder.run_id)
-            folder.write_summary(summary)
             code = _report_error(error, folder, console)
+            with contextlib.suppress(OSError):  # the disk may be full
+                folder.write_summary(summary)
         if options.verbose and error:
-            traceback.print_exception(error, file=err)
-        if options.as_json:
-            with contextlib.suppress(BrokenPipeError):
-                print(summary.to_json(), file=out)
+            _print_traceback(error, err)
+        if options.as_json and not _print_summary(summary, out, console):
+            code = exit_codes.FAILED
     return code
+
+
+def _print_summary(summary: "RunSummary", out: IO[str], console: "RunConsole") -> bool:
+    """Prints the summary, and returns whether that was possible or nobody reads it."""
+    try:
+        print(summary.to_json(), file=out, flush=True)
+    except BrokenPipeError:
+        return True
+    except OSError as error:
+        console.error(f"standard output: {error.strerror}; the summary is only in the run's folder")
+        return False
+    return True
+
+
+def _print_traceback(error: Exception, err: IO[str]) -> None:
+    with contextlib.suppress(OSError):
+        err.write(printable("".join(traceback.format_exception(error))))
 
 
 def _end(console: "RunConsole", summary: "RunSummary", out: IO[str] | None) -> NoReturn:
@@ -144,8 +162,7 @@ def _end(console: "RunConsole", summary: "RunSummary", out: IO[str] | None) -> N
     end_children()
     console.error("interrupted; run the same command to resume")
     if out:
-        with contextlib.suppress(OSError):
-            print(summary.to_json(), file=out, flush=True)
+        _print_summary(summary, out, console)
     os._exit(exit_codes.INTERRUPTED)
 
 
@@ -185,12 +202,13 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
     from lineage.errors import LineageError
     from pipeline.config.errors import ConfigError
 
-    traceback.print_exc()  # goes to the log
+    with contextlib.suppress(OSError):
+        traceback.print_exc()  # goes to the log, whose disk may be full
     if isinstance(error, ConfigError):
         console.error(str(error))
         return exit_codes.REFUSED
     shown = str(error) if isinstance(error, LineageError | ValueError | OSError) else repr(error)
-    console.error(f"{shown}; full log: {folder.log}")
+    console.error(f"{shown}; full log: {shlex.quote(str(folder.log))}")
     return exit_codes.FAILED
 
 
@@ -201,11 +219,11 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
 
     RunConsole(sys.stderr).error(str(error))
     if options.verbose:
-        traceback.print_exception(error)
+        _print_traceback(error, sys.stderr)
     if options.as_json:
         print(failed_summary(problem, str(error)).to_json())
     return exit_codes.REFUSED
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

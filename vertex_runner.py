@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import traceback
@@ -13,6 +14,7 @@ import click
 
 from common.child_processes import prepare_environment
 from common.keras_environment import set_keras_environment
+from common.terminal import printable, run_command
 from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
@@ -64,8 +66,9 @@ def compile(out: str, verbose: bool, **options: Any) -> None:  # noqa: A001 - th
 
         write_job(job, Path(out))
         tasks = job["pipelineSpec"]["root"]["dag"]["tasks"]
-        next_command = f".venv/bin/python vertex_runner.py check {out} --output output/check"
-        print(f"wrote {out}: {len(tasks)} tasks. Next: {next_command}", file=console)
+        quoted = shlex.quote(out)
+        next_command = f".venv/bin/python vertex_runner.py check {quoted} --output output/check"
+        print(printable(f"wrote {quoted}: {len(tasks)} tasks. Next: {next_command}"), file=console)
 
 
 @main.command()
@@ -81,7 +84,7 @@ def submit(out: str | None, verbose: bool, **options: Any) -> None:
         if out:
             write_job(job, Path(out))
         submitted = send(job, config)
-        print(f"{submitted.kind} {submitted.name} ({submitted.state}): {submitted.link}", file=console)
+        print(printable(f"{submitted.kind} {submitted.name} ({submitted.state}): {submitted.link}"), file=console)
 
 
 @main.command()
@@ -97,7 +100,8 @@ def rollback(config: str, overrides: dict[str, str], project: str | None, region
         from pipeline.vertex.rollback import roll_back
 
         done = roll_back(load_vertex_block(settings_path(config), overrides, project=project, region=region))
-        print(f"{done.endpoint} serves only {done.to_version}; {done.from_version} gets no more traffic", file=console)
+        shown = f"{done.endpoint} serves only {done.to_version}; {done.from_version} gets no more traffic"
+        print(printable(shown), file=console)
 
 
 def _folder(_context: click.Context, _parameter: click.Parameter, text: str | None) -> Path | None:
@@ -160,12 +164,12 @@ def _reported_errors(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
             yield out, err
         except (ValueError, OSError, CloudError) as error:
             if verbose:
-                traceback.print_exception(error, file=err)
+                err.write(printable("".join(traceback.format_exception(error))))
             RunConsole(err).error(str(error))
             sys.exit(exit_codes.FAILED if isinstance(error, CloudError) else exit_codes.REFUSED)
         except Exception as error:
             if verbose:
-                traceback.print_exception(error, file=err)
+                err.write(printable("".join(traceback.format_exception(error))))
             RunConsole(err).error(f"{error!r}; --verbose prints the traceback")
             sys.exit(exit_codes.FAILED)
         except KeyboardInterrupt:
@@ -174,4 +178,4 @@ def _reported_errors(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

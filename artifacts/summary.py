@@ -11,6 +11,7 @@ from typing import Any, Literal
 from artifacts.files import read_object, to_record
 from artifacts.thresholds import ThresholdResult
 from artifacts.training import TrainingRecord
+from common.terminal import printable_json
 
 Status = Literal["pushed", "not_blessed", "anomalies", "failed", "partial"]
 State = Literal["ran", "cached", "skipped", "failed"]
@@ -111,7 +112,8 @@ class RunSummary:
 
     def to_json(self) -> str:
         """Returns the record as JSON. Numbers that JSON cannot represent become null."""
-        return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
+        document = json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
+        return printable_json(document)
 
 
 def failed_summary(problem: str | None, error: str, run_id: str | None = None) -> RunSummary:

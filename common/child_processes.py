@@ -41,10 +41,20 @@ def child_environment(variables: Mapping[str, str] | None = None) -> dict[str, s
 
 def prepare_environment() -> None:
     """Changes the environment of this process as in :func:`child_environment`, for children that libraries start."""
+    ensure_home()
     inherited = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = dict.fromkeys([str(ROOT), *filter(None, inherited)])
     os.environ.update(without_proxy_for_loopback(os.environ))
     os.environ.update({"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"})
+
+
+def ensure_home() -> None:
+    """Sets a home folder for a user that has neither one nor a name, as in some containers.
+
+    Libraries look there for their settings when they are imported.
+    """
+    if os.path.expanduser("~") == "~":
+        os.environ["HOME"] = str(ROOT / ".cache/home")
 
 
 def exit_description(code: int) -> str:

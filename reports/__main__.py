@@ -1,10 +1,12 @@
 """``python -m reports``: writes the page of a run and the index of all runs."""
 
+import shlex
 from pathlib import Path
 
 import click
 
 from common.keras_environment import set_keras_environment
+from common.terminal import run_command
 from lineage.commands.cli import CONTEXT, query
 
 
@@ -35,8 +37,8 @@ def main(output: Path, as_json: bool, run: str) -> None:
     if as_json:
         print_json(paths)
     else:
-        Printer().pairs(f"run {run_id}", paths)
+        Printer().pairs(f"run {run_id}", {name: shlex.quote(path) for name, path in paths.items()})
 
 
 if __name__ == "__main__":
-    main(prog_name="python -m reports")
+    run_command(lambda: main(prog_name="python -m reports"))

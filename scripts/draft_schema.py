@@ -1,6 +1,7 @@
 """Draft a schema from a table's files, for a person to review and tighten."""
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from common.terminal import printable, run_command
 from custom_components.arrow_example_gen.source import Source, check_pattern, format_of
 from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
@@ -38,8 +40,9 @@ def main(data: str, pattern: str, missing: tuple[str, ...], out: str) -> None:
         with captured(Path(os.devnull)):
             columns = draft(Table.of(kind, files[0], missing_values=missing), files, out)
     except ValueError as error:
-        sys.exit(str(error))
-    print(f"{out}: {columns} columns from {counted(len(files))}. Review it: tighten domains, ranges and presence")
+        sys.exit(printable(str(error)))
+    found = f"{columns} columns from {counted(len(files))}"
+    print(f"{shlex.quote(out)}: {found}. Review it: tighten domains, ranges and presence")
 
 
 def draft(table: Table, files: Sequence[str], out: str) -> int:
@@ -86,4 +89,4 @@ def counted(files: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -9,9 +9,10 @@ if ! compgen -G "$base/[0-9]*" > /dev/null; then
   echo "error: $base: found no version; expected one that a run pushed: run make run first, or set BASE=folder" >&2
   exit 2
 fi
+shown="$(printf ' %q' "${flags[@]}")" # so that you can paste it
 if command -v tensorflow_model_server > /dev/null; then
-  echo "tensorflow_model_server ${flags[*]}"
+  echo "tensorflow_model_server$shown"
   exec tensorflow_model_server "${flags[@]}"
 fi
-echo "python -m serving ${flags[*]} (no tensorflow_model_server on the PATH)"
+echo "python -m serving$shown (no tensorflow_model_server on the PATH)"
 exec .venv/bin/python -m serving --address=127.0.0.1 "${flags[@]}"

@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 import threading
+from typing import NoReturn
 
+from common.terminal import printable, run_command
 from serving.flags import HELP, parse, usage
 
 EXIT_FAILURE = 255  # as tensorflow_model_server exits
@@ -57,13 +59,17 @@ def main(arguments: list[str]) -> int:
     return _fail(str(start_failures[0])) if start_failures else 0
 
 
-def _fail(line: str) -> int:
-    print(f"error: {line}", file=sys.stderr)
-    return EXIT_FAILURE
-
-
-if __name__ == "__main__":
+def _run() -> NoReturn:
     code = main(sys.argv[1:])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # without waiting for running calls or TensorFlow's threads
+
+
+def _fail(line: str) -> int:
+    print(printable(f"error: {line}"), file=sys.stderr)
+    return EXIT_FAILURE
+
+
+if __name__ == "__main__":
+    run_command(_run)

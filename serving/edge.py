@@ -10,6 +10,7 @@ import difflib
 import hashlib
 import json
 import math
+import os
 import struct
 import sys
 from collections.abc import Mapping
@@ -224,7 +225,13 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(_fail(f"{options.model}: {error.strerror}; expected a model.tflite"))
     except ValueError as error:
         sys.exit(_fail(str(error)))
-    print(json.dumps(prediction, ensure_ascii=False))
+    shown = json.dumps(prediction, ensure_ascii=False)
+    try:  # a terminal would obey control characters in the name of a class
+        print(shown if shown.isprintable() else json.dumps(prediction), flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still in the buffer
+        _fail(f"standard output: {error.strerror}")
+        sys.exit(1)
 
 
 def _parse_row(text: str) -> dict[str, Any]:
@@ -238,7 +245,7 @@ def _parse_row(text: str) -> dict[str, Any]:
 
 
 def _fail(line: str) -> int:
-    print(f"error: {line}", file=sys.stderr)
+    print(f"error: {line}" if line.isprintable() else ascii(f"error: {line}"), file=sys.stderr)
     return 2
 
 

@@ -11,6 +11,7 @@ from lineage.errors import LineageError
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config
 from pipeline.preflight.preflight import CheckedInputs, preflight
+from pipeline.results.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ def test_error_outside_of_the_nodes_ends_in_one_line(
 
     monkeypatch.setattr(local_runner, "_run_nodes", fail)
     options = local_runner.Options("configs/taxi.yaml", None, None, {}, None, None, None, None, False, False, False)
-    assert local_runner._run_in_folder(options, inputs) == code
+    folder = RunFolder(Path(inputs.config.output))
+    assert local_runner._run_in_folder(options, inputs, folder, []) == code
     shown = " ".join(capfd.readouterr().out.split())
     assert printed in shown
     output = Path(inputs.config.output)

@@ -8,6 +8,8 @@ from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 
+from common.terminal import printable
+
 USAGE_ERROR = 2
 DEFAULT_OUTPUT = "output/taxi"
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -53,6 +55,8 @@ def query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Calla
             command(output, as_json, *args, **kwargs)
         except LineageError as error:
             _refuse(str(error))
+        except PermissionError as error:
+            _refuse(f"{error.filename}: {error.strerror}; expected a folder and files that you may read (--output)")
 
     return wrapper
 
@@ -172,5 +176,5 @@ def refuse_html(_arguments: tuple[str, ...]) -> None:
 
 
 def _refuse(message: str) -> NoReturn:
-    click.echo(f"error {' '.join(message.split())}", err=True)  # names may have line breaks
+    click.echo(printable(f"error {' '.join(message.split())}"), err=True)  # names may have line breaks
     sys.exit(USAGE_ERROR)

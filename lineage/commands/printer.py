@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from common.console import DataConsole
+from common.terminal import printable, printable_json
 
 STYLES = {"pushed": "green", "failed": "red", "interrupted": "red", "anomalies": "red", "not_blessed": "yellow"}
 
@@ -19,7 +21,7 @@ class Printer:
     """Prints to standard output."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, soft_wrap=True, emoji=False)
+        self._console = DataConsole()
 
     def line(self, text: str) -> None:
         """Prints one line."""
@@ -42,7 +44,7 @@ class Printer:
         cells = [[as_text(cell) for cell in row] for row in rows]
         if not self._console.is_terminal:
             for line in (*([title] if title else []), *("\t".join(row) for row in (header, *cells))):
-                click.echo(line)  # rich would replace tabs with spaces
+                click.echo(printable(line))  # rich would replace tabs with spaces
             return
         table = Table(title=title or None, title_justify="left", title_style="bold")
         for name in header:
@@ -54,7 +56,7 @@ class Printer:
 
 def print_json(value: Any) -> None:
     """Prints records as JSON."""
-    click.echo(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(printable_json(json.dumps(to_plain(value), indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def as_text(value: Any) -> str:
@@ -77,7 +79,7 @@ def as_text(value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(as_text, value))
         case _:
-            return " ".join(str(value).split())  # a command line may have line breaks
+            return printable(" ".join(str(value).split()))  # a command line may have line breaks
 
 
 def to_plain(value: Any) -> Any:

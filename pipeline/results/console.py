@@ -1,11 +1,11 @@
 """The console output of a run."""
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -13,6 +13,8 @@ from rich.text import Text
 
 from artifacts.summary import Node, RunSummary, Tflite
 from artifacts.thresholds import ThresholdResult
+from common.console import DataConsole
+from common.terminal import printable
 from custom_components.anomaly_gate.anomaly import Anomaly
 
 STYLES = {"ran": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
@@ -20,24 +22,18 @@ NAME_WIDTH = 20
 HEADLINE_METRICS = 4
 
 
-class _QuietConsole(Console):
-    """A console that stops printing when its pipe is closed (``| head``). Rich would end the process and the run."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-
-
 class RunConsole:
     """Prints the progress of each node and the result of the run, as plain lines if the output is not a terminal."""
 
     def __init__(self, file: IO[str]) -> None:
-        self._console = _QuietConsole(file=file, highlight=False, soft_wrap=True, emoji=False)
+        # A run goes on without its console, such as after head has ended.
+        self._console = DataConsole(file, tolerant=True)
         self._live: Progress | None = None
         self._shown = ""
 
     def begin(self, problem: str, run_id: str, log: Path) -> None:
         """Prints what runs and where its log is."""
-        self._console.print(f"[bold]{problem}[/] run {run_id}, log in {_path(log)}")
+        self._console.print(f"[bold]{problem}[/] run {run_id}, log in {escape(_path(log))}")
         self._show("loading TensorFlow, Beam and TFX")
 
     def node_started(self, node_id: str) -> None:
@@ -69,7 +65,7 @@ class RunConsole:
             case "pushed" if summary.pushed:
                 self._console.print(_headline(summary))
                 folder = _path(Path(summary.pushed.path))
-                self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {folder}")
+                self._console.print(f"[bold green]pushed[/] version {summary.pushed.version} to {escape(folder)}")
                 self._print_tflite(summary.tflite)
                 next_step = f".venv/bin/saved_model_cli show --all --dir {folder}"
             case "not_blessed":
@@ -90,7 +86,7 @@ class RunConsole:
                 self._console.print(Text.assemble(("failed", "bold red"), " ", summary.error or ""))
                 next_step = f"less {_path(log)}"
         if page:
-            self._console.print(f"report: {_path(page)}")
+            self._console.print(f"report: {escape(_path(page))}")
         self._console.print(f"{summary.seconds:.1f} s in total. Next: {escape(next_step)}")
 
     def checked(self, status: str, pushed: str | None, error: str | None, seconds: float) -> None:
@@ -98,7 +94,7 @@ class RunConsole:
         self._hide()
         match status:
             case "pushed":
-                self._console.print(f"[bold green]pushed[/] to {_path(Path(pushed or ''))}")
+                self._console.print(f"[bold green]pushed[/] to {escape(_path(Path(pushed or '')))}")
             case "not_blessed":
                 self._console.print(Text.assemble(("not blessed", "bold red"), ": nothing was pushed"))
             case _:
@@ -135,7 +131,7 @@ class RunConsole:
     def _print_tflite(self, tflite: Tflite | None) -> None:
         if tflite and tflite.path:
             size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
-            self._console.print(f"  TFLite: {size}, {tflite.p50_ms:.2g} ms per row, in {folder}")
+            self._console.print(f"  TFLite: {size}, {tflite.p50_ms:.2g} ms per row, in {escape(folder)}")
 
     def _print_thresholds(self, summary: RunSummary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]
@@ -157,13 +153,13 @@ class RunConsole:
             for name in header:
                 table.add_column(name, overflow="fold")
             for row in rows:
-                table.add_row(*map(escape, row))
+                table.add_row(*(escape(printable(cell)) for cell in row))
             self._console.print(table, soft_wrap=False)
             return
         self._console.print(f"{title}:")
         for row in rows:
             pairs = [f"{name}: {cell}" if name else cell for name, cell in zip(header, row, strict=True)]
-            self._console.print(escape(f"  {'; '.join(pairs)}"))
+            self._console.print(escape(printable(f"  {'; '.join(pairs)}")))
 
 
 def _headline(summary: RunSummary) -> str:
@@ -190,6 +186,6 @@ def _verdict(result: ThresholdResult) -> str:
 
 
 def _path(path: Path) -> str:
-    """Returns the path relative to the current folder, or as is if it is outside."""
+    """Returns the path relative to the current folder, or as is if it is outside, quoted for a shell."""
     relative = os.path.relpath(path)
-    return escape(relative if not relative.startswith("..") else str(path))
+    return shlex.quote(relative if not relative.startswith("..") else str(path))

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import fcntl
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import IO
 from artifacts.files import UNREADABLE, read_object
 from artifacts.names import SUMMARY_FILE
 from artifacts.summary import RunSummary, Status
+from common.terminal import flush_or_discard
 from pipeline.config.errors import ConfigError
 
 LOG, LATEST, TRAINING_LOGS = "log", "latest", "tensorboard"
@@ -50,16 +52,34 @@ class RunFolder:
     """
 
     def __init__(self, output: Path) -> None:
+        """Creates the folder and an empty log in it, and makes ``runs/latest`` link to it.
+
+        Raises:
+            ConfigError: The folder cannot be written, or ``runs/latest`` is not a link.
+        """
         now = datetime.datetime.now(datetime.UTC)
         # In microseconds, since runs of several output folders may share one database.
         self.run_id = now.strftime("%Y%m%dT%H%M%S.%fZ")
         self.path = output / "runs" / self.run_id
-        self.path.mkdir(parents=True)
         latest = output / "runs" / LATEST
-        link = latest.with_name(f".{LATEST}")
-        link.unlink(missing_ok=True)
-        link.symlink_to(self.run_id)
-        link.replace(latest)
+        if latest.is_dir() and not latest.is_symlink():
+            raise ConfigError(
+                f"{latest}: found a folder; expected a link to the newest run, which some programs copy as a folder: "
+                "rename or remove it, since the run that it is a copy of is next to it"
+            )
+        try:
+            self.path.mkdir(parents=True)
+            self.log.touch()
+            link = latest.with_name(f".{LATEST}")
+            link.unlink(missing_ok=True)
+            link.symlink_to(self.run_id)
+            link.replace(latest)
+        except OSError as error:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise ConfigError(
+                f"{latest.parent}: {error.strerror}; expected a folder that can be written, with space for a run: "
+                "free some, or choose another folder with --output"
+            ) from error
 
     @property
     def log(self) -> Path:
@@ -67,10 +87,19 @@ class RunFolder:
         return self.path / LOG
 
     def write_summary(self, summary: RunSummary) -> None:
-        """Writes ``summary.json`` atomically."""
+        """Writes ``summary.json`` atomically.
+
+        Raises:
+            OSError: It cannot be written.
+        """
         partial = self.path / f".{SUMMARY_FILE}"
-        partial.write_text(summary.to_json() + "\n", encoding="utf-8")
-        partial.replace(self.path / SUMMARY_FILE)
+        try:
+            partial.write_text(summary.to_json() + "\n", encoding="utf-8")
+            partial.replace(self.path / SUMMARY_FILE)
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
 
     @property
     def training_logs(self) -> Path:
@@ -97,21 +126,28 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [os.dup(1), os.dup(2)]
-    with (
-        log.open("ab") as file,
-        os.fdopen(os.dup(kept[0]), "w", buffering=1, encoding="utf-8") as out,
-        os.fdopen(os.dup(kept[1]), "w", buffering=1, encoding="utf-8") as err,
-    ):
+    with log.open("ab") as file, _duplicate(kept[0]) as out, _duplicate(kept[1]) as err:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
         try:
             yield out, err
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                flush_or_discard(stream)  # the log's disk may be full
             for number, original in enumerate(kept, start=1):
                 os.dup2(original, number)
                 os.close(original)
+
+
+@contextlib.contextmanager
+def _duplicate(descriptor: int) -> Iterator[IO[str]]:
+    """Opens a copy of a descriptor to write text to. At the end, what cannot be written is discarded."""
+    file = os.fdopen(os.dup(descriptor), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()
 
 
 def last_complete_run(output: Path, is_recorded: Callable[[str], bool]) -> str | None:
@@ -131,9 +167,20 @@ def last_complete_run(output: Path, is_recorded: Callable[[str], bool]) -> str |
 
 
 def interrupted_runs(output: Path) -> list[str]:
-    """Returns the ids of runs that were killed before they wrote a summary, oldest first."""
+    """Returns the ids of runs that were killed before they wrote a summary, oldest first.
+
+    After a power cut, a summary may be empty. Such a run is one of them, since closing it again changes nothing.
+    """
     runs = output / "runs"
     if not runs.is_dir():
         return []
     folders = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path.name for path in folders if not (path / SUMMARY_FILE).exists())
+    return sorted(path.name for path in folders if path.name != LATEST and not _has_summary(path))
+
+
+def _has_summary(folder: Path) -> bool:
+    try:
+        read_object(folder / SUMMARY_FILE)
+    except UNREADABLE:
+        return False
+    return True

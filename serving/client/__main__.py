@@ -1,5 +1,6 @@
 """Entry point of the client: ``python -m serving.client``."""
 
+from common.terminal import run_command
 from serving.client.cli import cli
 
-cli(prog_name="python -m serving.client")
+run_command(lambda: cli(prog_name="python -m serving.client"))

@@ -12,6 +12,7 @@ from typing import Any, Self
 import click
 from tensorflow_serving.apis import model_pb2
 
+from common.terminal import printable, printable_json
 from serving.client.transports import Grpc, Rest, Transport, to_json
 from serving.errors import ServingError, invalid_argument
 from serving.rest_json.predict import BYTES_SUFFIX
@@ -158,12 +159,12 @@ def predict(model: str, rows: Any, address: str | None, protocol: str, version: 
     try:
         with connect(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:
             for outputs in client.predict(model, list(_parse(rows)), version, label):
-                click.echo(to_json(outputs))
+                click.echo(printable_json(to_json(outputs)))
     except ServingError as error:
-        click.echo(f"error: {error.message}", err=True)
+        click.echo(printable(f"error: {error.message}"), err=True)
         sys.exit(1)
     except ValueError as error:
-        click.echo(f"error: --rows: {error}", err=True)
+        click.echo(printable(f"error: --rows: {error}"), err=True)
         sys.exit(2)
 
 

@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 import yaml
 
+from common.terminal import run_command
 from pipeline.beam.flink import rest
 from pipeline.beam.flink.addresses import HOST, free_port, is_listening, split_address
 from pipeline.beam.flink.jar import java
@@ -135,4 +136,4 @@ def main(port: int, slots: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

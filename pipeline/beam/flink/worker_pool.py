@@ -14,6 +14,7 @@ import click
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
 from common.child_processes import end_children, prepare_environment
+from common.terminal import run_command
 from pipeline.beam.flink.addresses import is_loopback
 from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
 
@@ -54,4 +55,4 @@ def _check(listen: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -1,5 +1,7 @@
 import dataclasses
 import io
+import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -156,6 +158,34 @@ def test_brackets_of_the_data_are_no_markup(file: io.StringIO) -> None:
     assert "[red]a[/red]" in text
     assert "[/]" in text
     assert "[bold]b" in text
+
+
+@pytest.mark.parametrize("file", [io.StringIO(), Terminal()], ids=["pipe", "terminal"])
+def test_control_characters_of_the_data_are_shown(file: io.StringIO) -> None:
+    anomaly = Anomaly("train", "a\x1b]0;title\x07", "\x9b2J", "\x1b[2J")
+    text = ended("anomalies", anomalies=(anomaly,), error="\x1b[2J", file=file)
+    for shown in ("a\\x1b]0;title\\x07", "\\x9b2J", "\\x1b[2J"):
+        assert shown in text
+    assert not any(code in text for code in ("\x1b[2J", "\x1b]0;", "\x9b"))
+
+
+def test_printed_commands_can_be_pasted() -> None:
+    log = Path.cwd() / "my output/$HOME/log"
+    file = io.StringIO()
+    RunConsole(file).end(failed_summary("taxi", "error"), (), log, "configs/taxi.yaml")
+    assert file.getvalue().splitlines()[-1].endswith("Next: less 'my output/$HOME/log'")
+    pushed = Pushed("4", str(Path.cwd() / "it's/4"))
+    command = ended("pushed", metrics={}, pushed=pushed).splitlines()[-1].partition("Next: ")[2]
+    assert shlex.split(command)[-1] == "it's/4"
+
+
+def test_console_that_cannot_be_written_does_not_end_the_run() -> None:
+    with Path("/dev/full").open("w", buffering=1) as full:
+        console = RunConsole(full)
+        console.begin("taxi", "run-1", Path("log"))
+        console.node_started("Trainer")
+        console.node_finished(Node("Trainer", "ran", 0.2))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # for what is left in its buffer
 
 
 def test_path_outside_the_current_folder_is_absolute(tmp_path: Path) -> None:

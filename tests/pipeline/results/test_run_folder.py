@@ -112,19 +112,61 @@ def test_summary_is_written_atomically(tmp_path: Path) -> None:
     summary = dataclasses.replace(failed_summary("taxi", "error"), run_id=folder.run_id)
     folder.write_summary(summary)
     assert json.loads((tmp_path / "runs/latest/summary.json").read_text())["run_id"] == folder.run_id
-    assert [path.name for path in folder.path.iterdir()] == ["summary.json"]
+    assert sorted(path.name for path in folder.path.iterdir()) == ["log", "summary.json"]
 
 
 def test_runs_without_a_summary_were_interrupted(tmp_path: Path) -> None:
     assert interrupted_runs(tmp_path) == []
     for name in ("3", "1", "2"):
         (tmp_path / "runs" / name).mkdir(parents=True)
-    (tmp_path / "runs/2/summary.json").touch()
+    (tmp_path / "runs/2/summary.json").write_text('{"status": "failed"}')
     (tmp_path / "runs/stray").touch()
     (tmp_path / "runs/latest").symlink_to("3")
     assert interrupted_runs(tmp_path) == ["1", "3"]
     RunFolder(tmp_path).write_summary(failed_summary("taxi", "error"))
     assert interrupted_runs(tmp_path) == ["1", "3"]
+
+
+def test_a_run_whose_summary_is_empty_was_interrupted(tmp_path: Path) -> None:
+    """A power cut may leave an empty file. The run's executions have to be closed."""
+    folder = RunFolder(tmp_path)
+    (folder.path / "summary.json").touch()
+    assert interrupted_runs(tmp_path) == [folder.run_id]
+
+
+def test_latest_that_became_a_folder_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "runs/latest").mkdir(parents=True)
+    (tmp_path / "runs/latest/log").touch()
+    with pytest.raises(ConfigError, match=r"runs/latest: found a folder; expected a link .* rename or remove it"):
+        RunFolder(tmp_path)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["latest"]
+    assert (tmp_path / "runs/latest/log").exists()
+
+
+def test_folder_that_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "runs/.latest/full").mkdir(parents=True)  # the link cannot be made, as without a free inode
+    with pytest.raises(ConfigError, match=r"/runs: Is a directory; expected a folder .*--output$"):
+        RunFolder(tmp_path)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [".latest"]
+
+
+def test_summary_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (folder.path / "summary.json").mkdir()
+    with pytest.raises(IsADirectoryError):
+        folder.write_summary(failed_summary("taxi", "error"))
+    assert sorted(path.name for path in folder.path.iterdir()) == ["log", "summary.json"]
+
+
+def test_full_log_and_full_output_do_not_end_the_run(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from pipeline.results.run_folder import captured\n"
+    code += "with captured(Path('/dev/full')) as (out, err):\n    print('noise'); print('user', file=err, flush=True)\n"
+    code += "    try: print('lost', file=out)\n    except OSError: pass\nprint('after', file=sys.stderr)"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        env = {**os.environ, "PYTHONUNBUFFERED": ""}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=env, check=True)
+    assert done.stderr.splitlines() == ["user", "after"]
 
 
 def test_last_complete_run_needs_only_the_status(tmp_path: Path) -> None:

@@ -1,0 +1,135 @@
+"""Text for a terminal, and what happens if it cannot be written."""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable
+from typing import IO, Any
+
+from common.child_processes import ensure_home
+
+# Control characters, except tabs and line breaks, characters that reverse the direction of text, and bytes that are
+# not UTF-8. A terminal would obey the first two, and cannot encode the last.
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+FAILED = 1
+STANDARD_DESCRIPTORS = (0, 1, 2)
+
+
+def printable(text: str) -> str:
+    r"""Escapes characters that a terminal would obey. Names and values from data may have any.
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def printable_json(document: str) -> str:
+    r"""Escapes the same characters in JSON, which stays the same document.
+
+    >>> print(printable_json('"caf\u00e9 \x9b2J"'))
+    "café \u009b2J"
+    """
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+class OutputError(OSError):
+    """Standard output cannot be written, for example because its disk is full."""
+
+
+class _StandardOutput(io.FileIO):
+    """Standard output, whose errors differ from those of other files. Rich and Click handle a closed pipe."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(error.errno, error.strerror) from error
+
+
+def run_command(command: Callable[[], object]) -> None:
+    """Runs a command line, and reports in one line if standard output cannot be written.
+
+    Args:
+        command: Prints its result to standard output. It may raise SystemExit.
+    """
+    ensure_home()
+    _open_missing_descriptors()
+    output = io.BufferedWriter(_StandardOutput(1, "w", closefd=False))
+    sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, sys.stdout.errors, line_buffering=sys.stdout.isatty())
+    try:
+        try:
+            command()
+        finally:
+            sys.stdout.flush()
+    except OutputError as error:
+        flush_or_discard(sys.stdout)
+        _write_error(f"error standard output: {error.strerror}; the result was not written")
+        raise SystemExit(FAILED) from error
+    except BrokenPipeError as error:  # the reader, such as head, has what it needs
+        flush_or_discard(sys.stdout)
+        raise SystemExit(FAILED) from error
+
+
+def flush_or_discard(stream: IO[str]) -> OSError | None:
+    """Flushes a standard stream. What cannot be written is discarded, with all that follows, and the error returned."""
+    try:
+        stream.flush()
+    except OSError as error:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        stream.flush()  # what could not be written is still in the buffer, and would fail when the interpreter ends
+        return error
+    return None
+
+
+def _open_missing_descriptors() -> None:
+    """Opens the standard descriptors that the caller has closed, since files would get their numbers."""
+    for number, name in zip(STANDARD_DESCRIPTORS, ("stdin", "stdout", "stderr"), strict=True):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _write_error(line: str) -> None:
+    with contextlib.suppress(OSError):  # nobody can be told
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+class TolerantFile:
+    """A text file that discards what cannot be written, so that a run goes on if its console is full or closed.
+
+    Attributes:
+        failure: Why the last text was discarded, or ``None``.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self.failure: OSError | None = None
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._file, name)
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        if self.failure is None:
+            try:
+                return self._file.write(text)
+            except OSError as error:
+                self.failure = error
+        return len(text)
+
+    def flush(self) -> None:
+        """Writes what is buffered."""
+        if self.failure is None:
+            try:
+                self._file.flush()
+            except OSError as error:
+                self.failure = error
