@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from artifacts.slices import slice_name
+from artifacts.slices import SliceValue, slice_name
 from artifacts.thresholds import Kind
 
 
@@ -49,14 +49,14 @@ class Metrics:
 
 def read_metrics(folder: str | Path) -> Metrics:
     """Reads the metrics of a ``ModelEvaluation`` artifact."""
-    return Metrics({_name(each.slice_key): _slice(each) for each in tfma.load_metrics(str(folder))})
+    return Metrics({name_of(each.slice_key): _slice(each) for each in tfma.load_metrics(str(folder))})
 
 
 def read_plots(folder: str | Path) -> dict[str, metrics_for_slice_pb2.PlotData]:
     """Reads the candidate's plots of a ``ModelEvaluation`` artifact, by name of the slice."""
     found: dict[str, metrics_for_slice_pb2.PlotData] = {}
     for each in tfma.load_plots(str(folder)):
-        data = found.setdefault(_name(each.slice_key), metrics_for_slice_pb2.PlotData())
+        data = found.setdefault(name_of(each.slice_key), metrics_for_slice_pb2.PlotData())
         for plot in each.plot_keys_and_values:
             if plot.key.model_name != tfma.BASELINE_KEY:
                 data.MergeFrom(plot.value)
@@ -72,8 +72,9 @@ def _slice(message: metrics_for_slice_pb2.MetricsForSlice) -> SliceMetrics:
     return SliceMetrics(values, changes)
 
 
-def _name(key: metrics_for_slice_pb2.SliceKey) -> str:
-    columns: dict[str, str | int] = {}
+def name_of(key: metrics_for_slice_pb2.SliceKey) -> str:
+    """Returns the name of a slice that TFMA wrote."""
+    columns: dict[str, SliceValue] = {}
     for each in key.single_slice_keys:
         value = getattr(each, each.WhichOneof("kind"))
         columns[each.column] = value.decode("utf-8", "replace") if isinstance(value, bytes) else value

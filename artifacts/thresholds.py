@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
-from artifacts.slices import slice_name
+from artifacts.slices import SliceValue, slice_name
 
 Kind = Literal["value", "change"]
 Comparison = Literal[">=", "<="]
@@ -24,7 +24,7 @@ class Threshold(Protocol):
         """Name of the metric."""
 
     @property
-    def slice(self) -> Mapping[str, str | int]:
+    def slice(self) -> Mapping[str, SliceValue]:
         """Column values of the slice, or empty for all rows."""
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
+from artifacts.slices import tfma_text
 from artifacts.thresholds import bounds_of
 from models.features import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
@@ -55,7 +56,9 @@ def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> confi
             continue
         bound = config_pb2.PerSliceMetricThreshold(
             slicing_specs=[
-                config_pb2.SlicingSpec(feature_values={column: str(value) for column, value in threshold.slice.items()})
+                config_pb2.SlicingSpec(
+                    feature_values={column: tfma_text(value) for column, value in threshold.slice.items()}
+                )
             ],
             threshold=_threshold(threshold),
         )

@@ -103,12 +103,18 @@ def _slices(
 
 
 def _feature(batch: Extracts, name: str) -> Any:
-    """Finds a column by name, as TFMA does: first transformed, then raw features. ``None`` if there is none."""
+    """Finds a column by name. ``None`` if there is none.
+
+    Unlike in TFMA, a raw column comes before the transformed label of the same name: slices are those of the table.
+    """
+    raw = batch[constants.FEATURES_KEY].get(name)
+    if raw is not None:
+        return raw
     transformed = batch.get(constants.TRANSFORMED_FEATURES_KEY) or {}
     for features in (transformed, *(each for each in transformed.values() if isinstance(each, Mapping))):
         if features.get(name) is not None and not isinstance(features[name], Mapping):
             return features[name]
-    return batch[constants.FEATURES_KEY].get(name)
+    return None
 
 
 def _codes(column: Any, count: int) -> Codes:
@@ -119,6 +125,8 @@ def _codes(column: Any, count: int) -> Codes:
     else:
         values = np.asarray(column).reshape(count, -1)
         rows, values = np.repeat(np.arange(count), values.shape[1]), values.ravel()
+    if np.issubdtype(values.dtype, np.floating):
+        values = values + values.dtype.type(0)  # 0.0 and -0.0 are equal, but two keys to Beam
     codes, uniques = pd.factorize(values, use_na_sentinel=False)
     if len(rows) == len(np.unique(rows)):
         found = np.zeros(count, np.int64)

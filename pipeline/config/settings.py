@@ -104,7 +104,7 @@ class Threshold:
     """
 
     metric: str
-    slice: dict[str, str | int] = Field(default_factory=dict)
+    slice: dict[str, str | int | float] = Field(default_factory=dict)
     min: float | None = None
     max: float | None = None
     min_change: float | None = None

@@ -11,8 +11,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from models.features import FEATURE_KINDS, Kind
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
+from pipeline.preflight.domains import BYTES, FLOAT, INT, domain_of, feature_of
+from pipeline.preflight.slices import check_slices
 
-INT, FLOAT, BYTES = schema_pb2.INT, schema_pb2.FLOAT, schema_pb2.BYTES
 COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
@@ -72,11 +73,12 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
                 f"{settings}: data.schema: feature '{feature.name}' has a shape; expected none, since any column may "
                 "have missing values: remove 'shape { … }' from the feature"
             )
+    _check_lists(config, schema, settings)
     for feature_kind, column in config.features:
         _check_type(f"{settings}: features.{feature_kind}.{column}", feature_kind, types[column])
     _check_label(config, schema, settings)
     _check_classes(config, schema, settings)
-    _check_slices(config, schema, settings)
+    check_slices(config, schema, settings)
 
 
 def _check_names(config: Config, settings: Path) -> None:
@@ -95,6 +97,18 @@ def _check_names(config: Config, settings: Path) -> None:
             raise ConfigError(
                 f"{settings}: features: found the columns '{other}' and '{column}'; expected names that differ in more "
                 "than case, since TensorFlow's input names ignore case: rename one in the header and in the schema"
+            )
+
+
+def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
+    """Refuses features and labels with several values per row. Rows are split and sliced by lists as TFX does."""
+    for key, column in _named_columns(config):
+        feature = feature_of(schema, column)
+        several = feature.HasField("value_count") and feature.value_count.max != 1
+        if (several or feature.HasField("value_counts")) and key.startswith(("features.", "label.")):
+            raise ConfigError(
+                f"{settings}: {key}: the schema allows lists in '{column}'; expected a column with one value per row, "
+                "value_count { max: 1 }: replace the list by columns of its own when you make the table"
             )
 
 
@@ -146,35 +160,14 @@ def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) ->
     label = config.label
     if label.above or config.task == "regression":
         return
-    feature = next(feature for feature in schema.feature if feature.name == label.column)
-    values = _string_domain(schema, label.column)
-    domain = feature.int_domain
     classes = config.problem.class_names
-    if feature.HasField("int_domain") and domain.max - domain.min < len(classes):
-        values = [str(value) for value in range(domain.min, domain.max + 1)]
+    domain = domain_of(schema, label.column)
+    values = domain.values
+    if domain.max - domain.min < len(classes):
+        values = tuple(str(value) for value in range(int(domain.min), int(domain.max) + 1))
     if not values or not set(values) <= set(classes):
         found = f"limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
         raise ConfigError(
             f"{settings}: label.column: the schema {found}; expected a domain with the label's classes "
             f"{', '.join(classes)}, or some of them, so that the anomaly gate stops any other value"
         )
-
-
-def _check_slices(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Rejects a threshold on a slice that the schema forbids, which would never have any rows."""
-    for index, threshold in enumerate(config.evaluation.thresholds):
-        for column, value in threshold.slice.items():
-            key = f"{settings}: evaluation.thresholds.{index}.slice.{column}"
-            domain = _string_domain(schema, column)
-            if domain and str(value) not in domain:
-                raise ConfigError(unknown_name(key, "value", str(value), domain))
-            limits = next(feature.int_domain for feature in schema.feature if feature.name == column)
-            if limits.max and isinstance(value, int) and not limits.min <= value <= limits.max:
-                raise ConfigError(f"{key}: found {value}; the schema allows {limits.min} to {limits.max}")
-
-
-def _string_domain(schema: schema_pb2.Schema, column: str) -> list[str]:
-    feature = next(feature for feature in schema.feature if feature.name == column)
-    if feature.HasField("string_domain"):
-        return list(feature.string_domain.value)
-    return [value for domain in schema.string_domain if domain.name == feature.domain for value in domain.value]

@@ -1,13 +1,17 @@
+import dataclasses
 import math
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from tensorflow_model_analysis.evaluators.metrics_validator import validate_metrics
 from tensorflow_model_analysis.metrics.metric_types import MetricKey
+from tensorflow_model_analysis.slicer import slicer_lib
+from tensorflow_model_analysis.slicer.slicer_lib import serialize_slice_key
 from tensorflow_model_analysis.utils.config_util import update_eval_config_with_defaults
 
-from artifacts.metrics import Metrics, SliceMetrics
-from artifacts.slices import slice_name
+from artifacts.metrics import Metrics, SliceMetrics, name_of
+from artifacts.slices import SliceValue, read_by_tfma, slice_name
 from artifacts.thresholds import ThresholdResult, check_all
 from common.project import ROOT
 from pipeline.config.loading import load_config
@@ -103,6 +107,49 @@ def test_decision_is_the_same_as_the_evaluators(value: float, change: float) -> 
     }
     ours = check(config.evaluation.thresholds, {"auc": value}, {"auc": change})
     assert all(result.ok for result in ours) is validate_metrics(((), measured), bounds).validation_ok
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found", "applies"),
+    [
+        *[(1, 1.0, True), (1.0, 1.0, True), (-2, -2.0, True), (0.0, -0.0, True), (2**24, 2.0**24, True)],
+        *[(value, float(np.float32(value)), True) for value in (0.1, -2.7, 1e-7, 1e10, 1e38)],
+        *[(1, 1.5, False), (0.1, 0.5, False), (0.1, 0.125, False)],
+        *[(8, 8, True), (8, 9, False), (-1, -1, True), (2**62, 2**62, True), (2**62 + 1, 2**62, False)],
+        *[("Cash", "Cash", True), ("Cash", "cash", False), ("7", "7", True), ("7", "8", False), ("1e3", "1e3", True)],
+        *[("", "", True), ("a, b=1", "a, b=1", True), ("a", "a, b=1", False)],
+    ],
+)
+def test_threshold_is_checked_on_the_slice_that_the_evaluator_checks(
+    chosen: SliceValue, found: SliceValue, applies: bool
+) -> None:
+    threshold = Threshold(metric="auc", slice={"fare": chosen}, min=0.5)
+    policy = "[{metric: auc, min: 0}]"
+    overrides = {"evaluation.metrics": "[auc]", "evaluation.slices": "[[fare]]", "evaluation.thresholds": policy}
+    config = load_config(ROOT / "configs/taxi.yaml", overrides)
+    config = dataclasses.replace(
+        config, evaluation=dataclasses.replace(config.evaluation, thresholds=(*config.evaluation.thresholds, threshold))
+    )
+    key = (("fare", found),)
+    bounds = update_eval_config_with_defaults(eval_config(config), has_baseline=False)
+    is_missed = not validate_metrics((key, {MetricKey("auc"): 0.25}), bounds).validation_ok
+    measured = {name_of(serialize_slice_key(key)): SliceMetrics({"auc": 0.25}, {})}
+    [result] = check([threshold], slices=measured)
+    assert (result.value == 0.25) is is_missed
+    assert is_missed is applies
+
+
+def test_slices_by_one_and_by_two_columns_have_different_names() -> None:
+    assert slice_name({"a": "x, b=y"}) != slice_name({"a": "x", "b": "y"})
+    assert slice_name({"a": '"x'}) != slice_name({"a": "x"})
+
+
+@pytest.mark.parametrize(
+    "text", ["02134", "2134.0", " 7 ", "1_000", "٣", "1e3", "1.e3", "nan", "n.a.", "", "-0", "+5", "0x1F", ".5", "1,5"]
+)
+def test_text_is_read_as_tfma_reads_it(text: str) -> None:
+    found, expected = read_by_tfma(text), slicer_lib._to_type(text)
+    assert (type(found), found) == (type(expected), expected)
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,29 @@ def _check_same(found: Any, expected: Any, what: str) -> None:
             _check_same(one, other, f"{what} {field.name}")
 
 
+def test_slices_are_by_the_raw_column_even_if_the_label_has_its_name() -> None:
+    rows = batch(np.random.default_rng(0), "binary", [""])
+    rows[constants.TRANSFORMED_FEATURES_KEY] = {"city": np.zeros((ROWS, 1), np.int64)}
+    found = list(slices_of_batch(rows, [config_pb2.SlicingSpec(feature_keys=["city"])]))
+    assert {pair for each in found for [pair] in each[constants.SLICE_KEY_TYPES_KEY]} == {
+        *[("city", "Chicago"), ("city", "Zürich"), ("city", "")]
+    }
+
+
+def test_positive_and_negative_zero_are_one_slice() -> None:
+    keys = []
+    for values in ([-0.0, 0.0], [0.0, -0.0]):
+        rows = {
+            constants.FEATURES_KEY: {"price": np.array(values, np.float32)[:, np.newaxis]},
+            constants.LABELS_KEY: np.zeros((2, 1)),
+            constants.PREDICTIONS_KEY: np.zeros((2, 1), np.float32),
+        }
+        [found] = slices_of_batch(rows, [config_pb2.SlicingSpec(feature_keys=["price"])])
+        [[(_, value)]] = found[constants.SLICE_KEY_TYPES_KEY]
+        keys.append(math.copysign(1, value))
+    assert keys == [1, 1]
+
+
 @pytest.mark.parametrize(
     ("label", "prediction", "said"),
     [(1, math.nan, "found a prediction that is NaN; expected prob"), (-1, 0.5, "found the label -1; expected 0 or 1")],

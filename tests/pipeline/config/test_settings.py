@@ -145,7 +145,7 @@ def test_renamed_key_is_refused_in_a_single_block(tmp_path: Path) -> None:
         ("evaluation.metrics", "auc", "'auc' (str)", "array"),
         ("evaluation.slices.0", "payment_type", "'payment_type' (str)", "array"),
         ("evaluation.thresholds.0.min", math.inf, "inf (float)", "finite"),
-        ("evaluation.thresholds.3.slice.payment_type", 1.5, "1.5 (float)", "string"),
+        ("evaluation.thresholds.3.slice.payment_type", True, "True (bool)", "string"),
         ("beam.workers", -1, "-1 (int)", "greater than or equal to 0"),
     ],
 )

@@ -106,18 +106,29 @@ def test_unreadable_schema_is_refused(tmp_path: Path, schema: bytes | None, reas
     assert "\n" not in line
 
 
+# As "make schema" drafts columns of 0 and 1, and of true and false.
+DRAFTED = """
+feature { name: "flag" type: INT presence { min_fraction: 1 } bool_domain {} }
+feature { name: "paid" type: BYTES presence { min_fraction: 1 }
+          bool_domain { true_value: "true" false_value: "false" } }
+"""
+
+
 @pytest.mark.parametrize(
     ("task", "label"),
     [
         ("binary", "{name: y, column: answer}"),
         ("multiclass", "{name: y, column: colour, classes: [red, green, blue]}"),
+        ("binary", "{name: y, column: flag}"),
+        ("binary", "{name: y, column: flag, classes: ['1', '0']}"),
+        ("binary", "{name: y, column: paid, classes: ['false', 'true']}"),
         ("regression", "{name: y, column: tips}"),
     ],
 )
 def test_label_with_a_domain_of_its_classes_passes(tmp_path: Path, task: str, label: str) -> None:
     metric = "mse" if task == "regression" else "accuracy"
     evaluation = {"evaluation.metrics": f"[{metric}]", "evaluation.thresholds.0.metric": metric}
-    check_schema(tmp_path, {"task": task, "label": label, **evaluation})
+    check_schema(tmp_path, {"task": task, "label": label, **evaluation}, (SCHEMA + DRAFTED).encode())
 
 
 @pytest.mark.parametrize(
@@ -156,10 +167,82 @@ def test_columns_that_differ_only_in_case_are_refused(tmp_path: Path) -> None:
         check_schema(tmp_path, {"features.dense": "{miles: {}, Miles: {}}"}, schema.encode())
 
 
-def test_slice_value_outside_its_range_is_refused(tmp_path: Path) -> None:
-    sliced = "[{metric: accuracy, min: 0.5}, {metric: accuracy, slice: {hour: 99}, min: 0.1}]"
-    with pytest.raises(ConfigError, match=r"slice\.hour: found 99; the schema allows 0 to 23"):
-        check_schema(tmp_path, {"evaluation.thresholds": sliced})
+SLICED = """
+feature { name: "low" type: INT int_domain { min: -5 max: 0 } }
+feature { name: "open" type: INT int_domain { min: 1 } }
+feature { name: "share" type: FLOAT float_domain { max: 1 } }
+feature { name: "zip" type: BYTES string_domain { value: "02134" value: "2134" value: "10001" value: "n.a." } }
+feature { name: "loose" type: BYTES string_domain { value: "a" }
+          distribution_constraints { min_domain_mass: 0.9 } }
+feature { name: "flag" type: INT bool_domain {} }
+feature { name: "paid" type: BYTES bool_domain { true_value: "true" false_value: "false" } }
+feature { name: "tags" type: BYTES value_count { min: 1 } }
+"""
+
+
+def check_slice(folder: Path, column: str, value: str) -> None:
+    overrides = {
+        "evaluation.slices": f"[[{column}]]",
+        "evaluation.thresholds": (
+            f"[{{metric: accuracy, min: 0.5}}, {{metric: accuracy, slice: {{{column}: {value}}}, min: 0.1}}]"
+        ),
+    }
+    check_schema(folder, overrides, (SCHEMA + SLICED).encode())
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("hour", "99", "found 99; the schema allows 0 to 23"),
+        ("low", "1", "found 1; the schema allows -5 to 0"),
+        ("open", "0", "found 0; the schema allows at least 1"),
+        ("share", "1.5", "found 1.5; the schema allows at most 1.0"),
+        ("flag", "2", "unknown value '2'; allowed: 0, 1"),
+        ("paid", "'no'", "unknown value 'no'; allowed: false, true"),
+        ("hour", "'8'", "found '8' (str); the schema has type INT; expected an integer of 64 bits, without quotes"),
+        ("hour", "08", "found '08' (str); the schema has type INT"),
+        ("hour", "8.0", "found 8.0 (float); the schema has type INT"),
+        ("open", f"1{'0' * 30}", "(int); the schema has type INT"),
+        ("fare", "'1'", "found '1' (str); the schema has type FLOAT; expected a number that float32 can hold"),
+        ("fare", "16777217", "found 16777217 (int); the schema has type FLOAT"),
+        ("fare", "1e39", "found 1e+39 (float); the schema has type FLOAT"),
+        ("zip", "10001", "found 10001 (int); the schema has type BYTES; expected text: write it in quotes"),
+        ("zip", "02134", "found '02134', which TFMA reads as the number 2134, like '2134' in the column's domain"),
+        ("company", "'7'", "found '7', which TFMA reads as the number 7, like every other text with that number"),
+        ("loose", "'7.50'", "found '7.50', which TFMA reads as the number 7.5, like every other text"),
+    ],
+)
+def test_slice_that_has_no_rows_or_is_another_to_tfma_is_refused(
+    tmp_path: Path, column: str, value: str, reason: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_slice(tmp_path, column, value)
+    line = str(error.value)
+    assert line.startswith(f"{tmp_path / 'tiny.yaml'}: evaluation.thresholds.1.slice.{column}: ")
+    assert reason in line
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *[("low", "0"), ("low", "-5"), ("open", "1"), ("share", "1"), ("share", "0.1"), ("fare", "16777216")],
+        *[("zip", "'10001'"), ("zip", "n.a."), ("company", "Taxi 7"), ("company", "1e5x"), ("loose", "b")],
+        *[("flag", "1"), ("paid", "'true'"), ("tags", "a")],
+    ],
+)
+def test_slice_of_the_columns_type_passes(tmp_path: Path, column: str, value: str) -> None:
+    check_slice(tmp_path, column, value)
+
+
+@pytest.mark.parametrize("count", ["value_count { min: 1 }", "value_count { min: 2 max: 2 }", "value_counts {}"])
+@pytest.mark.parametrize(
+    ("key", "value"), [("features.dense", "{many: {}}"), ("label", "{name: y, column: many, above: {value: 3}}")]
+)
+def test_lists_as_features_or_labels_are_refused(tmp_path: Path, key: str, value: str, count: str) -> None:
+    schema = f'{SCHEMA} feature {{ name: "many" type: INT presence {{ min_fraction: 1 }} {count} }}'
+    with pytest.raises(ConfigError, match=f"{key}[a-z.]*: the schema allows lists in 'many'; expected a column with"):
+        check_schema(tmp_path, {key: value}, schema.encode())
+    check_schema(tmp_path, {key: value}, schema.replace(count, "value_count { min: 1 max: 1 }").encode())
 
 
 @pytest.mark.parametrize(
@@ -169,11 +252,15 @@ def test_slice_value_outside_its_range_is_refused(tmp_path: Path) -> None:
         ("{name: y, column: grade}", "does not limit 'grade'"),
         ("{name: y, column: colour, classes: [red, green]}", "limits 'colour' to red, blue"),
         ("{name: y, column: answer, classes: ['1', '2']}", "limits 'answer' to 0, 1"),
+        ("{name: y, column: paid, classes: ['no', 'yes']}", "limits 'paid' to false, true"),
+        ("{name: y, column: mostly, classes: [a, b]}", "does not limit 'mostly'"),
     ],
 )
 def test_label_without_a_domain_of_its_classes_is_refused(tmp_path: Path, label: str, found: str) -> None:
+    mostly = """feature { name: "mostly" type: BYTES presence { min_fraction: 1 }
+                          string_domain { value: "a" value: "b" } distribution_constraints { min_domain_mass: 0.9 } }"""
     with pytest.raises(ConfigError) as error:
-        check_schema(tmp_path, {"label": label})
+        check_schema(tmp_path, {"label": label}, (SCHEMA + DRAFTED + mostly).encode())
     line = str(error.value)
     assert line.startswith(f"{tmp_path / 'tiny.yaml'}: label.column: the schema {found}; expected a domain with ")
     assert "\n" not in line
