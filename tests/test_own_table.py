@@ -16,12 +16,15 @@ CLASSES = ("adelie", "chinstrap", "gentoo")
 
 
 def write_table(folder: Path, rows: int = 600) -> None:
-    """Writes a table of three classes that depend on two numbers and a category; some cells are empty."""
+    """Writes a table of three classes that depend on two numbers and a category; some cells are empty.
+
+    The columns have names of TFMA's extracts, of Keras's arguments and of the signatures' inputs.
+    """
     folder.mkdir()
     draw = random.Random(7)
     with (folder / "penguins.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["bill", "depth", "island", "month", "species"])
+        table.writerow(["features", "labels", "examples", "name", "inputs"])
         for _ in range(rows):
             index = draw.randrange(3)
             bill = round(draw.gauss(40 + 5 * index, 2), 2) if draw.random() > 0.05 else ""
@@ -32,19 +35,23 @@ def write_table(folder: Path, rows: int = 600) -> None:
 SETTINGS = {
     "name": "penguin",
     "task": "multiclass",
-    "label": {"name": "kind", "column": "species", "classes": list(CLASSES)},
+    "label": {"name": "inputs", "column": "inputs", "classes": list(CLASSES)},
     "features": {
-        "dense": {"bill": {}, "depth": {"scale": "min_max"}},
-        "vocabulary": {"island": {}},
-        "cyclical": {"month": {"period": 12}},
+        "dense": {"features": {}, "labels": {"scale": "min_max"}},
+        "vocabulary": {"examples": {}},
+        "cyclical": {"name": {"period": 12}},
     },
     "network": {"hyperparameters": {"learning_rate": 0.02}},
     "training": {"steps": 120, "batch_size": 32, "evaluate_every": 40},
     "tuning": {"enabled": False},
     "evaluation": {
         "metrics": ["accuracy", "loss", "example_count"],
-        "slices": [["island"]],
-        "thresholds": [{"metric": "accuracy", "min": 0.8}],
+        "slices": [["examples"], ["inputs"]],
+        "thresholds": [
+            {"metric": "accuracy", "min": 0.8},
+            {"metric": "accuracy", "slice": {"examples": "Biscoe"}, "min": 0.1},
+            {"metric": "accuracy", "slice": {"inputs": "gentoo"}, "min": 0.1},
+        ],
     },
 }
 

@@ -15,6 +15,10 @@ from tensorflow_model_analysis.proto import config_pb2
 from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.slicer.slice_accessor import SliceAccessor
 
+# Input of the signatures that TFMA calls. A raw column of this name is kept under another key, since TFMA would feed it
+# to the model instead of the serialized rows.
+MODEL_INPUT = "examples"
+HIDDEN_COLUMN = "hidden_column"
 # Extracts that metrics read.
 COLUMNS = (constants.LABELS_KEY, constants.PREDICTIONS_KEY, constants.EXAMPLE_WEIGHTS_KEY)
 
@@ -48,13 +52,23 @@ def custom_extractors(
         eval_config=eval_config,
         tensor_adapter_config=tensor_adapter_config,
     )
-    *kept, unbatch, slice_keys = extractors
+    features, *kept, unbatch, slice_keys = extractors
+    hide = tfma.extractors.Extractor(stage_name="HideModelInput", ptransform=beam.Map(hide_model_input))
     assert (unbatch.stage_name, slice_keys.stage_name) == (UNBATCH_EXTRACTOR_STAGE_NAME, SLICE_KEY_EXTRACTOR_STAGE_NAME)
     slices = tfma.extractors.Extractor(
         stage_name=SLICE_KEY_EXTRACTOR_STAGE_NAME,
         ptransform=beam.FlatMap(slices_of_batch, list(eval_config.slicing_specs)),
     )
-    return [*kept, slices]
+    return [features, hide, *kept, slices]
+
+
+def hide_model_input(batch: Extracts) -> Extracts:
+    """Moves a raw column that has the name of the model's input to :data:`HIDDEN_COLUMN`."""
+    features = dict(batch[constants.FEATURES_KEY])
+    if MODEL_INPUT not in features:
+        return batch
+    hidden = features.pop(MODEL_INPUT)
+    return {**batch, constants.FEATURES_KEY: features, HIDDEN_COLUMN: hidden}
 
 
 def slices_of_batch(batch: Extracts, specs: Sequence[config_pb2.SlicingSpec]) -> Iterator[Extracts]:
@@ -107,7 +121,7 @@ def _feature(batch: Extracts, name: str) -> Any:
 
     Unlike in TFMA, a raw column comes before the transformed label of the same name: slices are those of the table.
     """
-    raw = batch[constants.FEATURES_KEY].get(name)
+    raw = batch.get(HIDDEN_COLUMN) if name == MODEL_INPUT else batch[constants.FEATURES_KEY].get(name)
     if raw is not None:
         return raw
     transformed = batch.get(constants.TRANSFORMED_FEATURES_KEY) or {}

@@ -8,13 +8,13 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from models.features import FEATURE_KINDS, Kind
-from pipeline.config.errors import ConfigError, unknown_name
+from models.features import FEATURE_KINDS, MAX_NAME, Kind
+from pipeline.config.errors import ConfigError, shortened, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, domain_of, feature_of
 from pipeline.preflight.slices import check_slices
 
-COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+COLUMN_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
 }
@@ -84,11 +84,11 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
 def _check_names(config: Config, settings: Path) -> None:
     """Checks the names of the feature columns, which become names of TensorFlow inputs."""
     for column in config.features.columns:
-        if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column):
+        if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column) or column == "self":
             raise ConfigError(
-                f"{settings}: features: found the column '{column}'; expected ASCII letters, digits and underscores, "
-                "starting with a letter, and not a Python keyword, since it names a TensorFlow input: rename it in the "
-                "header and in the schema"
+                f"{settings}: features: found the column '{shortened(column)}'; expected at most {MAX_NAME} ASCII "
+                "letters, digits and underscores, starting with a letter, and neither 'self' nor a Python keyword, "
+                "since it names a TensorFlow input: rename it in the header and in the schema"
             )
     folded: dict[str, str] = {}
     for column in config.features.columns:

@@ -23,11 +23,12 @@ from tensorflow_model_analysis.evaluators.metrics_plots_and_validations_evaluato
 from tensorflow_model_analysis.metrics.metric_types import MetricKey, StandardMetricInputs
 from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import MatrixEntryKey
 from tensorflow_model_analysis.proto import config_pb2
+from tensorflow_model_analysis.utils.model_util import get_inputs
 
 from common.error_reason import reason
 from custom_components.batched_evaluator import metrics
 from custom_components.batched_evaluator.combiners import rows_of
-from custom_components.batched_evaluator.extractors import slices_of_batch
+from custom_components.batched_evaluator.extractors import hide_model_input, slices_of_batch
 from pipeline.config.metrics import METRICS
 from pipeline.eval_config import PLOTS
 
@@ -158,6 +159,18 @@ def test_slices_are_by_the_raw_column_even_if_the_label_has_its_name() -> None:
     assert {pair for each in found for [pair] in each[constants.SLICE_KEY_TYPES_KEY]} == {
         *[("city", "Chicago"), ("city", "Zürich"), ("city", "")]
     }
+
+
+def test_raw_column_with_the_name_of_the_models_input_is_not_fed_to_the_model_and_can_be_sliced_by() -> None:
+    rows = batch(np.random.default_rng(0), "binary", [""])
+    city = rows[constants.FEATURES_KEY].pop("city")
+    rows[constants.FEATURES_KEY]["examples"] = np.array([[b"a"], [b"b"]] * (ROWS // 2))
+    spec = {"examples": tf.TensorSpec([None], tf.string)}
+    assert get_inputs(rows[constants.FEATURES_KEY], spec) is not None  # what TFMA feeds instead of serialized rows
+    hidden = hide_model_input({**rows, constants.FEATURES_KEY: {**rows[constants.FEATURES_KEY], "city": city}})
+    assert get_inputs(hidden[constants.FEATURES_KEY], spec) is None
+    found = list(slices_of_batch(hidden, [config_pb2.SlicingSpec(feature_keys=["examples"])]))
+    assert [len(each[constants.LABELS_KEY]) for each in found] == [ROWS // 2, ROWS // 2]
 
 
 def test_positive_and_negative_zero_are_one_slice() -> None:

@@ -154,10 +154,10 @@ def test_label_with_missing_or_unfit_values_is_refused(tmp_path: Path, label: st
     assert found in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["Île", "trip miles", "a/b", ":x", "_x", "", "1st", "class"])
+@pytest.mark.parametrize("name", ["Île", "trip miles", "a/b", ":x", "_x", "", "1st", "class", "self", "a" * 129])
 def test_column_that_cannot_name_a_tensorflow_input_is_refused(tmp_path: Path, name: str) -> None:
     schema = SCHEMA + f'feature {{ name: "{name}" type: FLOAT }}'
-    with pytest.raises(ConfigError, match=f"found the column '{name}'; expected ASCII letters"):
+    with pytest.raises(ConfigError, match=f"found the column '{name}'; expected at most 128 ASCII letters"):
         check_schema(tmp_path, {"features.dense": f"{{'{name}': {{}}}}"}, schema.encode())
 
 
