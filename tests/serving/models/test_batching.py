@@ -258,6 +258,20 @@ def test_full_queue_is_unavailable_in_both_protocols(
     assert {call.code() for call in calls} == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
 
 
+def test_first_requests_of_a_version_are_merged(embed: Callable[..., Embedded], counting: Path, tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(counting)
+    (tmp_path / "batching").write_text("max_batch_size { value: 8 } batch_timeout_micros { value: 5000000 }")
+    server = embed(
+        "--model_name=counting",
+        f"--model_base_path={tmp_path / 'base'}",
+        "--enable_batching",
+        f"--batching_parameters_file={tmp_path / 'batching'}",
+    )
+    calls = [server.prediction.Predict.future(predict_request("counting", np.ones(1, np.float32))) for _ in range(8)]
+    assert [list(call.result(30).outputs["rows"].int_val) for call in calls] == [[8]] * 8
+
+
 def test_time_in_the_queue_is_reported(counting: Path) -> None:
     seconds: list[float] = []
     parameters = Batching(max_batch_size=8, batch_timeout_micros=150_000, num_batch_threads=1)
