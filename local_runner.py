@@ -115,7 +115,7 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs", folder: "RunFolder
         def end() -> NoReturn:
             # Without a summary.json, the next run closes this one.
             stopped = failed_summary(config.name, "interrupted", folder.run_id)
-            _end(console, stopped, out if options.as_json else None)
+            _end(console, stopped, folder, out if options.as_json else None)
 
         try:
             with interruption.interruptible(end):
@@ -154,12 +154,15 @@ def _print_traceback(error: Exception, err: IO[str]) -> None:
         err.write(printable("".join(traceback.format_exception(error))))
 
 
-def _end(console: "RunConsole", summary: "RunSummary", out: IO[str] | None) -> NoReturn:
+def _end(console: "RunConsole", summary: "RunSummary", folder: "RunFolder", out: IO[str] | None) -> NoReturn:
     """Ends an interrupted run: its child processes first, and this process without waiting for its threads.
 
     The output folder stays locked until then.
     """
+    from pipeline.results.temporary_folder import remove_temporary_folders
+
     end_children()
+    remove_temporary_folders([folder.path])
     console.error("interrupted; run the same command to resume")
     if out:
         _print_summary(summary, out, console)
@@ -173,6 +176,7 @@ def _run_nodes(
     from common.deferred_imports import defer_imports
     from lineage.store.connection import one_line_errors
     from pipeline.results.report_page import write_report
+    from pipeline.results.temporary_folder import remove_temporary_folders, temporary_folder
 
     with defer_imports():
         from pipeline.local.run import RunOptions, run_pipeline  # takes seconds: imports TFX
@@ -186,7 +190,8 @@ def _run_nodes(
         interrupted=interrupted,
         started=STARTED,
     )
-    with one_line_errors(inputs.config.store):
+    remove_temporary_folders(output / "runs" / run_id for run_id in interrupted)
+    with temporary_folder(folder.path), one_line_errors(inputs.config.store):
         finished = run_pipeline(inputs, run_options, console)
     summary = finished.summary
     folder.write_summary(summary)

@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import psutil
 
+from common import with_parent
 from common.loopback import without_proxy_for_loopback
 from common.project import ROOT
+from common.with_parent import end_with_parent
 
 POLL_SECONDS = 1.0
 GRACE_SECONDS = 5.0  # from SIGTERM to SIGKILL
@@ -23,6 +25,14 @@ def python_module(module: str, *arguments: str) -> list[str]:
     ``python -m`` alone would import from the current folder first, which may have packages of the same names.
     """
     return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def ending_with_this_process(command: Sequence[str]) -> list[str]:
+    """Returns the command of a child process that is killed when this process ends, even by SIGKILL.
+
+    The thread that starts it must wait for it. The child process is only killed on Linux.
+    """
+    return [sys.executable, "-I", with_parent.__file__, str(os.getpid()), *command]
 
 
 def child_environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -90,11 +100,12 @@ def end_children() -> None:
 
 
 def exit_with_parent(parent: int) -> None:
-    """Ends this process soon after its parent has ended.
+    """Ends this process once its parent has ended: at once on Linux, and within a second elsewhere.
 
     Args:
-        parent: Process ID of the parent.
+        parent: Process ID of the parent, whose starting thread must wait for this process.
     """
+    end_with_parent(parent)
     threading.Thread(target=_wait_for_end, args=(parent,), daemon=True).start()
 
 

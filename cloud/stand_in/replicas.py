@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from common.child_processes import child_environment, exit_description
+from common.child_processes import child_environment, ending_with_this_process, exit_description
 from common.logs import last_error
 
 Job: TypeAlias = Mapping[str, Any]
@@ -93,7 +93,7 @@ class _Replica:
     def start(self) -> None:
         with self._log.open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - the job's own command
-                self._command,
+                ending_with_this_process(self._command),
                 env=child_environment(self._environment),
                 stdin=subprocess.DEVNULL,
                 stdout=file,

@@ -75,7 +75,8 @@ def local_args(settings: Beam) -> list[str]:
 def _mode_args(settings: Beam, automatic: str) -> list[str]:
     mode = automatic if settings.mode == "auto" else settings.mode
     workers = 1 if mode == "in_memory" else settings.workers
-    return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}"]
+    runner = ["--runner=pipeline.beam.worker_processes.FnApiRunner"] if mode == "multi_processing" else []
+    return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *runner]
 
 
 def flink_args(settings: Flink) -> list[str]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from common.child_processes import child_environment, exit_description
+from common.child_processes import child_environment, ending_with_this_process, exit_description
 from common.logs import last_error
 from common.project import ROOT
 from pipeline.beam.arguments import BATCH_BY_SIZE, local_args
@@ -140,7 +140,7 @@ def _run(name: str, command: Sequence[str], environment: TaskEnvironment) -> Non
     log = environment.logs / f"{name}.log"
     with log.open("a", encoding="utf-8") as file:
         process = subprocess.Popen(  # noqa: S603 - the compiled pipeline's own command
-            command,
+            ending_with_this_process(command),
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=file,

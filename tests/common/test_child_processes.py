@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,28 @@ def test_children_of_libraries_import_the_project_and_nothing_from_the_current_f
     shown = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True, check=True).stdout
     assert "the Tuner's trials" in shown
     assert not (foreign / "ran").exists()
+
+
+# A process that kills itself once its child is ready. The child keeps its standard error open.
+PARENT = """
+import os, signal, subprocess, sys
+from common.child_processes import ending_with_this_process
+child = subprocess.Popen({command}, stdout=subprocess.PIPE)
+assert child.stdout.readline() == b"ready\\n"
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+PROGRAM = 'ending_with_this_process(["sh", "-c", "echo ready; exec sleep 60"])'
+# Its interpreter is busy in C code, so none of its other threads runs.
+WORKER = """[sys.executable, "-c", f"import ctypes, common.child_processes as processes; "
+f"processes.exit_with_parent({os.getpid()}); print('ready', flush=True); ctypes.PyDLL(None).sleep(60)"]"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+@pytest.mark.parametrize("command", [PROGRAM, WORKER], ids=["program", "worker"])
+def test_a_child_process_ends_with_its_killed_parent(command: str) -> None:
+    parent = [sys.executable, "-c", PARENT.replace("{command}", command)]
+    ended = subprocess.run(parent, env=child_environment(), capture_output=True, check=False, timeout=30)
+    assert (ended.returncode, ended.stderr) == (-signal.SIGKILL, b"")
 
 
 @pytest.mark.parametrize(
