@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
 from google.protobuf.message import Message
 
+from common.small_files import read_small_text
 from serving.errors import Code, ServingError, invalid_argument
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -34,7 +35,7 @@ def read_text_proto(path: Path, message: Any) -> Any:
         ServingError: The file cannot be read or parsed.
     """
     try:
-        return text_format.Parse(path.read_text(encoding="utf-8"), message)
+        return text_format.Parse(read_small_text(path), message)
     except (OSError, UnicodeDecodeError) as error:
         raise ServingError(Code.NOT_FOUND, f"{path}: {error}") from error
     except text_format.ParseError as error:

@@ -1,12 +1,16 @@
 """Reads YAML settings and overrides single keys."""
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from common.small_files import read_small_text
 from pipeline.config.errors import ConfigError, shortened
+
+MAX_CHARACTERS = 1 << 20  # of a file, and of its values once aliases are replaced
 
 # Raised by PyYAML for invalid YAML, invalid values and deep nesting.
 UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
@@ -49,6 +53,42 @@ for _kind, (_pattern, _first) in _RESOLVERS.items():
     _StringKeyLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
+class AliasError(yaml.MarkedYAMLError):
+    """Aliases make a YAML value much larger than it is written."""
+
+
+def _load(text: str) -> Any:
+    """Parses YAML. Aliases may not make it much larger than it is written.
+
+    Raises:
+        yaml.YAMLError: The text is not valid YAML, or its aliases repeat too much (:class:`AliasError`).
+    """
+    loader = _StringKeyLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _expanded_size(node, {}) > MAX_CHARACTERS:
+            raise AliasError(
+                problem=f"found aliases that expand to more than {MAX_CHARACTERS} characters",
+                problem_mark=node.start_mark,
+            )
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded_size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """The number of characters and nodes below a node, where an alias counts like what it stands for."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value)
+    if id(node) not in sizes:
+        sizes[id(node)] = MAX_CHARACTERS  # until it is known: an alias within the node that it stands for
+        parts = node.value if isinstance(node, yaml.SequenceNode) else itertools.chain.from_iterable(node.value)
+        sizes[id(node)] = 1 + sum(_expanded_size(each, sizes) for each in parts)
+    return sizes[id(node)]
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Reads a mapping from a YAML file.
 
@@ -56,7 +96,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file cannot be read, or does not hold a mapping.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _StringKeyLoader)  # noqa: S506 - a SafeLoader
+        values = _load(read_small_text(path, MAX_CHARACTERS))
     except OSError as error:
         raise ConfigError(
             f"{shortened(path)}: {error.strerror}; expected a YAML file of settings, such as configs/taxi.yaml"
@@ -85,9 +125,10 @@ def override(values: dict[str, Any], key: str, text: str) -> None:
         ConfigError: The text is not valid YAML, or the key leads through a value that is not a mapping or a list.
     """
     try:
-        value = yaml.load(text, _StringKeyLoader)  # noqa: S506 - a SafeLoader
+        value = _load(text)
     except UNREADABLE as error:
-        raise ConfigError(f"--set {key}: found '{text}'; expected a YAML value") from error
+        found = error.problem if isinstance(error, AliasError) else f"found '{shortened(text)}'"
+        raise ConfigError(f"--set {key}: {found}; expected a YAML value") from error
     *parents, last = key.split(".")
     here: Any = values
     for part in parents:

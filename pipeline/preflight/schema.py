@@ -8,6 +8,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from common.small_files import read_small_text
 from models.features import FEATURE_KINDS, MAX_NAME, Kind
 from pipeline.config.errors import ConfigError, shortened, unknown_name
 from pipeline.config.settings import Config
@@ -32,7 +33,7 @@ def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
     """
     path = config.data.schema
     try:
-        return text_format.Parse(Path(path).read_text(encoding="utf-8"), schema_pb2.Schema())
+        return text_format.Parse(read_small_text(Path(path)), schema_pb2.Schema())
     except OSError as error:
         raise ConfigError(
             f"{settings}: data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto"

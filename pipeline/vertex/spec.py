@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+from common.small_files import read_small_text
 from pipeline.config.errors import UserError
 from pipeline.vertex.condition import parse_condition
 
@@ -99,7 +100,7 @@ def read_text(path: Path) -> str:
         SpecError: The file cannot be read, or is not a compiled pipeline.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_text(path)
         job = json.loads(text)
         json_format.ParseDict(job, pipeline_spec_pb2.PipelineJob())
         json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())

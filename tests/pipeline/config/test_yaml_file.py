@@ -1,5 +1,6 @@
 import copy
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ VALUES: dict[str, Any] = {
     "slices": [["a"], ["b", "c"]],
     "none": None,
 }
+
+
+# Nine levels of ten aliases each.
+BOMB = b"a0: &a0 [x]\n" + b"".join(
+    b"a%d: &a%d [%b]\n" % (n, n, b", ".join([b"*a%d" % (n - 1)] * 10)) for n in range(1, 9)
+)
 
 
 def test_keys_stay_strings(tmp_path: Path) -> None:
@@ -45,6 +52,9 @@ def test_mapping_is_read(tmp_path: Path) -> None:
         (b"name: !!int abc\n", ["invalid literal", "expected valid YAML"]),
         (b"[" * 5000, ["recursion", "expected valid YAML"]),
         (b"name: a\x00b\n", ["expected valid YAML"]),
+        (BOMB, ["line 1", "aliases that expand to more than 1048576 characters"]),
+        (b"name: &a [*a]\n", ["line 1", "aliases that expand"]),
+        (b"#" * (2 << 20), ["Larger than 1 MiB"]),
     ],
 )
 def test_file_without_a_yaml_mapping_is_refused(tmp_path: Path, content: bytes, fragments: list[str]) -> None:
@@ -156,3 +166,29 @@ def test_text_that_yaml_1_1_would_change_stays_text(text: str) -> None:
     values: dict[str, Any] = {}
     override(values, "name", text)
     assert values == {"name": text}
+
+
+def test_aliases_of_an_option_are_bounded() -> None:
+    bomb = (
+        "[&a [x], "
+        + ", ".join(f"&{new} [{', '.join([f'*{old}'] * 40)}]" for old, new in ("ab", "bc", "cd", "de"))
+        + "]"
+    )
+    with pytest.raises(
+        ConfigError, match=r"^--set x: found aliases that expand to more than 1048576 characters; expecte"
+    ):
+        override({}, "x", bomb)
+    values: dict[str, Any] = {}
+    override(values, "x", "[&a [1], *a]")
+    assert values == {"x": [[1], [1]]}
+
+
+@pytest.mark.parametrize("special", ["pipe", "/dev/zero"])
+def test_special_file_is_refused_at_once(tmp_path: Path, special: str) -> None:
+    path = tmp_path / "settings.yaml"
+    if special == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(special)
+    with pytest.raises(ConfigError, match=r"settings\.yaml: Not a regular file; expected a YAML file of settings"):
+        read_yaml(path)
