@@ -42,7 +42,7 @@ class BatchedTransform(Transform):
             schema=schema,
             preprocessing_fn=preprocessing_fn,
             splits_config=splits_config,
-            custom_config={**custom_config, "code": source_digest(*code, __package__, *MODULES)},
+            custom_config={**custom_config, "code": source_digest(*code, __package__, "artifacts.names", *MODULES)},
             disable_statistics=True,
             disable_analyzer_cache=True,
         )
