@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from custom_components.arrow_example_gen.formats.csv_errors import cell_error
 from custom_components.arrow_example_gen.formats.csv_types import CellError, ColumnType
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format, file_format
 from custom_components.arrow_example_gen.formats.files import TableError
+from custom_components.arrow_example_gen.formats.single_values import check_single_values
 from custom_components.arrow_example_gen.formats.type_conflicts import type_conflict
 
 if TYPE_CHECKING:
@@ -151,10 +153,10 @@ class Table:
 class RowChecks:
     """Checks the rows of all files of a table in the order of the files, in addition to what reading them checks."""
 
-    def __init__(self, table: Table) -> None:
-        """Creates the checks of a table."""
-        self._table = table
-        self._records = _record_types(table)
+    def __init__(self, table: Table, single: AbstractSet[str] = frozenset()) -> None:
+        """Creates the checks of a table. The columns in ``single`` must have at most one value per row."""
+        self._table, self._single = table, single
+        self._records = _record_types(table, single)
 
     def check(self, batch: pa.RecordBatch | list[bytes], path: str, before: int) -> None:
         """Checks a batch.
@@ -165,14 +167,16 @@ class RowChecks:
             before: Number of rows before these in the file.
 
         Raises:
-            TableError: A cell does not have the type that the schema names, a record is no tf.Example, or a feature has
-                another type than in another record.
+            TableError: A cell does not have the type that the schema names, a record is no tf.Example, a feature has
+                another type than in another record, or a row has several values in a column that must have one.
         """
         if isinstance(batch, list):
             assert self._records
             self._records.check(batch, path, before)
         elif self._table.is_text:
             self._table.check_cells(batch, path, before)
+        else:
+            check_single_values(batch, self._single, f"{path}: row", before)
 
 
 def merge_types(parts: Iterable[Types]) -> Types:
@@ -196,10 +200,10 @@ def merge_types(parts: Iterable[Types]) -> Types:
     return merged
 
 
-def _record_types(table: Table) -> "RecordTypes | None":
+def _record_types(table: Table, single: AbstractSet[str]) -> "RecordTypes | None":
     if table.format != "tfrecord":
         return None
     # Takes 0.2 s to import, and is only needed for records.
     from custom_components.arrow_example_gen.formats.tfrecord_types import RecordTypes  # noqa: PLC0415
 
-    return RecordTypes(table.schema_types)
+    return RecordTypes(table.schema_types, single)

@@ -74,7 +74,7 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
         merge_types(map(table.infer_types, files))
     if table.columns is not None:  # TFRecord files do not list their columns
         _check_needed_columns(config, table)
-    rows, digests, checks = 0, [], RowChecks(table)
+    rows, digests, checks = 0, [], RowChecks(table, {*config.features.columns, *config.label.columns})
     for path in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(path, digest):

@@ -1,12 +1,14 @@
 """Checks that records are tf.Examples whose features have the same type in all records."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 import pyarrow as pa
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from custom_components.arrow_example_gen.formats.files import TableError, shown
+from custom_components.arrow_example_gen.formats.single_values import check_single_values
 
 # Tags of the fields of a tf.SequenceExample. A tf.Example only has the first.
 FEATURES_FIELD, FEATURE_LISTS_FIELD = 0x0A, 0x12
@@ -25,8 +27,12 @@ class Known(NamedTuple):
 class RecordTypes:
     """Checks the records of a table, batch by batch. Types that the schema does not name are those seen first."""
 
-    def __init__(self, schema_types: Mapping[str, str]) -> None:
-        """Starts with the types of the schema: ``INT``, ``FLOAT`` or ``BYTES`` by feature."""
+    def __init__(self, schema_types: Mapping[str, str], single: AbstractSet[str] = frozenset()) -> None:
+        """Starts with the types of the schema: ``INT``, ``FLOAT`` or ``BYTES`` by feature.
+
+        The features in ``single`` must have at most one value per record.
+        """
+        self._single = single
         self._known = {name: Known(kind, "in the schema") for name, kind in schema_types.items()}
         self._decoder = ExamplesToRecordBatchDecoder()
 
@@ -39,7 +45,8 @@ class RecordTypes:
             before: Number of records before these in the file.
 
         Raises:
-            TableError: A record is no tf.Example, or a feature has another type than elsewhere.
+            TableError: A record is no tf.Example, a feature has another type than elsewhere, or it has several values
+                and must have one.
         """
         for number, record in enumerate(records, start=before + 1):
             if is_sequence_example(record):
@@ -47,17 +54,21 @@ class RecordTypes:
                     f"{path}: record {number}: found a tf.SequenceExample, whose feature lists would be lost; expected "
                     "one tf.Example per record"
                 )
-        types = self._types(records)
+        batch = self._decode(records)
+        types = None if batch is None else dict(_feature_types(batch.schema))
         if types is None or self._conflicts(types):  # read again one by one, to find the record
             for number, record in enumerate(records, start=before + 1):
                 self._check_record(record, f"{path}: record {number}")
-            return
-        self._learn(types, f"in record {before + 1} or later of {path}")
+        else:
+            self._learn(types, f"in record {before + 1} or later of {path}")
+        if batch is not None:
+            check_single_values(batch, self._single, f"{path}: record", before)
 
     def _check_record(self, record: bytes, location: str) -> None:
-        types = self._types([record])
-        if types is None:
+        batch = self._decode([record])
+        if batch is None:
             raise TableError(f"{location}: not a valid tf.Example; expected one per record")
+        types = dict(_feature_types(batch.schema))
         if conflict := next(iter(self._conflicts(types)), None):
             known = self._known[conflict]
             raise TableError(
@@ -66,13 +77,12 @@ class RecordTypes:
             )
         self._learn(types, f"in {location}")
 
-    def _types(self, records: Sequence[bytes]) -> dict[str, str] | None:
-        """The types of the features in records, or ``None`` if they cannot be parsed or differ between records."""
+    def _decode(self, records: Sequence[bytes]) -> pa.RecordBatch | None:
+        """The features of records, or ``None`` if they cannot be parsed or their types differ between records."""
         try:
-            batch = self._decoder.DecodeBatch(list(records))
+            return self._decoder.DecodeBatch(list(records))
         except (RuntimeError, ValueError):
             return None
-        return dict(_feature_types(batch.schema))
 
     def _conflicts(self, types: Mapping[str, str]) -> list[str]:
         return [name for name, kind in types.items() if name in self._known and self._known[name].type != kind]

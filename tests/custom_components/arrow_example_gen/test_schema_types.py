@@ -183,6 +183,16 @@ def test_records_of_another_kind_are_named(
         read(Table.of(kind, paths[0], types), *paths)
 
 
+def test_record_with_several_values_where_one_is_needed_is_named() -> None:
+    several = tf.train.Example(features={"feature": {"x": {"int64_list": {"value": [1, 2]}}}}).SerializeToString()
+    table = Table("tfrecord", "a.tfrecord", None)
+    RowChecks(table, {"y"}).check([record(x=1), several], "a.tfrecord", 0)
+    with pytest.raises(
+        TableError, match=r"a\.tfrecord: record 12: column 'x' has 2 values; expected one value per row"
+    ):
+        RowChecks(table, {"x"}).check([record(x=1), record(y=1), several, several], "a.tfrecord", 9)
+
+
 def test_example_gen_checks_records_by_itself(tmp_path: Path) -> None:
     """Where rows are read remotely, nothing has read them before."""
     path = str(tmp_path / "a.tfrecord")

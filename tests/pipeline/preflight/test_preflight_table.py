@@ -188,6 +188,26 @@ def test_invalid_files_of_other_formats_are_refused(
     assert line in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (parquet(**{**PARQUET, "fare": [[5.0, 6.0]]}), "row 1: column 'fare' has 2 values"),
+        (parquet(tips=[[], [1.0], [1.0] * 3], fare=[5.0] * 3), "row 3: column 'tips' has 3 values"),
+    ],
+)
+def test_row_with_several_values_of_a_feature_or_the_label_is_refused(
+    tmp_path: Path, content: bytes, place: str
+) -> None:
+    with pytest.raises(DataError) as error:
+        check(other_files(tmp_path, "*.parquet", {"a.parquet": content}))
+    assert f"a.parquet: {place}; expected one value per row" in str(error.value)
+
+
+def test_lists_of_one_value_and_lists_that_are_not_used_pass(tmp_path: Path) -> None:
+    content = parquet(**{**PARQUET, "fare": [[5.0]], "tags": [["a", "b"]]})
+    check(other_files(tmp_path, "*.parquet", {"a.parquet": content}))
+
+
 def test_span_can_be_set(tmp_path: Path) -> None:
     files = {"1/a.csv": HEADER + ROW, "2/a.csv": HEADER}
     check(other_files(tmp_path, "{SPAN}/*.csv", files, span="1"))
