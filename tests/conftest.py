@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 import yaml
+from forked import Forked
 
 pytest_plugins = ["database_servers", "pushed_run", "server_process", "vertex_server"]
 
@@ -78,27 +80,24 @@ def arguments(output: Path, *options: str, **settings: Any) -> list[str]:
 
 
 def run(output: Path, *options: str, **settings: Any) -> Finished:
-    """Runs to the end."""
-    command = arguments(output, *options, **settings)
+    """Runs the pipeline to the end."""
+    return run_in_fork(arguments(output, *options, **settings))
+
+
+def run_in_fork(command: Sequence[str]) -> Finished:
+    """Runs a command to its end, in a process that does not have to import TFX."""
+    result = forked.run(command)
+    return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def run_in_new_process(command: Sequence[str]) -> Finished:
+    """Runs a command to its end as a user does, imports included."""
     environment = {**os.environ, "KERAS_BACKEND": "torch"}  # set in the user's shell, and not installed
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, check=False)
     return Finished(result.returncode, result.stdout, result.stderr)
 
 
-def kill_in(node: str, output: Path, *options: str, after: float = 0.0) -> None:
-    """Starts a run and kills it with SIGKILL, ``after`` seconds into the work of the node's executor."""
-    # TFX makes this folder when the execution is in ML Metadata and its executor is about to begin.
-    executions = output / "artifacts" / node / ".system/executor_execution"
-    known = set(executions.glob("*"))
-    with subprocess.Popen(
-        arguments(output, *options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT
-    ) as process:
-        _wait_until(lambda: bool(set(executions.glob("*")) - known), process, f"an execution of {node}")
-        time.sleep(after)
-        os.kill(process.pid, signal.SIGKILL)
-
-
-def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]") -> None:
+def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes] | Forked") -> None:
     """Waits until the newest run's log holds ``text``."""
     known = {path.parent.name for path in output.glob("runs/*/summary.json")}
 
@@ -107,10 +106,11 @@ def wait_for(output: Path, text: str, process: "subprocess.Popen[bytes]") -> Non
         last = max(logs, key=lambda log: log.parent.name, default=None)
         return last is not None and text in last.read_text(errors="replace")
 
-    _wait_until(said, process, f"'{text}' in the log")
+    wait_until(said, process, f"'{text}' in the log")
 
 
-def _wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes]", what: str) -> None:
+def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[bytes] | Forked", what: str) -> None:
+    """Waits for something that a running command does."""
     deadline = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         if happened():

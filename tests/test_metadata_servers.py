@@ -10,10 +10,13 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import ROOT, Finished, arguments, run, wait_for
 from database_servers import PASSWORD, Running, settings
+from forked import Forked
 
 from lineage.store.location import PASSWORD_VARIABLE, Server, read_location
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+OPTIONS = ("--no-tune", "--json")
 
 
 class Runs(NamedTuple):
@@ -31,8 +34,14 @@ def runs(request: pytest.FixtureRequest, table: Path, tmp_path_factory: pytest.T
     store, output = server.database("whole_runs"), tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv(PASSWORD_VARIABLE, PASSWORD)
-        finished = [run(output, f"--data={table}", "--json", metadata=settings(store)) for _ in range(2)]
+        finished = [run(output, f"--data={table}", *OPTIONS, metadata=settings(store)) for _ in range(2)]
         yield Runs(server, store, output, finished)
+
+
+def start(command: list[str], folder: Path) -> Forked:
+    """Starts a command that writes to ``out`` and ``err`` in a new folder."""
+    folder.mkdir()
+    return Forked(command, str(folder / "out"), str(folder / "err"))
 
 
 def lineage(output: Path, *command: str) -> Any:
@@ -88,7 +97,7 @@ def test_two_problems_share_a_database(runs: Runs, table: Path, tmp_path: Path) 
     again = run(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", name="other", metadata=settings(runs.store))
     assert again.states["StatisticsGen"] == "cached"
     assert {each["pipeline"] for each in lineage(runs.output, "runs")} == {"taxi", "other"}
-    first = run(runs.output, f"--data={table}", "--json", metadata=settings(runs.store))
+    first = run(runs.output, f"--data={table}", *OPTIONS, metadata=settings(runs.store))
     assert set(first.states.values()) == {"cached"}
 
 
@@ -101,22 +110,23 @@ def test_concurrent_first_runs_do_not_conflict(
         arguments(tmp_path / str(i), f"--data={table}", "--json", "--to=SchemaGen", name=name, metadata=settings(store))
         for i, name in enumerate(names)
     ]
-    running = [subprocess.Popen(each, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) for each in commands]
-    for process in running:
-        shown, errors = process.communicate()
-        assert process.returncode == 0, errors
-        assert {each["state"] for each in json.loads(shown)["nodes"]} <= {"ran", "cached", "skipped"}
+    folders = [tmp_path / f"shown {i}" for i in range(len(commands))]
+    running = [start(command, folder) for command, folder in zip(commands, folders, strict=True)]
+    for process, folder in zip(running, folders, strict=True):
+        assert process.wait() == 0, (folder / "err").read_text()
+        nodes = json.loads((folder / "out").read_text())["nodes"]
+        assert {each["state"] for each in nodes} <= {"ran", "cached", "skipped"}
     assert len(lineage(tmp_path / "0", "runs")) == 2
 
 
 def test_a_database_that_goes_away_ends_the_run_in_one_line(server: Running, table: Path, tmp_path: Path) -> None:
     store = server.database("leaving_run")
     command = arguments(tmp_path, f"--data={table}", "--json", "--to=SchemaGen", metadata=settings(store))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
-        wait_for(tmp_path, "Node StatisticsGen starts", process)
-        server.sql("DROP DATABASE leaving_run" + (" WITH (FORCE)" if server.kind == "postgresql" else ""))
-        shown, errors = process.communicate()
-    assert process.returncode == 1
+    process = start(command, tmp_path / "shown")
+    wait_for(tmp_path, "Node StatisticsGen starts", process)
+    server.sql("DROP DATABASE leaving_run" + (" WITH (FORCE)" if server.kind == "postgresql" else ""))
+    assert process.wait() == 1
+    shown, errors = ((tmp_path / "shown" / name).read_text() for name in ("out", "err"))
     assert json.loads(shown)["error"].startswith(f"{store}: there is no database 'leaving_run'; create it")
-    assert errors.count(b"there is no database") == 1
-    assert b"Traceback" not in errors
+    assert errors.count("there is no database") == 1
+    assert "Traceback" not in errors

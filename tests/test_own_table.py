@@ -1,10 +1,10 @@
 import csv
 import os
 import random
-import subprocess
 import sys
 from pathlib import Path
 
+import forked
 import pytest
 import tensorflow as tf
 import yaml
@@ -61,10 +61,11 @@ def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     data, schema, settings = tmp_path / "my data", tmp_path / "schema.pbtxt", tmp_path / "penguin.yaml"
     write_table(data)
     draft = [sys.executable, str(ROOT / "scripts/draft_schema.py"), f"--data={data}", f"--out={schema}"]
-    subprocess.run(draft, check=True, capture_output=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."})
+    drafted = forked.run(draft, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert drafted.returncode == 0, drafted.stderr
     settings.write_text(yaml.safe_dump({**SETTINGS, "data": {"path": str(data), "schema": str(schema)}}))
     command = [sys.executable, str(ROOT / "local_runner.py"), f"--config={settings}", f"--output={tmp_path / 'out'}"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    result = forked.run(command, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     [version] = (tmp_path / "out/serving/penguin").iterdir()
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import ROOT, Finished, arguments, run
+from conftest import ROOT, Finished, arguments, run, run_in_new_process
 
 import local_runner
 
@@ -40,22 +40,28 @@ def test_category_outside_its_domain_stops_before_transform(table: Path, tmp_pat
     assert not (tmp_path / "out/serving").exists()
 
 
+@pytest.fixture(scope="module")
+def corrected(table: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Finished]:
+    """Output folder, table and result of a run of a table that an earlier run had refused."""
+    folder = tmp_path_factory.mktemp("corrected")
+    data, output = folder / "data", folder / "out"
+    shutil.copytree(table, data)
+    good = (data / "taxi.csv").read_text()
+    (data / "taxi.csv").write_text(good.replace("Credit Card", "Kredit Card"))
+    assert run(output, f"--data={data}", "--to=AnomalyGate").code == 3
+    (data / "taxi.csv").write_text(good)
+    return output, data, run(output, f"--data={data}", "--to=AnomalyGate", "--json")
+
+
 @pytest.mark.slow
-def test_corrected_table_passes_and_no_cache_runs_every_node_again(table: Path, tmp_path: Path) -> None:
-    path = tmp_path / "data/taxi.csv"
-    shutil.copytree(table, path.parent)
-    good = path.read_text()
-    path.write_text(good.replace("Credit Card", "Kredit Card"))
-    options = (f"--data={path.parent}", "--to=AnomalyGate")
-    assert run(tmp_path / "out", *options).code == 3
-    path.write_text(good)
-    corrected = run(tmp_path / "out", *options, "--json")
-    assert corrected.code == 0
-    assert corrected.states["AnomalyGate"] == "ran"
-    cached = run(tmp_path / "out", *options, "--json")
-    again = run(tmp_path / "out", *options, "--json", "--no-cache")
+def test_corrected_table_passes_and_no_cache_runs_every_node_again(corrected: tuple[Path, Path, Finished]) -> None:
+    output, data, passed = corrected
+    assert passed.code == 0
+    options = (f"--data={data}", "--to=AnomalyGate", "--json")
+    cached = run(output, *options)
+    again = run(output, *options, "--no-cache")
     nodes = ("ExampleGen", "StatisticsGen", "ExampleValidator", "AnomalyGate")
-    assert [[result.states[node] for node in nodes] for result in (corrected, cached, again)] == [
+    assert [[result.states[node] for node in nodes] for result in (passed, cached, again)] == [
         ["ran"] * 4,
         ["cached"] * 4,
         ["ran"] * 4,
@@ -63,15 +69,16 @@ def test_corrected_table_passes_and_no_cache_runs_every_node_again(table: Path, 
 
 
 @pytest.mark.slow
-def test_constant_label_is_reported_in_one_line(table: Path, tmp_path: Path) -> None:
-    failed = run(tmp_path, f"--data={table}", "--json", label__above={"value": 1e9})
+def test_constant_label_is_reported_in_one_line(corrected: tuple[Path, Path, Finished]) -> None:
+    output, data, _ = corrected
+    failed = run(output, f"--data={data}", "--json", label__above={"value": 1e9})
     assert failed.code == 1
     assert failed.summary["status"] == "failed"
     assert failed.summary["error"].startswith("Tuner: label 'generous_tip': found 'ordinary' in all of the ")
     assert "\n" not in failed.summary["error"]
     assert failed.summary["error"] in failed.stderr.replace("\n", "")
     assert "Traceback" not in failed.stderr
-    assert not (tmp_path / "serving").exists()
+    assert not (output / "serving").exists()
 
 
 @pytest.mark.parametrize(
@@ -97,7 +104,7 @@ def test_unusable_table_is_refused_before_anything_runs(tmp_path: Path, name: st
 def test_command_prints_nothing_but_the_refusal(tmp_path: Path) -> None:
     """In a process of its own, since native libraries write past Python's standard error."""
     (tmp_path / "ragged.csv").write_text("fare,tips\n1,2\n1,2,3\n")
-    refused = run(tmp_path / "out", f"--data={tmp_path}")
+    refused = run_in_new_process(arguments(tmp_path / "out", f"--data={tmp_path}"))
     assert (refused.code, refused.stdout) == (2, "")
     [line] = refused.stderr.strip().splitlines()
     assert "line 3: found 3 values; expected 2" in line
@@ -111,7 +118,7 @@ def test_missing_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_misspelled_setting_is_reported_with_the_nearest(tmp_path: Path) -> None:
-    refused = run(tmp_path, training__stepz=3)
+    refused = run_in_new_process(arguments(tmp_path, training__stepz=3))
     assert refused.code == 2
     assert "did you mean 'steps'?" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -8,13 +8,12 @@ import fcntl
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Finished, run
+from conftest import ROOT, Finished, arguments, run_in_fork, run_in_new_process
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
@@ -33,9 +32,14 @@ class PushedRun:
     output: Path
     table: Path
 
+    def command(self, *options: str, **settings: object) -> list[str]:
+        """The command line, with further options and settings."""
+        everything = {"tflite__enabled": True, **settings}
+        return arguments(self.output, f"--data={self.table}", "--json", *options, **everything)
+
     def rerun(self, *options: str, **settings: object) -> Finished:
-        """Runs the same command again, with other options and settings."""
-        return run(self.output, f"--data={self.table}", "--json", *options, **{"tflite__enabled": True, **settings})
+        """Runs the command again, with further options and settings."""
+        return run_in_fork(self.command(*options, **settings))
 
 
 @pytest.fixture(scope="session")
@@ -48,15 +52,15 @@ def pushed_run(tmp_path_factory: pytest.TempPathFactory, table: Path) -> PushedR
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory: pytest.TempPathFactory) -> PushedRun:
     """A run of the bundled sample with its own settings, as a new user runs it."""
-    folder, finished = made_once(tmp_path_factory, "sample_run", lambda folder: run_sample(folder / "output"))
+    folder, finished = made_once(
+        tmp_path_factory, "sample_run", lambda folder: run_sample(folder / "output", run_in_new_process)
+    )
     return PushedRun(finished, folder / "output", ROOT / "data/taxi")
 
 
-def run_sample(output: Path, *options: str) -> Finished:
+def run_sample(output: Path, start: Callable[[list[str]], Finished], *options: str) -> Finished:
     """Runs the pipeline on the bundled sample."""
-    command = [sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json", *options]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    finished = Finished(result.returncode, result.stdout, result.stderr)
+    finished = start([sys.executable, str(ROOT / "local_runner.py"), f"--output={output}", "--json", *options])
     assert finished.code == 0, finished.stderr
     return finished
 
@@ -82,9 +86,14 @@ def made_once(
 
 def make_run(folder: Path, table: Path) -> PushedRun:
     """Makes such a run in a folder."""
+    made = not_yet_run(folder, table)
+    return dataclasses.replace(made, finished=run_in_new_process(made.command()))
+
+
+def not_yet_run(folder: Path, table: Path) -> PushedRun:
+    """A command that was not run yet, on a copy of the table."""
     shutil.copytree(table, folder / "table")
-    made = PushedRun(Finished(0, "", ""), folder / "output", folder / "table")
-    return dataclasses.replace(made, finished=made.rerun())
+    return PushedRun(Finished(0, "", ""), folder / "output", folder / "table")
 
 
 def open_store(output: Path) -> metadata_store.MetadataStore:
