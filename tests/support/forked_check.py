@@ -16,6 +16,7 @@ import forked
 from forked import Forked
 
 from cloud.stand_in import replicas
+from common.child_processes import ending_with_this_process
 from common.project import ROOT
 from pipeline.vertex import tasks
 
@@ -34,11 +35,13 @@ def start(
 ) -> "Forked | subprocess.Popen[bytes]":
     """Starts a process as ``subprocess.Popen`` does."""
     assert stdin == subprocess.DEVNULL
+    wrapper = ending_with_this_process([])
+    assert command[: len(wrapper)] == wrapper
     if Path(stdout.name).stem == os.environ.get("FRESH"):
         return subprocess.Popen(
             command, stdin=stdin, stdout=stdout, stderr=stderr, env=env, start_new_session=start_new_session, cwd=cwd
         )
-    return Forked(command, stdout.name, stderr.name, cwd, env, start_new_session)
+    return Forked(command[len(wrapper) :], stdout.name, stderr.name, cwd, env, start_new_session)
 
 
 def main() -> None:
