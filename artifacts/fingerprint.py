@@ -50,7 +50,7 @@ def fingerprint(digests: Iterable[FileDigest]) -> str:
     """The fingerprint of files. Their names and modification times do not matter, but their order does.
 
     >>> fingerprint([FileDigest(3, "ab"), FileDigest(4, "cd")])[:24]
-    'files:2,bytes:7,sha256:e'
+    'files:2,bytes:7,sha256:3'
     """
     found = list(digests)
     combined = hashlib.sha256("".join(f"{each.size}:{each.digest}\n" for each in found).encode())
