@@ -59,6 +59,7 @@ class RunConsole:
     ) -> None:
         """Prints the result of the run, its report page, and the next step."""
         self._hide()
+        settings = shlex.quote(settings)
         self._print_thresholds(summary)
         self._print_anomalies(anomalies)
         match summary.status:

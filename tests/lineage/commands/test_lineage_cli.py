@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tiny_runs import FAILED, FIRST, KILLED, MORE_STEPS, NEW_DATA, OTHER, SAME, shared_runs
 
 from lineage.commands.cli import main
+from lineage.commands.printer import Printer, print_json
+
+NOBODY = 65_534
 
 
 def printed(*arguments: str, output: Path | None = None) -> str:
@@ -44,6 +48,41 @@ def refused(*arguments: str, output: Path | None = None) -> str:
     [line] = result.stderr.splitlines()
     assert line.startswith("error ")
     return line.removeprefix("error ")
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> Iterator[Path]:
+    """An output folder that this process may not see. Root may see everything, so it gives up its rights."""
+    refused("runs", output=tmp_path / "none")  # imports what the command needs
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0)
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    yield folder / "output"
+    os.seteuid(user)
+    folder.chmod(0o700)
+
+
+def test_unreadable_folder_is_refused_in_one_line(unreadable: Path) -> None:
+    assert refused("runs", output=unreadable).startswith(
+        f"{unreadable}: Permission denied; expected a folder and files"
+    )
+
+
+def test_control_characters_are_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {"na\x1bme": "va\x9blue"}
+    Printer().pairs("ti\x1btle", rows)
+    Printer().table("ti\x1btle", list(rows), [list(rows.values())])
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    Printer().table("", ["name"], [["\x1b[2J"]])
+    print_json(rows)
+    shown = capsys.readouterr().out
+    assert "\x1b[2J" not in shown
+    assert "\x9b" not in shown
+    assert {"na\\x1bme  va\\x9blue", "va\\x9blue", "ti\\x1btle"} <= {line.strip() for line in shown.splitlines()}
+    assert "│ \\x1b[2J │" in shown, "the cell is as wide as what is shown"
+    assert '"va\\u009blue"' in shown
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,19 @@ def test_this_machine_is_reached_without_the_users_proxy(
             assert client.status("labelled")
 
 
+def test_control_characters_are_shown(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"x": 1}')
+    options = [
+        "predict",
+        "--model=a\x1b[2Jb",
+        f"--rows={tmp_path / 'rows.jsonl'}",
+        f"--address=127.0.0.1:{server.port}",
+    ]
+    shown = CliRunner().invoke(cli, options).stderr
+    assert "a\\x1b[2Jb" in shown
+    assert "\x1b" not in shown
+
+
 def test_no_rows_give_no_predictions(client: Client) -> None:
     assert client.predict("labelled", []) == []
 
