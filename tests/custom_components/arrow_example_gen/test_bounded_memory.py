@@ -93,13 +93,13 @@ def test_a_gzip_file_that_unzips_to_far_more_than_a_table_is_refused(
 def shared_text(path: Path, rows: int) -> str:
     """Rows that share one text of 200 kB, stored once."""
     column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([TEXT]))
-    pq.write_table(pa.table({"a": range(rows), "x": column}), path)
+    pq.write_table(pa.table({"a": range(rows), "x": column}), path, store_schema=False)  # a column of plain text
     return str(path)
 
 
 @pytest.mark.usefixtures("bounded")
 def test_rows_that_share_a_long_text_are_read_in_parts(tmp_path: Path) -> None:
-    path = shared_text(tmp_path / "a.parquet", 20_000)
+    path = shared_text(tmp_path / "a.parquet", 2_000)
     assert Path(path).stat().st_size < 1 << 20
     table = Table.of("parquet", path)
     total, before = 0, pa.total_allocated_bytes()
@@ -108,7 +108,7 @@ def test_rows_that_share_a_long_text_are_read_in_parts(tmp_path: Path) -> None:
         assert decoded_bytes(batch.column("x")).sum() <= BATCH_BYTES
         assert pa.total_allocated_bytes() - before < MAX_BYTES
         total += len(batch)
-    assert total == 20_000
+    assert total == 2_000
     encoded = next(batches_of(NumberedFile(0, path), table, Split(("all",), (1,), 0, None), {}))
     assert 10 < len(encoded.rows["all"]) < 100
 

@@ -92,6 +92,7 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (CSV + b"3\n", "line 5: found 1 values; expected 2, as in the header"),
+        (CSV.replace(b",", b";"), "line 1: the columns look separated by semicolons; expected commas"),
         (CSV + b"3,b,c\n", "line 5: found 3 values; expected 2"),
         (CSV + b'\n3,"two\nlines"\n4,b,c\n', "line 8: found 3 values"),
         (CSV + b'"3\n4,b\n', "line 5: found 1 values"),  # from a quote that is never closed to the file's end
