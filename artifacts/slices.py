@@ -44,7 +44,7 @@ def value_text(value: SliceValue) -> str:
 
 
 def to_float32(value: float) -> float:
-    """Returns the float32 number that is nearest to a value, or an infinity if there is none.
+    """Returns the float32 number that is nearest to a value, or an infinity if float32 cannot hold it.
 
     >>> to_float32(0.1) == 0.1, to_float32(0.5) == 0.5
     (False, True)

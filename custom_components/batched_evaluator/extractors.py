@@ -117,7 +117,7 @@ def _slices(
 
 
 def _feature(batch: Extracts, name: str) -> Any:
-    """Finds a column by name. ``None`` if there is none.
+    """Finds a column by name. Returns ``None`` if it does not exist.
 
     Unlike in TFMA, a raw column comes before the transformed label of the same name: slices are those of the table.
     """

@@ -13,7 +13,6 @@ _MACHINE_ERRORS = (
     tf.errors.DeadlineExceededError,
 )
 
-
 # What a broken model raises: it lacks a file, or has a folder in its place.
 _MODEL_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 

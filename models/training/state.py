@@ -67,7 +67,7 @@ class TrainingState:
             job_digest: The training that resumes. The state of any other is not used.
 
         Returns:
-            The state, or a new one if there is none of this training.
+            The state of this training, or a new one if the file has no such state.
         """
         if not tf.io.gfile.exists(path):
             return cls(job_digest)

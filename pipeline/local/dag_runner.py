@@ -101,7 +101,7 @@ class DagRunner:
             self._launcher.stop()  # before the run is recorded as interrupted
             raise
         except Exception:
-            # None is left if a node failed. The log and the lock must outlive the others, too.
+            # If a node failed, none is still running. Otherwise the log and the lock must outlive those that are.
             futures.wait(self._in_background.values())
             raise
 
