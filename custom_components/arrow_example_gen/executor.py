@@ -12,8 +12,9 @@ from tfx.types import Artifact
 from tfx.types.standard_component_specs import INPUT_BASE_KEY
 
 from artifacts.fingerprint import ContentDigest
+from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
-from custom_components.arrow_example_gen.formats.files import TableError, digest_of, is_remote
+from custom_components.arrow_example_gen.formats.files import TableError, digest_of
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.table import RowChecks, Table, Types, merge_types
 from custom_components.shared.beam_workers import has_several_workers

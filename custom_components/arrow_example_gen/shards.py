@@ -11,7 +11,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from artifacts.fingerprint import FileDigest, fingerprint, is_fingerprint
 from artifacts.names import split_folder
-from custom_components.arrow_example_gen.formats.files import TableError, is_remote, name_of
+from common.remote_paths import is_remote
+from custom_components.arrow_example_gen.formats.files import TableError, name_of
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 
 SHARD_BYTES = 32 << 20  # of records before compression; a large table gets several shards for parallel readers

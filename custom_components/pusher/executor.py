@@ -14,13 +14,13 @@ from tfx.utils import io_utils, path_utils, proto_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, PUSHED_TFLITE, TFLITE_FILE
 from common.bucket_paths import mounted_path
+from common.remote_paths import is_remote
 from custom_components.pusher.buckets import push_to_buckets
 from custom_components.pusher.device import write_device_model
 from custom_components.pusher.folders import Writer, push_to_folders
 from lineage.recorded.provenance import Provenance, with_code_and_time, write_provenance
 
 TFLITE_MODEL, TFLITE_DIRECTORY = "tflite_model", "tflite_directory"
-REMOTE = "://"
 
 
 class Executor(executor.Executor):
@@ -107,6 +107,6 @@ def _with_provenance(write: Writer, provenance: Provenance) -> Writer:
 
 
 def _push(writers: Mapping[str, Writer]) -> int:
-    if any(REMOTE in base for base in writers):
+    if any(map(is_remote, writers)):
         return push_to_buckets(writers)
     return push_to_folders({Path(base): write for base, write in writers.items()})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.names import PROVENANCE_FILE, PUSHED_DESTINATION, PUSHED_VERSION
+from common.remote_paths import is_remote
 from lineage.errors import LineageError
 from lineage.graph.walker import GraphWalker
 from lineage.queries.relocated import find_relocated, relative_to_output
@@ -136,7 +137,7 @@ def newest_run(reader: MetadataReader, node: str) -> str:
 
 
 def _by_path(reader: MetadataReader, output: Path, name: str) -> Artifact:
-    is_url = "://" in name
+    is_url = is_remote(name)
     path = Path(name)
     for folder in (name.rstrip("/"),) if is_url else _folders(path):
         if found := reader.artifacts_at(folder):

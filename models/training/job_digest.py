@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
+from common.remote_paths import is_remote
 from models.job import Job
 
-REMOTE = "://"
 PARALLEL_REQUESTS = 16  # a request to a bucket takes tens of milliseconds
 
 
@@ -51,7 +51,7 @@ def _files_below(folders: Iterable[str]) -> Iterator[str]:
 
 def _describe(path: str) -> tuple[str, int, int]:
     """Returns the path, the size in bytes and the time in nanoseconds at which the file was last modified."""
-    if REMOTE not in path:
+    if not is_remote(path):
         local = os.stat(path)  # TensorFlow rounds the time of a local file to seconds
         return path, local.st_size, local.st_mtime_ns
     found = tf.io.gfile.stat(path)

@@ -5,6 +5,7 @@ import re
 
 from pydantic import ValidationError
 
+from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.source import check_pattern
 from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
 from pipeline.config.errors import unknown_name
@@ -139,7 +140,7 @@ def _check_paths(config: Config) -> None:
     """Checks that steps in the cloud can read the table and write the output."""
     path = config.data.path
     for key, found in (("data.path", path), ("output", config.output)):
-        if "://" in found and not _IN_BUCKET.fullmatch(found):
+        if is_remote(found) and not _IN_BUCKET.fullmatch(found):
             raise ValueError(f"{key}: found '{found}'; expected gs://BUCKET or a folder in it, as Vertex AI requires")
     if config.dataflow and path and not path.startswith("gs://"):
         raise ValueError(

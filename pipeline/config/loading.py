@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from common.project import ROOT
+from common.remote_paths import is_remote
 from pipeline.config.cross_checks import check_config
 from pipeline.config.errors import ConfigError
 from pipeline.config.metadata import Metadata, Tls
@@ -18,7 +19,6 @@ from pipeline.config.settings import Config
 from pipeline.config.vertex import Vertex
 from pipeline.config.yaml_file import override, read_yaml
 
-REMOTE = "://"
 GLOB_CHARACTERS = "*?[]{}\\"  # TFX treats paths as patterns
 # By command-line option: the YAML values that it sets, by dotted key.
 Options: TypeAlias = dict[str, dict[str, str]]
@@ -89,7 +89,7 @@ def load_vertex_config(
         options["--data"] = {"data.path": json.dumps(data), "data.bigquery": "null"}
     config = _load(path, {**options, str(path): {"orchestrator": "vertex"}})
     table = dataclasses.replace(config.data, schema=os.path.abspath(ROOT / config.data.schema))
-    folder = config.output if REMOTE in config.output else f"{config.vertex.bucket}/{config.name}"
+    folder = config.output if is_remote(config.output) else f"{config.vertex.bucket}/{config.name}"
     return dataclasses.replace(config, data=table, output=folder)
 
 
@@ -118,10 +118,10 @@ def _vertex_options(vertex: Mapping[str, str | None]) -> Options:
 def _with_folders(config: Config, path: Path, data: str | None, output: str | None) -> Config:
     """Makes the paths absolute. Raises like :func:`load_config`."""
     for option, folder in (("--data", data), ("--output", output)):
-        if folder is not None and (not folder or REMOTE in folder):
+        if folder is not None and (not folder or is_remote(folder)):
             raise ConfigError(f"{option}: found '{folder}'; expected a folder on this machine")
     for key, folder in (("data.path", config.data.path), ("output", config.output)):
-        if REMOTE in folder:
+        if is_remote(folder):
             raise ConfigError(f"{path}: {key}: found '{folder}'; expected a folder on this machine, for a local run")
     table = dataclasses.replace(
         config.data,

@@ -14,7 +14,8 @@ from artifacts.summary import Node
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT_VARIABLE
 from common.project import ROOT
-from pipeline.config.loading import GLOB_CHARACTERS, REMOTE
+from common.remote_paths import SCHEME_END
+from pipeline.config.loading import GLOB_CHARACTERS
 from pipeline.nodes import ANOMALY_GATE, PUSHER, Listener
 from pipeline.results.run_folder import locked
 from pipeline.vertex.artifact_store import Artifact, ArtifactStore, new_name
@@ -120,7 +121,7 @@ def _with_local_folders(text: str, output: Path, data: Path | None) -> PipelineS
 
 def _check_folder(option: str, folder: Path | None) -> None:
     """Rejects a folder that tasks would mistake for a bucket or a pattern."""
-    if folder and f"{REMOTE[0]}/" in str(folder):  # a Path keeps one slash of gs://bucket
+    if folder and f"{SCHEME_END[0]}/" in str(folder):  # a Path keeps one slash of gs://bucket
         raise SpecError(f"{option}: found {folder}; expected a folder on this machine")
     if folder and (found := sorted(set(str(folder.resolve())) & set(GLOB_CHARACTERS))):
         raise SpecError(f"{option}: found {''.join(found)} in {folder.resolve()}; expected none of {GLOB_CHARACTERS}")

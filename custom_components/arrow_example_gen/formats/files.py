@@ -7,9 +7,9 @@ import zlib
 from typing import IO, Any
 
 from artifacts.fingerprint import ContentDigest, FileDigest, file_digest
+from common.remote_paths import is_remote
 
 GZIP = ".gz"
-REMOTE = "://"
 CHUNK_BYTES = 1 << 20
 # Limits of a batch of rows, which is in memory as tf.Examples.
 BATCH_ROWS = 1 << 14
@@ -57,11 +57,6 @@ def open_raw(path: str, digest: ContentDigest | None = None) -> IO[bytes]:
         return io.BufferedReader(_Digested(open(path, "rb", buffering=0), digest), CHUNK_BYTES)
     except OSError as error:
         raise TableError(f"{path}: {error.strerror or error}; expected a readable file") from error
-
-
-def is_remote(path: str) -> bool:
-    """Returns whether a file is in a bucket or on another file system that Beam reads."""
-    return REMOTE in path
 
 
 def digest_of(path: str) -> FileDigest:

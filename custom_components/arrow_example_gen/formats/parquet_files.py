@@ -9,12 +9,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from artifacts.fingerprint import ContentDigest
+from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.decoded_size import by_bytes
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     BATCH_ROWS,
     TableError,
-    is_remote,
     name_of,
     open_raw,
 )
