@@ -60,12 +60,12 @@ def steps(seen_lines: Lines, source: str) -> list[int]:
 
 
 @contextmanager
-def killing(task: Task, source: str) -> Iterator[None]:
-    """Kills the process of a task just after ``source`` has reported step 30."""
+def killing(task: Task, source: str, step: int) -> Iterator[None]:
+    """Kills the process of a task just after ``source`` has reported a step."""
     killed: list[int] = []
 
     def listen(reporter: str, line: str) -> None:
-        if line.startswith("step 30 ") and reporter == source and not killed:
+        if line.startswith(f"step {step} ") and reporter == source and not killed:
             time.sleep(0.03)
             killed.extend(process.pid for process in psutil.Process().children() if is_task(process, task))
             os.kill(killed[0], signal.SIGKILL)
@@ -88,108 +88,124 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @pytest.mark.slow
-def test_two_workers_train_the_same_model_as_one_and_both_report_progress(tmp_path: Path, single: Job) -> None:
-    job = training_job(tmp_path / "job", workers=2)
-    assert len(job.train_files) == 1, "expected one pattern: workers share rows, not files"
-    with progress_lines() as seen_lines:
-        run_cluster(job)
-    assert_same_weights(job, single)
-    assert steps(seen_lines, "worker 0") == steps(seen_lines, "worker 1") == [20, 40, 60]
-    trained = record(job, TRAINING_FILE)
-    assert (trained["workers"], trained["replicas"], trained["steps"]) == (2, 2, 60)
-    assert not Path(job.in_run_dir(STATE_FILE)).exists()
-
-
-@pytest.mark.slow
-def test_three_workers_share_files_of_different_lengths(tmp_path: Path) -> None:
+def test_three_workers_share_files_of_different_lengths_and_train_the_same_model_as_one(tmp_path: Path) -> None:
     table = small_table()
     for number, rows in enumerate((table.rows[:7], table.rows[7:250], table.rows[250:])):
         table.write(tmp_path / f"part-{number}.gz", rows)
     files = [str(tmp_path / "part-*.gz")]
     one, three = (training_job(tmp_path / str(workers), files, workers=workers, steps=40) for workers in (1, 3))
+    assert len(three.train_files) == 1, "expected one pattern: workers share rows, not files"
     train(one, SINGLE_PROCESS)
-    run_cluster(three)
+    with progress_lines() as seen_lines:
+        run_cluster(three)
     assert_same_weights(three, one)
+    assert [steps(seen_lines, f"worker {index}") for index in range(3)] == [[20, 40]] * 3
+    trained = record(three, TRAINING_FILE)
+    assert (trained["workers"], trained["replicas"], trained["steps"]) == (3, 3, 40)
+    assert not Path(three.in_run_dir(STATE_FILE)).exists()
     for row, other in zip(history(one), history(three), strict=True):
         assert other == pytest.approx(row, rel=1e-3)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", [0, 1], ids=["chief", "worker"])
-def test_training_resumes_without_repeating_or_losing_steps_after_a_kill(
-    tmp_path: Path, single: Job, index: int
-) -> None:
+def test_training_resumes_without_repeating_or_losing_steps_after_each_kill(tmp_path: Path, single: Job) -> None:
     job = training_job(tmp_path / "job", workers=2, checkpoint_every=10)
-    with progress_lines() as seen_lines, killing(Task({}, "worker", index), "worker 0"):
+    chief, worker = (Task({}, "worker", index) for index in range(2))
+    with progress_lines() as seen_lines, killing(worker, "worker 0", 20), killing(chief, "worker 0", 40):
         run_cluster(job)
-    assert (f"worker {index}", "was lost; restarting all processes from the last checkpoint") in seen_lines
-    seen = steps(seen_lines, "worker 0")
-    assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
-    assert len(seen) <= 7, "more than one interval was repeated"
+    assert lost(seen_lines) == [
+        ("worker 1", "was lost; restarting all processes from the last checkpoint"),
+        ("worker 0", "was lost; restarting all processes from the last checkpoint"),
+    ]
+    assert_at_most_one_interval_is_repeated_per_kill(steps(seen_lines, "worker 0"), kills=2)
     assert_same_weights(job, single)
 
 
+def lost(seen_lines: Lines) -> Lines:
+    return [each for each in seen_lines if each[1].startswith("was lost")]
+
+
+def assert_at_most_one_interval_is_repeated_per_kill(seen: list[int], kills: int) -> None:
+    assert sorted(set(seen)) == [10, 20, 30, 40, 50, 60]
+    assert len(seen) <= 6 + kills
+
+
 @pytest.mark.slow
-def test_training_with_parameter_servers(tmp_path: Path) -> None:
-    job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, parameter_servers=1)
-    with progress_lines() as seen_lines:
+def test_training_with_parameter_servers_replaces_lost_processes(tmp_path: Path) -> None:
+    job = training_job(
+        tmp_path / "job", strategy="parameter_server", workers=2, parameter_servers=1, checkpoint_every=10
+    )
+    worker, server = Task({}, "worker", 1), Task({}, "ps", 0)
+    with progress_lines() as seen_lines, killing(worker, "chief", 20), killing(server, "chief", 40):
         run_cluster(job)
-    assert steps(seen_lines, "chief") == [20, 40, 60]
+    assert lost(seen_lines) == [
+        ("worker 1", "was lost; starting a replacement"),
+        ("ps 0", "was lost; restarting all processes from the last checkpoint"),
+    ]
+    assert_at_most_one_interval_is_repeated_per_kill(steps(seen_lines, "chief"), kills=2)
     [first, *_, last] = history(job)
     assert last["val_loss"] < first["val_loss"] / 2
     assert weights_of(job)
-    assert not [child for child in psutil.Process().children() if "models.worker" in child.cmdline()]
+    assert not worker_processes()
+
+
+def worker_processes() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "models.worker" in child.cmdline()]
+
+
+ENDLESS: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("lost", "line"),
-    [
-        (Task({}, "worker", 1), ("worker 1", "was lost; starting a replacement")),
-        (Task({}, "ps", 0), ("ps 0", "was lost; restarting all processes from the last checkpoint")),
-    ],
-    ids=["worker", "parameter server"],
-)
-def test_a_lost_process_of_coordinated_training_is_replaced(tmp_path: Path, lost: Task, line: tuple[str, str]) -> None:
-    job = training_job(tmp_path / "job", strategy="parameter_server", workers=2, checkpoint_every=10)
-    with progress_lines() as seen_lines, killing(lost, "chief"):
-        run_cluster(job)
-    assert line in seen_lines
-    assert sorted(set(steps(seen_lines, "chief"))) == [10, 20, 30, 40, 50, 60]
-    assert len(steps(seen_lines, "chief")) <= 7, "more than one interval was repeated"
-    assert history(job)[-1]["val_loss"] < history(job)[0]["val_loss"] / 2
+def test_ctrl_c_ends_the_workers(tmp_path: Path) -> None:
+    workers: list[psutil.Process] = []
+
+    def interrupt(_source: str, line: str) -> None:
+        if line.startswith("step ") and not workers:
+            workers.extend(worker_processes())
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with progress.listening(interrupt), pytest.raises(KeyboardInterrupt):
+        run_cluster(training_job(tmp_path / "job", workers=2, **ENDLESS))
+    assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "strategy", "is_under_way"),
-    [
-        (signal.SIGINT, "multi_worker", True),
-        (signal.SIGKILL, "multi_worker", True),
-        (signal.SIGKILL, "parameter_server", False),  # during their imports
-    ],
-)
-def test_no_worker_outlives_its_parent(
-    tmp_path: Path, number: signal.Signals, strategy: str, is_under_way: bool
-) -> None:
-    endless: dict[str, Any] = {"steps": 1_000_000, "patience": 1_000_000, "strategy": strategy}
-    training_job(tmp_path / "job", workers=2, **endless).write(tmp_path / "job.json")
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    training_job(tmp_path / "job", workers=2, **ENDLESS).write(tmp_path / "job.json")
     code = "import sys; from pathlib import Path; from models import job; from models.distributed import supervisor;"
     code += "supervisor.run_cluster(job.Job.read(Path(sys.argv[1])))"
-    command = [sys.executable, "-c", code, str(tmp_path / "job.json")]
+    wait_for_state = (tmp_path / "job/run" / STATE_FILE).exists
+    assert_children_end(kill_parent([code, str(tmp_path / "job.json")], 2, wait_for_state))
+
+
+@pytest.mark.slow
+def test_a_worker_whose_parent_is_killed_exits_during_its_imports(tmp_path: Path) -> None:
+    code = (
+        "import os, subprocess, sys; command = [sys.executable, '-m', 'models.worker', '--parent', str(os.getpid())];"
+    )
+    code += "subprocess.run([*command, '--failure', sys.argv[1], 'train', sys.argv[2]])"
+    failure = tmp_path / "failure.json"
+    assert_children_end(kill_parent([code, str(failure), str(tmp_path / "job.json")], 1, lambda: True))
+    assert not failure.exists(), "it read the job, which comes after the imports"
+
+
+def kill_parent(arguments: list[str], count: int, is_under_way: Callable[[], bool]) -> list[psutil.Process]:
+    """Kills a Python process with so many workers once they are under way. Returns the workers."""
+    command = [sys.executable, "-c", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as parent:
         try:
-            count = 2 if strategy == "multi_worker" else 4
-            wait_until(lambda: len(psutil.Process(parent.pid).children()) == count)
-            if is_under_way:
-                wait_until((tmp_path / "job/run" / STATE_FILE).exists)
-            workers = psutil.Process(parent.pid).children()
-            parent.send_signal(number)
-            parent.wait(20)
-            _, left = psutil.wait_procs(workers, 20)
-            assert not left
+            wait_until(lambda: len(psutil.Process(parent.pid).children()) == count and is_under_way())
+            return psutil.Process(parent.pid).children()
         finally:
             parent.kill()
+
+
+def assert_children_end(children: list[psutil.Process]) -> None:
+    assert children
+    _, left = psutil.wait_procs(children, 20)
+    assert not left
 
 
 @pytest.mark.slow
@@ -233,6 +249,7 @@ def test_diverging_workers_raise_one_error(tmp_path: Path) -> None:
     job = training_job(tmp_path / "job", workers=2, hyperparameters={"learning_rate": 1e38})
     with pytest.raises(WorkerError, match=r"^worker [01]: training produced NaN or infinite values; lower network\."):
         run_cluster(job)
+    assert not Path(job.model_dir).exists()
 
 
 @pytest.mark.slow
@@ -248,15 +265,6 @@ def test_a_taken_port_is_an_error_before_any_process_starts(tmp_path: Path) -> N
         job = training_job(tmp_path / "job", workers=2, first_port=port - 1)
         with pytest.raises(ValueError, match=rf"training.first_port: found port {port}: Address already in use"):
             run_cluster(job)
-
-
-@pytest.mark.slow
-def test_the_error_of_a_worker_is_raised(tmp_path: Path) -> None:
-    job = training_job(tmp_path / "job", workers=2)
-    job.hyperparameters["hidden_units"] = -1
-    with pytest.raises(WorkerError, match=r"^worker [01]: 1 validation error for Hyperparameters"):
-        run_cluster(job)
-    assert not Path(job.model_dir).exists()
 
 
 def test_each_task_has_the_complete_cluster() -> None:
