@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ import pytest
 import yaml
 from forked import Forked
 
-pytest_plugins = ["database_servers", "pushed_run", "server_process", "vertex_server"]
+from common.deferred_imports import defer_imports
 
+PLUGINS = ("database_servers", "pushed_run", "server_process", "vertex_server")
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "data/taxi/taxi.csv"
 ROWS = 1500
@@ -124,9 +125,21 @@ def newest(output: Path, kind: str) -> Path:
     return max((output / "artifacts" / kind).iterdir(), key=lambda path: int(path.name))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Lets what the tests start hear Ctrl-C, which a job in the background of a script ignores."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    # The process that hands the tests out to others runs none, so it does without their fixtures and TensorFlow.
+    if config.getoption("dist", "no") == "no":
+        with defer_imports():
+            for name in PLUGINS:
+                config.pluginmanager.import_plugin(name)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Imports TFX and TensorFlow as the project's commands do."""
+    with defer_imports():
+        return (yield)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
