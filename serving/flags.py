@@ -22,7 +22,7 @@ class Flags:
         rest_api_max_body_bytes: Maximum size of a decompressed REST body, in bytes. Our own flag.
         grpc_socket_path: Path of a Unix socket to serve gRPC on, in addition to the port.
         grpc_channel_arguments: gRPC channel arguments, as comma-separated ``key=value`` pairs.
-        grpc_max_threads: Maximum number of concurrent requests, for gRPC and REST each.
+        grpc_max_threads: Maximum number of concurrent requests per model, for gRPC and REST each.
         enable_grpc_healthcheck_service: Whether to offer gRPC's health-checking service.
         model_name: Name of the model, if there is only one.
         model_base_path: Folder with the model's numbered versions.

@@ -26,12 +26,14 @@ from serving.errors import Code, ServingError
 from serving.flags import Flags
 from serving.inference.apis import GRPC
 from serving.inference.request_handler import RequestHandler
+from serving.protocols.call_slots import CallSlots, check_waited_for
 from serving.protocols.sockets import drop_new_connections, duplicate_sockets
 from serving.tensor_protos import MAX_MESSAGE_BYTES
 
 CONNECTION_SECONDS = 5
 DRAIN_SECONDS = 30.0
-MAX_CALLS = 1024  # running and queued; calls beyond that are rejected
+MAX_CALLS = 1024  # running and waiting; calls beyond that are rejected
+MAX_CALLS_PER_MODEL = 896  # so that those of a slow model leave threads for other models
 
 
 # The request and the response of each method, by service.
@@ -53,6 +55,16 @@ METHODS: dict[str, dict[str, tuple[Any, Any]]] = {
             model_management_pb2.ReloadConfigResponse,
         ),
     },
+}
+
+
+# How to find the model of a request that runs one. Other requests are short, and wait for no slot.
+MODELS: dict[Any, Callable[[Any], str]] = {
+    **dict.fromkeys(
+        (predict_pb2.PredictRequest, classification_pb2.ClassificationRequest, regression_pb2.RegressionRequest),
+        lambda request: request.model_spec.name,
+    ),
+    inference_pb2.MultiInferenceRequest: lambda request: request.tasks[0].model_spec.name if request.tasks else "",
 }
 
 
@@ -117,10 +129,11 @@ class GrpcServer:
             # When the server stops, this is the only way to make clients reconnect without losing a request.
             ("grpc.max_connection_age_ms", 1000 * CONNECTION_SECONDS),
         ]
-        threads = futures.ThreadPoolExecutor(flags.grpc_max_threads, "grpc")
+        threads = futures.ThreadPoolExecutor(MAX_CALLS, "grpc")  # one per call, as waiting calls hold a thread, too
+        slots = CallSlots(min(flags.grpc_max_threads, MAX_CALLS_PER_MODEL), MAX_CALLS_PER_MODEL)
         self._server = grpc.server(threads, options=options, maximum_concurrent_rpcs=MAX_CALLS)
         for servicer, service in zip((PredictionService(handler), ModelService(handler)), METHODS, strict=True):
-            self._server.add_generic_rpc_handlers((_generic_handler(servicer, service),))
+            self._server.add_generic_rpc_handlers((_generic_handler(servicer, service, slots),))
         if flags.enable_grpc_healthcheck_service:
             server_health = health.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(server_health, self._server)
@@ -155,42 +168,45 @@ class GrpcServer:
         return bool(connections)
 
 
-def _generic_handler(servicer: Any, service: str) -> grpc.GenericRpcHandler:
+def _generic_handler(servicer: Any, service: str, slots: CallSlots) -> grpc.GenericRpcHandler:
     """Returns the handler of a service, which parses the messages itself.
 
     gRPC would parse them in the thread that receives all messages, and would log a stack trace for a malformed one.
     """
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            _parsing(getattr(servicer, name), request), response_serializer=response.SerializeToString
+            _parsing(getattr(servicer, name), request, slots), response_serializer=response.SerializeToString
         )
         for name, (request, response) in METHODS[service].items()
     }
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
-def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any) -> Callable[..., Any]:
-    """Returns a method that takes a serialized request."""
+def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any, slots: CallSlots) -> Callable[..., Any]:
+    """Returns a method that takes a serialized request, and waits for a slot of its model."""
+    find_model = MODELS.get(message)
 
     def handle(serialized: bytes, context: grpc.ServicerContext) -> Any:
         try:
+            check_waited_for(context)
             request = message.FromString(serialized)
+            if not find_model:
+                return method(request, context)
+            with slots.hold(find_model(request), context):
+                return method(request, context)
+        except ServingError as error:
+            context.abort(error.code, error.details)
         except DecodeError:
             name = message.DESCRIPTOR.name
             logging.warning("Malformed %s from %s", name, context.peer())
             context.abort(Code.INTERNAL, f"the message is not a valid {name}")  # the code of the original
-        return method(request, context)
 
     return handle
 
 
 def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
-    remaining = context.time_remaining()
-    if remaining is not None and remaining <= 0:
-        context.abort(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was handled")
-    if not context.is_active():
-        context.abort(Code.CANCELLED, "the client disconnected before the request was handled")
     try:
+        check_waited_for(context)
         return run()
     except ServingError as error:
         context.abort(error.code, error.details)

@@ -11,7 +11,7 @@ from aiohttp import http_exceptions, web
 
 from serving.errors import Code
 from serving.flags import Flags
-from serving.protocols.rest import HTTP_STATUS, JSON, Response, RestApi
+from serving.protocols.rest import HTTP_STATUS, JSON, Response, RestApi, model_of
 from serving.protocols.sockets import drop_new_connections
 from serving.protocols.thread_pool import ThreadPool
 from serving.rest_json.values import error_body
@@ -70,7 +70,10 @@ class RestServer:
 
     async def _listen(self) -> None:
         # Uses aiohttp's low-level server, because a single handler does not need the overhead of its router.
-        self._server = _Server(self._handle, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        # A request that waits for a thread is cancelled if its client disconnects.
+        self._server = _Server(
+            self._handle, handler_cancellation=True, access_log=None, keepalive_timeout=KEEP_ALIVE_SECONDS
+        )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=DRAIN_SECONDS)
         await self._runner.setup()
         self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
@@ -107,7 +110,7 @@ class RestServer:
                 method, path = request.method, request.rel_url.raw_path
                 # A running call cannot be cancelled. After a timeout it keeps its body, and its result is discarded.
                 response: Response = await self._pool.submit(
-                    lambda: self._api.handle(method, path, body), lambda: self._release(size)
+                    lambda: self._api.handle(method, path, body), lambda: self._release(size), model_of(path)
                 )
                 return response
         except _BodyRejectedError as error:

@@ -148,6 +148,12 @@ class RestApi:
         return _to_json({"model_spec": model, "metadata": metadata})
 
 
+def model_of(path: str) -> str:
+    """Returns the name of the model that a request runs, or an empty string for other requests."""
+    match = _INFERENCE.fullmatch(path)
+    return unquote(match["model"]) if match else ""
+
+
 _FORMAT = {"preserving_proto_field_name": True, "always_print_fields_with_no_presence": True}
 
 

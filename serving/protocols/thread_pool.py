@@ -1,12 +1,24 @@
 """A thread pool for an asyncio event loop."""
 
 import asyncio
+import dataclasses
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
 
 Work = Callable[[], Any]
+MAX_THREADS = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class _Item:
+    """A submitted function. See :meth:`ThreadPool.submit`."""
+
+    future: "asyncio.Future[Any]"
+    work: Work
+    on_done: Callable[[], None]
+    key: str
 
 
 class ThreadPool:
@@ -21,32 +33,49 @@ class ThreadPool:
 
         Args:
             loop: The event loop. :meth:`submit` may be called only from this loop.
-            max_threads: Maximum number of threads.
+            max_threads: Maximum number of threads per key, so that slow functions of one key do not delay the others.
             name: Prefix of the threads' names.
         """
         self._loop = loop
         self._max_threads = max_threads
         self._name = name
-        self._queue: queue.SimpleQueue[tuple[asyncio.Future[Any], Work, Callable[[], None]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = 0
-        self._pending = 0
+        # By key: the number of items that have been given to threads, and the items that wait, by their future.
+        self._started: dict[str, int] = {}
+        self._waiting: dict[str, dict[asyncio.Future[Any], _Item]] = {}
 
-    def submit(self, work: Work, on_done: Callable[[], None] = lambda: None) -> "asyncio.Future[Any]":
+    def submit(self, work: Work, on_done: Callable[[], None] = lambda: None, key: str = "") -> "asyncio.Future[Any]":
         """Runs a function in a thread, unless the future is cancelled before a thread is free.
 
         Args:
             work: The function. An exception that it raises is set on the future.
             on_done: Called in the loop when the function has returned or was skipped, even if the future is cancelled.
+            key: What the function is for, such as a model.
         """
         future = self._loop.create_future()
-        self._queue.put((future, work, on_done))
-        self._pending += 1
-        if self._threads < min(self._pending, self._max_threads):
+        item = _Item(future, work, on_done, key)
+        if self._started.get(key, 0) < self._max_threads:
+            self._start(item)
+        else:
+            self._waiting.setdefault(key, {})[future] = item
+            future.add_done_callback(lambda _future: self._drop(item))
+        return future
+
+    def _start(self, item: _Item) -> None:
+        self._started[item.key] = self._started.get(item.key, 0) + 1
+        self._queue.put(item)
+        if self._threads < min(sum(self._started.values()), MAX_THREADS):
             self._threads += 1
             threading.Thread(target=self._run, name=f"{self._name}_{self._threads}", daemon=True).start()
-        return future
+
+    def _drop(self, item: _Item) -> None:
+        """Forgets an item that was cancelled while it waited."""
+        waiting = self._waiting.get(item.key, {})
+        if waiting.pop(item.future, None):
+            item.on_done()
+            if not waiting:
+                del self._waiting[item.key]
 
     def stop(self) -> None:
         """Ends the threads once the queue is empty."""
@@ -55,24 +84,33 @@ class ThreadPool:
 
     def _run(self) -> None:
         while item := self._queue.get():
-            future, work, on_done = item
             value, failure = None, None
-            if not future.cancelled():
+            if not item.future.cancelled():
                 try:
-                    value = work()
+                    value = item.work()
                 except Exception as error:  # set on the future
                     failure = error
-            self._loop.call_soon_threadsafe(self._finish, on_done, future, value, failure)
-            del item, future, work, on_done, value, failure  # otherwise they live until the next item arrives
+            self._loop.call_soon_threadsafe(self._finish, item, value, failure)
+            del item, value, failure  # otherwise they live until the next item arrives
 
-    def _finish(
-        self, on_done: Callable[[], None], future: "asyncio.Future[Any]", value: Any, error: Exception | None
-    ) -> None:
-        self._pending -= 1
-        on_done()
+    def _finish(self, item: _Item, value: Any, error: Exception | None) -> None:
+        self._started[item.key] -= 1
+        if not self._started[item.key]:
+            del self._started[item.key]
+        self._start_next(item.key)
+        item.on_done()
+        future = item.future
         if future.done():  # cancelled
             return
         if error:
             future.set_exception(error)
         else:
             future.set_result(value)
+
+    def _start_next(self, key: str) -> None:
+        """Starts the item that has waited longest. Cancelled ones are gone already, or are skipped by the thread."""
+        waiting = self._waiting.get(key)
+        if waiting:
+            self._start(waiting.pop(next(iter(waiting))))
+            if not waiting:
+                del self._waiting[key]

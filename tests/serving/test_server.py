@@ -1,6 +1,7 @@
 """The effect of flags that other tests do not need, over real connections."""
 
 import json
+import re
 import shutil
 import socket
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Embedded, predict_request
+from server_process import Embedded, predict_request, wait_for_stack
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
@@ -98,6 +99,50 @@ def test_tflite_model_is_preferred_on_request(embed: Callable[..., Embedded], ti
     assert (server.predict("base"), server.predict("other")) == ([101.0], [2.5])
     rows = {"instances": [{"x": 1.0}, {"x": 2.0}]}
     assert server.json("POST", "/v1/models/base:predict", rows) == (200, {"predictions": [[101.0], [102.0]]})
+
+
+def test_abandoned_slow_calls_do_not_delay_other_models(
+    embed: Callable[..., Embedded], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("slow", "quick"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1").symlink_to(tiny)
+    models = " ".join(
+        f"config {{ name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow' }}"
+        for name in ("slow", "quick")
+    )
+    (tmp_path / "models").write_text(f"model_config_list {{ {models} }}")
+    (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
+    server = embed(
+        f"--model_config_file={tmp_path / 'models'}",
+        f"--monitoring_config_file={tmp_path / 'monitoring'}",
+        "--grpc_max_threads=2",
+    )
+    monkeypatch.setattr(server.server._rest, "_timeout_seconds", 0.1)
+    wait = predict_request("slow", np.array([1], np.float32), signature_name="wait")
+    calls = [server.prediction.Predict.future(wait, timeout=0.1) for _ in range(6)]
+    assert {call.code() for call in calls} == {grpc.StatusCode.DEADLINE_EXCEEDED}
+    cancelled = server.prediction.Predict.future(wait)
+    wait_for_stack("hold", "_wait")
+    cancelled.cancel()
+    wait_for_stack("hold", "_wait", count=0)
+    assert server.predict("quick") == [2.5]  # although two calls still run
+    slow = json.dumps({"signature_name": "wait", "inputs": [1.0]})
+    assert {server.rest("POST", "/v1/models/slow:predict", slow)[0] for _ in range(4)} == {504}
+    assert server.json("POST", "/v1/models/quick:predict", {"instances": [1.0]}) == (200, {"predictions": [2.5]})
+    servable = server.server.handler.manager._models["slow"].versions[1].servable
+    assert servable
+    servable.run("release", {"x": np.ones(4, np.float32)}, ["y"])  # two calls of each protocol
+    server.wait_for(lambda: counted(server, "slow") == 4)
+    assert server.predict("slow") == [2.5]
+    assert counted(server, "slow") == 5, "abandoned calls have run"
+
+
+def counted(server: Embedded, model: str) -> int:
+    """Returns the number of successful requests in the metrics."""
+    page = server.rest("GET", "/monitoring/prometheus/metrics")[1].decode()
+    found = re.search(f':request_count{{model_name="{model}",status="OK"}} (.+)', page)
+    return int(found[1]) if found else 0
 
 
 def test_flag_enables_the_check_of_the_method_name(embed: Callable[..., Embedded], flags: list[str]) -> None:

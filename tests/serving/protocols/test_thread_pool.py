@@ -52,6 +52,23 @@ def test_cancelled_call_is_not_run() -> None:
     assert started == [3]
 
 
+def test_full_key_delays_no_other_and_forgets_cancelled_calls() -> None:
+    async def run() -> list[str]:
+        pool, gate, done = ThreadPool(asyncio.get_running_loop(), 1, "test"), threading.Event(), []
+        first = pool.submit(gate.wait, key="slow")
+        second = pool.submit(lambda: done.append("second"), lambda: done.append("dropped"), key="slow")
+        third = pool.submit(lambda: done.append("third"), key="slow")
+        second.cancel()
+        await pool.submit(lambda: done.append("quick"), key="quick")
+        gate.set()
+        await asyncio.gather(first, third)
+        pool.stop()
+        return done
+
+    assert sorted(asyncio.run(run())[:2]) == ["dropped", "quick"]
+    assert asyncio.run(run())[2:] == ["third"]
+
+
 def test_idle_thread_keeps_no_reference_to_its_last_call() -> None:
     class Large:
         pass
