@@ -1,5 +1,6 @@
 """ArrowExampleGen: converts files to tf.Examples, with a seeded split that keeps groups together."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,8 @@ from tfx.dsl.components.base import executor_spec
 from tfx.proto import range_config_pb2
 
 from custom_components.arrow_example_gen.driver import FINGERPRINT, Driver
-from custom_components.arrow_example_gen.executor import FORMAT, MISSING_VALUES, SCHEMA_TYPES, Executor
+from custom_components.arrow_example_gen.executor import DIALECT, FORMAT, MISSING_VALUES, SCHEMA_TYPES, Executor
+from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import Source
 from custom_components.shared.seeded_split import split_settings
 
@@ -43,6 +45,8 @@ class ArrowExampleGen(component.FileBasedExampleGen):
             options[SCHEMA_TYPES] = dict(schema_types)
         if source.missing_values:
             options[MISSING_VALUES] = list(source.missing_values)
+        if source.dialect != COMMAS:
+            options[DIALECT] = dataclasses.asdict(source.dialect)
         if fingerprint:
             options[FINGERPRINT] = fingerprint
         super().__init__(

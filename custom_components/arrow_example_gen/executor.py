@@ -14,14 +14,15 @@ from tfx.types.standard_component_specs import INPUT_BASE_KEY
 from artifacts.fingerprint import ContentDigest
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
+from custom_components.arrow_example_gen.formats.dialect import Dialect
 from custom_components.arrow_example_gen.formats.files import TableError, digest_of
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
 from custom_components.arrow_example_gen.table import RowChecks, Table, Types, merge_types
 from custom_components.shared.beam_workers import has_several_workers
 from custom_components.shared.seeded_split import Split, custom_options, examples_artifact, source_of
 
-# Options of the node: the format of the files, what their cells mean, and the types that the schema names.
-FORMAT, MISSING_VALUES, SCHEMA_TYPES = "format", "missing_values", "schema_types"
+# Options of the node: the format and dialect of the files, what their cells mean, and the types that the schema names.
+FORMAT, MISSING_VALUES, SCHEMA_TYPES, DIALECT = "format", "missing_values", "schema_types", "dialect"
 
 
 class NumberedFile(NamedTuple):
@@ -98,4 +99,5 @@ def batches_of(file: NumberedFile, table: Table, split: Split, types: Types) -> 
 
 def _table(options: Mapping[str, Any], first: str) -> Table:
     types = {name: str(kind) for name, kind in dict(options.get(SCHEMA_TYPES) or {}).items()}
-    return Table.of(options[FORMAT], first, types, [str(each) for each in options.get(MISSING_VALUES) or ()])
+    missing = [str(each) for each in options.get(MISSING_VALUES) or ()]
+    return Table.of(options[FORMAT], first, types, missing, Dialect(**dict(options.get(DIALECT) or {})))

@@ -4,6 +4,7 @@ import dataclasses
 import datetime
 import re
 
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format
 
 DATE = ("YYYY", "MM", "DD")
@@ -26,6 +27,7 @@ class Source:
         format: Format of the files.
         span: A span to read in place of the latest one.
         missing_values: Cells of text files that mean a missing value, in addition to the empty cell.
+        dialect: Delimiter and encoding of text files.
     """
 
     folder: str
@@ -33,6 +35,7 @@ class Source:
     format: Format
     span: int | None = None
     missing_values: tuple[str, ...] = ()
+    dialect: Dialect = COMMAS
 
 
 def format_of(pattern: str) -> Format | None:

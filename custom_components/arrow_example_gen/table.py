@@ -12,6 +12,7 @@ from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import csv_types
 from custom_components.arrow_example_gen.formats.csv_errors import cell_error
 from custom_components.arrow_example_gen.formats.csv_types import CellError, ColumnType
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format, file_format
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.formats.single_values import check_single_values
@@ -44,6 +45,7 @@ class Table:
         columns: Columns of the first file, as its format has them. See :class:`.formats.file_format.FileFormat`.
         schema_types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
         missing_values: Cells of a text file that mean a missing value, in addition to the empty cell.
+        dialect: Delimiter and encoding of text files.
     """
 
     format: Format
@@ -51,6 +53,7 @@ class Table:
     columns: Any
     schema_types: Mapping[str, str] = dataclasses.field(default_factory=dict)
     missing_values: Sequence[str] = ()
+    dialect: Dialect = COMMAS
 
     @classmethod
     def of(
@@ -59,6 +62,7 @@ class Table:
         first: str,
         schema_types: Mapping[str, str] | None = None,
         missing_values: Sequence[str] = (),
+        dialect: Dialect = COMMAS,
     ) -> "Table":
         """Reads the columns of a table's first file.
 
@@ -66,7 +70,8 @@ class Table:
             TableError: They cannot be read.
         """
         types = dict(schema_types or {})
-        return cls(kind, first, file_format(kind).read_columns(first, types), types, tuple(missing_values))
+        columns = file_format(kind).read_columns(first, types, dialect)
+        return cls(kind, first, columns, types, tuple(missing_values), dialect)
 
     @property
     def is_text(self) -> bool:
@@ -81,7 +86,7 @@ class Table:
         """
         if path == self.first:
             return self.columns
-        return file_format(self.format).check_columns(path, self.columns, self.first, self.schema_types)
+        return file_format(self.format).check_columns(path, self.columns, self.first, self.schema_types, self.dialect)
 
     def read(self, path: str, digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch | list[bytes]]:
         """Yields the rows of a file in batches. See :class:`.formats.file_format.FileFormat`.
@@ -91,7 +96,7 @@ class Table:
         """
         columns = self.check_columns(path)
         try:
-            yield from file_format(self.format).read_rows(path, columns, digest)
+            yield from file_format(self.format).read_rows(path, columns, digest, self.dialect)
         except OSError as error:
             raise TableError(f"{path}: {error.strerror or error}; expected a readable file") from error
 
@@ -147,7 +152,7 @@ class Table:
             return csv_types.parse(cells, self.schema_types[name], self.missing_values)
         except CellError as error:
             row = before + pc.index(column, error.cell).as_py() + 1
-            raise cell_error(path, row, name, error) from error
+            raise cell_error(path, row, name, error, self.dialect) from error
 
 
 class RowChecks:

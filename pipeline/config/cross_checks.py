@@ -6,6 +6,7 @@ import re
 from pydantic import ValidationError
 
 from common.remote_paths import is_remote
+from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
 from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
 from pipeline.config.errors import unknown_name
@@ -29,10 +30,10 @@ def check_config(config: Config) -> None:
 
 
 def check_files(config: Config) -> None:
-    """Checks the file pattern, the format, and whether it has cells that can mean a missing value.
+    """Checks the file pattern, the format, and whether it has the cells that other keys describe.
 
     Raises:
-        ValueError: The pattern is invalid, or does not give the format, or the format has missing values of its own.
+        ValueError: The pattern is invalid, or gives no format, or other keys describe cells and the format has none.
     """
     try:
         check_pattern(config.data.pattern, config.data.format, config.data.span)
@@ -41,6 +42,10 @@ def check_files(config: Config) -> None:
     kind = "bigquery" if config.data.bigquery else config.data.source.format
     if config.data.missing_values and kind != "csv":
         raise ValueError(f"data.missing_values: found {kind} rows; expected csv: in other formats, use null")
+    for key in ("delimiter", "encoding"):
+        found = getattr(config.data, key)
+        if kind != "csv" and found != getattr(COMMAS, key):
+            raise ValueError(f"data.{key}: found {found!r} for {kind} rows; expected csv: remove the key")
 
 
 def check_hyperparameters(config: Config) -> None:

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from custom_components.arrow_example_gen.formats.dialect import UTF8, Dialect, checked_delimiter, checked_encoding
 from custom_components.arrow_example_gen.formats.file_format import Format
 from custom_components.arrow_example_gen.source import Source, format_of
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
@@ -64,6 +65,8 @@ class Data:
             default the complete row is hashed.
         split_seed: Seed of the split.
         missing_values: Cells of CSV files that mean a missing value, such as ``NA``, in addition to the empty cell.
+        delimiter: The character between two cells of CSV files.
+        encoding: Encoding of CSV files. A byte-order mark is skipped.
     """
 
     schema: str
@@ -76,6 +79,8 @@ class Data:
     split_key: str | None = None
     split_seed: Int64 = 0
     missing_values: tuple[str, ...] = ()
+    delimiter: Annotated[str, AfterValidator(checked_delimiter)] = ","
+    encoding: Annotated[str, AfterValidator(checked_encoding)] = UTF8
 
     def __post_init__(self) -> None:
         if bool(self.path) == bool(self.bigquery):
@@ -87,7 +92,8 @@ class Data:
         """The files of the table."""
         kind = self.format or format_of(self.pattern)
         assert kind  # checked by cross_checks.check_files
-        return Source(self.path, self.pattern, kind, self.span, self.missing_values)
+        dialect = Dialect(self.delimiter, self.encoding)
+        return Source(self.path, self.pattern, kind, self.span, self.missing_values, dialect)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -67,7 +67,7 @@ def _check_folder(folder: Path, pattern: str) -> None:
 def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     source = config.data.source
     files = files_of(source)
-    table = Table.of(source.format, files[0], column_types(schema), source.missing_values)
+    table = Table.of(source.format, files[0], column_types(schema), source.missing_values, source.dialect)
     for path in files:
         table.check_columns(path)
     if not table.is_text:
@@ -96,6 +96,7 @@ def _check_needed_columns(config: Config, table: Table) -> None:
     for kind, column in needed:
         if column in table.columns:
             continue
-        if table.is_text and (delimiter := other_delimiter(table.columns)):
-            raise DataError(f"{header}: {wrong_delimiter(delimiter)}")
+        delimiter = table.dialect.delimiter
+        if table.is_text and (other := other_delimiter(table.columns, delimiter)):
+            raise DataError(f"{header}: {wrong_delimiter(other, delimiter)}")
         raise DataError(unknown_name(header, kind, column, table.columns))

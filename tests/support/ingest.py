@@ -44,7 +44,8 @@ def ingest(folder: Path, output: Path, pattern: str = "*.csv", **given: Any) -> 
     kind = format_of(pattern)
     assert kind
     options = given.pop("options", ())
-    source = Source(str(folder), pattern, kind, missing_values=given.pop("missing_values", ()))
+    of_text = {key: given.pop(key) for key in ("missing_values", "dialect") if key in given}
+    source = Source(str(folder), pattern, kind, **of_text)
     return run_node(ArrowExampleGen(source, SPLITS, **given), output, options)
 
 

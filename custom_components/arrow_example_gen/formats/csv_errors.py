@@ -1,54 +1,54 @@
 """Finds the line of a CSV file at which reading failed, by reading the file again, in bounded memory."""
 
-import codecs
 import csv
 import io
 import itertools
 import zlib
 from collections.abc import Iterator
-from typing import IO
 
 from custom_components.arrow_example_gen.formats.csv_types import CellError
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     CHUNK_BYTES,
     GZIP,
     GZIP_ERRORS,
     TableError,
-    open_file,
     open_raw,
     shown,
 )
+from custom_components.arrow_example_gen.formats.text_files import open_text
 
 
-def ragged_row(path: str, columns: int) -> tuple[int, int] | None:
+def ragged_row(path: str, columns: int, dialect: Dialect = COMMAS) -> tuple[int, int] | None:
     """The line of the first row that does not have ``columns`` values, and how many it has."""
-    return next(((line, found) for line, found in _rows(path) if found != columns), None)
+    return next(((line, found) for line, found in _rows(path, dialect) if found != columns), None)
 
 
-def last_row(path: str) -> int:
+def last_row(path: str, dialect: Dialect = COMMAS) -> int:
     """The line at which the last row starts."""
-    return max((line for line, _ in _rows(path)), default=1)
+    return max((line for line, _ in _rows(path, dialect)), default=1)
 
 
-def line_of_row(path: str, row: int) -> int:
+def line_of_row(path: str, row: int, dialect: Dialect = COMMAS) -> int:
     """The line at which a row starts, where row 0 is the header."""
-    return next((line for line, _ in itertools.islice(_rows(path), row, None)), 1)
+    return next((line for line, _ in itertools.islice(_rows(path, dialect), row, None)), 1)
 
 
-def cell_error(path: str, row: int, column: str, error: CellError) -> TableError:
+def cell_error(path: str, row: int, column: str, error: CellError, dialect: Dialect = COMMAS) -> TableError:
     """The error for a cell that does not have the type of its column, with its line. ``row`` counts from 1."""
-    text = f"{path}: line {line_of_row(path, row)}: column {shown(column)}: {error}"
+    text = f"{path}: line {line_of_row(path, row, dialect)}: column {shown(column)}: {error}"
     return TableError(f"{text}; if it means a missing value, add it to data.missing_values")
 
 
-def _rows(path: str) -> Iterator[tuple[int, int]]:
+def _rows(path: str, dialect: Dialect) -> Iterator[tuple[int, int]]:
     """Yields the line at which each row starts, and the number of its values. Ends before a row that is too long."""
     # Latin-1 accepts any byte: encoding errors are reported elsewhere.
-    with open_file(path) as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
+    opened = open_text(path, dialect.encoding, errors="replace")
+    with opened as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
         limit = csv.field_size_limit(BATCH_BYTES)
         try:
-            reader = csv.reader(bounded_lines(text, BATCH_BYTES))
+            reader = csv.reader(bounded_lines(text, BATCH_BYTES), delimiter=dialect.delimiter)
             line = 1
             for cells in reader:
                 if cells:
@@ -76,10 +76,10 @@ def bounded_lines(text: io.TextIOBase, max_characters: int) -> Iterator[str]:
         yield line
 
 
-def long_row(path: str, max_bytes: int) -> int:
+def long_row(path: str, max_bytes: int, encoding: str) -> int:
     """The line of the first row that has more than ``max_bytes``, or an unclosed quote."""
     start, number, size, in_quotes = 1, 1, 0, False
-    with open_file(path) as file:
+    with open_text(path, encoding, errors="replace") as file:
         while piece := file.readline(CHUNK_BYTES):
             size += len(piece)
             in_quotes ^= piece.count(b'"') % 2 == 1
@@ -89,26 +89,6 @@ def long_row(path: str, max_bytes: int) -> int:
             if piece.endswith(b"\n") and not in_quotes:
                 start, size = number, 0
     return start
-
-
-def invalid_utf8(path: str) -> str:
-    """Describes the first byte that is not UTF-8."""
-    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-    with open_file(path) as file:
-        for chunk in _chunks(file):
-            try:
-                line += decoder.decode(chunk, final=not chunk).count("\n")
-            except UnicodeDecodeError as error:
-                line += error.object[: error.start].count(b"\n")
-                return f"line {line}: byte {error.object[error.start]:#04x} is not UTF-8"
-    return "not UTF-8"
-
-
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
-    """Yields the content of a file, and empty bytes at its end."""
-    while chunk := file.read(CHUNK_BYTES):
-        yield chunk
-    yield b""
 
 
 def complete_lines(path: str) -> int:

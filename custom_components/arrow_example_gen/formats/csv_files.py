@@ -12,20 +12,21 @@ from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import csv_errors
 from custom_components.arrow_example_gen.formats.csv_errors import LongLineError, bounded_lines
 from custom_components.arrow_example_gen.formats.csv_header import header_problem
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_ROWS,
     GZIP_ERRORS,
     TableError,
     broken_gzip,
     name_of,
-    open_file,
 )
+from custom_components.arrow_example_gen.formats.text_files import not_utf8, open_text
 
 BLOCK_BYTES = 4 << 20  # also the maximum length of a row
 END = "end of file"
 
 
-def read_columns(path: str, _schema_types: Mapping[str, str] | None = None) -> list[str]:
+def read_columns(path: str, _schema_types: Mapping[str, str] | None = None, dialect: Dialect = COMMAS) -> list[str]:
     """Reads the names of the columns.
 
     Raises:
@@ -33,37 +34,44 @@ def read_columns(path: str, _schema_types: Mapping[str, str] | None = None) -> l
             the file has another delimiter.
     """
     try:
-        with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
-            header = next(csv.reader(bounded_lines(text, BLOCK_BYTES)), None)
+        opened = open_text(path, dialect.encoding)
+        with opened as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
+            header = next(csv.reader(bounded_lines(text, BLOCK_BYTES), delimiter=dialect.delimiter), None)
     except (csv.Error, LongLineError) as error:
         raise TableError(f"{path}: line 1: {error}; expected a header line of column names") from error
     except UnicodeDecodeError as error:
-        raise TableError(f"{path}: {csv_errors.invalid_utf8(path)}; save the file as UTF-8") from error
+        raise not_utf8(path) from error
     except GZIP_ERRORS as error:
         raise broken_gzip(path, csv_errors.complete_lines(path), "line") from error
     except OSError as error:
         raise TableError(f"{path}: {error.strerror}; expected a readable file") from error
     if header is None:
         raise TableError(f"{path}: the file is empty; expected a header line and rows")
-    if problem := header_problem(header):
+    if problem := header_problem(header, dialect.delimiter):
         raise TableError(f"{path}: line 1: {problem}")
     return header
 
 
 def check_columns(
-    path: str, columns: Sequence[str], first: str, _schema_types: Mapping[str, str] | None = None
+    path: str,
+    columns: Sequence[str],
+    first: str,
+    _schema_types: Mapping[str, str] | None = None,
+    dialect: Dialect = COMMAS,
 ) -> Sequence[str]:
     """Checks that a file has the same header as the table's first file and returns its columns.
 
     Raises:
         TableError: The columns or their order differ.
     """
-    if read_columns(path) != list(columns):
+    if read_columns(path, None, dialect) != list(columns):
         raise TableError(f"{path}: line 1: the columns differ from those of {name_of(first)}; expected the same header")
     return columns
 
 
-def read_rows(path: str, columns: Sequence[str], digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch]:
+def read_rows(
+    path: str, columns: Sequence[str], digest: ContentDigest | None = None, dialect: Dialect = COMMAS
+) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file, without blank lines, as columns of strings.
 
     Quotes, line ends and blank lines are handled as in Python's csv module.
@@ -72,17 +80,19 @@ def read_rows(path: str, columns: Sequence[str], digest: ContentDigest | None = 
         path: The file.
         columns: Its columns.
         digest: Updated with the bytes of the file.
+        dialect: Delimiter and encoding.
 
     Raises:
-        TableError: A row has more or fewer values than the header, or is too long, a quote is not closed, the text is
-            not UTF-8, or the file is truncated.
+        TableError: A row has more or fewer values than the header, or is too long, a quote is not closed, the text has
+            another encoding, or the file is truncated.
     """
     try:
-        with open_file(path, digest) as file:
-            for batch in _without_end_row(path, _open_csv(_FileWithEndRow(file, len(columns)), columns)):
+        with open_text(path, dialect.encoding, digest) as file:
+            reader = _open_csv(_FileWithEndRow(file, len(columns), dialect.delimiter), columns, dialect.delimiter)
+            for batch in _without_end_row(path, reader, dialect):
                 yield from (batch.slice(start, BATCH_ROWS) for start in range(0, batch.num_rows, BATCH_ROWS))
     except pa.ArrowInvalid as error:
-        raise _table_error(path, columns, str(error)) from error
+        raise _table_error(path, columns, dialect, str(error)) from error
     except GZIP_ERRORS as error:
         raise broken_gzip(path, csv_errors.complete_lines(path), "line") from error
 
@@ -92,9 +102,9 @@ class _FileWithEndRow:
 
     closed = False
 
-    def __init__(self, file: IO[bytes], columns: int) -> None:
+    def __init__(self, file: IO[bytes], columns: int, delimiter: str) -> None:
         self._file = file
-        self._rest = b"\n" + END.encode() + b"," * (columns - 1) + b"\n"
+        self._rest = b"\n" + END.encode() + delimiter.encode() * (columns - 1) + b"\n"
 
     def read(self, size: int) -> bytes:
         """Returns ``size`` bytes, or the rest."""
@@ -107,16 +117,16 @@ class _FileWithEndRow:
         return found
 
 
-def _open_csv(file: _FileWithEndRow, columns: Sequence[str]) -> pa.csv.CSVStreamingReader:
+def _open_csv(file: _FileWithEndRow, columns: Sequence[str], delimiter: str) -> pa.csv.CSVStreamingReader:
     return pa.csv.open_csv(
         file,
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
     )
 
 
-def _without_end_row(path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _without_end_row(path: str, batches: Iterable[pa.RecordBatch], dialect: Dialect) -> Iterator[pa.RecordBatch]:
     """Yields all rows but the last, which must be that of ``_FileWithEndRow``."""
     last = None
     for batch in batches:
@@ -125,19 +135,19 @@ def _without_end_row(path: str, batches: Iterable[pa.RecordBatch]) -> Iterator[p
         last = batch
     assert last is not None
     if last.column(0)[-1].as_py() != END:
-        line = csv_errors.last_row(path)
+        line = csv_errors.last_row(path, dialect)
         raise TableError(f"{path}: line {line}: found a quote that is never closed; expected a closing quote")
     yield last.slice(0, last.num_rows - 1)
 
 
-def _table_error(path: str, columns: Sequence[str], message: str) -> TableError:
+def _table_error(path: str, columns: Sequence[str], dialect: Dialect, message: str) -> TableError:
     if "UTF8" in message:
-        return TableError(f"{path}: {csv_errors.invalid_utf8(path)}; save the file as UTF-8")
-    if "columns" in message and (ragged := csv_errors.ragged_row(path, len(columns))):
+        return not_utf8(path)
+    if "columns" in message and (ragged := csv_errors.ragged_row(path, len(columns), dialect)):
         line, found = ragged
         return TableError(f"{path}: line {line}: found {found} values; expected {len(columns)}, as in the header")
     if "straddl" in message:
-        line, limit = csv_errors.long_row(path, BLOCK_BYTES), BLOCK_BYTES >> 20
+        line, limit = csv_errors.long_row(path, BLOCK_BYTES, dialect.encoding), BLOCK_BYTES >> 20
         return TableError(
             f"{path}: line {line}: found a row of more than {limit} MiB; expected a shorter one: is a quote unclosed?"
         )

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}  # other than commas
+from custom_components.arrow_example_gen.formats.dialect import DELIMITERS, named_delimiter, shown_delimiter
 
 
-def header_problem(header: Sequence[str]) -> str | None:
+def header_problem(header: Sequence[str], delimiter: str = ",") -> str | None:
     """What is wrong with a header, and how to fix it, or ``None``."""
     if not header:
         return "the line is blank; expected a header line of column names"
-    if header[0].startswith("\N{ZERO WIDTH NO-BREAK SPACE}"):
-        return "found a byte-order mark; save the file as UTF-8 without one"
-    if len(header) == 1 and (delimiter := other_delimiter(header)):
-        return wrong_delimiter(delimiter)
+    if any("\0" in name for name in header):
+        return "found zero bytes; expected text: if it is UTF-16, set data.encoding to 'utf-16-le' or 'utf-16-be'"
+    if len(header) == 1 and (other := other_delimiter(header, delimiter)):
+        return wrong_delimiter(other, delimiter)
     for number, name in enumerate(header, start=1):
         if not name.strip():
             hint = ": is it the index of a pandas table? Write it with index=False" if number == 1 else ""
@@ -23,18 +23,20 @@ def header_problem(header: Sequence[str]) -> str | None:
     return None
 
 
-def other_delimiter(header: Sequence[str]) -> str | None:
-    """The delimiter that a header seems to have in place of commas, or ``None``.
+def other_delimiter(header: Sequence[str], delimiter: str = ",") -> str | None:
+    """The delimiter that a header seems to have in place of ``delimiter``, or ``None``.
 
     >>> other_delimiter(["tips;fare", "total;payment"])
     ';'
     """
-    counts = {delimiter: sum(name.count(delimiter) for name in header) for delimiter in DELIMITERS}
+    counts = {each: sum(name.count(each) for name in header) for each in DELIMITERS if each != delimiter}
     found = max(counts, key=lambda each: counts[each])
-    return found if counts[found] >= len(header) else None  # more than there are commas
+    return found if counts[found] >= len(header) else None  # more than there are delimiters
 
 
-def wrong_delimiter(delimiter: str) -> str:
-    """The error for a header with another delimiter than commas."""
-    name = DELIMITERS[delimiter]
-    return f"the columns look separated by {name}; expected commas: save the file with commas"
+def wrong_delimiter(found: str, expected: str = ",") -> str:
+    """The error for a header with another delimiter."""
+    return (
+        f"the columns look separated by {named_delimiter(found)}; expected {named_delimiter(expected)}: set "
+        f"data.delimiter to {shown_delimiter(found)}, or save the file with {named_delimiter(expected)}"
+    )

@@ -11,6 +11,8 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -24,19 +26,28 @@ class FileFormat(Protocol):
     keys. It is ``None`` for a format whose files do not list their columns.
     """
 
-    def read_columns(self, path: str, schema_types: Mapping[str, str] | None = None, /) -> Any:
+    def read_columns(
+        self, path: str, schema_types: Mapping[str, str] | None = None, dialect: Dialect = COMMAS, /
+    ) -> Any:
         """Returns the columns of a file.
 
         Args:
             path: The file.
             schema_types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
+            dialect: Delimiter and encoding, for text.
 
         Raises:
             TableError: The columns cannot be read, or one of them cannot become a feature of the type.
         """
 
     def check_columns(
-        self, path: str, columns: Any, first: str, schema_types: Mapping[str, str] | None = None, /
+        self,
+        path: str,
+        columns: Any,
+        first: str,
+        schema_types: Mapping[str, str] | None = None,
+        dialect: Dialect = COMMAS,
+        /,
     ) -> Any:
         """Checks that a file has the same columns as the table's first file and returns the columns of this file.
 
@@ -45,13 +56,14 @@ class FileFormat(Protocol):
             columns: The columns of the first file.
             first: Path of the first file.
             schema_types: As for :meth:`read_columns`.
+            dialect: As for :meth:`read_columns`.
 
         Raises:
             TableError: The columns differ.
         """
 
     def read_rows(
-        self, path: str, columns: Any, digest: ContentDigest | None = None, /
+        self, path: str, columns: Any, digest: ContentDigest | None = None, dialect: Dialect = COMMAS, /
     ) -> Iterator[pa.RecordBatch | list[bytes]]:
         """Yields the rows of a file in batches, in constant memory.
 
@@ -59,6 +71,7 @@ class FileFormat(Protocol):
             path: The file.
             columns: Its columns.
             digest: Updated with the bytes of the file, unless it is remote.
+            dialect: As for :meth:`read_columns`.
 
         Yields:
             Record batches of strings (if :attr:`FormatSpec.is_text`), record batches of int64, float32, binary or lists

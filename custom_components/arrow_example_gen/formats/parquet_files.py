@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from artifacts.fingerprint import ContentDigest
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.decoded_size import by_bytes
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -38,7 +39,7 @@ Types = dict[str, pa.DataType]
 SchemaTypes = Mapping[str, str]
 
 
-def read_columns(path: str, schema_types: SchemaTypes | None = None) -> Types:
+def read_columns(path: str, schema_types: SchemaTypes | None = None, _dialect: Dialect = COMMAS) -> Types:
     """Reads the columns with the types that they become: int64, float32, bytes, lists of these, or null.
 
     Args:
@@ -61,7 +62,9 @@ def read_columns(path: str, schema_types: SchemaTypes | None = None) -> Types:
     return {field.name: _in_schema(path, field, _feature_type(path, field), given.get(field.name)) for field in schema}
 
 
-def check_columns(path: str, types: Types, first: str, schema_types: SchemaTypes | None = None) -> Types:
+def check_columns(
+    path: str, types: Types, first: str, schema_types: SchemaTypes | None = None, _dialect: Dialect = COMMAS
+) -> Types:
     """Checks that a file has the columns and types of the table's first file and returns its own.
 
     Raises:
@@ -80,7 +83,9 @@ def check_columns(path: str, types: Types, first: str, schema_types: SchemaTypes
     return found
 
 
-def read_rows(path: str, types: Types, digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch]:
+def read_rows(
+    path: str, types: Types, digest: ContentDigest | None = None, _dialect: Dialect = COMMAS
+) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file in batches of a few megabytes, as they are after values are decoded.
 
     Text that is stored once, in a dictionary, is read as a dictionary.

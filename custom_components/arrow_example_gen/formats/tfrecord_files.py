@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import google_crc32c
 
 from artifacts.fingerprint import ContentDigest
+from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -26,15 +27,23 @@ _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
 
 
-def read_columns(_path: str, _schema_types: Mapping[str, str] | None = None) -> None:
+def read_columns(_path: str, _schema_types: Mapping[str, str] | None = None, _dialect: Dialect = COMMAS) -> None:
     """Returns ``None``: each record lists its own features."""
 
 
-def check_columns(_path: str, _columns: None, _first: str, _schema_types: Mapping[str, str] | None = None) -> None:
+def check_columns(
+    _path: str,
+    _columns: None,
+    _first: str,
+    _schema_types: Mapping[str, str] | None = None,
+    _dialect: Dialect = COMMAS,
+) -> None:
     """Returns ``None``: there is nothing to check."""
 
 
-def read_rows(path: str, _columns: None, digest: ContentDigest | None = None) -> Iterator[list[bytes]]:
+def read_rows(
+    path: str, _columns: None, digest: ContentDigest | None = None, _dialect: Dialect = COMMAS
+) -> Iterator[list[bytes]]:
     """Yields the records of a file in batches of a few megabytes.
 
     Raises:

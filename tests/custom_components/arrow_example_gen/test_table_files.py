@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
-from custom_components.arrow_example_gen.formats import csv_files, parquet_files, tfrecord_files
+from custom_components.arrow_example_gen.formats import csv_files, parquet_files, text_files, tfrecord_files
+from custom_components.arrow_example_gen.formats.dialect import Dialect, checked_encoding
 from custom_components.arrow_example_gen.formats.files import BATCH_ROWS, TableError
 from custom_components.arrow_example_gen.source import format_of
 from custom_components.arrow_example_gen.table import Table
@@ -98,7 +99,7 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
         (CSV + b'"3\n4,b\n', "line 5: found 1 values"),  # from a quote that is never closed to the file's end
         (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected a closing quote"),
         (CSV + b'3,"', "line 5: found a quote that is never closed"),
-        (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8"),
+        (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8, or set data.encoding to its"),
         (CSV + b"3," + LONG * 9 + b"\n", "line 5: found a row of more than 4 MiB; .* is a quote unclosed"),
         (CSV + b'3,"' + b"more\n" * (2 << 20), "line 5: found a row of more than 4 MiB"),
     ],
@@ -106,6 +107,26 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
 def test_a_csv_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     assert re.match(said, refusal(written(tmp_path / name, content)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "utf-32", "cp1252", "shift_jis", "cp037"])
+@pytest.mark.parametrize("name", ["table.csv", "table.csv.gz"])
+def test_text_in_other_encodings_is_read_as_utf8_in_small_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str
+) -> None:
+    monkeypatch.setattr(text_files, "CHUNK_BYTES", 3)  # in the middle of a character
+    text = "a,b\n1,東京\n" if encoding in ("utf-16", "shift_jis") else "a,b\n1,Zürich\n"
+    path = written(tmp_path / name, text.encode(encoding, "replace"))
+    with text_files.open_text(path, checked_encoding(encoding)) as file:
+        assert file.read() == text.encode(encoding, "replace").decode(encoding).encode()
+
+
+@pytest.mark.parametrize(("encoding", "line"), [("ascii", 70_001), ("utf-16", 70_001), ("shift_jis", 70_001)])
+def test_a_byte_of_another_encoding_is_reported_with_its_line(tmp_path: Path, encoding: str, line: int) -> None:
+    good = ("a,b\n" + "1,some text\n" * 69_999).encode(encoding)
+    path = written(tmp_path / "table.csv", good + b"\xff\xdc\xff" * 2 + "\n1,b\n".encode(encoding))
+    with pytest.raises(TableError, match=rf"line {line}: byte 0x.. is not {encoding}; expected text"):
+        list(csv_files.read_rows(path, ["a", "b"], None, Dialect(encoding=encoding)))
 
 
 def test_a_truncated_gzip_file_is_reported_with_its_last_complete_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import errno
 import gzip
 import io
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,6 +33,8 @@ def check(config: Config) -> CheckedTable:
         {"a.csv": HEADER + b'1.0,5.0,"cash, or card"\n'},
         {"a.csv": HEADER + b'1.0,5.0,"cash\nor card"\n'},
         {"a.csv": HEADER + "1.0,5.0,café\n".encode()},
+        {"a.csv": b"\xef\xbb\xbf" + HEADER + ROW, "b.csv": HEADER + ROW},
+        {"a.csv": b'\xef\xbb\xbf"tips","fare","payment"\n' + ROW},
         {"a.csv": HEADER + b",,\n"},
         {"a.csv": HEADER + b"1.0,5.0," + b"x" * (2 << 20) + b"\n"},
         {"a.csv": HEADER + ROW, "b.csv": HEADER + ROW},
@@ -46,6 +49,32 @@ def test_good_table_passes(tmp_path: Path, files: dict[str, bytes]) -> None:
 def test_what_means_a_missing_value_can_be_set(tmp_path: Path) -> None:
     content = {"a.csv": HEADER + ROW + b"1,NA,cash\n2,?,NULL\n"}
     assert check(other_files(tmp_path, "*.csv", content, missing_values="[NA, '?']")).rows == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "said"),
+    [
+        ("tips;fare;payment\n1,5;2;Zürich\n", {"delimiter": ";", "encoding": "cp1252"}, "line 2: .* found '1,5'"),
+        ("tips;fare;payment\n1;2;Zürich\n1;2\n", {"delimiter": ";", "encoding": "latin-1"}, "line 3: found 2 values"),
+        ("tips;fare;payment\n1;2;ok\n1;2;Ő\n", {"delimiter": ";", "encoding": "ascii"}, "line 3: byte 0x.. is not asc"),
+        ("tips\tfare\n1\t2\n", {"delimiter": ";"}, r"line 1: .* tabs; expected semicolons: .* to '\\t', or save"),
+        ("tips,fare\n1,2\n", {"delimiter": "'|'"}, "line 1: .* separated by commas; expected vertical bars: .*','"),
+    ],
+)
+def test_errors_of_other_dialects_have_their_line(
+    tmp_path: Path, content: str, settings: dict[str, str], said: str
+) -> None:
+    encoding = settings.get("encoding", "utf-8").replace("ascii", "utf-8")
+    with pytest.raises(DataError, match=rf"a\.csv: {said}"):
+        check(other_files(tmp_path, "*.csv", {"a.csv": content.encode(encoding)}, **settings))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be", "latin-1"])
+@pytest.mark.parametrize("delimiter", [";", r"\t"])
+def test_a_dialect_can_be_set(tmp_path: Path, encoding: str, delimiter: str) -> None:
+    text = 'tips;fare;payment\n1;2;"Zürich; \nor ""Bern"""\n'.replace(";", delimiter.replace(r"\t", "\t"))
+    settings = {"delimiter": json.dumps(delimiter), "encoding": encoding}
+    assert check(other_files(tmp_path, "*.csv", {"a.csv": text.encode(encoding)}, **settings)).rows == 1
 
 
 def test_the_fingerprint_is_that_of_the_files(tmp_path: Path) -> None:
@@ -80,13 +109,17 @@ def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
         ({"a.csv": b"tips,fare,caf\xe9\n1,2,3\n"}, "a.csv: line 1", ["byte 0xe9", "UTF-8"]),
         ({"a.csv": HEADER + ROW + b"1.0,5.0,caf\xe9\n"}, "a.csv: line 3", ["byte 0xe9", "UTF-8"]),
         ({"a.csv": (HEADER + ROW).decode().encode("utf-16")}, "a.csv: line 1", ["byte 0xff", "UTF-8"]),
-        ({"a.csv": b"\xef\xbb\xbf" + HEADER + ROW}, "a.csv: line 1", ["byte-order mark"]),
+        ({"a.csv": (HEADER + ROW).decode().encode("utf-16-le")}, "a.csv: line 1", ["zero bytes", "data.encoding"]),
         ({"a.csv": b"tips,fare,fare\n1,2,3\n"}, "a.csv: line 1", ["'fare' twice"]),
         ({"a.csv": HEADER + ROW, "b.csv": b"fare,tips,payment\n" + ROW}, "b.csv: line 1", ["differ", "a.csv"]),
         ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["differ", "a.csv"]),
         ({"a.csv": b"tip,fare\n1,2\n"}, "a.csv: line 1", ["'tips'", "fare, tip;", "did you mean 'tip'?"]),
         ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
-        ({"a.csv": b"tips;fare;payment\n1;2;cash\n"}, "a.csv: line 1", ["separated by semicolons", "with commas"]),
+        (
+            {"a.csv": b"tips;fare;payment\n1;2;cash\n"},
+            "a.csv: line 1",
+            ["separated by semicolons", "data.delimiter to ';'", "with commas"],
+        ),
         ({"a.csv": b"tips\tfare\n1\t2\n"}, "a.csv: line 1", ["separated by tabs"]),
         ({"a.csv": b"tips|fare|a,b|c\n1|2|x,y|z\n"}, "a.csv: line 1", ["separated by vertical bars"]),
         ({"a.csv": b",tips,fare\n0,1,2\n"}, "a.csv: line 1", ["no name for column 1 of 3", "index=False"]),
