@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
-import tensorflow as tf
+
+if TYPE_CHECKING:  # slow to import, and not needed by the processes that convert large bodies
+    import tensorflow as tf
 
 Code = grpc.StatusCode
 CODES = {code.value[0]: code for code in Code}
@@ -49,7 +52,7 @@ def hide_path(message: str, path: Path, name: str) -> str:
     return message.replace(str(path), name)
 
 
-def from_tensorflow(error: tf.errors.OpError) -> ServingError:
+def from_tensorflow(error: "tf.errors.OpError") -> ServingError:
     """Converts an error that TensorFlow raised while loading or running a model. Names of its graph are removed."""
     message = _NODES.sub("", str(error.message).partition(STACK)[0])
     return ServingError(CODES.get(error.error_code, Code.UNKNOWN), message.strip())

@@ -41,6 +41,7 @@ class Flags:
         saved_model_tags: Tags of the graph to load from a SavedModel, separated by commas.
         prefer_tflite_model: Whether to load ``model.tflite`` from a version's folder, if any, without batching.
         enable_signature_method_name_check: Whether Predict, Classify and Regress check the signature's method name.
+        enable_serialization_as_tensor_content: Whether gRPC's Predict responds in ``tensor_content``, not typed fields.
         tensorflow_session_parallelism: Default size of the two thread pools below. 0 lets TensorFlow choose.
         tensorflow_intra_op_parallelism: Threads per operation. 1 suits small models with many clients.
         tensorflow_inter_op_parallelism: Threads that run independent operations.
@@ -76,6 +77,7 @@ class Flags:
     saved_model_tags: str = "serve"
     prefer_tflite_model: bool = False
     enable_signature_method_name_check: bool = False
+    enable_serialization_as_tensor_content: bool = False
     tensorflow_session_parallelism: int = 0
     tensorflow_intra_op_parallelism: int = 0
     tensorflow_inter_op_parallelism: int = 0

@@ -64,7 +64,9 @@ class ModelServer:
             ModelManager(self._load, retries),
             self._metrics,
             HandlerSettings(
-                flags.enable_signature_method_name_check, flags.allow_version_labels_for_unavailable_models
+                flags.enable_signature_method_name_check,
+                flags.allow_version_labels_for_unavailable_models,
+                flags.enable_serialization_as_tensor_content,
             ),
         )
         self._rest = RestServer(RestApi(self.handler, metrics_path(flags)), flags) if flags.rest_api_port else None

@@ -2,15 +2,20 @@
 
 import dataclasses
 import functools
+import itertools
 import math
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.errors import invalid_argument
+from serving.large_messages import length_delimited, read_varint, varint
+from serving.slices import MAX_VALUES, slices
 
 TensorProto: TypeAlias = tensor_pb2.TensorProto
 MAX_MESSAGE_BYTES = (1 << 31) - 1  # the limit of protocol buffers
@@ -30,6 +35,10 @@ FIELDS: dict[tf.DType, str] = {
     **dict.fromkeys((tf.int32, tf.int16, tf.int8, tf.uint8, tf.uint16), "int_val"),
     **dict.fromkeys((tf.qint32, tf.qint16, tf.qint8, tf.quint16, tf.quint8), "int_val"),
 }
+# Dtypes whose values have the same bytes in their packed field as in memory, on a little-endian machine.
+RAW = (tf.float32, tf.float64, tf.complex64, tf.complex128, tf.bool)
+SMALL = 64  # values; a list of so few is faster than bytes
+RAW_SLICE = 1 << 17  # values
 # What a field stores for a value, if that is not the value itself: the bits of a half, two parts of a complex number.
 STORED: dict[tf.DType, Any] = {
     **dict.fromkeys((tf.float16, tf.bfloat16), np.uint16),
@@ -48,6 +57,7 @@ class Encoding:
         dtype: The numpy dtype that TensorFlow takes.
         stored: The numpy dtype of the elements of the field.
         parts: Number of elements per value.
+        is_raw: Whether the field on the wire has the same bytes as the array.
     """
 
     number: int
@@ -55,6 +65,7 @@ class Encoding:
     dtype: np.dtype[Any]
     stored: np.dtype[Any]
     parts: int
+    is_raw: bool
 
 
 @functools.cache
@@ -72,7 +83,7 @@ def encoding_of(number: int) -> Encoding:
     # The numpy dtype of a quantized number is a structure with a single field.
     stored = np.dtype(STORED.get(dtype, array_dtype[0] if array_dtype.fields else array_dtype))
     parts = array_dtype.itemsize // stored.itemsize
-    return Encoding(dtype.as_datatype_enum, FIELDS.get(dtype), array_dtype, stored, parts)
+    return Encoding(dtype.as_datatype_enum, FIELDS.get(dtype), array_dtype, stored, parts, dtype in RAW)
 
 
 def to_array(proto: TensorProto) -> NDArray[Any]:
@@ -95,22 +106,25 @@ def to_array(proto: TensorProto) -> NDArray[Any]:
             )
         if sent_values > count:
             raise invalid_argument(f"Tensor cannot be parsed: found {sent_values} values for the shape {sizes}")
-        if proto.tensor_content and encoding.field and encoding.number != types_pb2.DT_STRING:
+        if proto.tensor_content and encoding.number == types_pb2.DT_STRING:
+            return _strings(proto.tensor_content, count).reshape(sizes)
+        if proto.tensor_content and encoding.field:
             return np.frombuffer(proto.tensor_content, encoding.dtype).reshape(sizes).copy()
         if len(values) == count * encoding.parts and not proto.tensor_content:
-            return np.array(list(values), encoding.stored).view(encoding.dtype).reshape(sizes)
+            return _stored_array(values, encoding).view(encoding.dtype).reshape(sizes)
         array: NDArray[Any] = tf.make_ndarray(proto)  # repeats the last value if there are too few
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError, DecodeError) as error:
         raise invalid_argument(f"Tensor cannot be parsed: {error}") from error
     return array
 
 
-def to_proto(array: NDArray[Any], number: int) -> TensorProto:
-    """Converts an array to a message with the values in a typed field, such as ``float_val``.
+def to_proto(array: NDArray[Any], number: int, as_content: bool = False) -> TensorProto:
+    """Converts an array to a message. Other threads run in between if it is large.
 
     Args:
         array: The array.
         number: Number of its dtype in ``types.proto``.
+        as_content: Whether to store the values in ``tensor_content`` instead of a typed field such as ``float_val``.
     """
     encoding = encoding_of(number)
     if not encoding.field:
@@ -120,9 +134,21 @@ def to_proto(array: NDArray[Any], number: int) -> TensorProto:
     for size in array.shape:
         proto.tensor_shape.dim.add(size=size)
     values = array.ravel()
+    if as_content:
+        proto.tensor_content = _string_content(values) if encoding.number == types_pb2.DT_STRING else values.tobytes()
+        return proto
     if values.dtype != encoding.stored:
         values = values.view(encoding.stored)
-    getattr(proto, encoding.field).extend(values.tolist())
+    field = getattr(proto, encoding.field)
+    if len(values) <= SMALL:
+        field.extend(values.tolist())
+    elif encoding.is_raw:
+        field_number = TensorProto.DESCRIPTOR.fields_by_name[encoding.field].number
+        for part in slices(len(values), RAW_SLICE):
+            proto.MergeFromString(length_delimited(field_number, values[part].tobytes()))
+    else:
+        for part in slices(len(values)):
+            field.extend(values[part].tolist())
     return proto
 
 
@@ -133,3 +159,40 @@ def dtype_name(number: int) -> str:
     ('DT_FLOAT', '999')
     """
     return types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else str(number)
+
+
+def _stored_array(values: Sequence[Any], encoding: Encoding) -> NDArray[Any]:
+    """Returns the elements of a field as an array [N]. Other threads run in between if there are many."""
+    if len(values) <= MAX_VALUES:
+        return np.array(list(values), encoding.stored)
+    stored: NDArray[Any] = np.empty(len(values), encoding.stored)
+    for part in slices(len(values)):
+        stored[part] = np.array(values[part], encoding.stored)
+    return stored
+
+
+def _string_content(values: NDArray[Any]) -> bytes:
+    """Returns strings as TensorFlow encodes them in ``tensor_content``: their lengths as varints, then the bytes."""
+    texts = values.tolist()
+    return b"".join((*(varint(len(text)) for text in texts), *texts))
+
+
+def _strings(content: bytes, count: int) -> NDArray[Any]:
+    """Reads what :func:`_string_content` writes.
+
+    Raises:
+        ValueError: The strings do not fill the content exactly.
+        DecodeError: A length is malformed.
+        IndexError: There are too few lengths.
+    """
+    view, position, lengths = memoryview(content), 0, []
+    for _ in range(count):
+        length, position = read_varint(view, position)
+        lengths.append(length)
+    if position + sum(lengths) != len(content):
+        raise ValueError(f"found {len(content)} bytes of strings; expected {position + sum(lengths)}")
+    ends = itertools.accumulate(lengths, initial=position)
+    texts = [content[start:end] for start, end in itertools.pairwise(ends)]
+    strings: NDArray[Any] = np.empty(count, object)
+    strings[:] = texts
+    return strings

@@ -24,6 +24,7 @@ def predict(
     request: predict_pb2.PredictRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
+    as_content: bool = False,
 ) -> predict_pb2.PredictResponse:
     """Runs a Predict request.
 
@@ -32,6 +33,7 @@ def predict(
         request: The request.
         check_method: Whether to check the signature's method name.
         count: Called with the number of examples in the request, once its inputs are parsed.
+        as_content: Whether to respond in ``tensor_content`` instead of typed fields.
 
     Raises:
         ServingError: The request does not fit the signature, or TensorFlow fails to run it.
@@ -50,7 +52,7 @@ def predict(
     names = _output_names(signature, list(request.output_filter))
     response = predict_pb2.PredictResponse(model_spec=response_spec(servable, key))
     for name, value in servable.run(key, inputs, names).items():
-        response.outputs[name].CopyFrom(to_proto(value, signature.outputs[name].dtype))
+        response.outputs[name].CopyFrom(to_proto(value, signature.outputs[name].dtype, as_content))
     return response
 
 

@@ -1,6 +1,7 @@
 """Handles the requests of all protocols: finds the version, runs the model, counts and logs."""
 
 import dataclasses
+import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ from tensorflow_serving.apis import (
 from serving.errors import Code, ServingError, invalid_argument
 from serving.inference.apis import CLASSIFY, MULTI_INFERENCE, PREDICT, REGRESS, Api, Call
 from serving.inference.metrics import Metrics
-from serving.inference.predict import DEFAULT_SIGNATURE, batch_size, to_messages
+from serving.inference.predict import DEFAULT_SIGNATURE, batch_size, predict, to_messages
 from serving.inference.request_log import PredictionLog, RequestLog, predict_record
 from serving.models.manager import ModelManager
 from serving.models.model_config import ModelConfig, validated
@@ -40,10 +41,12 @@ class HandlerSettings:
     Attributes:
         check_method: Whether Predict, Classify and Regress check the signature's method name.
         allow_unavailable_labels: Whether labels may refer to versions that are not loaded yet.
+        as_content: Whether Predict over gRPC responds in ``tensor_content`` instead of typed fields.
     """
 
     check_method: bool = False
     allow_unavailable_labels: bool = False
+    as_content: bool = False
 
 
 class RequestHandler:
@@ -58,6 +61,7 @@ class RequestHandler:
         self.manager = manager
         self.metrics = metrics
         self._settings = settings
+        self._predict = dataclasses.replace(PREDICT, run=functools.partial(predict, as_content=settings.as_content))
         self._logs: dict[str, RequestLog] = {}
         self._configuring = threading.Lock()
 
@@ -139,7 +143,7 @@ class RequestHandler:
         Raises:
             ServingError: The request cannot be answered.
         """
-        return self._handle(PREDICT, _spec(request), request, entrypoint)
+        return self._handle(self._predict, _spec(request), request, entrypoint)
 
     def predict_arrays(
         self, servable: LoadedModel, key: str, inputs: Mapping[str, NDArray[Any]]

@@ -26,6 +26,7 @@ from serving.errors import Code, ServingError
 from serving.flags import Flags
 from serving.inference.apis import GRPC
 from serving.inference.request_handler import RequestHandler
+from serving.large_messages import parse
 from serving.protocols.call_slots import CallSlots, check_waited_for
 from serving.protocols.sockets import drop_new_connections, duplicate_sockets
 from serving.tensor_protos import MAX_MESSAGE_BYTES
@@ -189,7 +190,7 @@ def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any, s
     def handle(serialized: bytes, context: grpc.ServicerContext) -> Any:
         try:
             check_waited_for(context)
-            request = message.FromString(serialized)
+            request = parse(message, serialized)
             if not find_model:
                 return method(request, context)
             with slots.hold(find_model(request), context):

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import uvloop
 from absl import logging
@@ -24,6 +26,7 @@ CORS = {
 }
 TOO_LARGE = 413
 BACKLOG = 1024
+PART_BYTES = 1 << 18
 MAX_TOTAL_BYTES = 1 << 30  # of all request bodies in memory
 DRAIN_SECONDS = 30.0
 KEEP_ALIVE_SECONDS = 75.0
@@ -67,6 +70,7 @@ class RestServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._pool.stop()
+        self._api.close()
 
     async def _listen(self) -> None:
         # Uses aiohttp's low-level server, because a single handler does not need the overhead of its router.
@@ -90,10 +94,15 @@ class RestServer:
             await asyncio.sleep(0.01)
         await self._runner.cleanup()
 
-    async def _handle(self, request: web.BaseRequest) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         found = await self._respond(request)
         headers = CORS if self._flags.rest_api_enable_cors_support and ORIGIN in request.headers else {}
-        response = web.Response(body=found.body, status=found.status, content_type=found.content_type, headers=headers)
+        settings: dict[str, Any] = {"status": found.status, "content_type": found.content_type, "headers": headers}
+        response: web.StreamResponse
+        if isinstance(found.body, bytes):
+            response = web.Response(body=found.body, **settings)
+        else:
+            response = _LargeResponse(found.body, **settings)
         if self._closing:
             response.force_close()
         return response
@@ -105,7 +114,7 @@ class RestServer:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._read(request, parts)
-                size, body = sum(map(len, parts)), parts[0] if len(parts) == 1 else b"".join(parts)
+                size, body = sum(map(len, parts)), tuple(parts)
                 parts.clear()
                 method, path = request.method, request.rel_url.raw_path
                 # A running call cannot be cancelled. After a timeout it keeps its body, and its result is discarded.
@@ -141,6 +150,22 @@ class RestServer:
             if self._total_bytes > MAX_TOTAL_BYTES:
                 text = f"Request bodies in memory exceed {MAX_TOTAL_BYTES} bytes; try again later"
                 raise _BodyRejectedError(HTTP_STATUS[Code.RESOURCE_EXHAUSTED], text)
+
+
+class _LargeResponse(web.StreamResponse):
+    """A response that is sent in parts. aiohttp would first copy all of it."""
+
+    def __init__(self, body: memoryview, status: int, content_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(status=status, headers=headers)
+        self.content_type = content_type
+        self.content_length = len(body)
+        self._content = body
+
+    async def write_eof(self, _data: bytes = b"") -> None:
+        """Sends the body. Each part waits until the client has received enough of those before."""
+        for start in range(0, len(self._content), PART_BYTES):
+            await self.write(self._content[start : start + PART_BYTES])
+        await super().write_eof()
 
 
 class _Server(web.Server):

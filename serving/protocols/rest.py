@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import re
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from urllib.parse import unquote
 
 from absl import logging
@@ -19,9 +21,12 @@ from serving.errors import Code, ServingError, invalid_argument
 from serving.inference.apis import PREDICT, REST, Call
 from serving.inference.predict import DEFAULT_SIGNATURE
 from serving.inference.request_handler import SIGNATURE_DEF, RequestHandler
-from serving.rest_json.classify_regress import read_input, write_classifications, write_regressions
-from serving.rest_json.predict import read_inputs, write_outputs
-from serving.rest_json.values import MAX_EXCERPT, SIGNATURE_NAME, Json, error_body, parse_object, to_bytes
+from serving.rest_json.classify_regress import write_classifications, write_regressions
+from serving.rest_json.document import Document
+from serving.rest_json.dtype_rules import rules_for
+from serving.rest_json.frames import Buffer
+from serving.rest_json.large_bodies import LargeBodies
+from serving.rest_json.values import MAX_EXCERPT, error_body
 
 JSON, TEXT, HTML = "application/json", "text/plain", "text/html"
 NOT_FOUND = b"<HTML><HEAD><TITLE>404 Not Found</TITLE></HEAD><BODY><H1>Not Found</H1></BODY></HTML>\n"
@@ -53,7 +58,7 @@ class Response:
     """An HTTP response."""
 
     status: int
-    body: bytes
+    body: Buffer
     content_type: str = JSON
 
 
@@ -69,14 +74,15 @@ class RestApi:
         """
         self._handler = handler
         self._metrics_path = metrics_path
+        self._bodies = LargeBodies()
 
-    def handle(self, method: str, path: str, body: bytes) -> Response:
+    def handle(self, method: str, path: str, body: Sequence[bytes]) -> Response:
         """Handles a request.
 
         Args:
             method: The HTTP method.
             path: The path, percent-encoded and without the query.
-            body: The body, decompressed.
+            body: The body, decompressed, in parts.
         """
         try:
             if method == "GET" and path == self._metrics_path:
@@ -90,33 +96,40 @@ class RestApi:
             logging.exception("%s %s failed.", method, path)
             return Response(500, error_body("internal error; see the server's log"))
 
-    def _route(self, method: str, path: str, body: bytes) -> bytes:
+    def close(self) -> None:
+        """Ends the processes for large bodies."""
+        self._bodies.close()
+
+    def _route(self, method: str, path: str, body: Sequence[bytes]) -> Buffer:
         if method == "POST" and (match := _INFERENCE.fullmatch(path)):
-            return self._run(match["method"].lower(), _spec(match), body)
+            with ExitStack() as stack:
+                document = stack.enter_context(self._bodies.parsed(body))
+                return self._run(match["method"].lower(), _spec(match), document, stack.close)
         if method == "GET" and (match := _STATUS.fullmatch(path)):
             if not match["model"]:
                 raise invalid_argument("Missing model name in request.")
             return self._metadata(_spec(match)) if match["metadata"] else self._status(_spec(match))
         raise invalid_argument(f"Malformed request: {method} {path}")
 
-    def _run(self, method: str, spec: model_pb2.ModelSpec, body: bytes) -> bytes:
-        document = parse_object(body)
+    def _run(self, method: str, spec: model_pb2.ModelSpec, document: Document, release: Callable[[], None]) -> Buffer:
+        """Runs a request. Calls ``release`` when the document has been read."""
         if method == "predict":
-            return self._predict(spec, document)
+            return self._predict(spec, document, release)
+        request = (
+            classification_pb2.ClassificationRequest if method == "classify" else regression_pb2.RegressionRequest
+        )(model_spec=spec)
         try:
-            spec.signature_name = document.get(SIGNATURE_NAME, "")
-            examples = read_input(document)
+            request.model_spec.signature_name = document.signature_name
         except UnicodeEncodeError as error:  # names in a message have to be valid UTF-8, unlike values
-            offset = max(0, body.find(to_bytes(error.object)))
-            raise invalid_argument(f"JSON Parse error: Invalid encoding in string at offset: {offset}") from error
+            raise document.encoding_error(error.object) from error
+        document.examples(request.input)
+        release()
         if method == "classify":
-            classification = classification_pb2.ClassificationRequest(model_spec=spec, input=examples)
-            return write_classifications(self._handler.classify(classification, REST).result)
-        regression = regression_pb2.RegressionRequest(model_spec=spec, input=examples)
-        return write_regressions(self._handler.regress(regression, REST).result)
+            return write_classifications(self._handler.classify(request, REST).result)
+        return write_regressions(self._handler.regress(request, REST).result)
 
-    def _predict(self, spec: model_pb2.ModelSpec, document: dict[str, Json]) -> bytes:
-        name = document.get(SIGNATURE_NAME)
+    def _predict(self, spec: model_pb2.ModelSpec, document: Document, release: Callable[[], None]) -> Buffer:
+        name = document.signature_name
         key = name or DEFAULT_SIGNATURE
         with self._handler.servable(spec, Call(PREDICT.name, REST, [key])) as servable:
             signature = servable.signatures.get(key)
@@ -124,11 +137,11 @@ class RestApi:
                 raise invalid_argument(f'Serving signature name: "{key}" not found in signature def')
             if not signature.inputs:
                 raise invalid_argument(f"Failed to get input map for signature: {name or 'DEFAULT'}")
-            try:
-                inputs, response_format = read_inputs(document, signature.inputs)
-            except (ValueError, RecursionError) as error:  # nested deeper than numpy (64 levels) or Python allow
-                raise invalid_argument(f"JSON Value cannot be converted to a tensor: {error}") from error
-            return write_outputs(self._handler.predict_arrays(servable, key, inputs), response_format)
+            inputs, response_format = document.tensors(
+                {each: rules_for(info.dtype) for each, info in signature.inputs.items()}
+            )
+            release()
+            return self._bodies.write(self._handler.predict_arrays(servable, key, inputs), response_format)
 
     def _status(self, spec: model_pb2.ModelSpec) -> bytes:
         response = self._handler.status(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))

@@ -1,11 +1,10 @@
 """JSON requests and responses of Predict, in row format (``instances``) and columnar format (``inputs``)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import ServingError, invalid_argument
 from serving.rest_json.tensor_formatting import row_texts
@@ -14,7 +13,6 @@ from serving.rest_json.tensor_parsing import (
     flat_values,
     read_tensor,
     read_well_formed,
-    rules_for,
     shape_of,
     shape_text,
     to_array,
@@ -24,15 +22,15 @@ from serving.rest_json.values import Json, excerpt, is_base64, string_text, to_b
 Format = Literal["row", "columnar"]
 INSTANCES, INPUTS, PREDICTIONS, OUTPUTS = "instances", "inputs", "predictions", "outputs"
 BYTES_SUFFIX = "_bytes"
-TensorInfos = Mapping[str, meta_graph_pb2.TensorInfo]
+Rules: TypeAlias = Mapping[str, DtypeRules]
 
 
-def read_inputs(document: dict[str, Json], infos: TensorInfos) -> tuple[dict[str, NDArray[Any]], Format]:
+def read_inputs(document: dict[str, Json], rules: Rules) -> tuple[dict[str, NDArray[Any]], Format]:
     """Reads the inputs of a request.
 
     Args:
         document: The body of the request.
-        infos: The signature's inputs by name.
+        rules: The rules of the signature's inputs by name.
 
     Returns:
         The inputs by name, and the format of the request, which is also that of the response.
@@ -51,9 +49,9 @@ def read_inputs(document: dict[str, Json], infos: TensorInfos) -> tuple[dict[str
             raise invalid_argument(f"JSON Value: {excerpt(document)} Excepting '{INSTANCES}' to be an list/array")
         if not rows:
             raise invalid_argument(f"JSON Value: {excerpt(document)} No values in '{INSTANCES}' array")
-        return _rows(rows, infos), "row"
+        return _rows(rows, rules), "row"
     if INPUTS in document:
-        return _columns(document[INPUTS], infos), "columnar"
+        return _columns(document[INPUTS], rules), "columnar"
     raise invalid_argument(f"Missing '{INPUTS}' or '{INSTANCES}' key")
 
 
@@ -66,18 +64,17 @@ def write_outputs(outputs: Mapping[str, NDArray[Any]], response_format: Format) 
     return to_bytes(_row_response(outputs) if response_format == "row" else _columnar_response(outputs))
 
 
-def _rows(rows: list[Json], infos: TensorInfos) -> dict[str, NDArray[Any]]:
+def _rows(rows: list[Json], rules: Rules) -> dict[str, NDArray[Any]]:
     named = isinstance(rows[0], dict) and not is_base64(rows[0])
-    if not named and len(infos) > 1:
+    if not named and len(rules) > 1:
         raise invalid_argument(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
-    rules = {name: rules_for(info.dtype) for name, info in infos.items()}
     return _well_formed_rows(rows, rules, named) or _checked_rows(rows, rules, named)
 
 
-def _well_formed_rows(rows: list[Json], rules: Mapping[str, DtypeRules], named: bool) -> dict[str, NDArray[Any]] | None:
+def _well_formed_rows(rows: list[Json], rules: Rules, named: bool) -> dict[str, NDArray[Any]] | None:
     """Reads rows of the same form, or returns ``None`` if they may be malformed and have to be checked one by one."""
     if not named:
         columns = dict.fromkeys(rules, rows)
@@ -94,7 +91,7 @@ def _well_formed_rows(rows: list[Json], rules: Mapping[str, DtypeRules], named: 
     return inputs
 
 
-def _checked_rows(rows: list[Json], rules: Mapping[str, DtypeRules], named: bool) -> dict[str, NDArray[Any]]:
+def _checked_rows(rows: list[Json], rules: Rules, named: bool) -> dict[str, NDArray[Any]]:
     collectors = {name: _Collector(each) for name, each in rules.items()}
     for index, row in enumerate(rows):
         is_object = isinstance(row, dict) and not is_base64(row)
@@ -132,19 +129,19 @@ def _row_error(error: ServingError, element: str) -> ServingError:
     return ServingError(error.code, text)
 
 
-def _columns(value: Json, infos: TensorInfos) -> dict[str, NDArray[Any]]:
+def _columns(value: Json, rules: Rules) -> dict[str, NDArray[Any]]:
     if not isinstance(value, dict) or is_base64(value):
-        if len(infos) > 1:
+        if len(rules) > 1:
             raise invalid_argument(
                 "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
                 "tensorinfo_map"
             )
-        [(name, info)] = infos.items()
-        return {name: read_tensor(value, rules_for(info.dtype))}
-    for name in infos:
+        [(name, dtype_rules)] = rules.items()
+        return {name: read_tensor(value, dtype_rules)}
+    for name in rules:
         if name not in value:
             raise invalid_argument(f"Missing named input: {name} in 'inputs' object.")
-    return {name: read_tensor(value[name], rules_for(info.dtype)) for name, info in infos.items()}
+    return {name: read_tensor(value[name], each) for name, each in rules.items()}
 
 
 class _Collector:

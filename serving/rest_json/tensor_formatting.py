@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from serving.errors import invalid_argument
 from serving.rest_json.values import BASE64, string_text, to_bytes
+from serving.slices import MAX_VALUES, slices
 
 
 def float_texts(array: NDArray[Any]) -> list[str]:
-    """Returns each float of an array [N] as JSON.
+    """Returns each float of an array [N] as JSON. Other threads run in between if there are many.
 
     A float has six significant digits if they are sufficient to restore it, and otherwise 9 (float32) or 17 (float64).
     Whole numbers have a decimal point, unless they have an exponent.
@@ -22,6 +23,12 @@ def float_texts(array: NDArray[Any]) -> list[str]:
     >>> float_texts(np.array([3, 0.1, 9e6, 1 / 3, np.nan], np.float32))
     ['3.0', '0.1', '9e+06', '0.333333343', 'NaN']
     """
+    if len(array) <= MAX_VALUES:
+        return _float_texts(array)
+    return [text for part in slices(len(array)) for text in _float_texts(array[part])]
+
+
+def _float_texts(array: NDArray[Any]) -> list[str]:
     wide = array.astype(np.float64)
     kind, digits = (np.float64, 17) if array.dtype == np.float64 else (np.float32, 9)
     texts = _format_all(f"%.{digits}g", wide)

@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 import socket
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,6 +55,51 @@ def test_channel_arguments_reach_grpc(embed: Callable[..., Embedded], flags: lis
     with pytest.raises(grpc.RpcError) as caught:
         server.predict(values=(1.0,) * 1000)
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_tensor_content_replaces_typed_fields(embed: Callable[..., Embedded], flags: list[str]) -> None:
+    server = embed(*flags, "--enable_serialization_as_tensor_content")
+    request = predict_request("tiny", np.array([1, 2], np.float32), signature_name="two")
+    request.inputs["s"].CopyFrom(tf.make_tensor_proto(["a", ""]))
+    outputs = server.prediction.Predict(request, timeout=30).outputs
+    assert (list(outputs["total"].float_val), list(outputs["text_bytes"].string_val)) == ([], [])
+    assert tf.make_ndarray(outputs["total"]).tolist() == [3.0, 4.0]
+    assert tf.io.parse_tensor(outputs["text_bytes"].SerializeToString(), tf.string).numpy().tolist() == [b"a", b""]
+    back = predict_request("tiny", np.array([1, 2], np.float32), signature_name="two")
+    back.inputs["s"].CopyFrom(outputs["text_bytes"])
+    assert server.prediction.Predict(back, timeout=30).outputs["text_bytes"] == outputs["text_bytes"]
+    assert server.json("POST", PREDICT, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
+
+
+@pytest.mark.parametrize("large", ["REST", "gRPC"])
+def test_status_is_answered_while_a_large_request_is(
+    embed: Callable[..., Embedded], flags: list[str], large: str
+) -> None:
+    server = embed(*flags)
+    server.predict()
+    values = np.arange(300_000, dtype=np.float32)
+    body = json.dumps({"inputs": values.tolist()})
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "tiny"
+    request.inputs["x"].dtype = tf.float32.as_datatype_enum
+    request.inputs["x"].tensor_shape.dim.add(size=len(values))
+    request.inputs["x"].float_val.extend(values)
+    run = {"REST": lambda: server.rest("POST", PREDICT, body), "gRPC": lambda: server.prediction.Predict(request)}
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1000)  # Python does not take its lock from a thread that keeps it
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            future, answered = pool.submit(run[large]), 0
+            while not future.done():
+                assert server.rest("GET", "/v1/models/tiny")[0] == 200
+                answered += 1
+    finally:
+        sys.setswitchinterval(before)
+    assert answered > 5
+    if large == "REST":
+        assert json.loads(future.result()[1])["outputs"] == (values / 2 + 2).tolist()
+    else:
+        assert list(future.result().outputs["y"].float_val) == (values / 2 + 2).tolist()
 
 
 def test_messages_of_100_megabytes_are_accepted_and_large_ones_returned(
@@ -250,8 +297,8 @@ def test_each_code_has_its_status(code: grpc.StatusCode, status: int) -> None:
     def fails(_request: Any) -> None:
         raise ServingError(code, "message")
 
-    reply = RestApi(SimpleNamespace(status=fails), None).handle("GET", "/v1/models/tiny", b"")  # type: ignore[arg-type]
-    assert (reply.status, json.loads(reply.body), reply.content_type) == (
+    reply = RestApi(SimpleNamespace(status=fails), None).handle("GET", "/v1/models/tiny", [])  # type: ignore[arg-type]
+    assert (reply.status, json.loads(bytes(reply.body)), reply.content_type) == (
         status,
         {"error": "message"},
         "application/json",

@@ -38,7 +38,9 @@ def test_examples_are_counted_once_they_are_parsed(handler: RequestHandler) -> N
     before = counted(handler)
     request = predict_request("tiny", np.zeros(3, np.float32))
     handler.predict(request, "GRPC")
-    assert RestApi(handler, None).handle("POST", "/v1/models/tiny:predict", b'{"instances": [1.0, 2.0]}').status == 200
+    assert (
+        RestApi(handler, None).handle("POST", "/v1/models/tiny:predict", [b'{"instances": [1.0, 2.0]}']).status == 200
+    )
     classified = classification_pb2.ClassificationRequest()
     classified.model_spec.name, classified.model_spec.signature_name = "tiny", "classify"
     for _ in range(4):

@@ -2,7 +2,7 @@ import http.client
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from server_process import free_port
@@ -18,8 +18,11 @@ PORT = free_port()
 class Echo:
     """Responds with the length of the body."""
 
-    def handle(self, method: str, path: str, body: bytes) -> Response:
-        return Response(200, json.dumps(len(body)).encode())
+    def handle(self, method: str, path: str, body: Sequence[bytes]) -> Response:
+        return Response(200, json.dumps(sum(map(len, body))).encode())
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture

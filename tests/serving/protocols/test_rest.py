@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from server_process import Embedded, Server, embedded
 
@@ -43,6 +44,28 @@ def test_curl_sends_rows_and_columns(server: Server) -> None:
     ):
         output = subprocess.run(["curl", "-sf", url, "-d", body], capture_output=True, text=True, check=True).stdout
         assert json.loads(output) == expected
+
+
+def test_large_bodies_are_converted_as_small_ones_are(server: Server) -> None:
+    rows = 60_000
+    pieces = [f"{place}.{place % 7}25" for place in range(rows)]
+    body = f'{{"inputs": [{", ".join(pieces)}]}}'
+    status, content, headers = server.rest_headers("POST", PREDICT, body, Origin="http://a")
+    small = [
+        server.rest("POST", PREDICT, f'{{"inputs": [{", ".join(pieces[start : start + 10_000])}]}}')[1]
+        for start in range(0, rows, 10_000)
+    ]
+    texts = [each.decode().partition("[")[2].rpartition("]")[0].strip() for each in (content, *small)]
+    assert (status, headers["Access-Control-Allow-Origin"]) == (200, "*")
+    assert texts[0] == ", ".join(texts[1:])
+    assert any("serving.rest_json.worker" in each.cmdline() for each in psutil.Process(server.process.pid).children())
+    broken = body.replace(" 30000.", ' "30000".')
+    assert server.rest("POST", PREDICT, broken)[0] == 400
+    wrong = body.replace(" 30000.525,", ' "a",')
+    message = 'JSON Value: "a" Type: String is not of expected type: float'
+    assert server.rest("POST", PREDICT, wrong) == (400, json.dumps({"error": message}).encode())
+    examples = json.dumps({"signature_name": "regress", "examples": [{"x": 0.5}] * 30_000})
+    assert server.rest("POST", REGRESS, examples)[1].count(b"2.25") == 30_000
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,21 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from tensorflow_serving.apis import classification_pb2, regression_pb2
+from tensorflow_serving.apis import classification_pb2, input_pb2, regression_pb2
 
 from serving.errors import ServingError
 from serving.rest_json.classify_regress import read_input, write_classifications, write_regressions
 
 
+def read(document: dict[str, Any]) -> input_pb2.Input:
+    given = input_pb2.Input()
+    read_input(document, given)
+    return given
+
+
 def features(value: Any) -> dict[str, Any]:
     """The features of one example, as protobuf's own JSON."""
-    given = read_input({"examples": [value]})
+    given = read({"examples": [value]})
     [example] = json_format.MessageToDict(given, preserving_proto_field_name=True)["example_list"]["examples"]
     found: dict[str, Any] = example["features"]["feature"]
     return found
@@ -56,7 +62,7 @@ def test_value_without_a_list_is_rejected(value: Any, message: str) -> None:
 
 
 def test_context_is_stored_with_the_examples() -> None:
-    given = read_input({"context": {"c": 1}, "examples": [{"f": 2}, {}]})
+    given = read({"context": {"c": 1}, "examples": [{"f": 2}, {}]})
     both = given.example_list_with_context
     assert both.context.features.feature["c"].int64_list.value == [1]
     assert [list(each.features.feature) for each in both.examples] == [["f"], []]

@@ -7,20 +7,17 @@ import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.errors import Code, ServingError
+from serving.rest_json.dtype_rules import rules_for
 from serving.rest_json.predict import Format, read_inputs, write_outputs
 from serving.rest_json.tensor_formatting import float_texts
 from serving.rest_json.values import parse_object
 
 
-def infos(**dtypes: tf.DType) -> dict[str, meta_graph_pb2.TensorInfo]:
-    return {name: meta_graph_pb2.TensorInfo(dtype=dtype.as_datatype_enum) for name, dtype in dtypes.items()}
-
-
 def read(text: str, **dtypes: tf.DType) -> dict[str, Any]:
-    inputs, _ = read_inputs(parse_object(text.encode()), infos(**dtypes))
+    rules = {name: rules_for(dtype.as_datatype_enum) for name, dtype in dtypes.items()}
+    inputs, _ = read_inputs(parse_object(text.encode()), rules)
     return {name: array.tolist() for name, array in inputs.items()}
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import ServingError
-from serving.rest_json.tensor_parsing import flat_values, read_tensor, read_well_formed, rules_for, shape_of, to_array
+from serving.rest_json.dtype_rules import rules_for
+from serving.rest_json.tensor_parsing import flat_values, read_tensor, read_well_formed, shape_of, to_array
 
 NUMBERS = (
     st.integers(-(2**70), 2**70)
