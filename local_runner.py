@@ -111,6 +111,8 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs", folder: "RunFolder
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
         console.begin(config.name, folder.run_id, folder.log)
+        for warning in inputs.warnings:
+            console.warning(warning)
 
         def end() -> NoReturn:
             # Without a summary.json, the next run closes this one.

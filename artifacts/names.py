@@ -4,6 +4,9 @@ This module imports nothing, so any process can use it. :mod:`serving.edge` defi
 since devices get a copy of that file alone.
 """
 
+# File of ExampleGen, in the folder of the artifact, if rows were left out of all splits.
+LEFT_OUT_FILE = "left_out.json"
+
 # Files of StatisticsGen and ExampleValidator, in the folder of each split.
 STATISTICS_FILE = "FeatureStats.pb"
 ANOMALIES_FILE = "SchemaDiff.pb"

@@ -84,6 +84,8 @@ class RunSummary:
             the Pusher.
         nodes: The result of each node.
         rows: Number of rows by split.
+        left_out: Number of rows that are in no split, by reason.
+        warnings: What to know before trusting the model, one line each.
         metrics: The candidate's metrics over all rows of the eval split.
         thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
         baseline: Version of the model that the candidate was compared with.
@@ -100,6 +102,8 @@ class RunSummary:
     status: Status
     nodes: Sequence[Node] = ()
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    warnings: Sequence[str] = ()
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     thresholds: Sequence[ThresholdResult] = ()
     baseline: str | None = None

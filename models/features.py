@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from annotated_types import Ge, Gt, Le
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
+
+from models.class_values import class_text
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -31,6 +33,7 @@ RawType = Literal["INT", "FLOAT", "BYTES"]
 Int64 = Annotated[int, Ge(-(2**63) + 1), Le(2**63 - 1)]  # the smallest int64 means a missing value
 PositiveInt = Annotated[int, Ge(1), Le(MAX_COUNT)]
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+ClassName = Annotated[str, BeforeValidator(class_text)]
 
 
 class FeatureKind(NamedTuple):
@@ -171,13 +174,14 @@ class Label:
         name: Name of the transformed label.
         column: Raw column with the true values.
         above: Threshold that turns a number into a binary label.
-        classes: Class names by class index. Without ``above`` these are the values of the raw column.
+        classes: Class names by class index. Without ``above`` these are the values of the raw column, as text. For the
+            numbers that they stand for, see :func:`models.class_values.numeric_values`.
     """
 
     name: Name
     column: str
     above: Above | None = None
-    classes: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
+    classes: Annotated[tuple[ClassName, ...], Field(min_length=2)] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:

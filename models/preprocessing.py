@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tensorflow as tf
 import tensorflow_transform as tft
 
+from models.class_values import numeric_values, text_values
 from models.features import Bucketed, Cyclical, Dense, Features, Hashed, Integer, Kind, Label, Problem, Vocabulary
 from models.features import transformed_name as named
 
@@ -230,9 +231,7 @@ def _label(problem: Problem, values: Columns) -> tf.Tensor:
         return tf.cast(column, tf.float32)
     if label.above is not None:
         return _above(label, values)
-    if label.classes is not None:
-        return _class_index(column, label.classes)
-    return tf.cast(column, tf.int64)
+    return _class_index(column, problem.class_names)
 
 
 def _above(label: Label, values: Columns) -> tf.Tensor:
@@ -244,9 +243,10 @@ def _above(label: Label, values: Columns) -> tf.Tensor:
 
 
 def _class_index(values: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
-    """Index of each value in ``names`` as int64 [N, 1], or -1 if it is not there."""
-    text = values if values.dtype == tf.string else tf.strings.as_string(values)
-    matches = tf.equal(text, tf.constant([list(names)]))
+    """Class of each value as int64 [N, 1], or -1 if it is not the value of a class."""
+    known = text_values(names) if values.dtype == tf.string else numeric_values(names)
+    matches = tf.equal(values, tf.constant([list(known)], values.dtype))
     found = tf.reduce_any(matches, axis=1, keepdims=True)
-    index = tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int64)[:, tf.newaxis]
+    place = tf.argmax(tf.cast(matches, tf.int32), axis=1)[:, tf.newaxis]
+    index = tf.gather(tf.constant(list(known.values()), tf.int64), place)
     return tf.where(found, index, -tf.ones_like(index))

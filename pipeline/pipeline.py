@@ -20,7 +20,7 @@ from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
 from common.source_code import source_digest
 from custom_components.anomaly_gate.component import AnomalyGate
-from custom_components.arrow_example_gen.component import ArrowExampleGen
+from custom_components.arrow_example_gen.component import ArrowExampleGen, SchemaRules
 from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
 from custom_components.batched_evaluator.component import BatchedEvaluator
 from custom_components.batched_statistics_gen.component import BatchedStatisticsGen
@@ -38,6 +38,7 @@ from pipeline.candidate import Candidate
 from pipeline.config.settings import EVAL, SPLITS, TRAIN, VALIDATION, Config
 from pipeline.eval_config import eval_config
 from pipeline.nodes import TRAINER, TUNER
+from pipeline.preflight.labels import label_rows
 from pipeline.preflight.schema import column_types
 from pipeline.preflight.table import UNREAD, CheckedTable
 from pipeline.vertex_jobs import job_settings, with_job_executor
@@ -102,9 +103,11 @@ def ingest(config: Config, schema: schema_pb2.Schema, fingerprint: str | None = 
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
     split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
+    labels = label_rows(config, schema)
     if data.bigquery:
-        return SeededBigQueryExampleGen(data.bigquery.query, **split).with_id("ExampleGen")
-    node = ArrowExampleGen(data.source, **split, schema_types=column_types(schema), fingerprint=fingerprint)
+        return SeededBigQueryExampleGen(data.bigquery.query, **split, label_rows=labels).with_id("ExampleGen")
+    rules = SchemaRules(column_types(schema), labels)
+    node = ArrowExampleGen(data.source, **split, rules=rules, fingerprint=fingerprint)
     return node.with_id("ExampleGen")
 
 
@@ -127,7 +130,7 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
         preprocessing_fn="models.preprocessing.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=SPLITS),
         custom_config={"problem": config.problem.to_config()},
-        code=["models.preprocessing", "models.features"],
+        code=["models.preprocessing", "models.features", "models.class_values"],
     ).with_id("Transform")
     node.add_upstream_node(validated.gate)
     return node

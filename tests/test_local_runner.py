@@ -16,7 +16,8 @@ from lineage.store.connection import open_reader
 pytestmark = pytest.mark.e2e
 
 SUMMARY_KEYS = {
-    *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline", "hyperparameters"),
+    *("run_id", "problem", "status", "nodes", "rows", "left_out", "warnings", "metrics", "thresholds", "baseline"),
+    "hyperparameters",
     *("training", "pushed", "tflite", "error", "seconds"),
 }
 

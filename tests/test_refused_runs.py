@@ -69,12 +69,12 @@ def test_corrected_table_passes_and_no_cache_runs_every_node_again(corrected: tu
 
 
 @pytest.mark.slow
-def test_constant_label_is_reported_in_one_line(corrected: tuple[Path, Path, Finished]) -> None:
+def test_constant_label_is_refused_in_one_line(corrected: tuple[Path, Path, Finished]) -> None:
     output, data, _ = corrected
     failed = run(output, f"--data={data}", "--json", label__above={"value": 1e9})
-    assert failed.code == 1
+    assert failed.code == 2
     assert failed.summary["status"] == "failed"
-    assert failed.summary["error"].startswith("Tuner: label 'generous_tip': found 'ordinary' in all of the ")
+    assert "column 'tips': found rows of one class only (ordinary " in failed.summary["error"]
     assert "\n" not in failed.summary["error"]
     assert failed.summary["error"] in failed.stderr.replace("\n", "")
     assert "Traceback" not in failed.stderr

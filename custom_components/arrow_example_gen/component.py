@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
@@ -12,7 +12,20 @@ from custom_components.arrow_example_gen.driver import FINGERPRINT, Driver
 from custom_components.arrow_example_gen.executor import DIALECT, FORMAT, MISSING_VALUES, SCHEMA_TYPES, Executor
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import Source
+from custom_components.shared.label_rows import LabelRows
 from custom_components.shared.seeded_split import split_settings
+
+
+class SchemaRules(NamedTuple):
+    """What a schema says about the rows of a table.
+
+    Attributes:
+        types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
+        label_rows: What a row must have in the columns of the label. Others are left out. ``None`` keeps all rows.
+    """
+
+    types: Mapping[str, str]
+    label_rows: LabelRows | None = None
 
 
 class ArrowExampleGen(component.FileBasedExampleGen):
@@ -27,7 +40,7 @@ class ArrowExampleGen(component.FileBasedExampleGen):
         splits: Mapping[str, int],
         seed: int = 0,
         key: str | None = None,
-        schema_types: Mapping[str, str] | None = None,
+        rules: SchemaRules | None = None,
         fingerprint: str | None = None,
     ) -> None:
         """Creates the node.
@@ -37,12 +50,14 @@ class ArrowExampleGen(component.FileBasedExampleGen):
             splits: Weight of each split, by its name.
             seed: Seed of the split.
             key: Column whose value decides the split of a row. ``None`` hashes the complete row.
-            schema_types: ``INT``, ``FLOAT`` or ``BYTES`` by column, as far as the schema names the type.
+            rules: What the schema says about the rows. ``None`` infers all types and keeps all rows.
             fingerprint: Fingerprint of the files, if they have been read already. ``None`` lets the driver read them.
         """
         options: dict[str, Any] = {FORMAT: source.format}
-        if schema_types:
-            options[SCHEMA_TYPES] = dict(schema_types)
+        if rules and rules.types:
+            options[SCHEMA_TYPES] = dict(rules.types)
+        if rules and rules.label_rows:
+            options |= rules.label_rows.to_options()
         if source.missing_values:
             options[MISSING_VALUES] = list(source.missing_values)
         if source.dialect != COMMAS:

@@ -1,5 +1,6 @@
 """Writes the splits of a table as shards of gzipped TFRecords, in the table's order."""
 
+import collections
 import dataclasses
 import itertools
 import os
@@ -14,6 +15,7 @@ from artifacts.names import split_folder
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.files import TableError, name_of
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
+from custom_components.shared.left_out import write_left_out
 
 SHARD_BYTES = 32 << 20  # of records before compression; a large table gets several shards for parallel readers
 PREFIX = "data_tfrecord"
@@ -28,11 +30,13 @@ class Batch:
         position: Position in the table.
         rows: Serialized tf.Examples by split.
         digest: Digest of the file, after its last batch.
+        left_out: Number of rows that are in no split, by reason.
     """
 
     position: Position
     rows: Mapping[str, Sequence[bytes]]
     digest: FileDigest | None = None
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +61,12 @@ class Written:
     Attributes:
         shards: Its files.
         digests: Digests of the table's files that it read, by their numbers.
+        left_out: Number of rows that are in no split, by reason.
     """
 
     shards: Sequence[Shard]
     digests: Mapping[int, FileDigest]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 class ShardWriter(iobase.Writer):
@@ -83,11 +89,13 @@ class ShardWriter(iobase.Writer):
         self._last: Position = (-1, -1)
         self._shards: list[Shard] = []
         self._digests: dict[int, FileDigest] = {}
+        self._left_out: collections.Counter[str] = collections.Counter()
 
     def write(self, batch: Batch) -> None:
         """Writes the rows of a batch."""
         if batch.digest:
             self._digests[batch.position[0]] = batch.digest
+        self._left_out.update(batch.left_out)
         file, number = self._last
         if batch.position not in ((file, number + 1), (file + 1, 0)):
             self._close(list(self._open))
@@ -99,7 +107,7 @@ class ShardWriter(iobase.Writer):
     def close(self) -> Written:
         """Closes the last shards, and returns all."""
         self._close(list(self._open))
-        return Written(self._shards, self._digests)
+        return Written(self._shards, self._digests, dict(self._left_out))
 
     def _write(self, split: str, rows: Sequence[bytes], position: Position) -> None:
         if split not in self._open:
@@ -172,7 +180,13 @@ class ShardSink(iobase.Sink):
         """Moves the shards into the folders of their splits. May be called again if it was interrupted."""
         if not FileSystems.exists(init_result):  # everything has already been moved
             return []
-        shards = itertools.chain.from_iterable(each.shards for each in writer_results)
+        results = list(writer_results)
+        left_out: collections.Counter[str] = collections.Counter()
+        for each in results:
+            left_out.update(each.left_out)
+        if left_out:
+            write_left_out(self._folder, left_out)
+        shards = itertools.chain.from_iterable(each.shards for each in results)
         found = sorted(shards, key=lambda shard: (shard.position, shard.path))
         moves = {}
         for split in self._splits:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import csv_types
-from custom_components.arrow_example_gen.formats.csv_errors import cell_error
+from custom_components.arrow_example_gen.formats.csv_errors import cell_error, line_of_row
 from custom_components.arrow_example_gen.formats.csv_types import CellError, ColumnType
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format, file_format
@@ -128,6 +128,12 @@ class Table:
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         return {name: self._converted(name, each, types, path, before) for name, each in columns.items()}
 
+    def location(self, path: str, row: int) -> str:
+        """Where a row is, for errors. ``row`` counts from 1."""
+        if self.is_text:
+            return f"{path}: line {line_of_row(path, row, self.dialect)}"
+        return f"{path}: {'record' if self.format == 'tfrecord' else 'row'} {row}"
+
     def check_cells(self, batch: pa.RecordBatch, path: str, before: int) -> None:
         """Checks that the cells of a text file have the types that the schema names. Raises like :meth:`to_columns`."""
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -163,8 +169,8 @@ class RowChecks:
         self._table, self._single = table, single
         self._records = _record_types(table, single)
 
-    def check(self, batch: pa.RecordBatch | list[bytes], path: str, before: int) -> None:
-        """Checks a batch.
+    def check(self, batch: pa.RecordBatch | list[bytes], path: str, before: int) -> pa.RecordBatch:
+        """Checks a batch, and returns it as columns.
 
         Args:
             batch: Rows of a file.
@@ -177,11 +183,12 @@ class RowChecks:
         """
         if isinstance(batch, list):
             assert self._records
-            self._records.check(batch, path, before)
-        elif self._table.is_text:
+            return self._records.check(batch, path, before)
+        if self._table.is_text:
             self._table.check_cells(batch, path, before)
         else:
             check_single_values(batch, self._single, f"{path}: row", before)
+        return batch
 
 
 def merge_types(parts: Iterable[Types]) -> Types:

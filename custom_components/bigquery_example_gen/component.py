@@ -6,6 +6,7 @@ from tfx.components.example_gen import component
 from tfx.dsl.components.base import executor_spec
 
 from custom_components.bigquery_example_gen.executor import Executor
+from custom_components.shared.label_rows import LabelRows
 from custom_components.shared.seeded_split import split_settings
 
 
@@ -14,7 +15,14 @@ class SeededBigQueryExampleGen(component.QueryBasedExampleGen):
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, query: str, splits: Mapping[str, int], seed: int = 0, key: str | None = None) -> None:
+    def __init__(
+        self,
+        query: str,
+        splits: Mapping[str, int],
+        seed: int = 0,
+        key: str | None = None,
+        label_rows: LabelRows | None = None,
+    ) -> None:
         """Creates the node.
 
         Args:
@@ -22,5 +30,7 @@ class SeededBigQueryExampleGen(component.QueryBasedExampleGen):
             splits: Weight of each split, by its name.
             seed: Seed of the split.
             key: Column whose value decides the split of a row. ``None`` hashes the complete row.
+            label_rows: What a row must have in the columns of the label. Others are left out. ``None`` keeps all rows.
         """
-        super().__init__(**split_settings(Executor, query, splits, seed, key))
+        options = label_rows.to_options() if label_rows else {}
+        super().__init__(**split_settings(Executor, query, splits, seed, key, options))

@@ -20,13 +20,21 @@ from tfx.types.standard_component_specs import EXAMPLES_KEY
 from tfx.utils import proto_utils
 
 from common.source_code import source_digest
+from custom_components.shared.label_examples import check_label_counts, keep_labeled
+from custom_components.shared.label_rows import LabelRows
 
 # Modules that all ExampleGens run, for the digest in a node's properties.
 MODULES = (
     __name__,
     "custom_components.shared.examples",
     "custom_components.shared.beam_workers",
+    "custom_components.anomaly_gate.anomaly",
+    "custom_components.shared.label_examples",
+    "custom_components.shared.label_rows",
+    "custom_components.shared.left_out",
+    "models.class_values",
     "artifacts.fingerprint",
+    "artifacts.left_out",
     "artifacts.names",
 )
 
@@ -124,11 +132,10 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         """Returns a collection of tf.Examples by split name."""
         split = Split.of_node(exec_properties)
         read = self.GetInputSourceToExamplePTransform()
-        parts = (
-            pipeline
-            | "Read" >> read(exec_properties, source_of(exec_properties))
-            | "Split" >> beam.Partition(split_index, len(split.bounds), split.bounds, split.seed, split.key)
-        )
+        rows = pipeline | "Read" >> read(exec_properties, source_of(exec_properties))
+        if label_rows := LabelRows.from_options(custom_options(exec_properties)):
+            rows = keep_labeled(rows, label_rows, self._folder)
+        parts = rows | "Split" >> beam.Partition(split_index, len(split.bounds), split.bounds, split.seed, split.key)
         return dict(zip(split.names, parts, strict=True))
 
     def Do(
@@ -141,9 +148,13 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
 
         TFX shuffles the rows with an unseeded random number. Everything downstream then varies from run to run:
         floating-point sums and the Transform graph in the last bits, and the model by the order of its batches.
+
+        Raises:
+            DataAnomaliesError: Some values of the label stand for no class.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
         artifact = examples_artifact(output_dict, exec_properties)
+        self._folder = artifact.uri
         with self._make_beam_pipeline() as pipeline:
             for name, examples in self.GenerateExamplesByBeam(pipeline, exec_properties).items():
                 prefix = os.path.join(artifact_utils.get_split_uri([artifact], name), "data_tfrecord")
@@ -152,6 +163,8 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
                     | f"Serialize[{name}]" >> beam.Map(serialize)
                     | f"Write[{name}]" >> beam.io.WriteToTFRecord(prefix, file_name_suffix=".gz")
                 )
+        if label_rows := LabelRows.from_options(custom_options(exec_properties)):
+            check_label_counts(artifact.uri, label_rows)
 
 
 def serialize(example: tf.train.Example) -> bytes:

@@ -98,7 +98,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     try:
         with progress.listening(listener.node_progress), job_servers():
             failure = _run_nodes(runner, options, base_run_id, base_nodes)
-        summary = _summarize(runner, config, options, failure)
+        summary = _summarize(runner, inputs, options, failure)
     except BaseException as error:
         status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
         with runner.metadata() as connection:
@@ -120,7 +120,10 @@ def _run_nodes(
     return None
 
 
-def _summarize(runner: DagRunner, config: Config, options: RunOptions, failure: NodeFailedError | None) -> RunSummary:
+def _summarize(
+    runner: DagRunner, inputs: CheckedInputs, options: RunOptions, failure: NodeFailedError | None
+) -> RunSummary:
+    config = inputs.config
     with runner.metadata() as connection:
         reader = MetadataReader(connection.store)
         outputs = read_node_outputs(reader, config, reader.finished_executions(options.run_id))
@@ -130,6 +133,8 @@ def _summarize(runner: DagRunner, config: Config, options: RunOptions, failure: 
         status=_status(outputs, failure),
         nodes=[dataclasses.replace(node, seconds=round(node.seconds, 3)) for node in runner.nodes],
         rows=outputs.rows,
+        left_out=outputs.left_out,
+        warnings=inputs.warnings,
         metrics=outputs.metrics,
         thresholds=outputs.thresholds,
         baseline=outputs.baseline,

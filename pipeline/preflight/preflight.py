@@ -7,6 +7,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from pipeline.config.settings import Config
 from pipeline.preflight.flink import check_flink
+from pipeline.preflight.labels import check_summary
 from pipeline.preflight.network import check_network
 from pipeline.preflight.schema import check_against_schema, load_schema
 from pipeline.preflight.table import UNREAD, CheckedTable, check_table
@@ -20,11 +21,13 @@ class CheckedInputs:
         config: All settings.
         schema: The curated schema.
         table: Rows and fingerprint of the table, if it was read.
+        warnings: What to know before trusting the model, one line each.
     """
 
     config: Config
     schema: schema_pb2.Schema
     table: CheckedTable = UNREAD
+    warnings: tuple[str, ...] = ()
 
 
 def preflight(config: Config, settings: Path) -> CheckedInputs:
@@ -39,6 +42,7 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     Raises:
         ConfigError: A setting does not fit the schema, the code or the cluster.
         DataError: The table cannot be used.
+        UserError: No row of it has a label, or all have the same.
     """
     schema = load_schema(config, settings)
     check_against_schema(config, schema, settings)
@@ -46,5 +50,6 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     if config.orchestrator == "vertex":
         return CheckedInputs(config, schema)
     table = check_table(config, schema)
+    warnings = check_summary(config, table.labels) if table.labels else []
     check_flink(config.beam)
-    return CheckedInputs(config, schema, table)
+    return CheckedInputs(config, schema, table, tuple(warnings))

@@ -12,7 +12,8 @@ from common.small_files import read_small_text
 from models.features import FEATURE_KINDS, MAX_NAME, Kind
 from pipeline.config.errors import ConfigError, shortened, unknown_name
 from pipeline.config.settings import Config
-from pipeline.preflight.domains import BYTES, FLOAT, INT, domain_of, feature_of
+from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
+from pipeline.preflight.labels import check_label
 from pipeline.preflight.slices import check_slices
 
 COLUMN_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
@@ -77,8 +78,7 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
     _check_lists(config, schema, settings)
     for feature_kind, column in config.features:
         _check_type(f"{settings}: features.{feature_kind}.{column}", feature_kind, types[column])
-    _check_label(config, schema, settings)
-    _check_classes(config, schema, settings)
+    check_label(config, schema, settings)
     check_slices(config, schema, settings)
 
 
@@ -130,45 +130,3 @@ def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType")
     if found not in TYPES[kind]:
         names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
         raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
-
-
-def _check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Requires a fitting type and no missing values, since a missing label would be learned as a value."""
-    label = config.label
-    numeric = bool(label.above) or config.task == "regression"
-    allowed = (INT, FLOAT) if numeric else (INT, BYTES) if label.classes else (INT,)
-    features = {feature.name: feature for feature in schema.feature}
-    for key, column in zip(("label.column", "label.above.of"), label.columns, strict=False):
-        feature = features[column]
-        if feature.type not in allowed:
-            names = " or ".join(schema_pb2.FeatureType.Name(each) for each in allowed)
-            found = schema_pb2.FeatureType.Name(feature.type)
-            raise ConfigError(f"{settings}: {key}: the schema has type {found} for '{column}'; expected {names}")
-        if feature.presence.min_fraction < 1:
-            raise ConfigError(
-                f"{settings}: {key}: the schema allows missing values in '{column}'; expected presence "
-                "{ min_fraction: 1.0 }, since a row without a label cannot be learned from"
-            )
-        if feature.type == FLOAT and not feature.float_domain.disallow_nan:
-            raise ConfigError(
-                f"{settings}: {key}: the schema allows NaN in '{column}'; expected float_domain "
-                "{ disallow_nan: true }"
-            )
-
-
-def _check_classes(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Requires a domain for a label that is used as is, so that the anomaly gate stops values that are not classes."""
-    label = config.label
-    if label.above or config.task == "regression":
-        return
-    classes = config.problem.class_names
-    domain = domain_of(schema, label.column)
-    values = domain.values
-    if domain.max - domain.min < len(classes):
-        values = tuple(str(value) for value in range(int(domain.min), int(domain.max) + 1))
-    if not values or not set(values) <= set(classes):
-        found = f"limits '{label.column}' to {', '.join(values)}" if values else f"does not limit '{label.column}'"
-        raise ConfigError(
-            f"{settings}: label.column: the schema {found}; expected a domain with the label's classes "
-            f"{', '.join(classes)}, or some of them, so that the anomaly gate stops any other value"
-        )

@@ -12,6 +12,7 @@ from custom_components.arrow_example_gen.spans import files_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.config.errors import UserError, unknown_name
 from pipeline.config.settings import Config
+from pipeline.preflight.labels import LabelCounts, LabelSummary
 from pipeline.preflight.schema import column_types
 
 
@@ -25,10 +26,12 @@ class CheckedTable(NamedTuple):
     Attributes:
         rows: Number of rows, or 0 for BigQuery.
         fingerprint: Fingerprint of the files' content. ``None`` for BigQuery.
+        labels: What the column of the label has. ``None`` for BigQuery.
     """
 
     rows: int = 0
     fingerprint: str | None = None
+    labels: LabelSummary | None = None
 
 
 UNREAD = CheckedTable()
@@ -43,7 +46,8 @@ def check_table(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
 
     Raises:
         DataError: The folder is missing or has no rows, the columns differ or lack the label, a file cannot be read,
-            or a value has another type than in the schema. One line with the file and the row.
+            a value has another type than in the schema, or is none of the label's classes. One line with the file and
+            the row.
     """
     if config.data.bigquery:
         return UNREAD
@@ -75,17 +79,18 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     if table.columns is not None:  # TFRecord files do not list their columns
         _check_needed_columns(config, table)
     rows, digests, checks = 0, [], RowChecks(table, {*config.features.columns, *config.label.columns})
+    labels = LabelCounts(config, schema, table)
     for path in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(path, digest):
-            checks.check(batch, path, before)
+            labels.add(checks.check(batch, path, before), path, before)
             before += len(batch)
         rows += before
         digests.append(digest.result())
     if rows == 0:
         found = "a header and no rows" if table.is_text else "no rows"
         raise DataError(f"{files[0]}: found {found}; expected at least one row")
-    return CheckedTable(rows, fingerprint(digests))
+    return CheckedTable(rows, fingerprint(digests), labels.summary)
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:

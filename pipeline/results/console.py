@@ -60,6 +60,7 @@ class RunConsole:
         """Prints the result of the run, its report page, and the next step."""
         self._hide()
         settings = shlex.quote(settings)
+        self._print_left_out(summary)
         self._print_thresholds(summary)
         self._print_anomalies(anomalies)
         match summary.status:
@@ -107,6 +108,11 @@ class RunConsole:
         self._hide()
         self._console.print(Text(" ".join(text.split())))
 
+    def warning(self, text: str) -> None:
+        """Prints what to know before trusting the model, in one line."""
+        self._hide()
+        self._console.print(Text.assemble(("warning", "bold yellow"), " ", " ".join(text.split())))
+
     def error(self, text: str) -> None:
         """Prints an error in one line."""
         self._hide()
@@ -133,6 +139,11 @@ class RunConsole:
         if tflite and tflite.path:
             size, folder = f"{tflite.bytes / 1000:.0f} kB", _path(Path(tflite.path).parent)
             self._console.print(f"  TFLite: {size}, {tflite.p50_ms:.2g} ms per row, in {escape(folder)}")
+
+    def _print_left_out(self, summary: RunSummary) -> None:
+        if summary.left_out:
+            parts = ", ".join(f"{rows:,} ({reason})" for reason, rows in summary.left_out.items())
+            self._console.print(escape(printable(f"rows in no split: {parts}")))
 
     def _print_thresholds(self, summary: RunSummary) -> None:
         rows = [(each.metric, each.slice, _bound(each), _value(each), _verdict(each)) for each in summary.thresholds]

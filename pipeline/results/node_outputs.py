@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.blessing import read_blessing
+from artifacts.left_out import read_left_out
 from artifacts.metrics import read_metrics
 from artifacts.names import REPORT_FILE
 from artifacts.push import Push, read_push
@@ -28,6 +29,7 @@ class NodeOutputs:
 
     Attributes:
         rows: Number of rows by split.
+        left_out: Number of rows that are in no split, by reason.
         metrics: The candidate's metrics over all rows of the eval split.
         thresholds: The bounds of the blessing policy and of the TFLite model, with the measured values.
         blessed: The Evaluator's decision, or ``None`` if it did not run.
@@ -41,6 +43,7 @@ class NodeOutputs:
     """
 
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
     metrics: Mapping[str, float] = dataclasses.field(default_factory=dict)
     thresholds: Sequence[ThresholdResult] = ()
     blessed: bool | None = None
@@ -67,6 +70,8 @@ def read_node_outputs(reader: MetadataReader, config: Config, executions: Mappin
     """
     output = functools.partial(_output, reader, executions)
     found: dict[str, Any] = {}
+    if examples := output("ExampleGen", "examples"):
+        found["left_out"] = read_left_out(Path(examples.uri))
     if statistics := output("StatisticsGen", "statistics"):
         found["rows"] = read_rows(Path(statistics.uri), split_names(statistics.properties))
     if model_run := output("Trainer", "model_run"):

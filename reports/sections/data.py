@@ -1,11 +1,14 @@
 """The data of a run: rows per split, and the distribution of each column, from TFDV's statistics."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping
 from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
+from artifacts.files import UNREADABLE
+from artifacts.left_out import read_left_out
 from artifacts.statistics import read_statistics, split_names
 from reports.section import Section
 from reports.source import Source
@@ -59,11 +62,13 @@ class Data:
 
     Attributes:
         rows: Number of rows by split.
+        left_out: Number of rows that are in no split, by reason.
         compared: The two splits that are compared.
         features: The columns, those that differ most first.
     """
 
     rows: Mapping[str, int]
+    left_out: Mapping[str, int]
     compared: tuple[str, str]
     features: tuple[Feature, ...]
 
@@ -85,7 +90,13 @@ def read(source: Source) -> Data:
     rows = {split: int(of_split.num_examples) for split, of_split in statistics.items()}
     features = [_feature(name, by_split, rows, compared) for name, by_split in columns.items()]
     features.sort(key=lambda each: (each.shift is None, -(each.shift or 0.0), each.name))
-    return Data(rows, compared, tuple(features))
+    return Data(rows, _left_out(source), compared, tuple(features))
+
+
+def _left_out(source: Source) -> Mapping[str, int]:
+    with contextlib.suppress(*UNREADABLE):  # the files of the rows may have been deleted
+        return read_left_out(source.path("ExampleGen", "examples"))
+    return source.summary.left_out if source.summary else {}
 
 
 def _feature(

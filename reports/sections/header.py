@@ -32,6 +32,7 @@ class Header:
         status: The status in ``summary.json``, or the one in ML Metadata if the run wrote no summary.
         message: The status in a sentence.
         error: Why it failed, in one line, or empty if it did not.
+        warnings: What to know before trusting the model, one line each.
         started: When it started, in UTC.
         seconds: Wall time, or ``None`` for a killed run.
         metrics: The first few metrics of the candidate over all rows of the eval split.
@@ -44,6 +45,7 @@ class Header:
     status: str
     message: str
     error: str
+    warnings: Sequence[str]
     started: datetime.datetime
     seconds: float | None
     metrics: Mapping[str, float]
@@ -74,6 +76,7 @@ def read_header(source: Source) -> Header:
         status=status,
         message=message or "The result was not recorded.",
         error=(summary.error if summary else None) or run.error or "",
+        warnings=summary.warnings if summary else (),
         started=run.started,
         seconds=(summary.seconds if summary else None) or run.seconds,
         metrics=dict(list(metrics.items())[:MAX_METRICS]),

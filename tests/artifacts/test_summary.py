@@ -33,7 +33,7 @@ def summary(metrics: dict[str, float]) -> RunSummary:
 def test_keys_are_those_of_the_contract() -> None:
     record = json.loads(summary({"auc": 0.95}).to_json())
     assert list(record) == [
-        *("run_id", "problem", "status", "nodes", "rows", "metrics", "thresholds", "baseline"),
+        *("run_id", "problem", "status", "nodes", "rows", "left_out", "warnings", "metrics", "thresholds", "baseline"),
         *("hyperparameters", "training", "pushed", "tflite", "error", "seconds"),
     ]
     assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5, "upstream": ["Transform"]}]

@@ -13,10 +13,13 @@ from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
+from artifacts.left_out import read_left_out
+from custom_components.anomaly_gate.anomaly import DataAnomaliesError
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.arrow_example_gen.source import Source
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.bigquery_example_gen.executor import QueryError, column_types, query_schema, to_example
+from custom_components.shared.label_rows import LabelRows
 
 QUERY = "SELECT user, fare, trips, city FROM trips"
 SPLITS = {"train": 7, "validation": 1, "eval": 2}
@@ -147,3 +150,16 @@ def test_an_error_of_bigquery_is_reported_in_one_line(client: object) -> None:
         QueryError, match=r"^data.bigquery.query: BigQuery rejected the query: Syntax error: .* but got FORM$"
     ):
         query_schema("SELECT * FORM trips", "our-project")
+
+
+def test_rows_without_a_label_are_left_out_and_other_values_stop_the_run_as_anomalies(
+    client: list[tuple[str, str, bool]], tmp_path: Path
+) -> None:
+    rows = LabelRows("city", classes=("Bern",), absent=("city",))
+    with pytest.raises(DataAnomaliesError) as error:
+        splits_of(SeededBigQueryExampleGen(QUERY, SPLITS, label_rows=rows), tmp_path)
+    [anomaly] = error.value.anomalies
+    assert str(anomaly) == "city (all): found: 'Zürich' in 200 rows; the schema allows: the label's classes Bern"
+    assert read_left_out(tmp_path) == {"no label": 100}
+    files = [str(path) for path in tmp_path.glob("Split-*/*.gz")]
+    assert len(list(tf.data.TFRecordDataset(files, compression_type="GZIP"))) == 200

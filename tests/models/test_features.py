@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from models.features import (
     KINDS,
@@ -73,6 +74,20 @@ def test_label_columns_include_the_one_in_its_threshold() -> None:
     assert PLAIN.columns == ("answer",)
     assert Label(name="y", column="tips", above=Above(value=1.0)).columns == ("tips",)
     assert Label(name="y", column="tips", above=Above(fraction=0.2, of="fare")).columns == ("tips", "fare")
+
+
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [
+        (["No", "Yes"], ("No", "Yes")),
+        ([False, True], ("false", "true")),
+        ([0, 1], ("0", "1")),
+        ([-1.0, 0.5], ("-1.0", "0.5")),
+    ],
+)
+def test_classes_may_be_what_yaml_reads_as_booleans_and_numbers(classes: list[Any], names: tuple[str, ...]) -> None:
+    document = json.dumps({"name": "y", "column": "answer", "classes": classes})
+    assert TypeAdapter(Label).validate_json(document).classes == names
 
 
 @pytest.mark.parametrize(

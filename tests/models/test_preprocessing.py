@@ -364,6 +364,26 @@ def test_label_classes_from_integers(values: list[int]) -> None:
     assert found[:, 0].tolist() == [names.index(str(value)) if str(value) in names else -1 for value in values]
 
 
+@pytest.mark.parametrize(
+    ("names", "values", "dtype", "classes"),
+    [
+        (("-1", "+1"), [-1, 1, 0, INT64_MIN], tf.int64, [0, 1, -1, -1]),
+        (("-1", "1"), [-1.0, 1.0, 0.5, math.nan], tf.float32, [0, 1, -1, -1]),
+        (("0.1", "0.5"), [0.1, 0.5, 0.0], tf.float32, [0, 1, -1]),
+        (("true", "false"), [1, 0, 2], tf.int64, [0, 1, -1]),
+        (("false", "true"), [0.0, 1.0, 2.0], tf.float32, [0, 1, -1]),
+        (("false", "true"), ["True", "FALSE", "true", "tRUE", ""], tf.string, [1, 0, 1, -1, -1]),
+        (("0.0", "1.0"), [1, 0], tf.int64, [1, 0]),
+        ((str(2**53), str(2**53 + 1)), [2**53 + 1, 2**53], tf.int64, [1, 0]),
+    ],
+)
+def test_label_classes_from_other_types(
+    names: tuple[str, ...], values: list[Any], dtype: tf.DType, classes: list[int]
+) -> None:
+    problem = problem_of("multiclass", column="answer", classes=names)
+    assert label_of(problem, answer=tf.constant(values, dtype)[:, tf.newaxis])[:, 0].tolist() == classes
+
+
 @pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
 def test_a_plain_binary_label_is_unchanged(dtype: tf.DType) -> None:
     found = label_of(problem_of("binary", column="answer"), answer=tf.constant([[0], [1], [1]], dtype))

@@ -36,8 +36,8 @@ class RecordTypes:
         self._known = {name: Known(kind, "in the schema") for name, kind in schema_types.items()}
         self._decoder = ExamplesToRecordBatchDecoder()
 
-    def check(self, records: Sequence[bytes], path: str, before: int) -> None:
-        """Checks records.
+    def check(self, records: Sequence[bytes], path: str, before: int) -> pa.RecordBatch:
+        """Checks records, and returns their features as columns of lists.
 
         Args:
             records: Serialized tf.Examples.
@@ -61,8 +61,10 @@ class RecordTypes:
                 self._check_record(record, f"{path}: record {number}")
         else:
             self._learn(types, f"in record {before + 1} or later of {path}")
-        if batch is not None:
-            check_single_values(batch, self._single, f"{path}: record", before)
+        if batch is None:
+            raise TableError(f"{path}: record {before + 1} or later: the records cannot be read; expected tf.Examples")
+        check_single_values(batch, self._single, f"{path}: record", before)
+        return batch
 
     def _check_record(self, record: bytes, location: str) -> None:
         batch = self._decode([record])

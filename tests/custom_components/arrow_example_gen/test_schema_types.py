@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from ingest import ingest, parsed
 
+from custom_components.arrow_example_gen.component import SchemaRules
 from custom_components.arrow_example_gen.executor import NumberedFile, batches_of
 from custom_components.arrow_example_gen.formats.csv_types import CellError, parse
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
@@ -66,7 +67,9 @@ def test_a_cell_that_does_not_have_the_type_is_refused(cell: str, kind: str, sai
 def test_a_csv_column_has_the_type_of_the_schema_whatever_its_cells_look_like(tmp_path: Path, dialect: Dialect) -> None:
     text = "fare,trips,zip,tip\n1,2.0,00123,4\n2,,?,5\n".replace(",", dialect.delimiter)
     (tmp_path / "a.csv").write_text(text, encoding=dialect.encoding)
-    splits = parsed(ingest(tmp_path, tmp_path / "out", schema_types=TYPES, missing_values=("?",), dialect=dialect))
+    splits = parsed(
+        ingest(tmp_path, tmp_path / "out", rules=SchemaRules(TYPES), missing_values=("?",), dialect=dialect)
+    )
     [first, second] = sorted(
         (row.features for rows in splits.values() for row in rows),
         key=lambda row: row.feature["tip"].int64_list.value[0],

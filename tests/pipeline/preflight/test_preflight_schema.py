@@ -4,8 +4,10 @@ from pathlib import Path
 import pytest
 from tiny_problem import SCHEMA, settings_file
 
+from custom_components.shared.label_rows import LabelRows
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config
+from pipeline.preflight.labels import label_rows
 from pipeline.preflight.schema import check_against_schema, load_schema
 
 
@@ -134,21 +136,15 @@ def test_label_with_a_domain_of_its_classes_passes(tmp_path: Path, task: str, la
 @pytest.mark.parametrize(
     ("label", "found"),
     [
-        (
-            "{name: y, column: seconds, above: {value: 3}}",
-            "label.column: the schema allows missing values in 'seconds'",
-        ),
-        ("{name: y, column: miles, above: {value: 3}}", "label.column: the schema allows NaN in 'miles'"),
-        (
-            "{name: y, column: tips, above: {fraction: 1, of: seconds}}",
-            "label.above.of: the schema allows missing values in 'seconds'",
-        ),
         ("{name: y, column: colour, above: {value: 3}}", "has type BYTES for 'colour'; expected INT or FLOAT"),
         ("{name: y, column: colour}", "has type BYTES for 'colour'; expected INT"),
-        ("{name: y, column: tips, classes: [a, b]}", "has type FLOAT for 'tips'; expected INT or BYTES"),
+        (
+            "{name: y, column: tips, classes: [a, b]}",
+            "found the class 'a', which is not a number; the schema has type FLOAT",
+        ),
     ],
 )
-def test_label_with_missing_or_unfit_values_is_refused(tmp_path: Path, label: str, found: str) -> None:
+def test_label_with_unfit_values_is_refused(tmp_path: Path, label: str, found: str) -> None:
     with pytest.raises(ConfigError) as error:
         check_schema(tmp_path, {"label": label})
     assert found in str(error.value)
@@ -248,22 +244,52 @@ def test_lists_as_features_or_labels_are_refused(tmp_path: Path, key: str, value
 @pytest.mark.parametrize(
     ("label", "found"),
     [
-        ("{name: y, column: company, classes: [a, b]}", "does not limit 'company'"),
-        ("{name: y, column: grade}", "does not limit 'grade'"),
         ("{name: y, column: colour, classes: [red, green]}", "limits 'colour' to red, blue"),
-        ("{name: y, column: answer, classes: ['1', '2']}", "limits 'answer' to 0, 1"),
+        ("{name: y, column: answer, classes: ['1', '2']}", "limits 'answer' to 0 to 1"),
         ("{name: y, column: paid, classes: ['no', 'yes']}", "limits 'paid' to false, true"),
-        ("{name: y, column: mostly, classes: [a, b]}", "does not limit 'mostly'"),
     ],
 )
-def test_label_without_a_domain_of_its_classes_is_refused(tmp_path: Path, label: str, found: str) -> None:
-    mostly = """feature { name: "mostly" type: BYTES presence { min_fraction: 1 }
-                          string_domain { value: "a" value: "b" } distribution_constraints { min_domain_mass: 0.9 } }"""
+def test_label_with_a_domain_of_other_values_is_refused(tmp_path: Path, label: str, found: str) -> None:
     with pytest.raises(ConfigError) as error:
-        check_schema(tmp_path, {"label": label}, (SCHEMA + DRAFTED + mostly).encode())
+        check_schema(tmp_path, {"label": label}, (SCHEMA + DRAFTED).encode())
     line = str(error.value)
     assert line.startswith(f"{tmp_path / 'tiny.yaml'}: label.column: the schema {found}; expected a domain with ")
     assert "\n" not in line
+
+
+MOSTLY = """
+feature { name: "mostly" type: BYTES presence { min_fraction: 1 } string_domain { value: "a" value: "b" }
+          distribution_constraints { min_domain_mass: 0.9 } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("label", "rows"),
+    [
+        ("{name: y, column: tips, above: {value: 3}}", LabelRows("tips")),
+        ("{name: y, column: miles, above: {value: 3}}", LabelRows("miles", undefined=("miles",))),
+        (
+            "{name: y, column: tips, above: {fraction: 1, of: seconds}}",
+            LabelRows("tips", absent=("seconds",)),
+        ),
+        ("{name: y, column: answer}", LabelRows("answer")),
+        ("{name: y, column: flag, classes: [0, 1]}", LabelRows("flag")),
+        ("{name: y, column: grade}", LabelRows("grade", classes=("0", "1"))),
+        ("{name: y, column: hour, classes: [8, 9]}", LabelRows("hour", classes=("8", "9"), absent=("hour",))),
+        ("{name: y, column: company, classes: [a, b]}", LabelRows("company", classes=("a", "b"))),
+        ("{name: y, column: mostly, classes: [a, b]}", LabelRows("mostly", classes=("a", "b"))),
+        ("{name: y, column: tips, classes: [0, 1]}", LabelRows("tips", classes=("0", "1"))),
+        ("{name: y, column: miles}", LabelRows("miles", classes=("0", "1"), undefined=("miles",))),
+    ],
+)
+def test_the_schema_decides_which_rows_are_left_out_and_the_classes_limit_what_it_does_not(
+    tmp_path: Path, label: str, rows: LabelRows
+) -> None:
+    path = settings_file(tmp_path, (SCHEMA + DRAFTED + MOSTLY).encode())
+    config = load_config(path, {"label": label})
+    schema = load_schema(config, path)
+    check_against_schema(config, schema, path)
+    assert label_rows(config, schema) == rows
 
 
 def test_feature_with_a_shape_is_refused(tmp_path: Path) -> None:
