@@ -165,16 +165,24 @@ def _integer(spec: Integer, values: tf.Tensor, _name: str) -> tf.Tensor:
     return tf.where(is_present(values), indices, 0)
 
 
-def _vocabulary(spec: Vocabulary, values: tf.Tensor, name: str) -> tf.Tensor:
-    present = is_present(values)
-    vocabulary = tft.vocabulary(
-        tf.boolean_mask(values, present),
-        top_k=spec.top_k,
-        frequency_threshold=spec.min_frequency if spec.min_frequency > 1 else None,
-        vocab_filename=name,
-    )
-    indices = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=spec.oov_buckets)
-    return tf.where(present, indices + 1, 0)
+def _vocabulary(specs: Mapping[str, Vocabulary], columns: RawColumns) -> dict[str, tf.Tensor]:
+    """Analyzes all columns together."""
+    from models.vocabularies import Column, vocabulary_files  # noqa: PLC0415 - with Beam, which training does not need
+
+    def analyzed(values: tf.Tensor, spec: Vocabulary) -> Column:
+        if values.dtype == tf.string:
+            return Column(values, is_integer=False, spec=spec)
+        words = tf.where(is_present(values), tf.strings.as_string(values), MISSING[tf.string])
+        return Column(words, is_integer=True, spec=spec)
+
+    names = {named("vocabulary", column): column for column in specs}
+    files = vocabulary_files({name: analyzed(columns.values[column], specs[column]) for name, column in names.items()})
+    outputs = {}
+    for name, column in names.items():
+        values = columns.values[column]
+        indices = tft.apply_vocabulary(values, files[name], num_oov_buckets=specs[column].oov_buckets)
+        outputs[name] = tf.where(is_present(values), indices + 1, 0)
+    return outputs
 
 
 def _hashed(spec: Hashed, values: tf.Tensor, _name: str) -> tf.Tensor:
@@ -211,7 +219,7 @@ TRANSFORMS: Mapping[Kind, Transform] = {
     "dense": _dense,
     "bucketed": _bucketed,
     "integer": _by_column("integer", _integer),
-    "vocabulary": _by_column("vocabulary", _vocabulary),
+    "vocabulary": _vocabulary,
     "hashed": _by_column("hashed", _hashed),
     "cyclical": _by_column("cyclical", _cyclical),
 }

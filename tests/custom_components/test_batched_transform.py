@@ -17,7 +17,9 @@ from tfx.types import Channel, artifact_utils
 from tfx.types.standard_artifacts import Examples, Schema, TransformCache, TransformGraph
 
 from custom_components.batched_transform.component import BatchedTransform
+from models.features import Vocabulary
 from models.preprocessing import as_column
+from models.vocabularies import Column, vocabulary_files
 
 RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 Outputs = dict[str, list[Any]]
@@ -36,10 +38,14 @@ feature { name: "unused" type: FLOAT presence { min_fraction: 1.0 } shape { dim 
 def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
     """Analyzers of each kind: a mean, quantiles, a vocabulary; and a column that is analyzed alone."""
     city = as_column(inputs["city"])
+    if custom_config["by_tft"]:
+        cities = tft.vocabulary(city, vocab_filename="cities")
+    else:
+        cities = vocabulary_files({"cities": Column(city, is_integer=False, spec=Vocabulary())})["cities"]
     hour = tf.cast(as_column(inputs["hour"]), tf.float32)
     return {
         "fare": tft.scale_to_z_score(inputs["fare"]) * custom_config["factor"],
-        "city": tft.compute_and_apply_vocabulary(city, vocab_filename="cities", num_oov_buckets=2),
+        "city": tft.apply_vocabulary(city, cities, num_oov_buckets=2),
         "hour": tft.bucketize(hour, num_buckets=4),
         "from_elsewhere": hour + tft.mean(inputs["only_analyzed"].values),
         "number": as_column(inputs["number"]),
@@ -107,7 +113,7 @@ def batched(function: str = "preprocessing_fn") -> BatchedTransform:
         **channels(),
         preprocessing_fn=f"{__name__}.{function}",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
-        custom_config={"factor": 2.0},
+        custom_config={"factor": 2.0, "by_tft": False},
     )
 
 
@@ -139,7 +145,7 @@ def test_graph_and_rows_are_those_of_tfx(tmp_path: Path) -> None:
         **channels(),
         preprocessing_fn=f"{__name__}.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=["train"], transform=list(SPLITS)),
-        custom_config={"factor": 2.0},
+        custom_config={"factor": 2.0, "by_tft": True},
         disable_statistics=True,
     )
     with flagsaver.flagsaver(tfxio_use_byte_size_batching=True):  # sums of floats differ by how rows are batched

@@ -229,7 +229,8 @@ def small_table() -> SmallTable:
 
 def _digest() -> str:
     """Digest of the code that makes the table, its libraries and the processor."""
-    sources = source_digest("models.class_values", "models.features", "models.preprocessing", "small_table")
+    modules = ("models.class_values", "models.features", "models.preprocessing", "models.vocabularies", "small_table")
+    sources = source_digest(*modules)
     versions = [metadata.version(name) for name in ("apache-beam", "numpy", "tensorflow", "tensorflow-transform")]
     # Transformed values are only equal to the bit on one kind of machine.
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")][:1]

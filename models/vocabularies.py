@@ -1,0 +1,190 @@
+"""Computes the vocabularies of all columns together.
+
+``tft.vocabulary`` adds dozens of steps to the Beam pipeline for each column. Beam needs time to plan and start each of
+them, with any number of rows. Here all columns share a few steps, and the result is the same: the words, their order,
+the files and their names.
+"""
+
+import heapq
+import os
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+from apache_beam.transforms.window import GlobalWindows
+from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value, sanitized_vocab_filename
+from tensorflow_transform.beam.experimental import PTransformAnalyzer
+
+from models.features import Vocabulary
+
+# What a file contains while the graph is traced, before its words are known. It can be read as text and as a number.
+UNKNOWN_WORDS = b"-777777"
+MISSING_WORD = b""
+WRITE_WORDS = 100_000  # that are written at once
+
+Pair: TypeAlias = tuple[int, bytes]  # how often a word occurs, and the word, so that pairs sort as in TFT
+
+
+class Column(NamedTuple):
+    """A column whose vocabulary is computed.
+
+    Attributes:
+        words: String [N, 1], with the empty string where a value is missing.
+        is_integer: Whether the words are integers, in decimal notation.
+        spec: Which words to keep.
+    """
+
+    words: tf.Tensor
+    is_integer: bool
+    spec: Vocabulary
+
+
+class VocabularyFile(NamedTuple):
+    """The file of a vocabulary.
+
+    Attributes:
+        name: Name of the file.
+        is_integer: As in :class:`Column`.
+        spec: As in :class:`Column`.
+    """
+
+    name: str
+    is_integer: bool
+    spec: Vocabulary
+
+    def lines(self, pairs: Iterable[Pair]) -> list[bytes]:
+        """Returns the words to keep of those that are frequent enough, in order."""
+        top_k = self.spec.top_k
+        best = sorted(pairs, reverse=True) if top_k is None else heapq.nlargest(top_k, pairs)
+        if best:
+            return [word for _, word in best]
+        # TensorFlow cannot read an empty file.
+        return [get_empy_vocabulary_dummy_value(tf.int64 if self.is_integer else tf.string)[1]]
+
+
+def vocabulary_files(columns: Mapping[str, Column]) -> dict[str, Any]:
+    """Analyzes the columns and writes one file per vocabulary, which becomes an asset of the Transform graph.
+
+    Words are sorted by frequency, and words of the same frequency by their bytes, in descending order. Words that
+    contain a line break are left out, as in ``tft.vocabulary``.
+
+    Args:
+        columns: The columns, by the name of the vocabulary in ``tft.TFTransformOutput``.
+
+    Returns:
+        The path of each file by the name of the vocabulary, for ``tft.apply_vocabulary``.
+    """
+    if not columns:
+        return {}
+    files = [VocabularyFile(sanitized_vocab_filename(name), *column[1:]) for name, column in columns.items()]
+    paths = tft.experimental.ptransform_analyzer(
+        inputs=[tf.concat([column.words for column in columns.values()], axis=1)],
+        ptransform=WriteVocabularies(files),
+        output_dtypes=[tf.string] * len(files),
+        output_shapes=[[]] * len(files),
+        output_asset_default_values=[UNKNOWN_WORDS] * len(files),
+        name="vocabularies",
+    )
+    for name, file in zip(columns, files, strict=True):
+        tft.annotate_asset(name, file.name)
+    return dict(zip(columns, paths, strict=True))
+
+
+class WriteVocabularies(PTransformAnalyzer):
+    """Counts the words of all columns and writes the vocabularies.
+
+    The input is a collection of batches, each a tuple of one array of strings [N, C]. The outputs are C collections of
+    one path each.
+    """
+
+    def __init__(self, files: Sequence[VocabularyFile]) -> None:
+        super().__init__()
+        self._files = files
+
+    def expand(self, batches: beam.PCollection) -> Any:
+        """Returns a tuple of collections, one per column, each of one path."""
+        counted = (
+            batches
+            | "CountInBatch" >> beam.FlatMap(_count).with_output_types(tuple[tuple[int, bytes], int])
+            | "Sum" >> beam.CombinePerKey(sum)
+            | "Select" >> beam.ParDo(_Select([file.spec for file in self._files])).with_output_types(tuple[int, Pair])
+        )
+        # Each column has a file, even if it has no word.
+        no_words = [(index, (0, MISSING_WORD)) for index in range(len(self._files))]
+        columns = batches.pipeline | beam.Create(no_words, reshuffle=False).with_output_types(tuple[int, Pair])
+        tags = [str(index) for index in range(len(self._files))]
+        paths = (
+            (counted, columns)
+            | beam.Flatten()
+            | beam.GroupByKey()
+            | "Write" >> beam.ParDo(_Write(self._files, self.base_temp_dir)).with_outputs(*tags)
+        )
+        return tuple(paths[tag] for tag in tags)
+
+
+def _count(batch: tuple[Any]) -> Iterator[tuple[tuple[int, bytes], int]]:
+    [words] = batch
+    for index, column in enumerate(words.T):
+        for word, count in Counter(column.tolist()).items():
+            if word != MISSING_WORD and b"\n" not in word and b"\r" not in word:
+                yield (index, word), count
+
+
+class _Select(beam.DoFn):
+    """Leaves out rare words, and those that are not among the most frequent ones of a bundle of rows.
+
+    This way only words that may be in the vocabulary are sent to the worker that writes it.
+    """
+
+    def __init__(self, specs: Sequence[Vocabulary]) -> None:
+        super().__init__()
+        self._specs = specs
+
+    def start_bundle(self) -> None:
+        self._best = defaultdict[int, list[Pair]](list)
+
+    def process(self, element: tuple[tuple[int, bytes], int]) -> Iterator[tuple[int, Pair]]:
+        (index, word), count = element
+        spec = self._specs[index]
+        if count < spec.min_frequency:
+            return
+        if spec.top_k is None:
+            yield index, (count, word)
+        elif len(self._best[index]) < spec.top_k:
+            heapq.heappush(self._best[index], (count, word))
+        else:
+            heapq.heappushpop(self._best[index], (count, word))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for index, pairs in self._best.items():
+            yield from (GlobalWindows.windowed_value((index, pair)) for pair in pairs)
+
+
+class _Write(beam.DoFn):
+    """Writes the vocabulary of a column, and yields its path under the column's tag."""
+
+    def __init__(self, files: Sequence[VocabularyFile], folder: str) -> None:
+        super().__init__()
+        self._files, self._folder = files, folder
+
+    def process(self, element: tuple[int, Iterable[Pair]]) -> Iterator[Any]:
+        index, pairs = element
+        file = self._files[index]
+        path = os.path.join(self._folder, file.name)
+        _write(path, file.lines(pair for pair in pairs if pair[1] != MISSING_WORD))
+        yield beam.pvalue.TaggedOutput(str(index), np.array(path))
+
+
+def _write(path: str, lines: Sequence[bytes]) -> None:
+    """Writes a file in one step, since Beam may run this twice at the same time."""
+    partial = f"{path}.{uuid.uuid4().hex}"
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(partial, "wb") as file:
+        for start in range(0, len(lines), WRITE_WORDS):
+            file.write(b"".join(line + b"\n" for line in lines[start : start + WRITE_WORDS]))
+    tf.io.gfile.rename(partial, path, overwrite=True)
