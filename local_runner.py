@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -30,6 +31,7 @@ STARTED = time.monotonic()
 set_keras_environment()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes the GPU from its workers
 EXIT_HELP = """\b
+Commands: python local_runner.py init --help drafts the settings and the schema of your own table.
 Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, settings or data;
 3 the data does not match the schema; 4 the model was not blessed."""
 
@@ -232,5 +234,14 @@ def _refuse(options: Options, problem: str | None, error: Exception) -> int:
     return exit_codes.REFUSED
 
 
+def command(arguments: Sequence[str]) -> Callable[[], object]:
+    """The command that a command line names by its first word. Without such a word, the pipeline runs."""
+    if arguments[:1] == ["init"]:
+        from pipeline.drafting.command import init
+
+        return lambda: init(arguments[1:], prog_name="local_runner.py init")
+    return main
+
+
 if __name__ == "__main__":
-    run_command(main)
+    run_command(command(sys.argv[1:]))

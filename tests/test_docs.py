@@ -24,6 +24,7 @@ from models.training_settings import Hyperparameters
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config
+from pipeline.drafting.command import init as init_main
 from reports.__main__ import main as reports_main
 
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
@@ -33,10 +34,11 @@ PAGES = sorted(
     for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
     for path in ROOT.glob(pattern)
 )
-USER_FILES = r"mine|cancer|data/bad|row_count|feather_files|/rows\."  # which a reader creates
+USER_FILES = r"mine|cancer|houses|data/bad|row_count|feather_files|/rows\."  # which a reader creates
 FENCED = re.compile(r"^ *```.*?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 COMMANDS: dict[str, click.Command] = {
+    "local_runner.py init": init_main,
     "local_runner.py": local_runner.main,
     "vertex_runner.py": vertex_runner.main,
     "-m lineage": lineage_main,
@@ -144,6 +146,7 @@ def test_commands_take_the_options_in_use(page: str) -> None:
                 words = shlex.split(arguments, comments=True)
                 used = {word.partition("=")[0] for word in words if word.startswith("--")}
                 assert used <= options(command, words[0] if words else ""), f"{page}: {line}"
+                break
 
 
 @each_page

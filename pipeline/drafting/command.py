@@ -1,0 +1,75 @@
+"""``python local_runner.py init``: drafts the settings and the schema of a table."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from common.project import ROOT
+from pipeline import cli, exit_codes
+
+TASKS = ("binary", "multiclass", "regression")
+EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and nothing was written."
+
+
+@click.command("init", epilog=EPILOG, context_settings=cli.CONTEXT)
+@click.option("--data", required=True, metavar="PATH", help="A file, or a folder of files that have the same columns.")
+@click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
+@click.option("--name", metavar="NAME", help="Name of the problem.  [default: name of the file]")
+@click.option("--task", type=click.Choice(TASKS), help="Task.  [default: from the label's values]")
+@click.option("--group", metavar="COLUMN", help="Keep rows with the same value in one split.")
+@click.option("--leave-out", multiple=True, metavar="COLUMN", help="Do not use a column. Can be repeated.")
+@click.option(
+    "--missing-value", multiple=True, metavar="TEXT", help="A cell that means a missing value. Can be repeated."
+)
+@click.option("--pattern", metavar="GLOB", help="Files of the folder.  [default: all of one format]")
+@click.option(
+    "--delimiter", metavar="CHAR", help=r"Delimiter of CSV files, such as ';' or '\t'.  [default: found in the file]"
+)
+@click.option("--encoding", metavar="NAME", help="Encoding of CSV files.  [default: UTF-8, or the byte-order mark's]")
+@click.option(
+    "--max-rows",
+    type=click.IntRange(100),
+    default=50_000,
+    show_default=True,
+    metavar="N",
+    help="Maximum rows in the sample. All rows are counted.",
+)
+@click.option(
+    "--into", default=str(ROOT), metavar="DIR", help="Folder of configs/ and schema/.  [default: the project]"
+)
+@click.option("--force", is_flag=True, help="Replace the settings and the schema if they exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print the choices as JSON.")
+def init(**options: Any) -> None:
+    """Draft the settings and the schema of a table."""
+    sys.exit(run(options))
+
+
+def run(values: dict[str, Any]) -> int:
+    """Writes a draft, and returns the exit code."""
+    from custom_components.arrow_example_gen.formats.files import TableError
+    from pipeline.config.errors import UserError
+    from pipeline.drafting.draft import Options, draft
+    from pipeline.drafting.output.report import json_of, print_draft
+    from pipeline.drafting.output.saving import check_new, save
+    from pipeline.drafting.table.location import Given
+    from pipeline.results.console import RunConsole
+
+    into, force, as_json = Path(values.pop("into")).absolute(), values.pop("force"), values.pop("as_json")
+    given = Given(*(values.pop(key) for key in ("data", "pattern", "delimiter", "encoding")))
+    options = Options(given, missing_values=values.pop("missing_value"), **values)
+    try:
+        if options.name:
+            check_new(options.name, into, force)
+        made = draft(options)
+        check_new(made.name, into, force)
+        settings, schema = save(made, into, force)
+    except (UserError, TableError, OSError) as error:
+        RunConsole(sys.stderr).error(str(error))
+        return exit_codes.REFUSED
+    if as_json:
+        print(json_of(made, settings, schema))
+    else:
+        print_draft(made, settings, schema)
+    return 0

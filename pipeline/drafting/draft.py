@@ -1,0 +1,155 @@
+"""Drafts the settings and the schema of a table from its files."""
+
+import dataclasses
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from custom_components.arrow_example_gen.formats.file_format import FORMATS
+from models.features import MAX_NAME, Task
+from pipeline.config.errors import unknown_name
+from pipeline.drafting.choices.features import Choice, Use, choose, names
+from pipeline.drafting.choices.plan import Plan, make_plan
+from pipeline.drafting.choices.suspects import Suspects, find_suspects
+from pipeline.drafting.choices.target import Target, find_target
+from pipeline.drafting.errors import DraftError
+from pipeline.drafting.table.columns import Column, describe, missing_cells
+from pipeline.drafting.table.location import Files, Given, find_files
+from pipeline.drafting.table.mixed import check_cells
+from pipeline.drafting.table.reading import Read, read_table
+from pipeline.drafting.table.sample import ROWS
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the command line says about the table.
+
+    Attributes:
+        given: The files.
+        label: Column of the label.
+        name: Name of the problem, or ``None`` for the name of the file.
+        task: The task, or ``None`` to infer it.
+        group: Column whose rows with the same value stay in one split, or ``None``.
+        leave_out: Columns that are not used.
+        missing_values: Cells that mean a missing value, in addition to those that are found.
+        max_rows: Maximum number of rows in the sample.
+    """
+
+    given: Given
+    label: str
+    name: str | None = None
+    task: Task | None = None
+    group: str | None = None
+    leave_out: Collection[str] = ()
+    missing_values: Collection[str] = ()
+    max_rows: int = ROWS
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """Everything that was chosen for a table.
+
+    Attributes:
+        name: Name of the problem.
+        files: The files.
+        read: What they have.
+        missing_values: Cells that mean a missing value.
+        target: The label.
+        choices: The use of each column.
+        group: Column that keeps rows in one split, or ``None``.
+        plan: Sizes that depend on the number of rows.
+        suspects: Columns to think about.
+    """
+
+    name: str
+    files: Files
+    read: Read
+    missing_values: tuple[str, ...]
+    target: Target
+    choices: list[Choice]
+    group: str | None
+    plan: Plan
+    suspects: Suspects
+
+    @property
+    def columns(self) -> list[Column]:
+        """The columns, with the label as the schema has it."""
+        label = self.target.column
+        return [label if choice.column.name == label.name else choice.column for choice in self.choices]
+
+    @property
+    def features(self) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Options of the features, by kind and column."""
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for choice in self.choices:
+            for kind, options in choice.kinds.items():
+                found.setdefault(kind, {})[choice.column.name] = options
+        return found
+
+    @property
+    def eval_rows(self) -> int:
+        """Expected rows in the eval split."""
+        sizes = self.plan.splits
+        return self.target.column.present * sizes["eval"] // sum(sizes.values())
+
+
+def draft(options: Options) -> Draft:
+    """Reads a table and chooses settings for it.
+
+    Raises:
+        DraftError: The table or an option cannot be used. One line that says what to do.
+        TableError: A file cannot be read.
+    """
+    files = find_files(options.given)
+    name = options.name or name_of_problem(files)
+    read = read_table(files, options.max_rows)
+    _check_columns(options, read, files)
+    missing_values = find_missing_values(read, options.missing_values)
+    columns = {each: describe(read, counts, missing_values) for each, counts in read.counts.items()}
+    check_cells(files, read, columns, {*options.leave_out}, missing_values)
+    target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
+    suspects = find_suspects(columns.values(), target)
+    choices = choose(columns.values(), options.label, _uses(options), _left_out(options, suspects))
+    features = names(choices, {"feature"})
+    if not features:
+        reasons = ", ".join(f"'{each.column.name}': {each.reason}" for each in choices if each.use == "left out")
+        raise DraftError(
+            f"--data: found no column to predict '{options.label}' from; expected one ({reasons or 'none'})"
+        )
+    plan = make_plan(target.column.present, len(features), target.task)
+    return Draft(name, files, read, missing_values, target, choices, options.group, plan, suspects)
+
+
+def find_missing_values(read: Read, given: Collection[str] = ()) -> tuple[str, ...]:
+    """The cells that mean a missing value in any column, without the empty one."""
+    return tuple(sorted({*given}.union(*map(missing_cells, read.counts.values()))))
+
+
+def name_of_problem(files: Files) -> str:
+    """A name for the problem, from the file or the folder."""
+    path = Path(files.paths[0]) if len(files.paths) == 1 else Path(files.source.folder)
+    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.is_file() else path.name
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:MAX_NAME]
+    if not re.match(r"[a-z]", name):
+        name = f"table_{name}".strip("_")[:MAX_NAME]
+    return name
+
+
+def _check_columns(options: Options, read: Read, files: Files) -> None:
+    named = [("label", options.label), ("group", options.group), *(("leave-out", each) for each in options.leave_out)]
+    for option, column in named:
+        if column is not None and column not in read.counts:
+            raise DraftError(unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts))
+    if options.label in (options.group, *options.leave_out):
+        raise DraftError(f"--label: '{options.label}' has another use, too; expected one")
+
+
+def _uses(options: Options) -> dict[str, Use]:
+    return {options.group: "split"} if options.group else {}
+
+
+def _left_out(options: Options, suspects: Suspects) -> dict[str, str]:
+    found = {name: f"the same as '{other}' in every row" for name, other in suspects.copies.items()}
+    found |= dict.fromkeys(suspects.labels, "the label under other names")
+    return found | dict.fromkeys(options.leave_out, "given")

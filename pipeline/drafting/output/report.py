@@ -1,0 +1,101 @@
+"""Shows what was chosen for a table, in a terminal or as JSON."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from common.console import DataConsole
+from common.terminal import printable, printable_json
+from pipeline.drafting.choices.features import Choice, shown_number
+from pipeline.drafting.draft import Draft
+from pipeline.drafting.output.warnings import warnings
+from pipeline.drafting.table.location import project_path
+
+MAX_ROWS = 60
+STYLES = {"label": "bold green", "feature": "", "split": "cyan", "left out": "dim"}
+
+
+def print_draft(draft: Draft, settings: Path, schema: Path) -> None:
+    """Prints a table of the choices, the warnings and the next command."""
+    console = DataConsole()
+    target, plan = draft.target, draft.plan
+    console.print(
+        f"[bold]{draft.name}[/]: {target.task} of {escape(printable(repr(target.column.name)))} from "
+        f"{draft.read.rows:,} rows, {escape(target.reason)}"
+    )
+    console.print(_table(draft))
+    if len(draft.choices) > MAX_ROWS:
+        console.print(f"and {len(draft.choices) - MAX_ROWS:,} more columns in {escape(project_path(str(settings)))}")
+    sizes = ", ".join(f"{name} {each}" for name, each in plan.splits.items())
+    tuning = "with" if plan.tuned else "without"
+    console.print(
+        f"splits {sizes}; at most {plan.steps:,} steps of {plan.batch_size} rows; {tuning} tuning: {plan.tuning_reason}"
+    )
+    for line in warnings(draft):
+        console.print(f"[yellow]warning[/] {escape(printable(line))}")
+    console.print(f"wrote {escape(project_path(str(settings)))} and {escape(project_path(str(schema)))}")
+    console.print(f"Next: {escape(command(settings))}")
+
+
+def command(settings: Path) -> str:
+    """The command that runs the draft."""
+    return f"python local_runner.py --config {shlex.quote(project_path(str(settings)))}"
+
+
+def json_of(draft: Draft, settings: Path, schema: Path) -> str:
+    """What was chosen as a JSON document."""
+    target = draft.target
+    document: dict[str, Any] = {
+        "name": draft.name,
+        "task": target.task,
+        "label": target.column.name,
+        "classes": dict(target.classes),
+        "rows": draft.read.rows,
+        "sampled_rows": draft.read.sample.num_rows,
+        "missing_values": list(draft.missing_values),
+        "columns": [_column(choice) for choice in draft.choices],
+        "warnings": warnings(draft),
+        "config": project_path(str(settings)),
+        "schema": project_path(str(schema)),
+        "command": command(settings),
+    }
+    return printable_json(json.dumps(document, ensure_ascii=False, indent=2))
+
+
+def _column(choice: Choice) -> dict[str, Any]:
+    column = choice.column
+    return {
+        "name": column.name,
+        "type": column.type,
+        "missing": column.missing,
+        "distinct": column.distinct,
+        "use": choice.use,
+        "kinds": {kind: dict(options) for kind, options in choice.kinds.items()},
+        "reason": choice.reason,
+    }
+
+
+def _table(draft: Draft) -> Table:
+    table = Table(title="Columns", title_justify="left", title_style="bold")
+    for name in ("column", "type", "missing", "use", "why"):
+        table.add_column(name, overflow="fold")
+    order = sorted(draft.choices, key=lambda choice: choice.use != "label")
+    for choice in order[:MAX_ROWS]:
+        column = choice.column
+        missing = f"{column.missing / column.rows:.1%}" if column.missing else ""
+        use = ", ".join(choice.kinds) if choice.kinds else choice.use
+        cells = [column.name, column.type, missing, use, choice.reason or _reason(draft)]
+        table.add_row(*(escape(printable(cell)) for cell in cells), style=STYLES[choice.use])
+    return table
+
+
+def _reason(draft: Draft) -> str:
+    target = draft.target
+    if not target.classes:
+        return f"{shown_number(target.column.min)} to {shown_number(target.column.max)}"
+    shown = [f"{name} {count:,}" for name, count in list(target.classes.items())[:6]]
+    return ", ".join(shown) + (", …" if len(target.classes) > len(shown) else "")

@@ -1,0 +1,66 @@
+"""What a person should know about a table before trusting a model of it."""
+
+from collections.abc import Iterator
+
+from pipeline.drafting.choices.suspects import SHOWN
+from pipeline.drafting.draft import Draft
+from pipeline.drafting.table.missing import shown_cells
+
+FEW_EVAL_ROWS = 100
+RARE = 0.05  # of the rows
+RARE_ROWS = 10
+
+
+def warnings(draft: Draft) -> list[str]:
+    """One line for each."""
+    return [*_rows(draft), *_label(draft), *_columns(draft)]
+
+
+def _rows(draft: Draft) -> Iterator[str]:
+    if draft.read.is_sampled:
+        yield (
+            f"types, ranges, counts and missing values are those of all {draft.read.rows:,} rows; everything else is "
+            f"judged by a seeded sample of {draft.read.sample.num_rows:,} rows"
+        )
+    if draft.eval_rows < FEW_EVAL_ROWS:
+        yield (
+            f"too few rows: the eval split will have about {draft.eval_rows}, so metrics vary by several percent by "
+            "chance"
+        )
+
+
+def _label(draft: Draft) -> Iterator[str]:
+    target = draft.target
+    if target.unlabelled:
+        yield f"{target.unlabelled:,} of {draft.read.rows:,} rows have no label and are left out of all splits"
+    total = sum(target.classes.values())
+    rare = {name: count for name, count in target.classes.items() if count < max(RARE * total, RARE_ROWS)}
+    if target.task == "binary" and rare:
+        [(name, count)] = rare.items()
+        yield f"imbalance: only {count:,} of {total:,} rows are '{name}', so accuracy says little"
+    few = [name for name, count in target.classes.items() if count < RARE_ROWS]
+    if target.task == "multiclass" and few:
+        yield f"imbalance: fewer than {RARE_ROWS} rows are {_shown(few)}; a split may lack them"
+
+
+def _columns(draft: Draft) -> Iterator[str]:
+    for name, found in draft.suspects.leaks.items():
+        yield f"'{name}' may leak the label: {found}; if it is not known when you predict, give --leave-out '{name}'"
+    pairs = draft.suspects.correlated
+    if pairs:
+        shown = ", ".join(f"'{first}' and '{second}'" for first, second in pairs[:SHOWN])
+        more = f" and {len(pairs) - SHOWN:,} more pairs" if len(pairs) > SHOWN else ""
+        yield f"near-duplicates: {shown}{more} are almost the same numbers"
+    if draft.missing_values:
+        mixed = [
+            f"'{counts.name}': {counts.numbers:,} of {counts.cells:,} are numbers"
+            for counts in draft.read.counts.values()
+            if counts.numbers and not counts.is_typed and counts.numbers < counts.cells
+        ]
+        where = f" ({'; '.join(mixed[:SHOWN])})" if mixed else ""
+        yield f"read as missing values: {shown_cells(draft.missing_values)}{where}"
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more

@@ -1,0 +1,1 @@
+"""The files of a table, and what all their rows have."""

@@ -1,0 +1,195 @@
+"""The columns of a table, as far as counts over all rows and a sample show what they are."""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from custom_components.arrow_example_gen.formats.csv_types import without_missing
+from pipeline.drafting.table.counts import ColumnCounts
+from pipeline.drafting.table.forms import MIN_ROWS, Form, form_of_texts, names_rows
+from pipeline.drafting.table.missing import is_likely
+from pipeline.drafting.table.reading import Read
+
+Type = Literal["INT", "FLOAT", "BYTES"]
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: Its name.
+        type: Its type in the schema.
+        form: What its values are.
+        rows: Rows of the table.
+        missing: Rows without a value.
+        distinct: Number of distinct values, in the sample if it is not exact.
+        is_exact: Whether ``distinct`` counts all rows.
+        values: Rows by distinct value, if there are few enough to count them. Missing values are left out.
+        min: Smallest number.
+        max: Largest number.
+        is_finite: Whether all numbers are finite.
+        max_bytes: Length of the longest text.
+        is_text: Whether all values are text in UTF-8.
+        sample: Values of the sample: strings for ``BYTES``, else float64. Nulls are missing values.
+    """
+
+    name: str
+    type: Type
+    form: Form
+    rows: int
+    missing: int
+    distinct: int
+    is_exact: bool
+    values: Mapping[str, int] | None
+    min: float
+    max: float
+    is_finite: bool
+    max_bytes: int
+    is_text: bool
+    sample: pa.Array
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values are numbers."""
+        return self.form == "number"
+
+    @functools.cached_property
+    def numbers(self) -> npt.NDArray[np.float64]:
+        """The sample as float64 [N], with NaN where a value is missing."""
+        return self.sample.cast(pa.float64()).fill_null(math.nan).to_numpy(zero_copy_only=False)
+
+    @functools.cached_property
+    def codes(self) -> npt.NDArray[np.int64]:
+        """The index of each value of the sample among the distinct ones, in the order of their first row: int64 [N].
+
+        A missing value has -1.
+        """
+        encoded = self.sample.dictionary_encode()
+        return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def missing_cells(counts: ColumnCounts) -> set[str]:
+    """The cells of a column that mean a missing value: those that certainly do, and likely ones among numbers."""
+    cells = set(counts.missing)
+    if counts.numbers and counts.words and all(map(is_likely, counts.words)):
+        cells |= set(counts.words)
+    return cells
+
+
+def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) -> Column:
+    """Describes a column, given the cells that mean a missing value anywhere in the table."""
+    missing = read.rows - counts.cells + _rows_with(counts, missing_values)
+    words = sum(count for word, count in (counts.words or {}).items() if word not in missing_values)
+    values = None
+    if counts.values is not None:
+        values = {value: count for value, count in counts.values.items() if value not in missing_values}
+    type_ = _type(counts, words, read.rows - missing)
+    sample = _sample(read.sample, counts.name, type_, missing_values)
+    distinct = len(values) if values is not None else sample.drop_null().unique()
+    column = Column(
+        name=counts.name,
+        type=type_,
+        form="number",
+        rows=read.rows,
+        missing=missing,
+        distinct=distinct if isinstance(distinct, int) else len(distinct),
+        is_exact=values is not None or not read.is_sampled,
+        values=values,
+        min=counts.min,
+        max=counts.max,
+        is_finite=counts.not_finite == 0,
+        max_bytes=counts.max_bytes,
+        is_text=not counts.is_binary,
+        sample=sample,
+    )
+    return dataclasses.replace(column, form=_form(column, counts))
+
+
+def _rows_with(counts: ColumnCounts, missing_values: Collection[str]) -> int:
+    """Rows with a cell that means a missing value."""
+    if counts.is_typed:
+        return 0
+    found = dict(counts.missing) | {
+        word: count for word, count in (counts.words or {}).items() if word in missing_values
+    }
+    if counts.values is not None:
+        found |= {value: count for value, count in counts.values.items() if value in missing_values}
+    return sum(count for cell, count in found.items() if cell in missing_values)
+
+
+def _type(counts: ColumnCounts, words: int, present: int) -> Type:
+    if counts.is_typed:
+        return counts.is_typed  # type: ignore[return-value]
+    if not present or words or counts.words is None or counts.zeros:
+        return "BYTES"
+    if counts.integers == counts.numbers:
+        return "INT"
+    fits = max(abs(counts.min), abs(counts.max)) <= FLOAT32_MAX if counts.min <= counts.max else True
+    return "FLOAT" if fits else "BYTES"
+
+
+def _sample(sample: pa.Table, name: str, type_: Type, missing_values: Collection[str]) -> pa.Array:
+    if name not in sample.column_names:
+        return pa.nulls(sample.num_rows, pa.string())
+    column = sample.column(name).combine_chunks()
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), pa.string())
+    if pa.types.is_string(column.type):
+        column = without_missing(column, list(missing_values))
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+        return column if type_ == "BYTES" else _numbers(column)
+    if type_ == "BYTES":
+        texts = [None if each is None else each.decode(errors="replace") for each in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    numbers = column.cast(pa.float64())
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+
+
+def _numbers(cells: pa.Array) -> pa.Array:
+    try:
+        numbers = cells.cast(pa.float64())
+    except pa.ArrowInvalid:  # such as ' 7' and '1_000', which Python accepts
+        numbers = pa.array([None if cell is None else float(cell) for cell in cells.to_pylist()], pa.float64())
+    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
+
+
+def _form(column: Column, counts: ColumnCounts) -> Form:
+    if counts.is_list:
+        return "list"
+    if not column.present:
+        return "empty"
+    if column.distinct == 1 and column.is_exact:
+        return "constant"
+    if column.type == "BYTES":
+        texts = column.sample.drop_null()
+        form = form_of_texts(texts.unique().to_pylist(), len(texts)) if len(texts) else "category"
+        return "category" if form == "identifier" and _few(column) else form
+    return "identifier" if column.type == "INT" and _identifies_rows(column) else "number"
+
+
+def _few(column: Column) -> bool:
+    return column.values is not None and column.distinct <= column.present / 2
+
+
+def _identifies_rows(column: Column) -> bool:
+    """Whether integers number the rows, or have a name that says so and never repeat."""
+    present = len(column.sample) - column.sample.null_count
+    if column.distinct < present or present < MIN_ROWS:
+        return False
+    counts_rows = column.min in (0, 1) and column.max - column.min + 1 == column.present
+    return counts_rows or names_rows(column.name)

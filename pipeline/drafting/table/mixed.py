@@ -1,0 +1,84 @@
+"""Refuses columns whose cells contradict each other, with the line of the first such cell."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+
+import pyarrow as pa
+
+from custom_components.arrow_example_gen.formats.csv_errors import line_of_row
+from custom_components.arrow_example_gen.formats.file_format import FORMATS
+from custom_components.arrow_example_gen.formats.files import shown
+from custom_components.arrow_example_gen.table import Table
+from pipeline.drafting.errors import DraftError
+from pipeline.drafting.table.columns import Column
+from pipeline.drafting.table.counts import ColumnCounts
+from pipeline.drafting.table.forms import day_month_order
+from pipeline.drafting.table.location import Files
+from pipeline.drafting.table.reading import Read
+
+FEW = 0.02  # of the values of a column of numbers that are mistakes rather than categories
+FEW_DIFFERENT = 5
+
+
+def check_cells(
+    files: Files,
+    read: Read,
+    columns: Mapping[str, Column],
+    left_out: Collection[str],
+    missing_values: Collection[str],
+) -> None:
+    """Checks the columns of a text file that are not left out.
+
+    Raises:
+        DraftError: A column has numbers and a few texts, or dates of two orders.
+    """
+    if not FORMATS[files.source.format].is_text:
+        return
+    for name, column in columns.items():
+        if name not in left_out:
+            _check_numbers(files, read.counts[name], missing_values)
+            if column.form == "date":
+                _check_dates(files, column)
+
+
+def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collection[str]) -> None:
+    words = {word: count for word, count in (counts.words or {}).items() if word not in missing_values}
+    if not words or len(words) > FEW_DIFFERENT or not sum(words.values()) <= FEW * counts.numbers:
+        return
+    path, line, cell = _first(files, counts.name, words.__contains__)
+    total = counts.numbers + sum(words.values())
+    raise DraftError(
+        f"{path}: line {line}: column {shown(counts.name)}: found {shown(cell)}; {counts.numbers:,} of {total:,} "
+        f"values are numbers: correct the cell, give --missing-value {cell!r} if it means a missing value, or "
+        f"--leave-out {counts.name!r}"
+    )
+
+
+def _check_dates(files: Files, column: Column) -> None:
+    texts = column.sample.drop_null().value_counts()
+    orders: Counter[str] = Counter()
+    for text, count in zip(texts.field(0).to_pylist(), texts.field(1).to_pylist(), strict=True):
+        if order := day_month_order(text):
+            orders[order] += count
+    if len(orders) < 2:
+        return
+    (most, _), (rare, _) = orders.most_common()
+    path, line, cell = _first(files, column.name, lambda text: day_month_order(text) == rare)
+    raise DraftError(
+        f"{path}: line {line}: column {shown(column.name)}: found {shown(cell)}, {rare}, among dates with {most}; "
+        f"expected one order: write dates as YYYY-MM-DD, or give --leave-out {column.name!r}"
+    )
+
+
+def _first(files: Files, name: str, test: Callable[[str], bool]) -> tuple[str, int, str]:
+    """The file, the line and the text of the first cell that passes a test."""
+    table = Table.of(files.source.format, files.paths[0], dialect=files.source.dialect)
+    for path in files.paths:
+        row = 0
+        for batch in table.read(path):
+            assert isinstance(batch, pa.RecordBatch)
+            for cell in batch.column(name).to_pylist():
+                row += 1
+                if test(cell):
+                    return path, line_of_row(path, row, table.dialect), cell
+    raise AssertionError(name)  # the counts have such a cell
