@@ -97,7 +97,10 @@ def run(options: Options) -> int:
             interrupted = interrupted_runs(Path(config.output))
             folder = RunFolder(Path(config.output))
         except (UserError, OSError) as error:
-            return _refuse(options, problem, error)
+            return _refuse(options, problem, str(error), error)
+        except KeyboardInterrupt as error:  # a large table takes a while to check
+            _refuse(options, problem, "interrupted before the first node", error)
+            return exit_codes.INTERRUPTED
         return _run_in_folder(options, inputs, folder, interrupted)
 
 
@@ -153,7 +156,7 @@ def _print_summary(summary: "RunSummary", out: IO[str], console: "RunConsole") -
     return True
 
 
-def _print_traceback(error: Exception, err: IO[str]) -> None:
+def _print_traceback(error: BaseException, err: IO[str]) -> None:
     with contextlib.suppress(OSError):
         err.write(printable("".join(traceback.format_exception(error))))
 
@@ -221,16 +224,16 @@ def _report_error(error: Exception, folder: "RunFolder", console: "RunConsole") 
     return exit_codes.FAILED
 
 
-def _refuse(options: Options, problem: str | None, error: Exception) -> int:
+def _refuse(options: Options, problem: str | None, text: str, error: BaseException) -> int:
     """Reports why nothing was run and returns the exit code."""
     from artifacts.summary import failed_summary
     from pipeline.results.console import RunConsole
 
-    RunConsole(sys.stderr).error(str(error))
+    RunConsole(sys.stderr).error(text)
     if options.verbose:
         _print_traceback(error, sys.stderr)
     if options.as_json:
-        print(failed_summary(problem, str(error)).to_json())
+        print(failed_summary(problem, text).to_json())
     return exit_codes.REFUSED
 
 

@@ -14,7 +14,7 @@ import click
 
 from common.child_processes import prepare_environment
 from common.keras_environment import set_keras_environment
-from common.terminal import printable, run_command
+from common.terminal import OutputError, printable, run_command
 from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
@@ -162,19 +162,26 @@ def _reported_errors(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
     with captured(Path(os.devnull)) as (out, err):
         try:
             yield out, err
+        except (OutputError, BrokenPipeError):
+            raise
         except (ValueError, OSError, CloudError) as error:
             if verbose:
-                err.write(printable("".join(traceback.format_exception(error))))
+                _print_traceback(error, err)
             RunConsole(err).error(str(error))
             sys.exit(exit_codes.FAILED if isinstance(error, CloudError) else exit_codes.REFUSED)
         except Exception as error:
             if verbose:
-                err.write(printable("".join(traceback.format_exception(error))))
+                _print_traceback(error, err)
             RunConsole(err).error(f"{error!r}; --verbose prints the traceback")
             sys.exit(exit_codes.FAILED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
             sys.exit(exit_codes.INTERRUPTED)
+
+
+def _print_traceback(error: Exception, err: IO[str]) -> None:
+    with contextlib.suppress(OSError):
+        err.write(printable("".join(traceback.format_exception(error))))
 
 
 if __name__ == "__main__":

@@ -67,11 +67,12 @@ def ensure_home() -> None:
         os.environ["HOME"] = str(ROOT / ".cache/home")
 
 
-def exit_description(code: int) -> str:
+def exit_description(code: int, memory_hint: str = "") -> str:
     """Describes how a process ended.
 
     Args:
         code: Its exit code, negative for a signal.
+        memory_hint: How to use less memory.
 
     >>> exit_description(-9)
     'was killed (SIGKILL; check whether the machine runs out of memory)'
@@ -79,7 +80,8 @@ def exit_description(code: int) -> str:
     'exited with code 3'
     """
     if code == -signal.SIGKILL:
-        return "was killed (SIGKILL; check whether the machine runs out of memory)"
+        more = f", or {memory_hint}" if memory_hint else ""
+        return f"was killed (SIGKILL; check whether the machine runs out of memory{more})"
     if code < 0:
         known = {each.value: each.name for each in signal.Signals}
         return f"was stopped by {known.get(-code, f'signal {-code}')}"

@@ -1,6 +1,5 @@
 """Text for a terminal, and what happens if it cannot be written."""
 
-import contextlib
 import io
 import os
 import re
@@ -51,6 +50,16 @@ class _StandardOutput(io.FileIO):
             raise OutputError(error.errno, error.strerror) from error
 
 
+class _StandardError(io.FileIO):
+    """Standard error, which discards what cannot be written, so that the exit code still says what happened."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
 def run_command(command: Callable[[], object]) -> None:
     """Runs a command line, and reports in one line if standard output cannot be written.
 
@@ -59,8 +68,9 @@ def run_command(command: Callable[[], object]) -> None:
     """
     ensure_home()
     _open_missing_descriptors()
-    output = io.BufferedWriter(_StandardOutput(1, "w", closefd=False))
-    sys.stdout = io.TextIOWrapper(output, sys.stdout.encoding, sys.stdout.errors, line_buffering=sys.stdout.isatty())
+    sys.stdout = output_file(1, sys.stdout.encoding, sys.stdout.errors, line_buffering=sys.stdout.isatty())
+    errors = io.BufferedWriter(_StandardError(2, "w", closefd=False))
+    sys.stderr = io.TextIOWrapper(errors, sys.stderr.encoding, sys.stderr.errors, write_through=True)
     try:
         try:
             command()
@@ -68,11 +78,27 @@ def run_command(command: Callable[[], object]) -> None:
             sys.stdout.flush()
     except OutputError as error:
         flush_or_discard(sys.stdout)
-        _write_error(f"error standard output: {error.strerror}; the result was not written")
+        sys.stderr.write(f"error standard output: {error.strerror}; the result was not written\n")
         raise SystemExit(FAILED) from error
     except BrokenPipeError as error:  # the reader, such as head, has what it needs
         flush_or_discard(sys.stdout)
         raise SystemExit(FAILED) from error
+
+
+def output_file(
+    descriptor: int, encoding: str, errors: str | None, *, line_buffering: bool, closefd: bool = False
+) -> io.TextIOWrapper:
+    """Opens a descriptor of standard output. It raises :class:`OutputError` if it cannot be written.
+
+    Args:
+        descriptor: The descriptor, or a copy of it.
+        encoding: Encoding of the text.
+        errors: How to write characters that the encoding does not have.
+        line_buffering: Whether to write after each line.
+        closefd: Whether to close the descriptor with the file.
+    """
+    output = io.BufferedWriter(_StandardOutput(descriptor, "w", closefd=closefd))
+    return io.TextIOWrapper(output, encoding, errors, line_buffering=line_buffering)
 
 
 def flush_or_discard(stream: IO[str]) -> OSError | None:
@@ -95,12 +121,6 @@ def _open_missing_descriptors() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
-
-
-def _write_error(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody can be told
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
 
 class TolerantFile:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from artifacts.files import UNREADABLE
 from artifacts.names import SAVED_MODEL_FILE, SUMMARY_FILE
+from artifacts.push import is_version
 from artifacts.summary import read_summary
 from lineage.records import RunRecord
 from lineage.store.reader import MetadataReader
@@ -106,7 +107,7 @@ def live_versions(serving: Path) -> dict[str, str]:
     live: dict[str, str] = {}
     for saved in serving.glob(f"*/*/{SAVED_MODEL_FILE}"):
         model, version = saved.parent.parent.name, saved.parent.name
-        if version.isdigit() and int(version) > int(live.get(model, -1)):
+        if is_version(version) and int(version) > int(live.get(model, -1)):
             live[model] = version
     return live
 

@@ -39,8 +39,8 @@ def main(data: str, pattern: str, missing: tuple[str, ...], out: str) -> None:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         with captured(Path(os.devnull)):
             columns = draft(Table.of(kind, files[0], missing_values=missing), files, out)
-    except ValueError as error:
-        sys.exit(printable(str(error)))
+    except (ValueError, OSError) as error:
+        sys.exit(printable(" ".join(str(error).split())))
     found = f"{columns} columns from {counted(len(files))}"
     print(f"{shlex.quote(out)}: {found}. Review it: tighten domains, ranges and presence")
 

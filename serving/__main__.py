@@ -25,6 +25,7 @@ def main(arguments: list[str]) -> int:
     import tensorflow as tf  # noqa: PLC0415 - slow to import, so errors in the flags come first
     from absl import logging  # noqa: PLC0415
 
+    from common.logs import show_control_characters  # noqa: PLC0415
     from serving.errors import ServingError  # noqa: PLC0415
     from serving.server import ModelServer  # noqa: PLC0415
 
@@ -32,6 +33,7 @@ def main(arguments: list[str]) -> int:
         print(f"TensorFlow ModelServer: onegraph\nTensorFlow Library: {tf.__version__}")
         return 0
     logging.set_verbosity(logging.INFO)
+    show_control_characters()  # clients choose names, such as those of models
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopped.set())

@@ -1,6 +1,8 @@
 """Runs that are refused before the first node, or stopped by the data."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -108,6 +110,17 @@ def test_command_prints_nothing_but_the_refusal(tmp_path: Path) -> None:
     assert (refused.code, refused.stdout) == (2, "")
     [line] = refused.stderr.strip().splitlines()
     assert "line 3: found 3 values; expected 2" in line
+
+
+def test_ctrl_c_during_the_checks_is_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("pipeline.preflight.preflight.preflight", interrupted)
+    stopped = refusal(tmp_path / "out", "--json")
+    assert stopped.code == 130
+    assert stopped.summary["error"] == "interrupted before the first node"
+    assert stopped.stderr == "error interrupted before the first node\n"
 
 
 def test_missing_folder_is_refused(tmp_path: Path) -> None:

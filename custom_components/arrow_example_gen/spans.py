@@ -63,8 +63,30 @@ def resolve(folder: str, pattern: str, span: int | None) -> str:
 
 
 def matching(folder: str, pattern: str) -> list[str]:
-    """Sorted paths that match a pattern without spans. Hidden files are included, as in TFX."""
-    return sorted(glob.glob(os.path.join(folder, pattern), include_hidden=True))
+    """Sorted paths that match a pattern without spans. Hidden files are included, as in TFX.
+
+    Raises:
+        TableError: A folder cannot be read. Its files would be left out, such as those of the latest span.
+    """
+    parts = pattern.split("/")[:-1]
+    for depth in range(len(parts) + 1):
+        for path in _glob(os.path.join(folder, *parts[:depth])):
+            _check_readable(path)
+    return _glob(os.path.join(folder, pattern))
+
+
+def _glob(pattern: str) -> list[str]:
+    return sorted(glob.glob(pattern, include_hidden=True))
+
+
+def _check_readable(path: str) -> None:
+    """Checks that files can be listed and opened, if the path is a folder. Raises like :func:`matching`."""
+    try:
+        if os.path.isdir(path):
+            os.stat(os.path.join(path, os.curdir))
+            os.scandir(path).close()
+    except OSError as error:
+        raise TableError(f"{path}: {error.strerror}; expected a readable folder (data.path or --data)") from error
 
 
 def _fill(pattern: str, strings: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from artifacts.names import SAVED_MODEL_FILE, TFLITE_FILE
+from artifacts.push import is_version
 from custom_components.pusher.folders import STAGING_PREFIX, Writer
 from serving.edge import MANIFEST_FILE
 
@@ -165,7 +166,7 @@ def _remove_folder(folder: str) -> None:
 def _versions(base: str) -> list[int]:
     """The numbers of versions and claims in a base directory. A number that is both appears twice."""
     names = _names(base)
-    return [*map(int, filter(str.isdigit, names)), *map(_version, filter(_STAGING.fullmatch, names))]
+    return [*map(int, filter(is_version, names)), *map(_version, filter(_STAGING.fullmatch, names))]
 
 
 def _version(staging: str) -> int:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from artifacts.push import is_version
+
 STAGING_PREFIX = ".pushing-"  # TensorFlow Serving ignores names that are not numbers
 
 # Writes the files of a version into a new folder.
@@ -36,7 +38,7 @@ def _push(writers: Mapping[Path, Writer]) -> int:
     for base_directory in writers:
         for abandoned in base_directory.glob(f"{STAGING_PREFIX}*"):
             shutil.rmtree(abandoned)
-        versions += [int(path.name) + 1 for path in base_directory.iterdir() if path.name.isdigit()]
+        versions += [int(path.name) + 1 for path in base_directory.iterdir() if is_version(path.name)]
     version = max(versions)
     staged = {base: (base / f"{STAGING_PREFIX}{version}", base / str(version)) for base in writers}
     try:

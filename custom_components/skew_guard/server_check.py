@@ -43,7 +43,7 @@ def check_server(model_dir: Path, max_seconds: float, max_megabytes: float) -> d
     command = python_module(MODULE, str(model_dir), str(os.getpid()))
     memory_limit = f"at most {max_megabytes:.0f} MB"
     # Files, since a process blocks when it writes to a pipe that nobody reads.
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+    with _text_file() as output, _text_file() as errors:
         end, peak = time.monotonic() + max_seconds, 0.0
         with subprocess.Popen(  # noqa: S603 - our own module
             command, env=child_environment(WITHOUT_KERAS), stdin=subprocess.DEVNULL, stdout=output, stderr=errors
@@ -72,6 +72,11 @@ def check_server(model_dir: Path, max_seconds: float, max_megabytes: float) -> d
     if measurements["peak_megabytes"] > max_megabytes:
         raise SkewError(_skew(memory_limit, f"{measurements['peak_megabytes']:.0f} MB"))
     return measurements
+
+
+def _text_file() -> IO[str]:
+    # Messages of C++ code may be cut within a character.
+    return tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace")
 
 
 def _last_line(file: IO[str]) -> str:

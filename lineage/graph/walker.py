@@ -135,4 +135,8 @@ def _execution_numbers(uri: str) -> list[int]:
     >>> _execution_numbers("/output/artifacts/Splitter/examples/9/1")
     [9, 1]
     """
-    return [int(part) for part in uri.rstrip("/").split("/")[-2:] if part.isdigit() and len(part) <= MAX_ID_DIGITS]
+    return [
+        int(part)
+        for part in uri.rstrip("/").split("/")[-2:]
+        if part.isascii() and part.isdigit() and len(part) <= MAX_ID_DIGITS
+    ]

@@ -20,6 +20,7 @@ PUSHER = "Pusher"
 FIRST, GROWTH = 64, 8
 MAX_NAMES = 3  # in an error
 MAX_ID = 2**63 - 1
+MAX_DIGITS = 30  # Python refuses to convert thousands
 MAX_DEPTH = 4  # folders between an artifact's folder and a file in it
 
 EXPECTED = (
@@ -218,7 +219,7 @@ def _pushed_models(reader: MetadataReader) -> Iterator[list[Artifact]]:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
 
 
 def _ambiguous(version: str, folders: Sequence[str]) -> LineageError:

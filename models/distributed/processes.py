@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -80,10 +79,8 @@ class WorkerProcess:
     def exit_description(self) -> str:
         """How the process ended, for progress lines and errors."""
         code = self.exit_code or 0
-        if code == -signal.SIGKILL:
-            return "was killed (SIGKILL; check whether the machine runs out of memory, or lower --workers)"
         if code < 0:
-            return exit_description(code)
+            return exit_description(code, "lower --workers")
         return f"failed: {self.failure[1]}" if self.failure else f"exited with code {code}; see the log"
 
     def kill(self) -> None:

@@ -12,8 +12,8 @@ from pipeline.config.errors import ConfigError, shortened
 
 MAX_CHARACTERS = 1 << 20  # of a file, and of its values once aliases are replaced
 
-# Raised by PyYAML for invalid YAML, invalid values and deep nesting.
-UNREADABLE = (yaml.YAMLError, ValueError, TypeError, RecursionError)
+# Raised by PyYAML for invalid YAML, values that do not fit their tag, and deep nesting.
+UNREADABLE = (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError)
 
 
 # PyYAML implements YAML 1.1, which reads 010 as 8, 1:30 as 90, 1_000 as 1000, no as false and 1e-5 as text. Here only
@@ -48,6 +48,11 @@ class _StringKeyLoader(yaml.SafeLoader):
         return mapping
 
 
+# A tag in the text may only name a type that values without one have, too. Others become sets, bytes or dates.
+_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in (*_RESOLVERS, "str", "seq", "map")}
+_StringKeyLoader.yaml_constructors = {
+    tag: constructor for tag, constructor in yaml.SafeLoader.yaml_constructors.items() if tag is None or tag in _TAGS
+}
 _StringKeyLoader.yaml_implicit_resolvers = {}
 for _kind, (_pattern, _first) in _RESOLVERS.items():
     _StringKeyLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
@@ -106,10 +111,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {line}{getattr(error, 'problem', None) or error}; expected valid YAML") from error
+        raise ConfigError(f"{path}: {line}{_problem(error)}; expected valid YAML") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: found {type(values).__name__}; expected a mapping of settings")
     return values
+
+
+def _problem(error: Exception) -> str:
+    if isinstance(error, LookupError):
+        return "found a value that its tag does not allow"
+    return str(getattr(error, "problem", None) or error)
 
 
 def override(values: dict[str, Any], key: str, text: str) -> None:

@@ -23,6 +23,9 @@ def interruptible(end: Callable[[], object]) -> Iterator[None]:
     Libraries may swallow it, and Beam turns it into an error of its step, which is turned back here. While C++ code
     runs, Python does not even see the signal. So another thread watches the block.
 
+    After a signal, the caller has to end the process. Until then, further signals are ignored, since the second Ctrl-C
+    of an impatient user would stop the caller before it has ended its child processes.
+
     Args:
         end: Ends the process. It is called if the block has not ended ten seconds after the first signal, or at the
             second one.
@@ -42,7 +45,7 @@ def interruptible(end: Callable[[], object]) -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(previous_descriptor)
         for number, handler in previous:
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if is_requested() else handler)
         sender.close()  # ends the watcher
         watcher.join()
         receiver.close()

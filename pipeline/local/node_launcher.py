@@ -17,6 +17,7 @@ from lineage.store.reader import MetadataReader
 from pipeline.local import interruption
 from pipeline.local.metadata import LocalMetadata, wait_for_other_threads
 from pipeline.local.recovery import remove_outputs
+from pipeline.nodes import PUSHER
 
 RESOLVER_TYPE = "tfx.dsl.components.common.resolver.Resolver"
 
@@ -44,6 +45,19 @@ class _Launcher(launcher.Launcher):
     ML Metadata uses ids again once its database was deleted or replaced by an older copy. The folders of an execution
     then still have the files of another one, which its executor would continue, overwrite in part, or add to.
     """
+
+    def _prepare_execution(self) -> launcher._ExecutionPreparationResult:
+        prepared = super()._prepare_execution()
+        if prepared.is_execution_needed and self._pipeline_node.node_info.id == PUSHER:
+            # TFX adds the context by which it finds cached executions when it publishes one. If the process is killed
+            # before, recovery publishes the execution, and could not make this context.
+            found = [
+                metadata_store_pb2.Association(execution_id=prepared.execution_info.execution_id, context_id=each.id)
+                for each in prepared.contexts
+            ]
+            with self._mlmd_connection as connection:
+                connection.store.put_attributions_and_associations([], found)
+        return prepared
 
     def _run_executor(self, execution_info: data_types.ExecutionInfo) -> execution_result_pb2.ExecutorOutput:
         node_dir = outputs_utils.get_node_dir(self._pipeline_runtime_spec, self._pipeline_node.node_info.id)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.names import SAVED_MODEL_FILE
-from artifacts.push import read_push
+from artifacts.push import is_version, read_push
 from custom_components.pusher.device import is_complete
 from lineage.queries.pushed_version import PUSHED_MODEL
 from lineage.store.reader import MetadataReader
@@ -68,4 +68,4 @@ def is_push_current(reader: MetadataReader, folders: PushFolders, artifacts: Col
 
 
 def _newest_version(folder: Path) -> str | None:
-    return max((path.name for path in folder.glob("*") if path.name.isdigit()), key=int, default=None)
+    return max((path.name for path in folder.glob("*") if is_version(path.name)), key=int, default=None)

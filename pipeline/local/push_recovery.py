@@ -15,6 +15,7 @@ from tfx.types.standard_artifacts import PushedModel
 from tfx.version import __version__ as tfx_version
 
 from artifacts.names import PROVENANCE_FILE, PUSHED, PUSHED_DESTINATION, PUSHED_TFLITE, PUSHED_VERSION, TFLITE_FILE
+from artifacts.push import is_version
 from custom_components.pusher.executor import TFLITE_DIRECTORY
 from custom_components.pusher.folders import STAGING_PREFIX
 from lineage.recorded.provenance import read_provenance
@@ -70,7 +71,7 @@ def _folders(execution: metadata_store_pb2.Execution) -> tuple[Path | None, Path
 def _versions(base: Path | None, run_id: str, pushed_model: Path) -> Iterator[Path]:
     """Yields the folders of the versions that an execution pushed."""
     for file in base.glob(f"*/{PROVENANCE_FILE}") if base else ():
-        if not file.parent.name.isdigit():
+        if not is_version(file.parent.name):
             continue
         with contextlib.suppress(ValueError):  # a damaged file says nothing about this execution
             found = read_provenance(file.parent)

@@ -15,16 +15,20 @@ from lineage.store.run_records import STATUS
 from pipeline.local.push_recovery import recover_push
 from pipeline.nodes import PUSHER
 
+WORKING_FOLDERS = ("stateful_working_dir", "driver_execution")
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
 
 
-def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path) -> list[str]:
-    """Marks the runs as interrupted and their unfinished nodes as failed, and removes partial outputs.
+def close_interrupted(
+    store: metadata_store.MetadataStore, run_ids: Iterable[str], artifacts_dir: Path, status: str = "interrupted"
+) -> list[str]:
+    """Gives runs without a status one, marks their unfinished nodes as failed, and removes partial outputs.
 
     Args:
         store: ML Metadata.
-        run_ids: Runs that ended without a summary. None of them may still be running.
+        run_ids: Runs that ended without a summary, or that failed. None of them may still be running.
         artifacts_dir: Root folder of the artifacts.
+        status: The status.
 
     Returns:
         Names of the nodes that were interrupted. A Pusher that had pushed a complete version is not among them.
@@ -36,7 +40,7 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
         if context is None:
             continue
         if STATUS not in context.custom_properties:
-            RunRecorder(store, run_id).end("interrupted")
+            RunRecorder(store, run_id).end(status)
         for execution in store.get_executions_by_context(context.id):
             if execution.last_known_state not in UNFINISHED:
                 continue
@@ -45,23 +49,24 @@ def close_interrupted(store: metadata_store.MetadataStore, run_ids: Iterable[str
             if version:
                 RunRecorder(store, run_id).add_version(version)
                 _remove_system_files(artifacts_dir / node, execution.id)
-                logging.warning("Run %s was interrupted after it had pushed version %s. Recorded it.", run_id, version)
+                logging.warning("Run %s ended after it had pushed version %s. Recorded the version.", run_id, version)
                 continue
             execution.last_known_state = metadata_store_pb2.Execution.FAILED
             store.put_executions([execution])
             remove_outputs(artifacts_dir / node, execution.id)
             interrupted.append(node)
-            logging.warning("%s was interrupted in run %s. Closed execution %d.", node, run_id, execution.id)
+            logging.warning("%s was not recorded in run %s. Closed execution %d.", node, run_id, execution.id)
     return interrupted
 
 
 def remove_working_folders(artifacts_dir: Path) -> None:
-    """Removes the folders that TFX creates for each executor and leaves behind if it fails or is killed.
+    """Removes the folders that TFX creates and leaves behind: an executor's if it fails or is killed, and any driver's.
 
     Nothing may be running.
     """
-    for folder in artifacts_dir.glob("*/.system/stateful_working_dir/*"):
-        shutil.rmtree(folder)
+    for kind in WORKING_FOLDERS:
+        for folder in artifacts_dir.glob(f"*/.system/{kind}/*"):
+            shutil.rmtree(folder)
 
 
 def remove_outputs(node_dir: Path, execution_id: int) -> None:

@@ -25,7 +25,7 @@ from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
 from pipeline.results.node_outputs import NodeOutputs, read_node_outputs
-from pipeline.results.run_folder import last_complete_run
+from pipeline.results.run_folder import failed_runs, last_complete_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +90,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     runner = DagRunner(pipeline, options.run_id, listener, may_cache)
     with runner.metadata() as connection:
         close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
+        close_interrupted(connection.store, failed_runs(Path(config.output)), Path(config.artifacts_dir), "failed")
         remove_working_folders(Path(config.artifacts_dir))
         reader = MetadataReader(connection.store)
         base_run_id = last_complete_run(Path(config.output), lambda run_id: reader.run(run_id) is not None)

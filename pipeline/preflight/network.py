@@ -22,13 +22,16 @@ def check_network(config: Config, settings: Path) -> None:
     """
     module, _, name = config.network.function.rpartition(".")
     key = f"{settings}: network.function"
+    reason = ""
     try:
         spec = importlib.util.find_spec(module) if module else None
     except (ImportError, ValueError):
         spec = None
+    except Exception as error:  # finding a module imports the package that it is in, which may raise anything
+        spec, reason = None, f" ({error})"
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         raise ConfigError(
-            f"{key}: found no module '{module}'; expected package.module.function, such as {DEFAULT_NETWORK}"
+            f"{key}: found no module '{module}'{reason}; expected package.module.function, such as {DEFAULT_NETWORK}"
         )
     try:
         tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
         raise ConfigError(
             f"{settings}: data.schema: {path}: {error.strerror}; expected a TFDV schema as text proto"
         ) from error
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except (text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{settings}: data.schema: {path}: {error}; expected a TFDV schema as text proto") from error
 
 

@@ -13,7 +13,7 @@ from typing import IO
 from artifacts.files import UNREADABLE, read_object
 from artifacts.names import SUMMARY_FILE
 from artifacts.summary import RunSummary, Status
-from common.terminal import flush_or_discard
+from common.terminal import flush_or_discard, output_file
 from pipeline.config.errors import ConfigError
 
 LOG, LATEST, TRAINING_LOGS = "log", "latest", "tensorboard"
@@ -142,7 +142,7 @@ def captured(log: Path) -> Iterator[tuple[IO[str], IO[str]]]:
 @contextlib.contextmanager
 def _duplicate(descriptor: int) -> Iterator[IO[str]]:
     """Opens a copy of a descriptor to write text to. At the end, what cannot be written is discarded."""
-    file = os.fdopen(os.dup(descriptor), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+    file = output_file(os.dup(descriptor), "utf-8", "backslashreplace", line_buffering=True, closefd=True)
     try:
         yield file
     finally:
@@ -175,7 +175,25 @@ def interrupted_runs(output: Path) -> list[str]:
     if not runs.is_dir():
         return []
     folders = [path for path in runs.iterdir() if path.is_dir() and not path.is_symlink()]
-    return sorted(path.name for path in folders if path.name != LATEST and not _has_summary(path))
+    return sorted(path.name for path in folders if _is_run(path.name) and not _has_summary(path))
+
+
+def failed_runs(output: Path) -> list[str]:
+    """Returns the ids of runs that failed, oldest first.
+
+    If ML Metadata failed, too, it may have executions of them that are still open.
+    """
+    found = []
+    for path in sorted((output / "runs").glob(f"*/{SUMMARY_FILE}")):
+        with contextlib.suppress(*UNREADABLE):
+            if _is_run(path.parent.name) and read_object(path).get("status") == "failed":
+                found.append(path.parent.name)
+    return found
+
+
+def _is_run(name: str) -> bool:
+    """Returns whether a folder may be one of a run. ML Metadata cannot look up a name that is not UTF-8."""
+    return name != LATEST and name.isascii()
 
 
 def _has_summary(folder: Path) -> bool:

@@ -111,7 +111,7 @@ def read_text(path: Path) -> str:
         raise SpecError(f"{path}: not UTF-8 at byte {error.start}; {EXPECTED}") from error
     except KeyError as error:
         raise SpecError(f"{path}: found no {error}; {EXPECTED}") from error
-    except (ValueError, TypeError, json_format.ParseError) as error:
+    except (ValueError, TypeError, RecursionError, json_format.ParseError) as error:
         raise SpecError(f"{path}: {error}; {EXPECTED}") from error
     if version != "2.1.0":
         raise SpecError(f"{path}: found pipeline spec {version}; expected 2.1.0")

@@ -218,4 +218,6 @@ def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
 
 def _channel_arguments(text: str) -> list[tuple[str, Any]]:
     pairs = [pair.partition("=") for pair in text.split(",") if pair]
-    return [(key, int(value) if value.lstrip("-").isdigit() else value) for key, _, value in pairs]
+    return [
+        (key, int(value) if value.isascii() and value.removeprefix("-").isdigit() else value) for key, _, value in pairs
+    ]

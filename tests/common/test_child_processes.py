@@ -103,3 +103,7 @@ def test_loopback_addresses(address: str, expected: bool) -> None:
 )
 def test_exit_codes_are_described(code: int, text: str) -> None:
     assert exit_description(code) == text
+
+
+def test_how_to_use_less_memory_is_said() -> None:
+    assert exit_description(-signal.SIGKILL, "lower --workers").endswith("out of memory, or lower --workers)")

@@ -34,6 +34,14 @@ def test_a_full_standard_output_is_one_line(code: str) -> None:
     assert done.returncode == 1
 
 
+def test_a_full_standard_error_does_not_change_the_exit_code() -> None:
+    code = "import sys\nfrom common.terminal import run_command\ndef refuse():\n"
+    code += "    print('x', file=sys.stderr)\n    sys.exit(2)\nrun_command(refuse)"
+    with FULL.open("w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stderr=full, cwd=ROOT, check=False)
+    assert done.returncode == 2
+
+
 def test_the_error_of_another_file_is_not_taken_for_standard_output() -> None:
     done = run(f"run_command(lambda: open('{FULL}', 'w').write('x' * 100_000))", subprocess.DEVNULL)
     assert "standard output" not in done.stderr

@@ -66,6 +66,12 @@ def test_the_version_is_the_time_and_contains_the_complete_model(model: Path, se
     assert os.listdir(served) == [version]
 
 
+@pytest.mark.parametrize("name", ["\N{SUPERSCRIPT TWO}", "9" * 19, "9" * 200, "-1", "1e3"])
+def test_folder_that_no_server_takes_for_a_version_does_not_count(model: Path, served: Path, name: str) -> None:
+    (served / name).mkdir(parents=True)
+    assert 0 <= int(push_copy(model, served)) - time.time() + 60 < 120
+
+
 def test_readers_see_no_version_before_it_is_complete(
     model: Path, served: Path, device: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -236,6 +236,16 @@ def test_a_new_process_that_does_not_start_is_no_fault_of_the_model(
         check_server(servable, 120, 4000)
 
 
+def test_a_message_that_is_not_utf_8_is_shown(servable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """C++ code cuts messages within a character."""
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nprintf 'no caf\\303' >&2\nexit 4\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with pytest.raises(ServerCheckError, match=r"exited with code 4: no caf\\xc3$"):
+        check_server(servable, 120, 4000)
+
+
 @pytest.mark.parametrize(
     ("error", "expected"),
     [

@@ -59,3 +59,12 @@ def test_a_table_that_cannot_be_read_ends_in_one_line(tmp_path: Path, pattern: s
     assert result.exit_code == 1
     assert said in result.output
     assert len(result.output.splitlines()) == 1
+
+
+def test_a_schema_that_cannot_be_written_ends_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "new").touch()
+    result = drafted(tmp_path, "*.csv")
+    assert result.exit_code == 1
+    assert "File exists" in result.output
+    assert result.output.count("\n") == 1

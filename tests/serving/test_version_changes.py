@@ -2,11 +2,13 @@
 
 import contextlib
 import http.client
+import io
 import json
 import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from logging import StreamHandler, getLogger
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +286,18 @@ def test_server_that_cannot_start_reports_why(
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith("error: ")
     assert message in last
+
+
+def test_the_servers_log_shows_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients choose names, such as those of models in a new configuration."""
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(logging, "set_verbosity", lambda _: None)
+    shown = io.StringIO()
+    root = getLogger()
+    monkeypatch.setattr(root, "handlers", [StreamHandler(shown)])
+    assert main(["--model_base_path=relative"]) == 255
+    root.error("%s failed", "\x1b[2Jmodel")
+    assert shown.getvalue() == "\\x1b[2Jmodel failed\n"
 
 
 def test_process_exits_with_the_same_code(serve: Callable[..., Server]) -> None:

@@ -1,5 +1,6 @@
 """Reads a Parquet file as batches of the types that tf.Examples have."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO
@@ -19,9 +20,12 @@ from custom_components.arrow_example_gen.formats.files import (
     name_of,
     open_raw,
 )
+from custom_components.arrow_example_gen.formats.parquet_pages import check_pages
 from custom_components.arrow_example_gen.formats.type_conflicts import shown_type, type_conflict
 
 BUFFER_BYTES = 1 << 20  # of each column that is read
+# The encoding in which a text stores only what differs from the text before it, and a limit for a batch of such texts.
+SHARED_PREFIXES, SHARED_BYTES = "DELTA_BYTE_ARRAY", 256 << 20
 # How to fix a column of an unsupported type.
 HINTS = {
     "timestamp": "cast it to a number, such as the seconds since 1970",
@@ -50,9 +54,9 @@ def read_columns(path: str, schema_types: SchemaTypes | None = None, _dialect: D
         TableError: The file is not a valid Parquet file, has a column twice or without a name, or has a column of an
             unsupported type, or of one that does not fit the schema.
     """
-    with open_raw(path) as file:
+    with open_raw(path) as file, _damage_in_one_line(path):
         schema = _open(path, file).schema_arrow
-    names = schema.names
+        names = schema.names
     if "" in names:
         raise TableError(f"{path}: found no name for column {names.index('') + 1}; expected a name for each column")
     if len(set(names)) != len(names):
@@ -100,7 +104,7 @@ def read_rows(
             of its column.
     """
     row = 0
-    with open_raw(path) as file:
+    with open_raw(path) as file, _damage_in_one_line(path):
         before = _status(file)
         if digest is not None and not is_remote(path):
             digest.update_from(file)
@@ -116,25 +120,34 @@ def read_rows(
             raise TableError(f"{path}: the file changed while it was read; run again when nothing writes to it")
 
 
-def _status(file: IO[bytes]) -> tuple[int, int] | None:
-    """Size and modification time of a file, or ``None`` for a remote one."""
+@contextlib.contextmanager
+def _damage_in_one_line(path: str) -> Iterator[None]:
+    """Turns errors about names that are not UTF-8, and about columns and values that a file does not have, into one.
+
+    Raises:
+        TableError: There was one.
+    """
+    try:
+        yield
+    except (UnicodeDecodeError, LookupError) as error:
+        raise TableError(f"{path}: the file is damaged or has changed ({error}); expected a complete one") from error
+
+
+def _status(file: IO[bytes]) -> tuple[int, int, int] | None:
+    """Size and times of a file, or ``None`` for a remote one. Only the second time cannot be set back."""
     try:
         status = os.fstat(file.fileno())
     except (OSError, AttributeError):
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _batches(path: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
     """Yields batches whose stored size is a few megabytes. Decoded, they may have any size."""
-    parquet = _open(path, file)
-    dictionaries = _dictionary_columns(parquet.metadata)
-    if dictionaries:
-        file.seek(0)
-        parquet = _open(path, file, dictionaries)
-    groups = [parquet.metadata.row_group(index) for index in range(parquet.num_row_groups)]
-    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
-    batches = parquet.iter_batches(min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1) + 1), use_threads=False)
+    metadata = _open(path, file).metadata
+    batch_rows = _batch_rows(metadata, check_pages(path, file, metadata))
+    file.seek(0)
+    batches = _open(path, file, _dictionary_columns(metadata)).iter_batches(batch_rows, use_threads=False)
     row = 0
     while True:
         try:
@@ -147,13 +160,28 @@ def _batches(path: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
         row += batch.num_rows
 
 
+def _batch_rows(metadata: pq.FileMetaData, page_bytes: int) -> int:
+    """The number of rows whose stored values have a few megabytes, given the size of the largest page."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    rows = min(BATCH_ROWS, BATCH_BYTES // max(row_bytes, 1) + 1)
+    if any(SHARED_PREFIXES in column.encodings for column in _columns(metadata)):
+        # A value may repeat as much of the one before it as a page has.
+        rows = min(rows, SHARED_BYTES // max(page_bytes, 1) + 1)
+    return rows
+
+
+def _columns(metadata: pq.FileMetaData) -> Iterator[pq.ColumnChunkMetaData]:
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        yield from map(group.column, range(metadata.num_columns))
+
+
 def _dictionary_columns(metadata: pq.FileMetaData) -> list[str]:
     """Paths of the text columns whose values are stored in a dictionary, so that many rows can share a long text."""
     return sorted(
         {
             column.path_in_schema
-            for group in range(metadata.num_row_groups)
-            for column in map(metadata.row_group(group).column, range(metadata.num_columns))
+            for column in _columns(metadata)
             if column.physical_type == "BYTE_ARRAY" and any("DICTIONARY" in encoding for encoding in column.encodings)
         }
     )
@@ -223,7 +251,9 @@ def _converted(location: str, column: pa.Array, kind: pa.DataType, row: int) -> 
         index = next(index for index, values in enumerate(column.to_pylist()) if values and None in values)
         raise TableError(f"{location}: row {row + index + 1}: found null within a list; expected only values")
     try:
-        return _cast(column, kind)
+        found = _cast(column, kind)
+        _check_overflow(column, found)
+        return found
     except pa.ArrowInvalid as error:
         index = next(index for index in range(len(column)) if not _fits(column.take([index]), kind))
         raise TableError(
@@ -251,13 +281,27 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     return column.cast(doubles, safe=False).cast(kind)
 
 
+def _check_overflow(column: pa.Array, found: pa.Array) -> None:
+    """Refuses numbers that are too large for float32, which Arrow casts to infinity.
+
+    Raises:
+        pa.ArrowInvalid: There is one.
+    """
+    if _values_type(column.type) != pa.float64() or _values_type(found.type) != pa.float32():
+        return
+    before, after = (pc.list_flatten(each) if pa.types.is_nested(each.type) else each for each in (column, found))
+    infinite = before.filter(pc.is_inf(after))
+    if len(infinite) and (finite := infinite.filter(pc.is_finite(infinite))):
+        raise pa.ArrowInvalid(f"found {finite[0]}")
+
+
 def _values_type(kind: pa.DataType) -> pa.DataType:
     return kind if not pa.types.is_nested(kind) else kind.value_type
 
 
 def _fits(column: pa.Array, kind: pa.DataType) -> bool:
     try:
-        _cast(column, kind)
+        _check_overflow(column, _cast(column, kind))
     except pa.ArrowInvalid:
         return False
     return True

@@ -19,6 +19,12 @@ from pipeline.beam.flink.addresses import is_loopback
 from pipeline.beam.flink.runner import STOP_SECONDS, serve_workers
 
 
+class RefusedError(click.ClickException):
+    """An address that cannot be used."""
+
+    exit_code = 2
+
+
 @click.command()
 @click.option("--listen", default="127.0.0.1:50000", show_default=True, help="host:port, as in beam.flink.pool.")
 def main(listen: str) -> None:
@@ -32,9 +38,7 @@ def main(listen: str) -> None:
     try:
         server, _ = serve_workers(listen, BeamFnExternalWorkerPoolServicer(use_process=True))
     except RuntimeError as error:
-        raise click.ClickException(
-            f"--listen: cannot listen at {listen}; expected a free port that you may use"
-        ) from error
+        raise RefusedError(f"--listen: cannot listen at {listen}; expected a free port that you may use") from error
     with contextlib.suppress(KeyboardInterrupt):
         click.echo(f"Beam workers at {listen}. Press Ctrl-C to stop.")
         while True:
@@ -46,9 +50,9 @@ def main(listen: str) -> None:
 def _check(listen: str) -> None:
     host, _, port = listen.rpartition(":")
     if not host or not (port.isascii() and port.isdecimal()) or not 1 <= int(port) <= 65_535:
-        raise click.ClickException(f"--listen: found '{listen}'; expected host:port, such as 127.0.0.1:50000")
+        raise RefusedError(f"--listen: found '{listen}'; expected host:port, such as 127.0.0.1:50000")
     if not is_loopback(host):
-        raise click.ClickException(
+        raise RefusedError(
             f"--listen: found the host '{host}'; expected a loopback address, such as 127.0.0.1, since anyone who can "
             "connect to the port can run code on this machine"
         )

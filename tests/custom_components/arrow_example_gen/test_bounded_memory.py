@@ -4,6 +4,7 @@ import gzip
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from custom_components.arrow_example_gen.executor import NumberedFile, batches_of
-from custom_components.arrow_example_gen.formats import csv_errors, files
+from custom_components.arrow_example_gen.formats import csv_errors, files, parquet_files, parquet_pages
 from custom_components.arrow_example_gen.formats.csv_types import CellError
 from custom_components.arrow_example_gen.formats.decoded_size import by_bytes, decoded_bytes
 from custom_components.arrow_example_gen.formats.files import BATCH_BYTES, TableError
@@ -122,3 +123,78 @@ def test_lists_that_share_a_long_text_are_read_in_parts_and_a_row_has_a_limit(tm
     batch = pa.RecordBatch.from_pydict({"x": pa.array([["a"], [TEXT] * 400])})
     with pytest.raises(TableError, match=r"^f: row 8: found 80000000 bytes; expected at most 64 MiB$"):
         list(by_bytes("f", batch, 6))
+
+
+def test_rows_whose_texts_share_a_long_prefix_are_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_files, "SHARED_BYTES", 8 << 20)
+    path = str(tmp_path / "a.parquet")
+    texts = pa.table({"x": [f"{TEXT}{number}" for number in range(300)]})
+    pq.write_table(texts, path, use_dictionary=False, column_encoding={"x": "DELTA_BYTE_ARRAY"})
+    assert Path(path).stat().st_size < 1 << 20
+    del texts
+    before, total = pa.total_allocated_bytes(), 0
+    for batch in Table.of("parquet", path).read(path):
+        assert pa.total_allocated_bytes() - before < 32 << 20
+        total += len(batch)
+    assert total == 300
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_page_that_decodes_to_far_more_than_a_table_is_refused_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    monkeypatch.setattr(parquet_pages, "BOMB_BYTES", 1 << 20)
+    path = str(tmp_path / "a.parquet")
+    bomb = pa.table({"n": [1, 2], "x": ["y", "x" * (2 << 20)]})
+    pq.write_table(bomb, path, use_dictionary=False, compression="zstd", data_page_version=version)
+    del bomb
+    before = pa.total_allocated_bytes()
+    with pytest.raises(
+        TableError, match=r"a\.parquet: row group 1: column 'x': found 2097\d+ bytes in a page of \d+ bytes; expected"
+    ):
+        list(Table.of("parquet", path).read(path))
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+def test_lists_of_many_values_in_one_page_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_pages, "MAX_LIST_VALUES", 1_000)
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"n": range(2_000), "x": pa.array([[7] * 1_001] + [[]] * 1_999)}), path)
+    with pytest.raises(
+        TableError, match=r"row group 1: column 'x\.list\.element': found 3000 values of lists in a page"
+    ):
+        list(Table.of("parquet", path).read(path))
+
+
+@pytest.mark.parametrize(
+    ("found", "put", "message"),
+    [
+        (b"PAR1\x15", b"PAR1\x00", "row group 1: column 'x': the page at byte 4 is damaged; expected a valid file"),
+        (b"PAR1\x15", b"PAR1\xff", "row group 1: column 'x': the page at byte 4 is damaged; expected a valid file"),
+        (b"%\x02\x18\x01x", b"%\x02\x18\x01\xff", "the file is damaged or has changed .'utf-8' codec can't decode"),
+    ],
+)
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path, found: bytes, put: bytes, message: str) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"x": range(9)}), path, store_schema=False)
+    content = path.read_bytes()
+    assert found in content
+    path.write_bytes(content.replace(found, put, 1))
+    with pytest.raises(TableError, match=message):
+        list(Table.of("parquet", str(path)).read(str(path)))
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"data_page_version": "2.0", "compression": "gzip"}, {"use_dictionary": False}]
+)
+def test_the_largest_page_of_a_file_is_found(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table(
+        {"n": range(100_000), "t": [f"{number}" * 30 for number in range(100_000)], "z": pa.nulls(100_000)}
+    )
+    pq.write_table(table, path, row_group_size=40_000, data_page_size=1 << 18, **options)
+    with path.open("rb") as file:
+        largest = parquet_pages.check_pages("a", file, pq.read_metadata(path))
+    assert 1 << 18 < largest < 1 << 21

@@ -113,6 +113,18 @@ def test_a_parquet_file_that_changes_while_it_is_read_is_refused(tmp_path: Path)
         list(batches)
 
 
+def test_a_parquet_file_that_changes_is_refused_even_if_its_time_is_set_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.parquet")
+    status = os.stat(path)
+    batches = Table.of("parquet", path).read(path, ContentDigest())
+    next(batches)
+    with open(path, "r+b") as file:
+        file.write(b"PAR1")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(TableError, match=r"a\.parquet: the file changed while it was read; run again"):
+        list(batches)
+
+
 def test_a_file_in_a_bucket_has_the_digest_that_the_bucket_keeps(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [MatchResult("gs://b/a.csv", [FileMetadata("gs://b/a.csv", 7)])]
     monkeypatch.setattr(FileSystems, "match", lambda _paths: found)

@@ -207,3 +207,22 @@ def test_example_gen_checks_records_by_itself(tmp_path: Path) -> None:
     batches = batches_of(NumberedFile(0, path), Table.of("tfrecord", path), Split(("all",), (1,), 0, None), {})
     with pytest.raises(TableError, match=r"a\.tfrecord: record 1: found a tf\.SequenceExample"):
         list(batches)
+
+
+@pytest.mark.parametrize("values", [[1.0, -1e300], [[1.0], [2.0, -1e300]]])
+def test_a_parquet_number_that_float32_cannot_hold_is_named_with_its_row(tmp_path: Path, values: list[Any]) -> None:
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"fare": values}), path)
+    with pytest.raises(
+        TableError, match=r"column 'fare': row 2: found -1e\+300; expected a value that fits into .*float"
+    ):
+        list(Table.of("parquet", path).read(path))
+
+
+def test_infinities_and_nan_in_parquet_stay(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.parquet")
+    pq.write_table(pa.table({"fare": [math.inf, -math.inf, math.nan, 1e-300]}), path)
+    [batch] = Table.of("parquet", path).read(path)
+    assert isinstance(batch, pa.RecordBatch)
+    found = batch.column("fare").to_pylist()
+    assert (found[:2], math.isnan(found[2]), found[3]) == ([math.inf, -math.inf], True, 0.0)

@@ -1,3 +1,4 @@
+import os
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
 from pipeline.local.dag_runner import DagRunner
+
+NOBODY = 65_534
 
 
 def files(folder: Path, *names: str) -> str:
@@ -61,6 +64,27 @@ def test_the_files_that_a_pattern_stands_for_are_those_of_tfx(tmp_path: Path) ->
     folder = files(tmp_path, ".hidden.csv", "a.csv", "[b].csv", "b c.csv", "1/a.csv", ".2/a.csv")
     for pattern in ("*.csv", "*/*.csv", "[[]b].csv", "[!a]*.csv", "?.csv", "**/*.csv"):
         assert matching(folder, pattern) == table_files(f"{folder}/{pattern}")
+
+
+@pytest.mark.parametrize(("closed", "pattern"), [("2", "{SPAN}/*.csv"), ("", "*.csv"), ("2/x", "2/*/a.csv")])
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, closed: str, pattern: str, mode: int) -> None:
+    """An earlier span would be taken for the latest one."""
+    top = tmp_path / "table"
+    folder = files(top, "1/a.csv", "2/a.csv", "2/x/a.csv", "a.csv")
+    user = os.geteuid()
+    tmp_path.chmod(0o711)  # pytest's folders are their owner's
+    for parent in tmp_path.parents[:2]:
+        parent.chmod(0o711)
+    (top / closed).chmod(mode)
+    if user == 0:
+        os.seteuid(NOBODY)  # root may read everything
+    try:
+        with pytest.raises(TableError, match=f"^{top / closed}: Permission denied; expected a readable folder"):
+            matching(folder, resolve(folder, pattern, None))
+    finally:
+        os.seteuid(user)
+        (top / closed).chmod(0o755)
 
 
 @pytest.mark.parametrize(

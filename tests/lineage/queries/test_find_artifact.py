@@ -140,6 +140,7 @@ def test_versions_are_returned_newest_first(reader: MetadataReader) -> None:
     [
         ("1999999999", r"1999999999: no such version or artifact; the newest versions are \d+, \d+"),
         ("9" * 30, "no such version or artifact"),
+        ("9" * 5_000, "expected a pushed version"),
         ("Trainer.nope", "Trainer has no output 'nope'; its outputs are model, model_run"),
         ("Nope.model", "'Nope': no node of this name ever ran; the nodes that ran are .*Trainer"),
         ("Trainer.model:123456", "no such version or artifact"),

@@ -50,6 +50,12 @@ def test_mapping_is_read(tmp_path: Path) -> None:
         ("name: taxi\n".encode("utf-16"), ["not UTF-8"]),
         (b"{[a]: 1}\n", ["line 1", "a key that is not a string"]),
         (b"name: !!int abc\n", ["invalid literal", "expected valid YAML"]),
+        (b"name: !!int ''\n", ["a value that its tag does not allow", "expected valid YAML"]),
+        (b"name: !!bool maybe\n", ["a value that its tag does not allow", "expected valid YAML"]),
+        *[
+            (b"name: !!%b x\n" % tag, ["line 1", "constructor for the tag", "expected valid YAML"])
+            for tag in (b"binary", b"timestamp", b"set", b"omap", b"pairs", b"python/name:os.system")
+        ],
         (b"[" * 5000, ["recursion", "expected valid YAML"]),
         (b"name: a\x00b\n", ["expected valid YAML"]),
         (BOMB, ["line 1", "aliases that expand to more than 1048576 characters"]),
@@ -144,7 +150,14 @@ def test_exponent_does_not_need_a_decimal_point(text: str) -> None:
     [
         *[("0", 0), ("12", 12), ("-3", -3), ("+3", 3), ("0.50", 0.5), (".5", 0.5), ("1.", 1.0), ("-0.5e3", -500.0)],
         *[("true", True), ("False", False), ("null", None), ("~", None), (".inf", math.inf), ("-.inf", -math.inf)],
-        *[("!!int 7", 7), ("'7'", "7")],
+        *[
+            ("!!int 7", 7),
+            ("'7'", "7"),
+            ("!!str 7", "7"),
+            ("!!bool true", True),
+            ("!!float 1", 1.0),
+            ("!!null ''", None),
+        ],
     ],
 )
 def test_numbers_true_false_and_null_are_values(text: str, value: object) -> None:

@@ -3,6 +3,8 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,16 +13,41 @@ from pipeline.local import interruption
 SECONDS = 20.0
 
 
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[list[Any]]:
+    """The handlers of the signals before each test, which are restored after it."""
+    before = [signal.getsignal(each) for each in interruption.SIGNALS]
+    yield before
+    for number, handler in zip(interruption.SIGNALS, before, strict=True):
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", interruption.SIGNALS)
 def test_a_signal_stops_the_block_like_ctrl_c(number: signal.Signals) -> None:
-    handlers = [signal.getsignal(each) for each in interruption.SIGNALS]
     ended = threading.Event()
     with pytest.raises(KeyboardInterrupt), interruption.interruptible(ended.set):
         os.kill(os.getpid(), number)
     assert not interruption.is_requested()
     assert not ended.is_set()
-    assert handlers == [signal.getsignal(each) for each in interruption.SIGNALS]
     assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_more_signals_do_not_stop_what_ends_the_process() -> None:
+    """An impatient user presses Ctrl-C again while the child processes of the run end."""
+    received: list[int] = []
+    for each in interruption.SIGNALS:
+        signal.signal(each, lambda number, _: received.append(number))
+    with pytest.raises(KeyboardInterrupt), interruption.interruptible(threading.Event().set):
+        os.kill(os.getpid(), signal.SIGINT)
+    for number in interruption.SIGNALS:
+        os.kill(os.getpid(), number)
+    assert received == []
+
+
+def test_a_block_without_a_signal_restores_the_handlers(handlers: list[Any]) -> None:
+    with interruption.interruptible(threading.Event().set):
+        assert handlers != [signal.getsignal(each) for each in interruption.SIGNALS]
+    assert handlers == [signal.getsignal(each) for each in interruption.SIGNALS]
 
 
 def stop_in_a_step() -> None:

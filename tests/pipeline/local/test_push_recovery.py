@@ -7,6 +7,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from ml_metadata import errors
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.portable import launcher
 from tiny_runs import TinyRuns, new_runs
@@ -16,6 +17,7 @@ from lineage.store.connection import open_store
 from lineage.store.location import read_location
 from pipeline.local.push_cache import PushFolders, may_skip_push
 from pipeline.local.recovery import close_interrupted
+from pipeline.results.run_folder import failed_runs
 
 RUN = "run-0"
 
@@ -38,6 +40,15 @@ def killed() -> Iterator[TinyRuns]:
             runs.run()
         runs.names.append(RUN)
         yield runs
+
+
+def test_the_same_command_does_not_push_a_recovered_model_again(killed: TinyRuns) -> None:
+    recover(killed)
+    versions = list(killed.output.glob("serving/taxi/*"))
+    nodes = killed.reader.finished_executions(killed.run())
+    assert list(killed.output.glob("serving/taxi/*")) == versions
+    [execution] = killed.store.get_executions_by_id([nodes["Pusher"]])
+    assert execution.last_known_state == metadata_store_pb2.Execution.CACHED
 
 
 def recover(runs: TinyRuns) -> list[str]:
@@ -80,6 +91,32 @@ def test_version_that_is_served_is_recorded(killed: TinyRuns, devices: bool) -> 
     assert may_skip_push(killed.reader, folders, RUN) is not devices  # its model for devices is damaged
     states = {each.last_known_state for each in killed.store.get_executions()}
     assert states <= {metadata_store_pb2.Execution.COMPLETE, metadata_store_pb2.Execution.CACHED}
+
+
+def test_version_is_recorded_if_ml_metadata_failed_after_the_push() -> None:
+    """The run has a summary, so it is not an interrupted one."""
+    publish = launcher.Launcher._publish_successful_execution
+
+    def failing(self: launcher.Launcher, *arguments: Any, **named: Any) -> None:
+        if self._pipeline_node.node_info.id == "Pusher":
+            raise errors.UnavailableError("the server is gone")
+        publish(self, *arguments, **named)
+
+    with new_runs() as runs:
+        with mock.patch.object(launcher.Launcher, "_publish_successful_execution", failing):
+            runs.run()
+        [version] = runs.output.glob("serving/taxi/*")
+        summary = runs.output / "runs" / RUN / "summary.json"
+        summary.parent.mkdir(parents=True)
+        summary.write_text('{"status": "failed"}')
+        store = open_store(read_location(runs.output))
+        assert close_interrupted(store, failed_runs(runs.output), runs.output / "artifacts", "failed") == []
+        traced = trace_by_name(runs.output, version.name).story
+        assert traced
+        assert traced.version == version.name
+        record = runs.reader.run(RUN)
+        assert record
+        assert (record.status, record.version) == ("failed", version.name)
 
 
 def test_version_that_only_devices_have_is_taken_back(killed: TinyRuns) -> None:

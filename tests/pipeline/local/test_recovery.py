@@ -5,6 +5,7 @@ from ml_metadata.metadata_store import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 
+from lineage.store.reader import MetadataReader
 from pipeline.local.recovery import close_interrupted, remove_working_folders
 
 State = metadata_store_pb2.Execution
@@ -81,17 +82,28 @@ def test_other_runs_are_not_changed(store: MetadataStore, tmp_path: Path) -> Non
     assert outputs(tmp_path, "Trainer", other) == [True] * 3
 
 
+def test_execution_that_a_failed_run_left_open_is_closed(store: MetadataStore, tmp_path: Path) -> None:
+    """As if ML Metadata had failed when the node was published, and again when the run was."""
+    execution = executed(store, tmp_path, "run-1", "Trainer", State.RUNNING)
+    assert close_interrupted(store, ["run-1"], tmp_path, "failed") == ["Trainer"]
+    assert state_of(store, execution) == State.FAILED
+    run = MetadataReader(store).run("run-1")
+    assert run
+    assert run.status == "failed"
+
+
 def test_working_folders_of_failed_and_killed_executors_are_removed(tmp_path: Path) -> None:
     outputs = tmp_path / "Trainer/model/8/saved_model.pb"
     for path in (
         outputs,
         *(tmp_path / node / ".system/stateful_working_dir/0a1b/notes" for node in ("Tuner", "Trainer")),
+        tmp_path / "ExampleGen/.system/driver_execution/1796019041123/output.pb",
     ):
         path.parent.mkdir(parents=True)
         path.touch()
     remove_working_folders(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [outputs]
-    assert not list(tmp_path.glob("*/.system/stateful_working_dir/*"))
+    assert not list(tmp_path.glob("*/.system/*/*"))
 
 
 def test_execution_without_output_is_closed(store: MetadataStore, tmp_path: Path) -> None:

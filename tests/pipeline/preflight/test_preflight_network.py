@@ -29,6 +29,15 @@ def test_missing_network_function_is_reported(tmp_path: Path, function: str, fra
     assert "\n" not in line
 
 
+def test_a_package_that_cannot_be_imported_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_networks").mkdir()
+    (tmp_path / "broken_networks/__init__.py").write_text("raise RuntimeError('no license')")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = settings_file(tmp_path)
+    with pytest.raises(ConfigError, match=r"found no module 'broken_networks\.wide' \(no license\); expected package"):
+        check_network(load_config(path, {"network.function": "broken_networks.wide.build"}), path)
+
+
 def test_default_network_exists(tmp_path: Path) -> None:
     path = settings_file(tmp_path)
     check_network(load_config(path), path)

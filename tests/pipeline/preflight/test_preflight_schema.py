@@ -96,6 +96,7 @@ def test_slice_value_outside_its_domain_is_refused(tmp_path: Path, column: str, 
         (b'feature { nme: "tips" }', "nme"),
         (b'feature { name: "tips"', 'Expected "}"'),
         (b"\xff\xfe", "utf-8"),
+        (b"feature { struct_domain {" * 5_000, "recursion"),
     ],
 )
 def test_unreadable_schema_is_refused(tmp_path: Path, schema: bytes | None, reason: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from artifacts.summary import failed_summary
 from common.project import ROOT
 from pipeline.config.errors import ConfigError
-from pipeline.results.run_folder import RunFolder, interrupted_runs, last_complete_run, locked
+from pipeline.results.run_folder import RunFolder, failed_runs, interrupted_runs, last_complete_run, locked
 
 HOLD = """
 import sys
@@ -134,6 +134,21 @@ def test_a_run_whose_summary_is_empty_was_interrupted(tmp_path: Path) -> None:
     assert interrupted_runs(tmp_path) == [folder.run_id]
 
 
+def test_folder_whose_name_ml_metadata_cannot_look_up_is_no_run(tmp_path: Path) -> None:
+    for name in (b"caf\xe9", "caf\N{LATIN SMALL LETTER E WITH ACUTE}".encode()):
+        os.makedirs(os.fsencode(tmp_path) + b"/runs/" + name)
+    assert interrupted_runs(tmp_path) == []
+
+
+def test_failed_runs_are_those_whose_summary_says_so(tmp_path: Path) -> None:
+    assert failed_runs(tmp_path) == []
+    for name, text in {"1": "", "2": '{"status": "pushed"}', "3": "[]", "4": '{"status": "failed"}'}.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "summary.json").write_text(text)
+    (tmp_path / "runs/latest").symlink_to("4")
+    assert failed_runs(tmp_path) == ["4"]
+
+
 def test_latest_that_became_a_folder_is_refused_and_kept(tmp_path: Path) -> None:
     (tmp_path / "runs/latest").mkdir(parents=True)
     (tmp_path / "runs/latest/log").touch()
@@ -156,6 +171,17 @@ def test_summary_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         folder.write_summary(failed_summary("taxi", "error"))
     assert sorted(path.name for path in folder.path.iterdir()) == ["log", "summary.json"]
+
+
+def test_a_message_that_cannot_be_written_is_an_error_of_standard_output() -> None:
+    code = "from pathlib import Path; from common.terminal import run_command\n"
+    code += "from pipeline.results.run_folder import captured\ndef work():\n"
+    code += "    with captured(Path('/dev/null')) as (out, err): print('user', file=out)\nrun_command(work)"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=ROOT, check=False)
+    assert done.stderr == "error standard output: No space left on device; the result was not written\n"
+    assert done.returncode == 1
 
 
 def test_full_log_and_full_output_do_not_end_the_run(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from pipeline.beam.flink.worker_pool import main
 )
 def test_invalid_listen_address_is_refused(listen: str, text: str) -> None:
     result = CliRunner().invoke(main, ["--listen", listen])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.startswith(f"Error: --listen: {text}")
     assert result.output.count("\n") == 1
 
