@@ -71,7 +71,7 @@ bench-runs:  ## compare complete runs with TFX's taxi template, 30 minutes (opti
 
 schema:  ## draft a schema (DATA=my/folder OUT=schema/mine/schema.pbtxt PATTERN='*.parquet' MISSING='NA ?')
 	$(INSTALL)
-	@PYTHONPATH=. $(PY) -W ignore scripts/draft_schema.py --data "$(DATA)" --out "$(OUT)" $(if $(PATTERN),--pattern '$(PATTERN)') \
+	@$(PY) -m pipeline.drafting.schema_command --data "$(DATA)" --out "$(OUT)" $(if $(PATTERN),--pattern '$(PATTERN)') \
 	    $(foreach value,$(MISSING),--missing-value '$(value)')
 
 lint:  ## check style, types, import layers, shell scripts and container files

@@ -1,5 +1,4 @@
 import csv
-import os
 import random
 import sys
 from pathlib import Path
@@ -60,8 +59,8 @@ SETTINGS = {
 def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     data, schema, settings = tmp_path / "my data", tmp_path / "schema.pbtxt", tmp_path / "penguin.yaml"
     write_table(data)
-    draft = [sys.executable, str(ROOT / "scripts/draft_schema.py"), f"--data={data}", f"--out={schema}"]
-    drafted = forked.run(draft, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    draft = [sys.executable, "-m", "pipeline.drafting.schema_command", f"--data={data}", f"--out={schema}"]
+    drafted = forked.run(draft, cwd=ROOT)
     assert drafted.returncode == 0, drafted.stderr
     settings.write_text(yaml.safe_dump({**SETTINGS, "data": {"path": str(data), "schema": str(schema)}}))
     command = [sys.executable, str(ROOT / "local_runner.py"), f"--config={settings}", f"--output={tmp_path / 'out'}"]

@@ -28,8 +28,7 @@ BUCKETS = 10
 FEW_INTEGERS = 50  # different integers that are also used as categories
 INTEGER_ROWS = 500  # from which on they are
 INTEGER_RANGE = 200
-VOCABULARY = 100  # different texts of a vocabulary
-VOCABULARIES = 12  # Transform takes seconds for each
+VOCABULARY = 200  # different texts of a vocabulary
 MAX_HASH_BUCKETS = 1_000
 HASHED_BYTES = 64  # of a text that a device can hash
 
@@ -61,7 +60,6 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
         left_out: Reasons by column that is left out in any case.
     """
     columns = list(columns)
-    texts = sum(column.form == "category" for column in columns)
     choices = []
     for column in columns:
         if column.name == label:
@@ -73,7 +71,7 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
         elif reason := LEFT_OUT.get(column.form):
             choices.append(Choice(column, "left out", reason=reason + _also_missing(column)))
         else:
-            kinds, reason = _number(column) if column.is_number else _category(column, texts)
+            kinds, reason = _number(column) if column.is_number else _category(column)
             choices.append(Choice(column, "feature", kinds, reason))
     return choices
 
@@ -96,10 +94,10 @@ def _number(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     return kinds, reason
 
 
-def _category(column: Column, texts: int) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
+def _category(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     at_least = "" if column.is_exact else "at least "
     reason = f"{at_least}{column.distinct:,} different values"
-    if column.distinct <= VOCABULARY and column.is_exact and texts <= VOCABULARIES:
+    if column.distinct <= VOCABULARY and column.is_exact:
         return {"vocabulary": {}}, reason
     buckets = min(max(4 * column.distinct, 8), MAX_HASH_BUCKETS)
     if column.max_bytes > HASHED_BYTES and column.distinct <= MAX_HASH_BUCKETS and column.is_exact:

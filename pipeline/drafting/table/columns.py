@@ -98,7 +98,7 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) 
     if counts.values is not None:
         values = {value: count for value, count in counts.values.items() if value not in missing_values}
     type_ = _type(counts, words, read.rows - missing)
-    sample = _sample(read.sample, counts.name, type_, missing_values)
+    sample = _sample(read.sample_of(counts.name), type_, missing_values)
     distinct = len(values) if values is not None else sample.drop_null().unique()
     column = Column(
         name=counts.name,
@@ -142,11 +142,7 @@ def _type(counts: ColumnCounts, words: int, present: int) -> Type:
     return "FLOAT" if fits else "BYTES"
 
 
-def _sample(sample: pa.Table, name: str, type_: Type, missing_values: Collection[str]) -> pa.Array:
-    if name not in sample.column_names:
-        return pa.nulls(sample.num_rows, pa.string())
-    column = sample.column(name).combine_chunks()
-    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+def _sample(column: pa.Array, type_: Type, missing_values: Collection[str]) -> pa.Array:
     if pa.types.is_null(column.type):
         return pa.nulls(len(column), pa.string())
     if pa.types.is_string(column.type):

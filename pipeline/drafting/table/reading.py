@@ -1,6 +1,7 @@
 """Reads a table once: counts over all rows, and a sample."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -28,6 +29,16 @@ class Read:
     rows: int
     counts: dict[str, ColumnCounts]
     sample: pa.Table
+
+    @functools.cached_property
+    def _columns(self) -> dict[str, pa.ChunkedArray]:
+        return dict(zip(self.sample.column_names, self.sample.columns, strict=True))
+
+    def sample_of(self, name: str) -> pa.Array:
+        """The sample of a column, as the files have it. Records without any value have no such column."""
+        if name not in self._columns:
+            return pa.nulls(self.sample.num_rows)
+        return pa.concat_arrays(self._columns[name].chunks)
 
     @property
     def is_sampled(self) -> bool:

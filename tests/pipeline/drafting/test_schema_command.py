@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import draft_schema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,14 +8,16 @@ from click.testing import CliRunner, Result
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from custom_components.arrow_example_gen.encoding import encode, to_bytes
 from custom_components.arrow_example_gen.table import Table
+from pipeline.drafting.schema_command import main
 
 CSV = b"trips,fare,payment\n1,2.5,cash\n,,card\n3,4,cash\n"
 
 
 def drafted(folder: Path, pattern: str) -> Result:
     arguments = ["--data", str(folder), "--pattern", pattern, "--out", str(folder / "new/schema.pbtxt")]
-    return CliRunner().invoke(draft_schema.main, arguments)
+    return CliRunner().invoke(main, arguments)
 
 
 @pytest.mark.parametrize("pattern", ["{SPAN}/*.csv", "*.parquet", "*.tfrecord"])
@@ -28,8 +29,11 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     with tf.io.TFRecordWriter(str(tmp_path / "a.tfrecord")) as writer:
         path = str(tmp_path / "2/a.csv")
-        for record in draft_schema.records(Table.of("csv", path), [path]):
-            writer.write(record)
+        table = Table.of("csv", path)
+        for batch in table.read(path):
+            assert isinstance(batch, pa.RecordBatch)
+            for record in to_bytes(encode(table.to_columns(batch, table.infer_types(path), path, 0))):
+                writer.write(record)
     result = drafted(tmp_path, pattern)
     assert (result.exit_code, result.exception) == (0, None), result.output
     assert "3 columns from 1 file." in result.output
