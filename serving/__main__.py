@@ -7,9 +7,10 @@ import threading
 from typing import NoReturn
 
 from common.terminal import printable, run_command
-from serving.flags import HELP, parse, usage
+from serving.flags import HELP, OptionError, parse, usage
 
 EXIT_FAILURE = 255  # as tensorflow_model_server exits
+EXIT_USAGE = 2
 
 
 def main(arguments: list[str]) -> int:
@@ -18,9 +19,9 @@ def main(arguments: list[str]) -> int:
         print(usage())
         return 0
     try:
-        flags = parse(arguments)
+        flags = parse(arguments, os.environ)
     except ValueError as error:
-        return _fail(str(error))
+        return _fail(error)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # noqa: PLC0415 - slow to import, so errors in the flags come first
     from absl import logging  # noqa: PLC0415
@@ -35,13 +36,19 @@ def main(arguments: list[str]) -> int:
     logging.set_verbosity(logging.INFO)
     show_control_characters()  # clients choose names, such as those of models
     stopped = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stopped.set())
     failures: list[Exception] = []
     try:
-        server = ModelServer(flags)
-    except ServingError as error:
-        return _fail(error.message)
+        server = ModelServer(flags, os.environ)
+    except (OptionError, ServingError) as error:
+        return _fail(error)
+
+    def stop(_number: int, _frame: object) -> None:
+        if stopped.is_set():  # the second signal
+            server.end_lame_duck()
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
 
     def start() -> None:
         try:
@@ -58,7 +65,7 @@ def main(arguments: list[str]) -> int:
         server.stop()
     except Exception:  # the process ends in any case
         logging.exception("The server failed to shut down cleanly.")
-    return _fail(str(start_failures[0])) if start_failures else 0
+    return _fail(start_failures[0]) if start_failures else 0
 
 
 def _run() -> NoReturn:
@@ -68,9 +75,9 @@ def _run() -> NoReturn:
     os._exit(code)  # without waiting for running calls or TensorFlow's threads
 
 
-def _fail(line: str) -> int:
-    print(printable(f"error: {line}"), file=sys.stderr)
-    return EXIT_FAILURE
+def _fail(error: Exception) -> int:
+    print(printable(f"error: {error}"), file=sys.stderr)
+    return EXIT_USAGE if isinstance(error, OptionError) else EXIT_FAILURE
 
 
 if __name__ == "__main__":

@@ -4,14 +4,16 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import grpc
 from absl import logging
 from tensorflow.core.protobuf import config_pb2
 
 from artifacts.names import TFLITE_FILE, WARMUP_FILE
+from serving.access.settings import read_access
 from serving.errors import ServingError
 from serving.flags import Flags
 from serving.inference.metrics import Metrics, metrics_path
@@ -38,17 +40,17 @@ class ModelServer:
         handler: Handles the requests of both protocols.
     """
 
-    def __init__(self, flags: Flags) -> None:
+    def __init__(self, flags: Flags, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         """Reads the configuration files. Models are not loaded before :meth:`start`.
 
+        Args:
+            flags: The server's options.
+            environment: Environment variables, for the bearer token.
+
         Raises:
-            ServingError: A file cannot be read or is invalid, or a flag is not supported.
+            OptionError: A file or a variable for encryption, tokens or the access log cannot be used.
+            ServingError: Another file cannot be read or is invalid.
         """
-        if flags.ssl_config_file:
-            raise ServingError(
-                grpc.StatusCode.UNIMPLEMENTED,
-                "--ssl_config_file is not supported; terminate TLS in front of the server",
-            )
         self._flags = flags
         self._configs = model_configs(flags)
         self._batching = batching_from_flags(flags)
@@ -69,9 +71,11 @@ class ModelServer:
                 flags.enable_serialization_as_tensor_content,
             ),
         )
-        self._rest = RestServer(RestApi(self.handler, metrics_path(flags)), flags) if flags.rest_api_port else None
+        api = RestApi(self.handler, metrics_path(flags))
+        self._access = read_access(flags, environment)
+        self._rest = RestServer(api, flags, self._access) if flags.rest_api_port else None
         self._grpc: GrpcServer | None = None
-        self._stopped = threading.Event()
+        self._stopped, self._lame_duck_over = threading.Event(), threading.Event()
 
     def start(self) -> None:
         """Loads the models, and opens the ports once each model has an available version.
@@ -99,8 +103,20 @@ class ModelServer:
         if self._flags.model_config_file:
             self._repeat(self._flags.model_config_file_poll_wait_seconds, self._reload_model_configs)
 
+    def end_lame_duck(self) -> None:
+        """Makes :meth:`stop` skip or end the time in which the server still accepts connections."""
+        self._lame_duck_over.set()
+
     def stop(self) -> None:
-        """Accepts no more connections, handles the requests on open connections until these end, and stops."""
+        """Accepts no more connections, handles the requests on open connections until these end, and stops.
+
+        From the start, health checks report NOT_SERVING. With ``--lame_duck_seconds``, connections are accepted for
+        that time.
+        """
+        self._access.draining.set()
+        if self._grpc:
+            self._grpc.announce_stop()
+            self._lame_duck_over.wait(self._flags.lame_duck_seconds)
         self._stopped.set()
         self.handler.manager.close()  # ends waiting for models
         try:
@@ -112,6 +128,8 @@ class ModelServer:
                 self._grpc.stop()
         finally:
             self.handler.close()
+            if self._access.log:
+                self._access.log.close()
 
     def _check_ports(self) -> None:
         for flag in ("port", "rest_api_port"):
@@ -125,7 +143,7 @@ class ModelServer:
                 raise ServingError(grpc.StatusCode.UNAVAILABLE, text) from error
 
     def _open(self) -> None:
-        self._grpc = GrpcServer(self.handler, self._flags)
+        self._grpc = GrpcServer(self.handler, self._flags, self._access)
         self._grpc.start()
         if self._flags.port:
             logging.info("Running gRPC ModelServer at %s:%d ...", self._flags.address, self._flags.port)

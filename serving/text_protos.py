@@ -1,4 +1,4 @@
-"""Reads text-format protocol buffers, and defines the two messages that TensorFlow Serving's API package lacks."""
+"""Reads text-format protocol buffers, and defines the messages that TensorFlow Serving's API package lacks."""
 
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ _FIELDS: dict[str, list[tuple[str, int, int, str, bool]]] = {
     ],
     "PrometheusConfig": [("enable", 1, _FIELD.TYPE_BOOL, "", False), ("path", 2, _FIELD.TYPE_STRING, "", False)],
     "MonitoringConfig": [("prometheus_config", 1, _FIELD.TYPE_MESSAGE, ".tensorflow.serving.PrometheusConfig", False)],
+    "SSLConfig": [
+        ("server_key", 1, _FIELD.TYPE_STRING, "", False),
+        ("server_cert", 2, _FIELD.TYPE_STRING, "", False),
+        ("custom_ca", 3, _FIELD.TYPE_STRING, "", False),
+        ("client_verify", 4, _FIELD.TYPE_BOOL, "", False),
+    ],
 }
 
 
@@ -43,7 +49,7 @@ def read_text_proto(path: Path, message: Any) -> Any:
         raise invalid_argument(text) from error
 
 
-def _message_classes() -> tuple[type[Message], type[Message]]:
+def _message_classes(*names: str) -> list[type[Message]]:
     file = descriptor_pb2.FileDescriptorProto(
         name="onegraph/serving.proto", package="tensorflow.serving", syntax="proto3"
     )
@@ -56,11 +62,10 @@ def _message_classes() -> tuple[type[Message], type[Message]]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
-    batching, monitoring = (
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
-        for name in ("BatchingParameters", "MonitoringConfig")
-    )
-    return batching, monitoring
+    types = [pool.FindMessageTypeByName(f"tensorflow.serving.{name}") for name in names]
+    return [message_factory.GetMessageClass(each) for each in types]
 
 
-BatchingParameters, MonitoringConfig = _message_classes()
+BatchingParameters, MonitoringConfig, SSLConfig = _message_classes(
+    "BatchingParameters", "MonitoringConfig", "SSLConfig"
+)

@@ -4,17 +4,21 @@ python -m serving.client predict --model taxi --rows file.jsonl
 """
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, NoReturn, Self
 
 import click
 from tensorflow_serving.apis import model_pb2
 
 from common.terminal import printable, printable_json
+from serving.client.security import Security, read_token
 from serving.client.transports import Grpc, Rest, Transport, to_json
 from serving.errors import ServingError, invalid_argument
+from serving.flags import TOKEN_VARIABLE
 from serving.rest_json.predict import BYTES_SUFFIX
 from serving.rest_json.values import from_base64
 
@@ -22,6 +26,7 @@ Row = Mapping[str, Any]
 RAW = "serve_raw"
 MISSING: dict[str, Any] = {"DT_FLOAT": float("nan"), "DT_INT64": -(2**63), "DT_STRING": ""}
 INT64 = (-(2**63), 2**63 - 1)
+PLAIN = Security()
 
 
 class Client:
@@ -46,14 +51,22 @@ class Client:
         self._transport.close()
 
     @classmethod
-    def grpc(cls, address: str, timeout_seconds: float = 30.0) -> "Client":
-        """Creates a gRPC client, with a timeout per request."""
-        return cls(Grpc(address, timeout_seconds))
+    def grpc(cls, address: str, timeout_seconds: float = 30.0, security: Security = PLAIN) -> "Client":
+        """Creates a gRPC client, with a timeout per request.
+
+        Raises:
+            ValueError: A file of ``security`` cannot be used.
+        """
+        return cls(Grpc(address, timeout_seconds, security))
 
     @classmethod
-    def rest(cls, address: str, timeout_seconds: float = 30.0) -> "Client":
-        """Creates a REST client, with a timeout per request."""
-        return cls(Rest(address, timeout_seconds))
+    def rest(cls, address: str, timeout_seconds: float = 30.0, security: Security = PLAIN) -> "Client":
+        """Creates a REST client, with a timeout per request.
+
+        Raises:
+            ValueError: A file of ``security`` cannot be used.
+        """
+        return cls(Rest(address, timeout_seconds, security))
 
     def predict(
         self,
@@ -144,6 +157,9 @@ def cli() -> None:
     """Send requests to a model server."""
 
 
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
 @cli.command()
 @click.option("--model", required=True, help="Name of the model.")
 @click.option(
@@ -153,19 +169,43 @@ def cli() -> None:
 @click.option("--protocol", type=click.Choice(["grpc", "rest"]), default="grpc", show_default=True)
 @click.option("--version", type=int, default=None, help="Version to use instead of the newest one.")
 @click.option("--label", default=None, help="Label of the version to use.")
-def predict(model: str, rows: Any, address: str | None, protocol: str, version: int | None, label: str | None) -> None:
+@click.option("--tls", is_flag=True, help="Encrypt the connection. The files below turn it on, too.")
+@click.option("--ca-file", type=FILE, help="PEM file with the certificates that sign the server's.")
+@click.option("--cert-file", type=FILE, help="PEM file with the client's certificate, for mutual TLS.")
+@click.option("--key-file", type=FILE, help="PEM file with the private key of --cert-file.")
+@click.option("--token-file", type=FILE, help=f"File with a bearer token, instead of the variable {TOKEN_VARIABLE}.")
+def predict(
+    rows: Any, address: str | None, protocol: str, model: str, version: int | None, label: str | None, **files: Any
+) -> None:
     """Print the predictions for raw rows, as one JSON object per line."""
     connect = Client.rest if protocol == "rest" else Client.grpc
+    default = "localhost:8501" if protocol == "rest" else "localhost:8500"
     try:
-        with connect(address or ("localhost:8501" if protocol == "rest" else "localhost:8500")) as client:
+        client = connect(address or default, security=_security(**files))
+    except ServingError as error:
+        _fail(error.message, 1)
+    except ValueError as error:
+        _fail(str(error), 2)
+    try:
+        with client:
             for outputs in client.predict(model, list(_parse(rows)), version, label):
                 click.echo(printable_json(to_json(outputs)))
     except ServingError as error:
-        click.echo(printable(f"error: {error.message}"), err=True)
-        sys.exit(1)
+        _fail(error.message, 1)
     except ValueError as error:
-        click.echo(printable(f"error: --rows: {error}"), err=True)
-        sys.exit(2)
+        _fail(f"--rows: {error}", 2)
+
+
+def _security(
+    tls: bool, ca_file: Path | None, cert_file: Path | None, key_file: Path | None, token_file: Path | None
+) -> Security:
+    token = read_token(token_file) if token_file else os.environ.get(TOKEN_VARIABLE, "")
+    return Security(tls or bool(ca_file or cert_file or key_file), ca_file, cert_file, key_file, token)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(printable(f"error: {message}"), err=True)
+    sys.exit(code)
 
 
 def _parse(lines: Any) -> Any:

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from common.loopback import is_loopback_address
+from serving.client.security import Security
 from serving.errors import Code, ServingError, invalid_argument
 from serving.rest_json.values import BASE64
 from serving.tensor_protos import MAX_MESSAGE_BYTES, dtype_name, to_array
@@ -71,14 +72,18 @@ def to_json(value: Any) -> str:
 class Grpc:
     """TensorFlow Serving's gRPC API."""
 
-    def __init__(self, address: str, timeout_seconds: float) -> None:
+    def __init__(self, address: str, timeout_seconds: float, security: Security) -> None:
         options = [
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ]
         if is_loopback_address(address):
             options.append(("grpc.enable_http_proxy", 0))
-        self._channel = grpc.insecure_channel(address, options)
+        if security.tls:
+            self._channel = grpc.secure_channel(address, security.channel_credentials(), options)
+        else:
+            self._channel = grpc.insecure_channel(address, options)
+        self._metadata = tuple(security.authorization.items())
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
         self._timeout_seconds = timeout_seconds
@@ -114,7 +119,7 @@ class Grpc:
 
     def _call(self, method: Any, request: Any) -> Any:
         try:
-            return method(request, timeout=self._timeout_seconds)
+            return method(request, timeout=self._timeout_seconds, metadata=self._metadata)
         except grpc.RpcError as error:
             raise ServingError(error.code(), error.details()) from error
 
@@ -122,9 +127,16 @@ class Grpc:
 class Rest:
     """TensorFlow Serving's REST API, over one connection that is kept alive."""
 
-    def __init__(self, address: str, timeout_seconds: float) -> None:
+    def __init__(self, address: str, timeout_seconds: float, security: Security) -> None:
+        self._headers = security.authorization
         try:
-            self._connection = http.client.HTTPConnection(address, timeout=timeout_seconds)
+            if security.tls:
+                context = security.ssl_context()
+                self._connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                    address, timeout=timeout_seconds, context=context
+                )
+            else:
+                self._connection = http.client.HTTPConnection(address, timeout=timeout_seconds)
         except http.client.InvalidURL as error:
             raise invalid_argument(f"found the address '{address}'; expected HOST:PORT") from error
         self.close = self._connection.close
@@ -150,7 +162,7 @@ class Rest:
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> Any:
         try:
-            self._connection.request(method, path, body)
+            self._connection.request(method, path, body, self._headers)
             response = self._connection.getresponse()
             document = json.loads(response.read().decode("utf-8", "replace"))
         except (OSError, http.client.HTTPException, ValueError) as error:

@@ -20,6 +20,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.current_call import CURRENT
 from serving.errors import Code, ServingError, invalid_argument
 from serving.inference.apis import CLASSIFY, MULTI_INFERENCE, PREDICT, REGRESS, Api, Call
 from serving.inference.metrics import Metrics
@@ -115,6 +116,9 @@ class RequestHandler:
         try:
             with self.manager.servable(_named(spec)) as servable:
                 name = servable.name
+                current = CURRENT.get()
+                if current:
+                    current.model, current.version, current.signatures = name, servable.version, call.signatures
                 keys = [key if key in servable.signatures else UNKNOWN for key in dict.fromkeys(call.signatures)]
                 yield servable
         except ServingError as error:

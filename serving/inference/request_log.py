@@ -27,6 +27,7 @@ from tensorflow_serving.apis import (
 )
 from tensorflow_serving.config import logging_config_pb2
 
+from serving.current_call import CURRENT
 from serving.errors import invalid_argument
 
 PredictionLog: TypeAlias = prediction_log_pb2.PredictionLog
@@ -127,6 +128,9 @@ class RequestLog:
         try:
             record = make()
             record.log_metadata.sampling_config.CopyFrom(self._config.sampling_config)
+            call = CURRENT.get()
+            if call:  # the only text field of the message that fits
+                record.log_metadata.request_origin = " ".join(f"{name}={value}" for name, value in call.headers)
             self._enqueue(record, record.ByteSize())
         except queue.Full:
             self._count("lost")

@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 import grpc
 
+from serving.access.call_limit import CallLimit
 from serving.errors import Code, ServingError
 
 MAX_WAIT_SECONDS = 86_400.0
+RESERVED = 8  # One of this many calls is reserved for models with few calls, so that they are not refused for others.
+FEW = 8
 
 
 class CallSlots:
@@ -18,19 +21,24 @@ class CallSlots:
 
     A call keeps running when its deadline has passed, because TensorFlow cannot be interrupted. A call that waits ends
     with its deadline, or when its client disconnects, and is never begun.
+
+    Every call holds a thread. Overloaded models can have 7/8 of them. The rest is for models with fewer than 8 calls.
     """
 
-    def __init__(self, max_running: int, max_calls: int) -> None:
+    def __init__(self, max_running: int, max_calls: int, limit: CallLimit) -> None:
         """Creates the slots.
 
         Args:
             max_running: Maximum number of running calls per model.
-            max_calls: Maximum number of running and waiting calls per model.
+            max_calls: Maximum number of running and waiting calls of all models.
+            limit: Another limit of running and waiting calls per model.
         """
         self._max_running = max_running
-        self._max_waiting = max_calls - max_running
+        self._max_calls = max_calls
+        self._limit = limit
         self._lock = threading.Lock()
         self._models: dict[str, _Calls] = {}
+        self._total = 0
 
     @contextlib.contextmanager
     def hold(self, model: str, context: grpc.ServicerContext) -> Iterator[None]:
@@ -43,27 +51,32 @@ class CallSlots:
         Raises:
             ServingError: Nobody waits for the call any more, or too many calls wait.
         """
-        waiter = self._enter(model)
-        if waiter:
-            self._wait(model, waiter, context)
-        try:
-            check_waited_for(context)
-            yield
-        finally:
-            self._leave(model)
+        with self._limit.hold(model):
+            waiter = self._enter(model)
+            if waiter:
+                self._wait(model, waiter, context)
+            try:
+                check_waited_for(context)
+                yield
+            finally:
+                self._leave(model)
 
     def _enter(self, model: str) -> "_Waiter | None":
         """Takes a slot, or returns a new waiter if none is free."""
         with self._lock:
-            calls = self._models.setdefault(model, _Calls())
+            calls = self._models.get(model) or _Calls()
+            count = calls.running + len(calls.waiting)
+            common = self._max_calls - self._max_calls // RESERVED
+            if self._total >= (self._max_calls if count < FEW else common):
+                text = f"too many calls of model {model} are running or waiting ({count}); try again later"
+                raise ServingError(Code.RESOURCE_EXHAUSTED, text)
+            self._models[model] = calls
+            self._total += 1
             if calls.running < self._max_running:
                 calls.running += 1
                 return None
-            if len(calls.waiting) >= self._max_waiting:
-                text = f"too many calls of model {model} are waiting ({len(calls.waiting)}); try again later"
-                raise ServingError(Code.RESOURCE_EXHAUSTED, text)
             waiter = _Waiter()
-            calls.waiting.append(waiter)
+            calls.waiting[waiter] = None
             return waiter
 
     def _wait(self, model: str, waiter: "_Waiter", context: grpc.ServicerContext) -> None:
@@ -74,16 +87,18 @@ class CallSlots:
         with self._lock:
             if waiter.has_slot:
                 return
-            self._models[model].waiting.remove(waiter)
+            del self._models[model].waiting[waiter]
+            self._total -= 1
         check_waited_for(context)
         raise ServingError(Code.DEADLINE_EXCEEDED, "the deadline passed before the request was handled")
 
     def _leave(self, model: str) -> None:
         """Gives the slot to the call that has waited longest, if any."""
         with self._lock:
+            self._total -= 1
             calls = self._models[model]
             if calls.waiting:
-                waiter = calls.waiting.popleft()
+                waiter, _ = calls.waiting.popitem(last=False)
                 waiter.has_slot = True
                 waiter.woken.set()
                 return
@@ -115,7 +130,7 @@ class _Waiter:
 
 @dataclasses.dataclass
 class _Calls:
-    """The calls of a model."""
+    """The calls of a model. Those that wait are in the order in which they came."""
 
     running: int = 0
-    waiting: collections.deque[_Waiter] = dataclasses.field(default_factory=collections.deque)
+    waiting: "collections.OrderedDict[_Waiter, None]" = dataclasses.field(default_factory=collections.OrderedDict)

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from absl import logging
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -22,19 +22,23 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
+from serving.access.call_limit import RETRY_SECONDS
+from serving.access.settings import Access
 from serving.errors import Code, ServingError
 from serving.flags import Flags
 from serving.inference.apis import GRPC
 from serving.inference.request_handler import RequestHandler
 from serving.large_messages import parse
 from serving.protocols.call_slots import CallSlots, check_waited_for
+from serving.protocols.grpc_interceptors import add_trailing_metadata, interceptors
+from serving.protocols.grpc_streams import HealthService, OpenStreams, add_reflection
 from serving.protocols.sockets import drop_new_connections, duplicate_sockets
 from serving.tensor_protos import MAX_MESSAGE_BYTES
 
 CONNECTION_SECONDS = 5
 DRAIN_SECONDS = 30.0
 MAX_CALLS = 1024  # running and waiting; calls beyond that are rejected
-MAX_CALLS_PER_MODEL = 896  # so that those of a slow model leave threads for other models
+PUSHBACK = ("grpc-retry-pushback-ms", str(1000 * RETRY_SECONDS))  # when gRPC's clients should try again
 
 
 # The request and the response of each method, by service.
@@ -115,7 +119,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 class GrpcServer:
     """The gRPC server with all services."""
 
-    def __init__(self, handler: RequestHandler, flags: Flags) -> None:
+    def __init__(self, handler: RequestHandler, flags: Flags, access: Access) -> None:
         """Binds the port and the Unix socket. Requests are not handled before :meth:`start`.
 
         Raises:
@@ -131,23 +135,42 @@ class GrpcServer:
             ("grpc.max_connection_age_ms", 1000 * CONNECTION_SECONDS),
         ]
         threads = futures.ThreadPoolExecutor(MAX_CALLS, "grpc")  # one per call, as waiting calls hold a thread, too
-        slots = CallSlots(min(flags.grpc_max_threads, MAX_CALLS_PER_MODEL), MAX_CALLS_PER_MODEL)
-        self._server = grpc.server(threads, options=options, maximum_concurrent_rpcs=MAX_CALLS)
+        slots = CallSlots(flags.grpc_max_threads, MAX_CALLS, access.limit)
+        self._server = grpc.server(
+            threads, options=options, maximum_concurrent_rpcs=MAX_CALLS, interceptors=interceptors(access)
+        )
         for servicer, service in zip((PredictionService(handler), ModelService(handler)), METHODS, strict=True):
             self._server.add_generic_rpc_handlers((_generic_handler(servicer, service, slots),))
+        self._streams: list[OpenStreams] = []
+        self._health: HealthService | None = None
+        self._add_services(flags)
+        self._bind(flags, access)
+
+    def _add_services(self, flags: Flags) -> None:
         if flags.enable_grpc_healthcheck_service:
-            server_health = health.HealthServicer()
-            health_pb2_grpc.add_HealthServicer_to_server(server_health, self._server)
-            for name in ("", "ModelService", "PredictionService"):
-                server_health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        if flags.grpc_socket_path:
-            self._server.add_insecure_port(f"unix:{flags.grpc_socket_path}")
-        if flags.port:
-            self._server.add_insecure_port(f"{flags.address}:{flags.port}")
+            self._health = HealthService()
+            self._streams.append(self._health.streams)
+            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        if flags.enable_grpc_reflection:
+            others = [health_pb2.DESCRIPTOR] if self._health else []
+            self._streams.append(add_reflection(self._server, METHODS, others))
+
+    def _bind(self, flags: Flags, access: Access) -> None:
+        addresses = [f"unix:{flags.grpc_socket_path}"] if flags.grpc_socket_path else []
+        for address in [*addresses, *([f"{flags.address}:{flags.port}"] if flags.port else [])]:
+            if access.tls:
+                self._server.add_secure_port(address, access.tls.grpc)
+            else:
+                self._server.add_insecure_port(address)
 
     def start(self) -> None:
         """Starts to handle requests."""
         self._server.start()
+
+    def announce_stop(self) -> None:
+        """Makes the health service report NOT_SERVING. Calls are still handled."""
+        if self._health:
+            self._health.announce_stop()
 
     def stop_accepting(self) -> None:
         """Accepts no more connections. Open connections stay open."""
@@ -157,6 +180,8 @@ class GrpcServer:
 
     def stop(self) -> None:
         """Waits until the connections reach their maximum age, then stops. gRPC's stop cancels arriving requests."""
+        for streams in self._streams:
+            streams.end()
         end = time.monotonic() + 1.2 * CONNECTION_SECONDS  # gRPC adds up to 10% to the age
         while time.monotonic() < end and self._has_connections():
             time.sleep(0.05)
@@ -196,7 +221,7 @@ def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any, s
             with slots.hold(find_model(request), context):
                 return method(request, context)
         except ServingError as error:
-            context.abort(error.code, error.details)
+            _abort(context, error)
         except DecodeError:
             name = message.DESCRIPTOR.name
             logging.warning("Malformed %s from %s", name, context.peer())
@@ -210,10 +235,16 @@ def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:
         check_waited_for(context)
         return run()
     except ServingError as error:
-        context.abort(error.code, error.details)
+        _abort(context, error)
     except Exception:  # a bug must not end the server
         logging.exception("A request failed.")
         context.abort(Code.INTERNAL, "internal error; see the server's log")
+
+
+def _abort(context: grpc.ServicerContext, error: ServingError) -> None:
+    if error.code == Code.RESOURCE_EXHAUSTED:
+        add_trailing_metadata(context, PUSHBACK)
+    context.abort(error.code, error.details)
 
 
 def _channel_arguments(text: str) -> list[tuple[str, Any]]:

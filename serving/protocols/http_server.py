@@ -11,8 +11,11 @@ import uvloop
 from absl import logging
 from aiohttp import http_exceptions, web
 
-from serving.errors import Code
+from serving.access.call_limit import RETRY_SECONDS
+from serving.access.settings import Access
+from serving.errors import Code, ServingError
 from serving.flags import Flags
+from serving.protocols.http_access import HttpAccess
 from serving.protocols.rest import HTTP_STATUS, JSON, Response, RestApi, model_of
 from serving.protocols.sockets import drop_new_connections
 from serving.protocols.thread_pool import ThreadPool
@@ -22,9 +25,8 @@ ORIGIN = "Origin"
 CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "POST, GET",
-    "Access-Control-Allow-Headers": "Content-Type",
 }
-TOO_LARGE = 413
+TOO_LARGE, TOO_MANY = 413, HTTP_STATUS[Code.RESOURCE_EXHAUSTED]
 BACKLOG = 1024
 PART_BYTES = 1 << 18
 MAX_TOTAL_BYTES = 1 << 30  # of all request bodies in memory
@@ -37,10 +39,16 @@ LAST_REQUEST_SECONDS = 5.0  # time for a kept-alive connection to send a last re
 class RestServer:
     """An HTTP server for a :class:`serving.protocols.rest.RestApi`."""
 
-    def __init__(self, api: RestApi, flags: Flags) -> None:
+    def __init__(self, api: RestApi, flags: Flags, access: Access) -> None:
         """Creates the server. It does not listen before :meth:`start`."""
         self._api = api
         self._flags = flags
+        self._limit = access.limit
+        self._tls = access.tls.rest if access.tls else None
+        self._access = HttpAccess(access, flags.enable_rest_health_checks)
+        # A page of another origin may send a token only if the server allows the header.
+        allowed = ", Authorization" if access.tokens.for_all_calls else ""
+        self._cors = {**CORS, "Access-Control-Allow-Headers": f"Content-Type{allowed}"}
         self._timeout_seconds = flags.rest_api_timeout_in_ms / 1000
         self._total_bytes = 0
         self._loop = uvloop.new_event_loop()
@@ -64,7 +72,7 @@ class RestServer:
         """Accepts no more connections, finishes the running requests and closes the port."""
         if not self._listening:
             return
-        self._closing = True
+        self._closing, self._listening = True, False
         timeout = 2 * DRAIN_SECONDS + LAST_REQUEST_SECONDS + 5
         asyncio.run_coroutine_threadsafe(self._drain(), self._loop).result(timeout)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -80,7 +88,7 @@ class RestServer:
         )
         self._runner = web.ServerRunner(self._server, shutdown_timeout=DRAIN_SECONDS)
         await self._runner.setup()
-        self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG)
+        self._site = web.SockSite(self._runner, self._socket, backlog=BACKLOG, ssl_context=self._tls)
         await self._site.start()
 
     async def _drain(self) -> None:
@@ -95,8 +103,12 @@ class RestServer:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        found = await self._respond(request)
-        headers = CORS if self._flags.rest_api_enable_cors_support and ORIGIN in request.headers else {}
+        found = await self._access.handle(request, self._respond)
+        headers = dict(found.headers)
+        if found.status == TOO_MANY:
+            headers["Retry-After"] = str(RETRY_SECONDS)
+        if self._flags.rest_api_enable_cors_support and ORIGIN in request.headers:
+            headers |= self._cors
         settings: dict[str, Any] = {"status": found.status, "content_type": found.content_type, "headers": headers}
         response: web.StreamResponse
         if isinstance(found.body, bytes):
@@ -117,11 +129,17 @@ class RestServer:
                 size, body = sum(map(len, parts)), tuple(parts)
                 parts.clear()
                 method, path = request.method, request.rel_url.raw_path
+                model = model_of(path)
+                if model:
+                    self._limit.enter(model)
                 # A running call cannot be cancelled. After a timeout it keeps its body, and its result is discarded.
                 response: Response = await self._pool.submit(
-                    lambda: self._api.handle(method, path, body), lambda: self._release(size), model_of(path)
+                    lambda: self._api.handle(method, path, body), lambda: self._release(size, model), model
                 )
                 return response
+        except ServingError as error:
+            self._release(size)
+            return Response(HTTP_STATUS[error.code], error_body(error.message))
         except _BodyRejectedError as error:
             return error.response
         except (web.RequestPayloadError, http_exceptions.BadHttpMessage) as error:
@@ -131,8 +149,10 @@ class RestServer:
         finally:
             self._release(sum(map(len, parts)))
 
-    def _release(self, size: int) -> None:
+    def _release(self, size: int, model: str = "") -> None:
         self._total_bytes -= size
+        if model:
+            self._limit.leave(model)
 
     async def _read(self, request: web.BaseRequest, parts: list[bytes]) -> None:
         """Reads a body and decompresses it, unless it or the sum of all bodies is too large."""
@@ -179,7 +199,10 @@ class _Handler(web.RequestHandler):
     __slots__ = ()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a bool
-        """Keeps a half-closed connection open until its last complete request is answered."""
+        """Keeps a half-closed connection open until its last complete request is answered.
+
+        A TLS connection cannot be half-closed.
+        """
         has_request = self._request_count > 0 and (not self._waiter or self._waiter.done())
         self.close()  # takes effect after the response
         try:
@@ -187,7 +210,7 @@ class _Handler(web.RequestHandler):
                 self._parser.feed_eof()
         except http_exceptions.HttpProcessingError:  # the request is incomplete
             return False
-        return has_request
+        return has_request and not (self.transport and self.transport.get_extra_info("sslcontext"))
 
     def handle_error(
         self,

@@ -60,6 +60,7 @@ class Response:
     status: int
     body: Buffer
     content_type: str = JSON
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class RestApi:

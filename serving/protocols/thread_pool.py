@@ -1,7 +1,9 @@
 """A thread pool for an asyncio event loop."""
 
 import asyncio
+import contextvars
 import dataclasses
+import functools
 import queue
 import threading
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from typing import Any
 
 Work = Callable[[], Any]
 MAX_THREADS = 1024
+MAX_THREADS_PER_KEY = 896  # leaves some for other keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ThreadPool:
             name: Prefix of the threads' names.
         """
         self._loop = loop
-        self._max_threads = max_threads
+        self._max_threads = min(max_threads, MAX_THREADS_PER_KEY)
         self._name = name
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._threads = 0
@@ -48,13 +51,15 @@ class ThreadPool:
     def submit(self, work: Work, on_done: Callable[[], None] = lambda: None, key: str = "") -> "asyncio.Future[Any]":
         """Runs a function in a thread, unless the future is cancelled before a thread is free.
 
+        It runs in a copy of the caller's context.
+
         Args:
             work: The function. An exception that it raises is set on the future.
             on_done: Called in the loop when the function has returned or was skipped, even if the future is cancelled.
             key: What the function is for, such as a model.
         """
         future = self._loop.create_future()
-        item = _Item(future, work, on_done, key)
+        item = _Item(future, functools.partial(contextvars.copy_context().run, work), on_done, key)
         if self._started.get(key, 0) < self._max_threads:
             self._start(item)
         else:

@@ -30,10 +30,8 @@ PREDICT = "/v1/models/tiny:predict"
 
 
 @pytest.fixture
-def flags(tiny: Path, tmp_path: Path) -> list[str]:
-    (tmp_path / "base").mkdir()
-    (tmp_path / "base/1").symlink_to(tiny)
-    return ["--model_name=tiny", f"--model_base_path={tmp_path / 'base'}"]
+def flags(model_flags: list[str]) -> list[str]:
+    return model_flags
 
 
 def test_unix_socket_is_served_in_addition_to_the_port(
@@ -254,11 +252,6 @@ def test_version_is_printed_in_two_lines(capsys: pytest.CaptureFixture[str]) -> 
     first, second = capsys.readouterr().out.splitlines()
     assert first.startswith("TensorFlow ModelServer: ")
     assert second == f"TensorFlow Library: {tf.__version__}"
-
-
-def test_tls_is_rejected_before_models_are_loaded() -> None:
-    with pytest.raises(ServingError, match="--ssl_config_file is not supported"):
-        ModelServer(Flags(model_base_path="/a", ssl_config_file="/b"))
 
 
 @pytest.mark.parametrize("flag", ["port", "rest_api_port"])

@@ -209,6 +209,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
+@pytest.fixture
+def model_flags(tiny: Path, tmp_path: Path) -> list[str]:
+    """Flags to serve version 1 of ``tiny``."""
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/1").symlink_to(tiny)
+    return ["--model_name=tiny", f"--model_base_path={tmp_path / 'base'}"]
+
+
 @pytest.fixture(scope="session")
 def shared_server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server in a separate process, for tests that only send requests.

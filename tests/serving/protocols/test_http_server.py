@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from server_process import free_port
 
+from serving.access.settings import read_access
 from serving.flags import Flags
 from serving.protocols import http_server
 from serving.protocols.http_server import RestServer
@@ -29,7 +30,8 @@ class Echo:
 def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(http_server, "MAX_TOTAL_BYTES", 1000)
     number = free_port()
-    server = RestServer(Echo(), Flags(address="127.0.0.1", rest_api_port=number))  # type: ignore[arg-type]
+    flags = Flags(address="127.0.0.1", rest_api_port=number)
+    server = RestServer(Echo(), flags, read_access(flags, {}))  # type: ignore[arg-type]
     server.start()
     yield number
     server.stop()

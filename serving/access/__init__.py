@@ -1,0 +1,1 @@
+"""What operators control: encryption, tokens, a limit of calls, and the access log."""
