@@ -10,6 +10,7 @@ To add a kind of feature:
    feature is categorical, add the number of its indices to ``SIZES``.
 """
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -18,6 +19,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from models.class_values import class_text
+from models.tensor_names import tensor_names
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -218,6 +220,24 @@ class Features:
         """The raw columns that the features are computed from, without duplicates."""
         return tuple(dict.fromkeys(column for _, column in self))
 
+    @functools.cached_property
+    def tensor_names(self) -> Mapping[str, str]:
+        """By column: its name in TensorFlow's graphs. See :mod:`models.tensor_names`."""
+        return tensor_names(self.columns)
+
+    @functools.cached_property
+    def transformed_names(self) -> Mapping[str, str]:
+        """By name in TensorFlow's graphs: the name that people see of each transformed feature, in order.
+
+        >>> Features(dense={"fare": Dense(), "trip miles": Dense()}).transformed_names
+        {'fare_dense': 'fare_dense', 'trip_miles_f6a7801d_dense': 'trip miles_dense'}
+        """
+        return {self.tensor_name(kind, column): transformed_name(kind, column) for kind, column in self}
+
+    def tensor_name(self, kind: Kind, column: str) -> str:
+        """Name of the transformed feature of a column in TensorFlow's graphs."""
+        return transformed_name(kind, self.tensor_names[column])
+
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Problem:
@@ -244,11 +264,6 @@ class Problem:
             raise ValueError(
                 f"label.above.of: found '{self.label.column}', the column of the label; expected another one"
             )
-        names = [transformed_name(kind, column) for kind, column in self.features]
-        if self.label.name in names:
-            raise ValueError(
-                f"label.name: found '{self.label.name}', the name of a transformed feature; expected another name"
-            )
         self._check_classes()
 
     def _check_classes(self) -> None:
@@ -271,6 +286,21 @@ class Problem:
             return ()
         return self.label.classes or ("0", "1")
 
+    @functools.cached_property
+    def label_tensor(self) -> str:
+        """Name of the transformed label in TensorFlow's graphs: its name, unless a feature has it."""
+        features = self.features.transformed_names
+        return (
+            tensor_names([self.label.name], features)[self.label.name]
+            if self.label.name in features
+            else self.label.name
+        )
+
+    @property
+    def transformed_names(self) -> Mapping[str, str]:
+        """By name in TensorFlow's graphs: the name that people see of each transformed feature and of the label."""
+        return {**self.features.transformed_names, self.label_tensor: self.label.name}
+
     def to_config(self) -> dict[str, Any]:
         """Returns the record as JSON types, for ``custom_config``."""
         config: dict[str, Any] = _PROBLEM.dump_python(self, mode="json")
@@ -286,7 +316,7 @@ _PROBLEM = TypeAdapter(Problem)
 
 
 def transformed_name(kind: Kind, column: str) -> str:
-    """Name of the transformed feature of a column.
+    """Name of the transformed feature of a column, as people see it. No two features have the same.
 
     >>> transformed_name("hashed", "company")
     'company_hashed'

@@ -7,7 +7,7 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras as keras
 
-from models.features import FEATURE_KINDS, Features, Problem, transformed_name
+from models.features import FEATURE_KINDS, Features, Problem
 from models.training_settings import Hyperparameters, Scalar
 
 
@@ -67,10 +67,10 @@ def build_network(
 
 
 def feature_inputs(features: Features) -> dict[str, tf.Tensor]:
-    """Keras inputs of the transformed features, by name."""
+    """Keras inputs of the transformed features, by name in TensorFlow's graphs."""
     inputs = {}
     for kind, column in features:
-        name = transformed_name(kind, column)
+        name = features.tensor_name(kind, column)
         inputs[name] = keras.Input((FEATURE_KINDS[kind].width,), name=name, dtype=FEATURE_KINDS[kind].dtype)
     return inputs
 

@@ -24,7 +24,7 @@ Columns: TypeAlias = Mapping[str, tf.Tensor]
 
 
 class RawColumns(NamedTuple):
-    """The raw columns of N rows, as the functions in :data:`TRANSFORMS` read them.
+    """The raw columns of N rows by name in TensorFlow's graphs, as the functions in :data:`TRANSFORMS` read them.
 
     Attributes:
         values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing.
@@ -47,29 +47,37 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
         custom_config: Holds ``problem``, as returned by :meth:`models.features.Problem.to_config`.
 
     Returns:
-        One tensor per feature, named ``<column>_<kind>``, with the dtype and width in
+        One tensor per feature, named as in :meth:`models.features.Features.tensor_name`, with the dtype and width in
         :data:`models.features.FEATURE_KINDS`, and the label: int64 [N, 1] for classes or float32 [N, 1] for a
         regression.
     """
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
     values = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
-    numeric = dict.fromkeys(column for kind in NUMERIC_KINDS for column in getattr(features, kind))
-    columns = RawColumns(values, {name: _numbers(values[name]) for name in numeric})
+    # From here on, columns have their names in TensorFlow's graphs.
+    tensors = {name: values[column] for column, name in features.tensor_names.items()}
+    specs = {kind: _by_tensor_name(features, kind) for kind in TRANSFORMS}
+    numeric = dict.fromkeys(name for kind in NUMERIC_KINDS for name in specs[kind])
+    columns = RawColumns(tensors, {name: _numbers(tensors[name]) for name in numeric})
     outputs: dict[str, tf.Tensor] = {}
     for kind, transform in TRANSFORMS.items():
-        outputs |= transform(getattr(features, kind), columns)
-    outputs[problem.label.name] = _label(problem, values)
+        outputs |= transform(specs[kind], columns)
+    outputs[problem.label_tensor] = _label(problem, values)
     return outputs
 
 
 def categorical_sizes(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, int]:
     """Number of indices of each transformed categorical feature, including the index for a missing value."""
     return {
-        named(kind, column): size(spec, named(kind, column), transform_output)
+        named(kind, name): size(spec, named(kind, name), transform_output)
         for kind, size in SIZES.items()
-        for column, spec in getattr(features, kind).items()
+        for name, spec in _by_tensor_name(features, kind).items()
     }
+
+
+def _by_tensor_name(features: Features, kind: Kind) -> dict[str, Any]:
+    """Settings of the columns of one kind, by the name of the column in TensorFlow's graphs."""
+    return {features.tensor_names[column]: spec for column, spec in getattr(features, kind).items()}
 
 
 def as_column(values: RawColumn) -> tf.Tensor:

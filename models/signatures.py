@@ -11,8 +11,9 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
-from models.features import Problem, transformed_name
+from models.features import Problem
 from models.preprocessing import is_present
+from models.signature_names import Names, rename_tensors
 
 SERVING = "serving_default"
 SERVE_RAW = "serve_raw"
@@ -47,6 +48,9 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     The loaded model also has the function ``network``, which maps transformed features by name to predictions, and
     ``network_of_one``, the same for a batch of one row, which some layers need for conversion to TFLite.
 
+    In the signatures that servers read, columns and features have their own names. The functions of the loaded model
+    take and return them by their names in TensorFlow's graphs (:mod:`models.tensor_names`).
+
     Args:
         model: Maps transformed features by name to predictions [N, 1] or [N, C].
         transform_output: The Transform graph of the examples that the model was trained on.
@@ -59,6 +63,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     exported = _Exported([model, transform_layer])
     exported.network, exported.network_of_one = (_network(model, transformed, rows) for rows in (None, 1))
     tf.saved_model.save(exported, directory, signatures=signatures)
+    rename_tensors(directory, _names_for_people(problem))
 
 
 def _signatures(
@@ -66,30 +71,38 @@ def _signatures(
 ) -> dict[str, tf.types.experimental.ConcreteFunction]:
     features = {name: spec[name] for name in problem.features.columns}
     label = {name: spec[name] for name in problem.label.columns}
-    names = [transformed_name(kind, column) for kind, column in problem.features]
-
     # Separate functions, so they are traced, saved and loaded once rather than for each signature.
     parsed = {name: tf.SparseTensorSpec([None, None], feature.dtype) for name, feature in features.items()}
 
     @tf.function(input_signature=[parsed], autograph=False)
     def transform(raw: RawFeatures) -> Outputs:
         transformed = transform_layer(raw)
-        return {name: transformed[name] for name in names}
+        return {name: transformed[name] for name in problem.features.transformed_names}
 
     @tf.function(input_signature=[parsed], autograph=False)
     def predict(raw: RawFeatures) -> Outputs:
         return _outputs(model(transform(raw)), problem)
 
     def transform_label(raw: RawFeatures) -> Outputs:
-        return {problem.label.name: transform_layer(raw)[problem.label.name]}
+        return {problem.label_tensor: transform_layer(raw)[problem.label_tensor]}
 
     method = REGRESS if problem.task == "regression" else CLASSIFY
     return {
         SERVING: _of_examples(predict, features, "examples"),
-        SERVE_RAW: _of_columns(predict, features),
+        SERVE_RAW: _of_columns(predict, features, problem.features.tensor_names),
         method: _of_examples(lambda raw: _method_outputs(predict(raw)), features, "inputs"),
         TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
+    }
+
+
+def _names_for_people(problem: Problem) -> Mapping[str, Names]:
+    """By signature: the names of its inputs and outputs, by those that they have in TensorFlow's graphs."""
+    features = problem.features
+    return {
+        SERVE_RAW: Names(inputs={name: column for column, name in features.tensor_names.items()}),
+        TRANSFORM_FEATURES: Names(outputs=features.transformed_names),
+        TRANSFORM_LABEL: Names(outputs={problem.label_tensor: problem.label.name}),
     }
 
 
@@ -131,14 +144,14 @@ def _of_examples(
 
 
 def _of_columns(
-    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec
+    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec, names: Mapping[str, str]
 ) -> tf.types.experimental.ConcreteFunction:
-    """A signature of one dense tensor [N, 1] per raw feature."""
-    inputs = {name: tf.TensorSpec([None, 1], feature.dtype, name) for name, feature in spec.items()}
+    """A signature of one dense tensor [N, 1] per raw feature. ``names`` has their names in TensorFlow's graphs."""
+    inputs = {names[column]: tf.TensorSpec([None, 1], each.dtype, names[column]) for column, each in spec.items()}
 
     @tf.function(autograph=False)
     def signature(**columns: tf.Tensor) -> Outputs:
-        return function({name: _as_parsed(columns[name]) for name in spec})
+        return function({column: _as_parsed(columns[names[column]]) for column in spec})
 
     return signature.get_concrete_function(**inputs)
 

@@ -4,15 +4,20 @@ from typing import Any
 
 import click
 
+from common.dotted_keys import split_assignment
+
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def _overrides(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [value.partition("=") for value in values]
-    for key, equals, _ in pairs:
-        if not key or not equals:
-            raise click.BadParameter(f"found '{key}'; expected KEY=VALUE, such as training.steps=200")
-    return {key: value for key, _, value in pairs}
+    overrides = {}
+    for value in values:
+        key, text = split_assignment(value) or ("", "")
+        if not key:
+            found = value.partition("=")[0]
+            raise click.BadParameter(f"found '{found}'; expected KEY=VALUE, such as training.steps=200")
+        overrides[key] = text
+    return overrides
 
 
 config_option = click.option(

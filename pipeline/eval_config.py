@@ -35,7 +35,7 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
                 signature_name=SERVING,
                 prediction_key="predictions",
                 preprocessing_function_names=[TRANSFORM_LABEL],
-                label_key=config.label.name,
+                label_key=config.problem.label_tensor,
             )
         ],
         slicing_specs=[

@@ -9,6 +9,8 @@ import tensorflow as tf
 import yaml
 from conftest import ROOT
 
+from serving.edge import load
+
 pytestmark = pytest.mark.e2e
 
 CLASSES = ("adelie", "chinstrap", "gentoo")
@@ -17,18 +19,21 @@ CLASSES = ("adelie", "chinstrap", "gentoo")
 def write_table(folder: Path, rows: int = 600) -> None:
     """Writes a table of three classes that depend on two numbers and a category; some cells are empty.
 
-    The columns have names of TFMA's extracts, of Keras's arguments and of the signatures' inputs.
+    The columns have names of TFMA's extracts, of Keras's arguments and of the signatures' inputs, and names that
+    TensorFlow cannot have in its graphs: two that differ only in case, one that is there twice, and none.
     """
     folder.mkdir()
     draw = random.Random(7)
     with (folder / "penguins.csv").open("w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["features", "labels", "examples", "name", "inputs"])
-        for _ in range(rows):
+        table.writerow(["", "features", "labels", "Größe (mm)", "größe (MM)", "examples", "name", "name", "inputs"])
+        for number in range(rows):
             index = draw.randrange(3)
             bill = round(draw.gauss(40 + 5 * index, 2), 2) if draw.random() > 0.05 else ""
             island = draw.choice(["Törgersen", "Biscoe", "Dream"][: index + 1])
-            table.writerow([bill, round(draw.gauss(15 + 2 * index, 1), 2), island, draw.randint(1, 12), CLASSES[index]])
+            depth, flipper, month = round(draw.gauss(15 + 2 * index, 1), 2), draw.gauss(200, 9), draw.randint(1, 12)
+            row = [number, bill, depth, flipper, round(flipper), island, month, island, CLASSES[index]]
+            table.writerow(row)
 
 
 SETTINGS = {
@@ -36,8 +41,9 @@ SETTINGS = {
     "task": "multiclass",
     "label": {"name": "inputs", "column": "inputs", "classes": list(CLASSES)},
     "features": {
-        "dense": {"features": {}, "labels": {"scale": "min_max"}},
+        "dense": {"features": {}, "labels": {"scale": "min_max"}, "Größe (mm)": {}, "größe (MM)": {}},
         "vocabulary": {"examples": {}},
+        "hashed": {"name_2": {"buckets": 9}},
         "cyclical": {"name": {"period": 12}},
     },
     "network": {"hyperparameters": {"learning_rate": 0.02}},
@@ -45,11 +51,12 @@ SETTINGS = {
     "tuning": {"enabled": False},
     "evaluation": {
         "metrics": ["accuracy", "loss", "example_count"],
-        "slices": [["examples"], ["inputs"]],
+        "slices": [["examples"], ["inputs"], ["name_2"]],
         "thresholds": [
             {"metric": "accuracy", "min": 0.8},
             {"metric": "accuracy", "slice": {"examples": "Biscoe"}, "min": 0.1},
             {"metric": "accuracy", "slice": {"inputs": "gentoo"}, "min": 0.1},
+            {"metric": "accuracy", "slice": {"name_2": "Törgersen"}, "min": 0.1},
         ],
     },
 }
@@ -71,3 +78,9 @@ def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
     answer = serve(examples=tf.constant([tf.train.Example().SerializeToString()]))
     assert answer["predictions"].shape == (1, 3)
     assert [name.decode() for name in answer["classes"].numpy()[0]] == list(CLASSES)
+    assert "column 1 has no name: it is 'column_1'" in result.stdout
+    assert "column 8 is another 'name': it is 'name_2'" in result.stdout
+    row = {"features": 50.0, "labels": 19.0, "Größe (mm)": 200.0, "größe (MM)": 200, "examples": "Dream", "name": 3}
+    device = load(tmp_path / "out/tflite/penguin" / version.name / "model.tflite")
+    on_device = device.predict_with_scores({**row, "name_2": "Dream"})
+    assert on_device["class"] == "gentoo"

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, MODEL_ID, REASON
-from artifacts.skew import SkewReport
+from artifacts.skew import Skew, SkewReport
 from common.bucket_paths import mounted_path
 from custom_components.shared.examples import NO_ROWS, records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
@@ -82,8 +82,15 @@ def check_model(
             raise _first_difference(replay, error, raw, transformed, max_examples) from error
         replay.run(raw, transformed, max_examples)
     except SkewError as error:
-        report = dataclasses.replace(report, skew=error.skew)
+        report = dataclasses.replace(report, skew=with_own_names(error.skew, problem))
     return replay.report(report) if replay else report
+
+
+def with_own_names(skew: Skew, problem: Problem) -> Skew:
+    """Replaces names of TensorFlow's graphs with those that people see."""
+    names = problem.transformed_names
+    feature = skew.feature and names.get(skew.feature, skew.feature)
+    return dataclasses.replace(skew, where=names.get(skew.where, skew.where), feature=feature)
 
 
 def _first_difference(

@@ -15,7 +15,7 @@ from common.error_reason import reason
 from custom_components.shared.examples import records
 from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.skew_guard.report import SkewError
-from models.features import Problem, transformed_name
+from models.features import Problem
 from models.preprocessing import as_column
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
@@ -40,7 +40,6 @@ class Replay:
         self._transform = transform_output.transform_features_layer()
         self._transformed_spec = transform_output.transformed_feature_spec()
         self.model = tf.saved_model.load(str(model_dir))
-        self._names = [transformed_name(kind, column) for kind, column in problem.features]
         self._compared: collections.Counter[str] = collections.Counter()
         self._largest = 0.0
         self._seen = 0
@@ -84,19 +83,25 @@ class Replay:
         parsed = tf.io.parse_example(examples, self._raw_spec)
         expected = {name: value.numpy() for name, value in self._transform(parsed).items()}
         serialized = tf.constant(examples)
-        label = {self._problem.label.name: expected[self._problem.label.name]}
-        features = {name: expected[name] for name in self._names}
+        label = {self._problem.label_tensor: expected[self._problem.label_tensor]}
+        features = {name: expected[name] for name in self._problem.features.transformed_names}
         self._compare_bits(TRANSFORM_FEATURES, features, {"examples": serialized}, offset)
         self._compare_bits(TRANSFORM_LABEL, label, {"examples": serialized}, offset)
         predictions = self._outputs(self.model.network(features).numpy())
         self._compare_predictions(SERVING, predictions, {"examples": serialized}, offset)
-        self._compare_predictions(SERVE_RAW, predictions, raw_columns(examples, self._raw_spec, self._problem), offset)
+        self._compare_predictions(SERVE_RAW, predictions, self._arguments(examples), offset)
         method = REGRESS if self._problem.task == "regression" else CLASSIFY
         renamed = {"outputs": predictions["predictions"]} if method == REGRESS else dict(predictions)
         if method == CLASSIFY:
             del renamed["predictions"]
         self._compare_predictions(method, renamed, {"inputs": serialized}, offset)
         return expected
+
+    def _arguments(self, examples: Sequence[bytes]) -> dict[str, tf.Tensor]:
+        """Arguments of ``serve_raw`` as a Python function, which have the names of TensorFlow's graphs."""
+        names = self._problem.features.tensor_names
+        columns = raw_columns(examples, self._raw_spec, self._problem)
+        return {names[column]: values for column, values in columns.items()}
 
     def _outputs(self, predictions: np.ndarray) -> Arrays:
         """The expected outputs of a signature, given the network's predictions."""
@@ -164,7 +169,7 @@ class Replay:
 
 
 def raw_columns(examples: Sequence[bytes], raw_spec: Mapping[str, Any], problem: Problem) -> dict[str, tf.Tensor]:
-    """Inputs of ``serve_raw``: one dense tensor [N, 1] per column, with placeholders for missing values."""
+    """Inputs of ``serve_raw`` as clients send them: dense tensors [N, 1], with placeholders for missing values."""
     spec = {name: raw_spec[name] for name in problem.features.columns}
     return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
 

@@ -66,7 +66,7 @@ def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     expected, found, labels, seconds = [], [], [], []
     for batch in records(files).take(max_examples).batch(BATCH):
         expected.append(signatures[SERVING](batch)["predictions"].numpy())
-        labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label.name].numpy())
+        labels.append(signatures[TRANSFORM_LABEL](batch)[problem.label_tensor].numpy())
         for row in _rows(batch.numpy(), problem.features.columns):
             start = time.perf_counter()
             try:

@@ -69,6 +69,7 @@ def convert(
     return join(
         convert_function(transform, "the Transform graph"),
         convert_function(network.get_concrete_function(**specs), "the network", quantize),
+        inputs=rewriter.input_names,
         links=sorted(transform.structured_outputs),
         output=PREDICTIONS,
     )

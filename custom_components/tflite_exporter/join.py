@@ -10,17 +10,18 @@ from custom_components.shared.tflite_file import model_bytes, read_model
 SIGNATURE = "serving_default"
 
 
-def join(first: bytes, second: bytes, links: Sequence[str], output: str) -> bytes:
+def join(first: bytes, second: bytes, inputs: Mapping[str, str], links: Sequence[str], output: str) -> bytes:
     """Joins two models so that the outputs of the first are the inputs of the second.
 
     Args:
         first: A model with one subgraph.
         second: A model with one or more inputs. Its other subgraphs, such as the body of a loop, are kept.
+        inputs: Names of the joined model's inputs, by their names in the first model.
         links: Names of the first model's outputs, in their order. The second model's inputs have the same names.
         output: Name of the second model's only output.
 
     Returns:
-        The joined model, with one signature whose inputs are named as in the first model.
+        The joined model, with one signature.
     """
     head, model = read_model(first), read_model(second)
     graph, added = model.subgraphs[0], head.subgraphs[0]
@@ -35,15 +36,15 @@ def join(first: bytes, second: bytes, links: Sequence[str], output: str) -> byte
     replaced = {index: given[_name(graph.tensors[index])] for index in graph.inputs}
     for operator in graph.operators:
         operator.inputs = [replaced.get(index, index) for index in operator.inputs]
-    inputs = {_name(added.tensors[index]): index + tensors for index in added.inputs}
+    taken = {inputs[_name(added.tensors[index])]: index + tensors for index in added.inputs}
     graph.tensors += added.tensors
     graph.operators = [*added.operators, *graph.operators]
-    graph.inputs = list(inputs.values())
+    graph.inputs = list(taken.values())
     graph.outputs = [replaced.get(index, index) for index in graph.outputs]
     model.buffers += head.buffers
     model.operatorCodes += head.operatorCodes
-    model.signatureDefs = [_signature(inputs, {output: graph.outputs[0]})]
-    for name, index in {**inputs, output: graph.outputs[0]}.items():
+    model.signatureDefs = [_signature(taken, {output: graph.outputs[0]})]
+    for name, index in (*taken.items(), (output, graph.outputs[0])):
         graph.tensors[index].name = name
     _shrink(model)
     return model_bytes(model)

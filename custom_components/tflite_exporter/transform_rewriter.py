@@ -10,7 +10,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import skip_identities
 from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter, StringBytes, Table, Value
-from models.features import Problem, transformed_name
+from models.features import Problem
 
 
 class RawInput(NamedTuple):
@@ -46,7 +46,8 @@ class TransformRewriter:
         """
         spec = transform_output.raw_feature_spec()
         columns = sorted(problem.features.columns)
-        self._features = [transformed_name(kind, column) for kind, column in problem.features]
+        self._features = problem.features.transformed_names
+        self._tensor_names = problem.features.tensor_names
         layer = self._layer = transform_output.transform_features_layer()
         raw = {
             name: tf.SparseTensorSpec([None, None], spec[name].dtype)
@@ -77,6 +78,11 @@ class TransformRewriter:
         self.inputs = {name: RawInput(spec[name].dtype.name, name in hashed) for name in columns}
 
     @property
+    def input_names(self) -> Mapping[str, str]:
+        """By argument of :meth:`concrete_function`: the name of the raw feature."""
+        return {self._tensor_names[column]: column for column in self.inputs}
+
+    @property
     def features(self) -> list[dict[str, Any]]:
         """The raw features as they appear in the model's metadata, which :class:`serving.edge.EdgeModel` reads."""
         return [
@@ -88,8 +94,8 @@ class TransformRewriter:
         """Rewrites the graph.
 
         Returns:
-            A function that takes the raw features by name, as described by :attr:`inputs`, and returns the transformed
-            features, each [1, width].
+            A function that takes the raw features, as described by :attr:`inputs`, and returns the transformed
+            features, each [1, width], all by their names in TensorFlow's graphs.
 
         Raises:
             RewriteError: A feature depends on an operator that TFLite does not have.
@@ -99,12 +105,16 @@ class TransformRewriter:
         def transform(**raw: tf.Tensor) -> dict[str, tf.Tensor]:
             known: dict[str, Value] = {}
             for column, placeholder in self._columns.items():
-                known[placeholder] = StringBytes(raw[column]) if self.inputs[column].as_bytes else raw[column]
+                value = raw[self._tensor_names[column]]
+                known[placeholder] = StringBytes(value) if self.inputs[column].as_bytes else value
             known.update(self._tables)
             rewriter = OperatorRewriter(known, self._hashes)
-            return {name: rewriter.feature(name, output) for name, output in self._outputs.items()}
+            return {name: rewriter.feature(self._features[name], output) for name, output in self._outputs.items()}
 
-        specs = {name: tf.TensorSpec(each.spec.shape, each.spec.dtype, name) for name, each in self.inputs.items()}
+        specs = {
+            name: tf.TensorSpec(self.inputs[column].spec.shape, self.inputs[column].spec.dtype, name)
+            for name, column in self.input_names.items()
+        }
         return transform.get_concrete_function(**specs)
 
 

@@ -10,6 +10,7 @@ from google.protobuf import json_format, text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from artifacts.names import INPUT_BASE, INPUT_CONFIG, INPUT_FINGERPRINT, SPAN, VERSION
+from common.dotted_keys import join_key
 from lineage.queries.results import Change, ChangeKind
 from lineage.records import Execution
 
@@ -84,7 +85,8 @@ def flat(name: str, value: Any) -> dict[str, Any]:
         return {name: value} if value is not None else {}
     leaves: dict[str, Any] = {}
     for key, inner in pairs:
-        leaves |= flat(f"{name}.{key}" if name else str(key), inner)
+        part = join_key([str(key)])
+        leaves |= flat(f"{name}.{part}" if name else part, inner)
     return {_without_wrapper(key): leaf for key, leaf in leaves.items()}
 
 

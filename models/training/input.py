@@ -7,7 +7,7 @@ from typing import Any, Literal
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Problem, transformed_name
+from models.features import Problem
 from models.training.memory_table import Batch, MemoryTable
 
 MAX_BYTES_IN_MEMORY = 64 << 20  # compressed
@@ -187,13 +187,12 @@ def _files(patterns: Sequence[str]) -> list[str]:
 
 
 def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callable[[tf.Tensor], Batch]:
-    names = [transformed_name(kind, column) for kind, column in problem.features]
     spec = transform_output.transformed_feature_spec()
-    wanted = {name: spec[name] for name in (*names, problem.label.name)}
+    wanted = {name: spec[name] for name in (*problem.features.transformed_names, problem.label_tensor)}
 
     def parse(records: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(records, wanted)
-        label = columns.pop(problem.label.name)
+        label = columns.pop(problem.label_tensor)
         return {name: _two_dimensional(column) for name, column in columns.items()}, _two_dimensional(label)
 
     return parse

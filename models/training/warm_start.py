@@ -1,6 +1,6 @@
 """Initializes a network with the weights of an earlier model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -8,7 +8,7 @@ import tf_keras as keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from common.progress import report
-from models.features import Problem, transformed_name
+from models.features import Problem
 from models.training.state import Array
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py
@@ -33,12 +33,12 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
         ValueError: No variable matches.
     """
     saved = _variables(base)
-    vocabularies = _vocabularies(base, problem, transform_output)
+    features, vocabularies = problem.features.transformed_names, _vocabularies(base, problem, transform_output)
     weights, copied = [], 0
     for variable, initial in zip(model.weights, model.get_weights(), strict=True):
         name = _name(variable.name)
         earlier = saved.get(name)
-        words = next((found for feature, found in vocabularies.items() if name.startswith(f"{feature}_")), None)
+        words = vocabularies.get(feature_of(name, features))
         if earlier is not None and words:
             earlier = _reorder_rows(earlier, initial, *words)
         fits = earlier is not None and earlier.shape == initial.shape
@@ -52,6 +52,15 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
     model.set_weights(weights)
     report(f"starting with {copied} of {len(weights)} variables of {base}")
     return copied
+
+
+def feature_of(variable: str, features: Iterable[str]) -> str:
+    """Returns the feature that a variable is named after, or an empty string. Of two, it is the longer one.
+
+    >>> feature_of("city_vocabulary_hashed_deep/embeddings", ["city_vocabulary", "city_vocabulary_hashed"])
+    'city_vocabulary_hashed'
+    """
+    return max((each for each in features if variable.startswith(f"{each}_")), key=len, default="")
 
 
 def _variables(base: str) -> dict[str, Array]:
@@ -72,7 +81,7 @@ def _vocabularies(
     """The words of each vocabulary feature, in the earlier model and in the new Transform graph."""
     found = {}
     for column in problem.features.vocabulary:
-        feature = transformed_name("vocabulary", column)
+        feature = problem.features.tensor_name("vocabulary", column)
         asset = f"{base}/assets/{feature}"
         if tf.io.gfile.exists(asset):
             with tf.io.gfile.GFile(asset, "rb") as file:

@@ -8,6 +8,7 @@ import typing
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from common.dotted_keys import join_key
 from pipeline.config.errors import unknown_name
 from pipeline.config.renamed import RENAMED
 
@@ -35,7 +36,7 @@ def describe(error: ValidationError, record: type, prefix: str = "") -> str:
 
 def _key(record: type, location: tuple[str | int, ...], prefix: str) -> str:
     parts, _ = _resolve(record, location)
-    return ".".join([prefix, *parts] if prefix else parts)
+    return f"{prefix}.{join_key(parts)}" if prefix and parts else prefix or join_key(parts)
 
 
 def _line(key: str, details: list[ErrorDetails], record: type) -> str:

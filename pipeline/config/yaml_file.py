@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from common.dotted_keys import join_key, split_key
 from common.small_files import read_small_text
 from pipeline.config.errors import ConfigError, shortened
 
@@ -124,7 +125,7 @@ def _problem(error: Exception) -> str:
 
 
 def override(values: dict[str, Any], key: str, text: str) -> None:
-    """Sets a dotted key of nested mappings and lists to a YAML value.
+    """Sets a dotted key of nested mappings and lists to a YAML value. See :mod:`common.dotted_keys`.
 
     >>> values = {"training": {"steps": 1600}}
     >>> override(values, "training.steps", "200")
@@ -140,7 +141,10 @@ def override(values: dict[str, Any], key: str, text: str) -> None:
     except UNREADABLE as error:
         found = error.problem if isinstance(error, AliasError) else f"found '{shortened(text)}'"
         raise ConfigError(f"--set {key}: {found}; expected a YAML value") from error
-    *parents, last = key.split(".")
+    try:
+        *parents, last = split_key(key)
+    except ValueError as error:
+        raise ConfigError(f"--set {key}: {error}; expected quoted parts as in JSON") from error
     here: Any = values
     for part in parents:
         if isinstance(here, dict):
@@ -156,7 +160,7 @@ def override(values: dict[str, Any], key: str, text: str) -> None:
         here[last] = value
     else:
         raise ConfigError(
-            f"--set {key}: found no '{last}' in '{'.'.join(parents)}'; expected a key of a mapping or a list"
+            f"--set {key}: found no '{last}' in '{join_key(parents)}'; expected a key of a mapping or a list"
         )
 
 

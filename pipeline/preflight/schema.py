@@ -1,22 +1,20 @@
 """Checks the settings against the curated schema."""
 
-import keyword
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from common.dotted_keys import join_key
 from common.small_files import read_small_text
-from models.features import FEATURE_KINDS, MAX_NAME, Kind
-from pipeline.config.errors import ConfigError, shortened, unknown_name
+from models.features import FEATURE_KINDS, Kind
+from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
 from pipeline.preflight.labels import check_label
 from pipeline.preflight.slices import check_slices
 
-COLUMN_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
 }
@@ -77,27 +75,19 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
             )
     _check_lists(config, schema, settings)
     for feature_kind, column in config.features:
-        _check_type(f"{settings}: features.{feature_kind}.{column}", feature_kind, types[column])
+        key = join_key(["features", feature_kind, column])
+        _check_type(f"{settings}: {key}", feature_kind, types[column])
     check_label(config, schema, settings)
     check_slices(config, schema, settings)
 
 
 def _check_names(config: Config, settings: Path) -> None:
-    """Checks the names of the feature columns, which become names of TensorFlow inputs."""
+    """Refuses what a name cannot be in a TFLite model."""
     for column in config.features.columns:
-        if not COLUMN_NAME.fullmatch(column) or keyword.iskeyword(column) or column == "self":
+        if not column or "\0" in column:
             raise ConfigError(
-                f"{settings}: features: found the column '{shortened(column)}'; expected at most {MAX_NAME} ASCII "
-                "letters, digits and underscores, starting with a letter, and neither 'self' nor a Python keyword, "
-                "since it names a TensorFlow input: rename it in the header and in the schema"
-            )
-    folded: dict[str, str] = {}
-    for column in config.features.columns:
-        other = folded.setdefault(column.lower(), column)
-        if other != column:
-            raise ConfigError(
-                f"{settings}: features: found the columns '{other}' and '{column}'; expected names that differ in more "
-                "than case, since TensorFlow's input names ignore case: rename one in the header and in the schema"
+                f"{settings}: features: found the column {column!r}; expected a name with a character, and without NUL "
+                "characters: rename it in the header and in the schema"
             )
 
 
@@ -115,7 +105,7 @@ def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
 
 def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
     for kind, column in config.features:
-        yield f"features.{kind}.{column}", column
+        yield join_key(["features", kind, column]), column
     yield "label.column", config.label.column
     if config.label.above and config.label.above.of:
         yield "label.above.of", config.label.above.of

@@ -5,6 +5,7 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from artifacts.slices import SliceValue, read_by_tfma, to_float32, value_text
+from common.dotted_keys import join_key
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, domain_of, feature_of
@@ -29,7 +30,8 @@ def check_slices(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
     """
     for index, threshold in enumerate(config.evaluation.thresholds):
         for column, value in threshold.slice.items():
-            _check_value(f"{settings}: evaluation.thresholds.{index}.slice.{column}", value, schema, column)
+            key = join_key(["evaluation", "thresholds", str(index), "slice", column])
+            _check_value(f"{settings}: {key}", value, schema, column)
 
 
 def _check_value(key: str, value: SliceValue, schema: schema_pb2.Schema, column: str) -> None:

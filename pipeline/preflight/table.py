@@ -6,6 +6,7 @@ from typing import NamedTuple
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from artifacts.fingerprint import ContentDigest, fingerprint
+from custom_components.arrow_example_gen.formats import csv_files
 from custom_components.arrow_example_gen.formats.csv_header import other_delimiter, wrong_delimiter
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.spans import files_of
@@ -27,11 +28,13 @@ class CheckedTable(NamedTuple):
         rows: Number of rows, or 0 for BigQuery.
         fingerprint: Fingerprint of the files' content. ``None`` for BigQuery.
         labels: What the column of the label has. ``None`` for BigQuery.
+        renamed: Lines that describe the columns that have no name of their own in the files.
     """
 
     rows: int = 0
     fingerprint: str | None = None
     labels: LabelSummary | None = None
+    renamed: tuple[str, ...] = ()
 
 
 UNREAD = CheckedTable()
@@ -90,7 +93,8 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     if rows == 0:
         found = "a header and no rows" if table.is_text else "no rows"
         raise DataError(f"{files[0]}: found {found}; expected at least one row")
-    return CheckedTable(rows, fingerprint(digests), labels.summary)
+    renamed = csv_files.renamed_columns(table.first, table.dialect) if table.is_text else ()
+    return CheckedTable(rows, fingerprint(digests), labels.summary, tuple(renamed))
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:

@@ -31,9 +31,11 @@ class RunConsole:
         self._live: Progress | None = None
         self._shown = ""
 
-    def begin(self, problem: str, run_id: str, log: Path) -> None:
-        """Prints what runs and where its log is."""
+    def begin(self, problem: str, run_id: str, log: Path, notes: Sequence[str] = ()) -> None:
+        """Prints what runs, where its log is, and what the checks found."""
         self._console.print(f"[bold]{problem}[/] run {run_id}, log in {escape(_path(log))}")
+        for note in notes:
+            self._console.print(f"  [dim]{escape(note)}[/]")
         self._show("loading TensorFlow, Beam and TFX")
 
     def node_started(self, node_id: str) -> None:

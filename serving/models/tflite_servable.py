@@ -92,8 +92,11 @@ def _load(content: bytes) -> tuple[dict[str, Runner], dict[str, Signature]]:
     runners: dict[str, Runner] = {}
     signatures: dict[str, Signature] = {}
     for key in interpreter.get_signature_list():
-        runners[key] = runner = interpreter.get_signature_runner(key)
-        signatures[key] = _signature(runner.get_input_details(), runner.get_output_details())
+        runner = interpreter.get_signature_runner(key)
+        inputs, outputs = runner.get_input_details(), runner.get_output_details()
+        # LiteRT's runner takes the inputs as keyword arguments of a method, so none can be named self.
+        runners[key] = _plain_runner(interpreter, inputs, outputs) if "self" in inputs else runner
+        signatures[key] = _signature(inputs, outputs)
     if not signatures:  # as in TensorFlow Serving, the names of the tensors are then those of the inputs and outputs
         inputs = {each["name"]: each for each in interpreter.get_input_details()}
         outputs = {each["name"]: each for each in interpreter.get_output_details()}

@@ -21,12 +21,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from predictions import assert_same_predictions
 from random_rows import random_rows
-from small_table import IN_FULL, SPEC, encode, export_random, small_table, write_raw
+from small_table import IN_FULL, PLAIN, SPEC, encode, export_random, small_table, write_raw
 
 from artifacts.names import WARMUP_FILE
 from artifacts.skew import SkewReport
 from common.project import ROOT
 from custom_components.shared.machine_failures import is_machine_failure
+from custom_components.skew_guard.executor import with_own_names
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import MODULE, WITHOUT_KERAS, ServerCheckError, check_server
@@ -96,7 +97,9 @@ def test_random_rows_are_served_as_trained(candidate: Candidate, data: st.DataOb
     examples = [encode(row) for row in data.draw(st.lists(random_rows, min_size=1, max_size=9))]
     replay.compare(examples)
     signatures = replay.model.signatures
-    by_column = signatures["serve_raw"](**raw_columns(examples, SPEC, candidate.problem))
+    names = candidate.problem.features.tensor_names
+    columns = {names[column]: values for column, values in raw_columns(examples, SPEC, candidate.problem).items()}
+    by_column = signatures["serve_raw"](**columns)
     assert_same_predictions(by_column, signatures["serving_default"](examples=tf.constant(examples)))
 
 
@@ -142,11 +145,16 @@ def test_a_class_with_another_name_is_reported(altered: Any, raw_files: list[str
 
 
 def test_a_feature_that_differs_by_one_bit_is_reported(altered: Any, raw_files: list[str]) -> None:
+    name = IN_FULL["binary"].features.tensor_name("dense", PLAIN)
+
     def change(out: Outputs) -> Outputs:
-        return {**out, "plain_dense": tf.math.nextafter(out["plain_dense"], 9.0)}
+        return {**out, name: tf.math.nextafter(out[name], 9.0)}
 
     skew = first_skew(altered("transform_features", change), raw_files)
-    assert (skew.check, skew.where, skew.feature) == ("transformed", "transform_features", "plain_dense")
+    assert (skew.check, skew.where, skew.feature) == ("transformed", "transform_features", name)
+    shown = with_own_names(skew, IN_FULL["binary"])
+    assert (shown.where, shown.feature, shown.found) == ("transform_features", f"{PLAIN}_dense", skew.found)
+    assert with_own_names(dataclasses.replace(skew, where=name, feature=None), IN_FULL["binary"]).feature is None
 
 
 def test_a_signature_that_fails_is_reported(altered: Any, raw_files: list[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_table import BINARY, COLOURS, EVERY_KIND, REGRESSION, small_table
+from small_table import BINARY, CODE, COLOURS, EVERY_KIND, PAINT, PLAIN, RATIO, REGRESSION, TAIL, USER, small_table
 
 from models.features import (
     FEATURE_KINDS,
@@ -20,6 +20,7 @@ from models.features import (
     Features,
     Hashed,
     Integer,
+    Kind,
     Label,
     Problem,
     Vocabulary,
@@ -47,8 +48,8 @@ def column_of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=1, max_size=60)
 
 
-def transformed(kind: str, column: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
-    return small_table().transform([{column: value} for value in values])[f"{column}_{kind}"]
+def transformed(kind: Kind, column: str, values: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return small_table().transform([{column: value} for value in values])[EVERY_KIND.tensor_name(kind, column)]
 
 
 def as_float(value: Any) -> float:
@@ -91,10 +92,10 @@ def unscaled(numbers: np.ndarray[Any, Any], analyzed: np.ndarray[Any, Any]) -> n
     ("column", "values", "scale"),
     [
         ("gain", floats, z_score),
-        ("tail", floats, z_score_of_logarithm),
+        (TAIL, floats, z_score_of_logarithm),
         ("age", integers, z_score),
-        ("ratio", floats, min_max),
-        ("plain", floats, unscaled),
+        (RATIO, floats, min_max),
+        (PLAIN, floats, unscaled),
     ],
 )
 @MANY
@@ -150,8 +151,8 @@ def test_integer_is_an_index_in_its_range_with_one_index_for_the_rest(column: st
     [
         ("city", texts("Zürich", "東京", "Bern", "  ", "Genf", "Chur", "bern", "")),
         ("street", texts("a", "b", "c", "d")),
-        ("paint", texts(*COLOURS)),
-        ("code", integers | st.sampled_from([7, -3, 12])),
+        (PAINT, texts(*COLOURS)),
+        (CODE, integers | st.sampled_from([7, -3, 12])),
     ],
 )
 @MANY
@@ -177,7 +178,7 @@ def test_vocabulary_is_the_rank_by_frequency_or_a_hash_bucket(
 
 
 @pytest.mark.parametrize(
-    ("column", "values"), [("user", texts("user 1", "Jürgen", "")), ("code", integers | st.just(INT64_MIN))]
+    ("column", "values"), [(USER, texts("user 1", "Jürgen", "")), (CODE, integers | st.just(INT64_MIN))]
 )
 @MANY
 @given(data=st.data())
@@ -191,7 +192,7 @@ def test_hashed_is_the_hash_bucket_plus_one_and_zero_if_missing(
     assert transformed("hashed", column, raw)[:, 0].tolist() == expected
 
 
-@pytest.mark.parametrize(("column", "values"), [("month", integers), ("plain", floats)])
+@pytest.mark.parametrize(("column", "values"), [("month", integers), (PLAIN, floats)])
 @MANY
 @given(data=st.data())
 def test_cyclical_is_on_the_unit_circle_or_at_its_centre_if_missing(
@@ -226,11 +227,11 @@ def test_cyclical_repeats_after_a_period() -> None:
 @MANY
 @given(data=st.data())
 def test_every_index_is_below_the_categorical_size(data: st.DataObject) -> None:
-    by_dtype = {"age": integers, "code": integers, "month": integers, "gain": floats, "share": floats}
+    by_dtype = {"age": integers, CODE: integers, "month": integers, "gain": floats, "share": floats}
     row = {
         name: by_dtype.get(name, texts(*COLOURS, "a"))
         for name in EVERY_KIND.columns
-        if name not in ("plain", "ratio", "tail")
+        if name not in (PLAIN, RATIO, TAIL)
     }
     columns = small_table().transform(data.draw(st.lists(st.fixed_dictionaries(row), min_size=1, max_size=5)))
     sizes = categorical_sizes(EVERY_KIND, small_table().graph)
@@ -252,28 +253,28 @@ _INDEXED = ("bucketed", "integer", "vocabulary", "hashed")
 
 
 @pytest.mark.parametrize(
-    ("column", "size"),
+    ("kind", "column", "size"),
     [
-        ("share_bucketed", 1 + 4),
-        ("month_integer", 1 + 12 + 1),
-        ("city_vocabulary", 1 + 6 + 1),
-        ("street_vocabulary", 1 + 3 + 4),
-        ("paint_vocabulary", 1 + 2 + 1),
-        ("user_hashed", 1 + 50),
+        ("bucketed", "share", 1 + 4),
+        ("integer", "month", 1 + 12 + 1),
+        ("vocabulary", "city", 1 + 6 + 1),
+        ("vocabulary", "street", 1 + 3 + 4),
+        ("vocabulary", PAINT, 1 + 2 + 1),
+        ("hashed", USER, 1 + 50),
     ],
 )
-def test_sizes_count_missing_known_and_unknown_values(column: str, size: int) -> None:
-    assert categorical_sizes(EVERY_KIND, small_table().graph)[column] == size
+def test_sizes_count_missing_known_and_unknown_values(kind: Kind, column: str, size: int) -> None:
+    assert categorical_sizes(EVERY_KIND, small_table().graph)[EVERY_KIND.tensor_name(kind, column)] == size
 
 
 @pytest.mark.parametrize(
     ("kind", "dtype", "width"),
     [("dense", np.float32, 1), ("cyclical", np.float32, 2), *[(kind, np.int64, 1) for kind in _INDEXED]],
 )
-def test_shapes_and_dtypes_of_each_kind(kind: str, dtype: type, width: int) -> None:
+def test_shapes_and_dtypes_of_each_kind(kind: Kind, dtype: type, width: int) -> None:
     columns = small_table().transform(small_table().rows[:5])
     for name in getattr(EVERY_KIND, kind):
-        column = columns[f"{name}_{kind}"]
+        column = columns[EVERY_KIND.tensor_name(kind, name)]
         assert (column.dtype, column.shape) == (dtype, (5, width))
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import math
 import re
 import shutil
@@ -16,10 +17,13 @@ from predictions import assert_same_predictions
 from small_table import IN_FULL, SPEC, Row, encode, small_table
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.features import Problem, transformed_name
+from models.features import Problem
 from models.network import build_network
 from models.preprocessing import MISSING, categorical_sizes
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL, export
+from serving.models.servable import Servable
+from serving.rest_json.dtype_rules import rules_for
+from serving.rest_json.predict import read_inputs
 
 TASKS = sorted(IN_FULL)
 
@@ -71,8 +75,33 @@ def test_signatures_take_serialized_examples(exported: Exported, signature: str)
 
 def test_serve_raw_takes_one_column_per_raw_feature_and_no_label(exported: Exported) -> None:
     _, inputs = exported.model.signatures[SERVE_RAW].structured_input_signature
-    columns = exported.problem.features.columns
-    assert inputs == {name: tf.TensorSpec([None, 1], SPEC[name].dtype, name) for name in columns}
+    names = exported.problem.features.tensor_names
+    # TensorFlow keeps the case of an argument's name, but not of its tensor's.
+    specs = {name: tf.TensorSpec([None, 1], SPEC[column].dtype, name.lower()) for column, name in names.items()}
+    assert inputs == specs
+
+
+def test_servers_see_the_names_of_the_table(exported: Exported) -> None:
+    served = Servable("small", 1, exported.directory)
+    features, label = exported.problem.features, exported.problem.label
+    assert set(served.signatures[SERVE_RAW].inputs) == set(features.columns)
+    transformed = set(served.signatures[TRANSFORM_FEATURES].outputs)
+    assert transformed == {f"{column}_{kind}" for kind, column in features}
+    assert set(served.signatures[TRANSFORM_LABEL].outputs) == {label.name}
+    rows = small_table().rows[:9]
+    document = {"instances": [{name: _json(row[name], name) for name in features.columns} for row in rows]}
+    rules = {name: rules_for(info.dtype) for name, info in served.signatures[SERVE_RAW].inputs.items()}
+    inputs, _ = read_inputs(json.loads(json.dumps(document)), rules)
+    found = served.run(SERVE_RAW, inputs, ["predictions"])
+    assert_same_predictions(found, {"predictions": exported.call(rows)["predictions"]})
+    served.close()
+
+
+def _json(value: float | int | str | bytes | None, name: str) -> Any:
+    """The value in a REST request, with the placeholder for a missing one."""
+    missing = value is None or (isinstance(value, float) and not math.isfinite(value))
+    placeholder = MISSING[SPEC[name].dtype] if missing else value
+    return [placeholder]
 
 
 def test_the_signatures_and_their_outputs_depend_on_the_task(exported: Exported) -> None:
@@ -87,10 +116,12 @@ def test_the_signatures_and_their_outputs_depend_on_the_task(exported: Exported)
         SERVE_RAW: predict,
         CLASSIFY if classes else REGRESS: method,
         TRANSFORM_FEATURES: {
-            f"{column}_{kind}": tf.float32 if kind in ("dense", "cyclical") else tf.int64
+            exported.problem.features.tensor_name(kind, column): tf.float32
+            if kind in ("dense", "cyclical")
+            else tf.int64
             for kind, column in exported.problem.features
         },
-        TRANSFORM_LABEL: {exported.problem.label.name: tf.int64 if classes else tf.float32},
+        TRANSFORM_LABEL: {exported.problem.label_tensor: tf.int64 if classes else tf.float32},
     }
     found = exported.model.signatures
     assert {name: _dtypes(signature) for name, signature in found.items()} == expected
@@ -103,7 +134,7 @@ def _dtypes(signature: Any) -> dict[str, tf.DType]:
 def test_a_served_prediction_equals_the_network_over_the_transform_graph(exported: Exported) -> None:
     rows = small_table().rows[:60]
     transformed = small_table().transform(rows)
-    names = [transformed_name(kind, column) for kind, column in exported.problem.features]
+    names = exported.problem.features.transformed_names
     expected = exported.network({name: tf.constant(transformed[name]) for name in names})
     found = exported.call(rows)["predictions"]
     assert_same_predictions({"predictions": found}, {"predictions": expected})
@@ -117,7 +148,7 @@ def test_serve_raw_predicts_the_same_for_columns_with_placeholders(exported: Exp
     for name in exported.problem.features.columns:
         dtype = SPEC[name].dtype
         values = [MISSING[dtype] if row[name] is None else row[name] for row in rows]
-        columns[name] = tf.constant(values, dtype)[:, tf.newaxis]
+        columns[exported.problem.features.tensor_names[name]] = tf.constant(values, dtype)[:, tf.newaxis]
     assert_same_predictions(exported.model.signatures[SERVE_RAW](**columns), exported.call(rows))
 
 

@@ -42,9 +42,16 @@ Row = Mapping[str, float | int | str | bytes | None]
 
 CACHE = ROOT / ".cache/tests"
 ROWS = 320
-NUMBERS = ("amount", "gain", "share", "ratio", "plain", "tail")
-INTEGERS = ("age", "month", "code")
-TEXTS = ("colour", "city", "street", "paint", "user")
+# Columns whose names TensorFlow cannot have in its graphs.
+PLAIN = "Größe (cm)"
+RATIO = "1st ratio/%, long " + "x" * 300
+TAIL = "class"
+PAINT = "Street"  # differs only in case from another column
+USER = "self"
+CODE = 'the "code".no'
+NUMBERS = ("amount", "gain", "share", RATIO, PLAIN, TAIL)
+INTEGERS = ("age", "month", CODE)
+TEXTS = ("colour", "city", "street", PAINT, USER)
 SPEC = {
     **{name: tf.io.VarLenFeature(tf.float32) for name in NUMBERS},
     **{name: tf.io.VarLenFeature(tf.int64) for name in INTEGERS},
@@ -56,21 +63,21 @@ CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")
 EVERY_KIND = Features(
     dense={
         "gain": Dense(),
-        "tail": Dense(log=True),
+        TAIL: Dense(log=True),
         "age": Dense(),
-        "ratio": Dense(scale="min_max"),
-        "plain": Dense(scale="none"),
+        RATIO: Dense(scale="min_max"),
+        PLAIN: Dense(scale="none"),
     },
     bucketed={"gain": Bucketed(buckets=4), "share": Bucketed(buckets=4), "age": Bucketed(buckets=3)},
     integer={"month": Integer(min=1, max=12), "age": Integer(min=-2, max=60)},
     vocabulary={
         "city": Vocabulary(),
         "street": Vocabulary(top_k=3, oov_buckets=4),
-        "paint": Vocabulary(min_frequency=60),
-        "code": Vocabulary(),
+        PAINT: Vocabulary(min_frequency=60),
+        CODE: Vocabulary(),
     },
-    hashed={"user": Hashed(buckets=50), "code": Hashed(buckets=7)},
-    cyclical={"month": Cyclical(period=12), "plain": Cyclical(period=0.5)},
+    hashed={USER: Hashed(buckets=50), CODE: Hashed(buckets=7)},
+    cyclical={"month": Cyclical(period=12), PLAIN: Cyclical(period=0.5)},
 )
 A_FEW = Features(
     dense={"gain": Dense()},
@@ -84,9 +91,9 @@ BINARY = Problem(
     features=A_FEW,
 )
 MULTICLASS = Problem(
-    task="multiclass", label=Label(name="colour_class", column="colour", classes=COLOURS), features=A_FEW
+    task="multiclass", label=Label(name="month_cyclical", column="colour", classes=COLOURS), features=A_FEW
 )
-REGRESSION = Problem(task="regression", label=Label(name="price", column="amount"), features=A_FEW)
+REGRESSION = Problem(task="regression", label=Label(name="Preis (€)", column="amount"), features=A_FEW)
 PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
 
 
@@ -164,23 +171,23 @@ def raw_rows() -> list[Row]:
             "gain": gain,
             "amount": 50 + 10 * (gain - 3) + random.normal(),
             "share": float(np.float32(index * 0.25 - 17)),
-            "ratio": float(np.float32(random.uniform(-2, 9))),
-            "plain": random.uniform(-4, 4),
-            "tail": float(np.float32(random.lognormal(0, 3) * random.choice([-1, 1]))),
+            RATIO: float(np.float32(random.uniform(-2, 9))),
+            PLAIN: random.uniform(-4, 4),
+            TAIL: float(np.float32(random.lognormal(0, 3) * random.choice([-1, 1]))),
             "age": int(random.integers(-5, 70)),
             "month": int(random.integers(1, 13)),
-            "code": [7, 7, 7, -3, -3, 12][index % 6],
+            CODE: [7, 7, 7, -3, -3, 12][index % 6],
             "colour": COLOURS[index * 7 % 3],
-            "paint": COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
+            PAINT: COLOURS[[0, 0, 0, 1, 1, 2][index % 6]],
             "city": [city for rank, city in enumerate(CITIES) for _ in range(6 - rank)][index % 21],
             "street": ["a", "a", "a", "a", "b", "b", "b", "c", "c", "d"][index % 10],
-            "user": f"user {index}",
+            USER: f"user {index}",
         }
-        for number, name in enumerate(("gain", "share", "tail", "age", "code", "city", "street")):
+        for number, name in enumerate(("gain", "share", TAIL, "age", CODE, "city", "street")):
             if index % 23 == number:
                 row[name] = None
         if index % 29 == 0:
-            row |= {"gain": np.nan, "share": np.inf, "tail": -np.inf, "city": ""}
+            row |= {"gain": np.nan, "share": np.inf, TAIL: -np.inf, "city": ""}
         rows.append(row)
     return rows
 
@@ -209,7 +216,7 @@ def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
     outputs: dict[str, tf.Tensor] = {}
     for problem in PROBLEMS.values():
         # The analyzed features are in the last problem only, since a vocabulary file can be written only once.
-        features = EVERY_KIND if problem is REGRESSION else Features(integer={"month": Integer(min=1, max=12)})
+        features = EVERY_KIND if problem is REGRESSION else Features(cyclical={"month": Cyclical(period=12)})
         config = {"problem": dataclasses.replace(problem, features=features).to_config()}
         outputs |= preprocessing_fn(inputs, config)
     return outputs
@@ -229,8 +236,8 @@ def small_table() -> SmallTable:
 
 def _digest() -> str:
     """Digest of the code that makes the table, its libraries and the processor."""
-    modules = ("models.class_values", "models.features", "models.preprocessing", "models.vocabularies", "small_table")
-    sources = source_digest(*modules)
+    modules = ("class_values", "features", "preprocessing", "tensor_names", "vocabularies")
+    sources = source_digest(*(f"models.{name}" for name in modules), "small_table")
     versions = [metadata.version(name) for name in ("apache-beam", "numpy", "tensorflow", "tensorflow-transform")]
     # Transformed values are only equal to the bit on one kind of machine.
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")][:1]

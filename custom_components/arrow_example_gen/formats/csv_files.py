@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from artifacts.fingerprint import ContentDigest
-from custom_components.arrow_example_gen.formats import csv_errors
+from custom_components.arrow_example_gen.formats import column_names, csv_errors
 from custom_components.arrow_example_gen.formats.csv_errors import LongLineError, bounded_lines
 from custom_components.arrow_example_gen.formats.csv_header import header_problem
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
@@ -27,12 +27,20 @@ END = "end of file"
 
 
 def read_columns(path: str, _schema_types: Mapping[str, str] | None = None, dialect: Dialect = COMMAS) -> list[str]:
-    """Reads the names of the columns.
+    """Reads the names of the columns. Those without a name of their own get one.
 
     Raises:
-        TableError: There is no header line, it is blank or too long, a column has no name, a name is there twice, or
-            the file has another delimiter.
+        TableError: There is no header line, it is blank or too long, or the file has another delimiter.
     """
+    return column_names.unique_names(_read_header(path, dialect))
+
+
+def renamed_columns(path: str, dialect: Dialect = COMMAS) -> list[str]:
+    """Describes the columns that have no name of their own in the header. Raises like :func:`read_columns`."""
+    return column_names.renamed_columns(_read_header(path, dialect))
+
+
+def _read_header(path: str, dialect: Dialect) -> list[str]:
     try:
         opened = open_text(path, dialect.encoding)
         with opened as file, io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
@@ -120,7 +128,9 @@ class _FileWithEndRow:
 def _open_csv(file: _FileWithEndRow, columns: Sequence[str], delimiter: str) -> pa.csv.CSVStreamingReader:
     return pa.csv.open_csv(
         file,
-        read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        read_options=pa.csv.ReadOptions(
+            use_threads=False, block_size=BLOCK_BYTES, column_names=columns, skip_rows_after_names=1
+        ),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
         convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
     )

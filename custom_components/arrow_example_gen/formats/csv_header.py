@@ -13,13 +13,6 @@ def header_problem(header: Sequence[str], delimiter: str = ",") -> str | None:
         return "found zero bytes; expected text: if it is UTF-16, set data.encoding to 'utf-16-le' or 'utf-16-be'"
     if len(header) == 1 and (other := other_delimiter(header, delimiter)):
         return wrong_delimiter(other, delimiter)
-    for number, name in enumerate(header, start=1):
-        if not name.strip():
-            hint = ": is it the index of a pandas table? Write it with index=False" if number == 1 else ""
-            return f"found no name for column {number} of {len(header)}; expected a name for each column{hint}"
-    if len(set(header)) != len(header):
-        repeated = next(name for name in header if header.count(name) > 1)
-        return f"found the column '{repeated}' twice; expected each name once"
     return None
 
 

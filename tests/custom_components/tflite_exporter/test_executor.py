@@ -13,8 +13,9 @@ import tensorflow as tf
 from hypothesis import HealthCheck, given, settings
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
+from predictions import assert_same_predictions
 from random_rows import random_rows
-from small_table import IN_FULL, Row, encode, export_random, small_table, write_raw
+from small_table import CODE, IN_FULL, PLAIN, USER, Row, encode, export_random, small_table, write_raw
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
 from artifacts.names import REPORT_FILE, TFLITE_FILE
@@ -27,6 +28,7 @@ from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from models.features import Problem
 from models.signatures import SERVING
 from serving.edge import EdgeModel
+from serving.models.tflite_servable import TfliteServable
 
 SETTINGS = {"max_examples": 10_000, "max_difference": 1e-5, "max_quality_loss": 0.002}
 
@@ -163,7 +165,17 @@ def test_the_models_metadata_describes_inputs_and_outputs(exported: Exported) ->
     assert metadata["classes"] == list(exported.problem.class_names)
     assert [feature["name"] for feature in metadata["features"]] == sorted(exported.problem.features.columns)
     assert {"name": "age", "dtype": "int64", "bytes": 0} in metadata["features"]
-    assert {"name": "user", "dtype": "string", "bytes": TEXT_BYTES} in metadata["features"]
+    assert {"name": USER, "dtype": "string", "bytes": TEXT_BYTES} in metadata["features"]
+
+
+def test_a_server_takes_the_columns_by_name(exported: Exported) -> None:
+    row = small_table().rows[3]
+    fitting = {name: row[name] for name in exported.problem.features.columns}
+    served = TfliteServable("small", 1, Path(exported.artifact.uri))
+    [signature] = served.signatures
+    assert set(served.signatures[signature].inputs) == set(fitting) >= {USER, CODE, PLAIN}
+    found = served.run(signature, exported.device.encode(fitting), ["predictions"])
+    assert_same_predictions({"predictions": found["predictions"][0]}, {"predictions": exported.device.predict(fitting)})
 
 
 @pytest.mark.parametrize(
@@ -205,11 +217,11 @@ def test_the_tflite_of_another_model_differs(exported: Exported, tmp_path: Path)
 
 
 def test_a_text_that_is_too_long_to_be_hashed_is_reported(exported: Exported, tmp_path: Path) -> None:
-    files = write_raw(tmp_path / "rows.gz", [{"user": "x" * 65, "amount": 1.0}])
-    with pytest.raises(ValueError, match="feature 'user'") as caught:
+    files = write_raw(tmp_path / "rows.gz", [{USER: "x" * 65, "amount": 1.0}])
+    with pytest.raises(ValueError, match="feature 'self'") as caught:
         compare(exported.content, str(exported.model_dir), files, exported.problem, 10)
     assert reason(caught.value) == (
-        "feature 'user': found a string of 65 bytes; expected at most 64; remove the feature, or set tflite.enabled "
+        "feature 'self': found a string of 65 bytes; expected at most 64; remove the feature, or set tflite.enabled "
         "to false"
     )
 

@@ -28,13 +28,14 @@ def difference(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
 @pytest.fixture(scope="module")
 def joined() -> bytes:
     head, tail = halves.get_concrete_function(ROW), difference.get_concrete_function(**HALVES)
-    return join(convert_function(head, "the head"), convert_function(tail, "the tail"), ["left", "right"], "sum")
+    parts = convert_function(head, "the head"), convert_function(tail, "the tail")
+    return join(*parts, {"row": "die Größe/%"}, ["left", "right"], "sum")
 
 
 def test_the_outputs_of_the_first_model_are_inputs_of_the_second(joined: bytes) -> None:
     runner = Interpreter(model_content=joined).get_signature_runner()
     row = np.array([[1.0, -2.0, 7.0]], np.float32)
-    answer = runner(row=row)
+    answer = runner(**{"die Größe/%": row})
     assert list(answer) == ["sum"]
     np.testing.assert_array_equal(answer["sum"], 3 * (row * 2) - (row - 5))
 
@@ -44,7 +45,7 @@ def test_a_constant_that_both_have_is_stored_once() -> None:
     wide = tf.TensorSpec([1, 3000], tf.float32, "wide")
     parts = [tf.function(lambda wide: {"wide": wide + table}), tf.function(lambda wide: wide * table)]
     head, tail = (convert_function(part.get_concrete_function(wide), "the part") for part in parts)
-    both = join(head, tail, ["wide"], "product")
+    both = join(head, tail, {"wide": "wide"}, ["wide"], "product")
     assert len(both) < len(head) + len(tail) - table.nbytes
     answer = Interpreter(model_content=both).get_signature_runner()(wide=np.ones([1, 3000], np.float32))
     np.testing.assert_array_equal(answer["product"], (1 + table) * table)

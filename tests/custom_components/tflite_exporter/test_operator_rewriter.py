@@ -13,14 +13,14 @@ from ai_edge_litert.interpreter import Interpreter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import HealthCheck, given, settings
 from random_rows import random_rows
-from small_table import EVERY_KIND, IN_FULL, Row, small_table
+from small_table import CODE, EVERY_KIND, IN_FULL, PAINT, PLAIN, RATIO, TAIL, USER, Row, small_table
 
 from common.error_reason import reason
 from custom_components.tflite_exporter.convert import convert_function
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
-from models.features import KINDS, Dense, Features, transformed_name
+from models.features import KINDS, Dense, Features
 from models.preprocessing import as_column
 from serving.edge import encode
 
@@ -34,16 +34,18 @@ class OnDevice:
     """Some features of the small table, transformed by LiteRT."""
 
     def __init__(self, features: Features) -> None:
-        self.names = sorted(transformed_name(kind, column) for kind, column in features)
+        self.names = sorted(features.transformed_names)
         rewriter = TransformRewriter(small_table().graph, dataclasses.replace(PROBLEM, features=features))
-        self._features = rewriter.features
+        self._features = {feature["name"]: feature for feature in rewriter.features}
+        self._columns = rewriter.input_names
         content = convert_function(rewriter.concrete_function(), "the graph")
         self._interpreter = Interpreter(model_content=content, num_threads=1)
         self._interpreter.allocate_tensors()
 
     def transform(self, row: Row) -> Columns:
-        for feature, taken in zip(self._features, self._interpreter.get_input_details(), strict=True):
-            self._interpreter.set_tensor(taken["index"], encode(row.get(feature["name"]), feature))
+        for taken in self._interpreter.get_input_details():
+            column = self._columns[taken["name"].partition(":")[0]]
+            self._interpreter.set_tensor(taken["index"], encode(row.get(column), self._features[column]))
         self._interpreter.invoke()
         given_back = [self._interpreter.get_tensor(each["index"]) for each in self._interpreter.get_output_details()]
         return dict(zip(self.names, given_back, strict=True))
@@ -66,15 +68,15 @@ def assert_same(device: OnDevice, row: Row) -> None:
 
 UNUSUAL: list[Row] = [
     {},
-    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], float("nan")),
-    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], float("inf")),
-    dict.fromkeys(["gain", "share", "ratio", "plain", "tail"], -1e38),
-    dict.fromkeys(["age", "month", "code"], 2**63 - 1),
-    dict.fromkeys(["age", "month", "code"], -(2**63) + 1),
-    dict.fromkeys(["city", "street", "paint", "user"], ""),
-    dict.fromkeys(["city", "street", "paint", "user"], "東京"),
-    dict.fromkeys(["city", "street", "paint", "user"], b"\xff\x00\x80"),
-    dict.fromkeys(["city", "street", "paint", "user"], "x" * TEXT_BYTES),
+    dict.fromkeys(["gain", "share", RATIO, PLAIN, TAIL], float("nan")),
+    dict.fromkeys(["gain", "share", RATIO, PLAIN, TAIL], float("inf")),
+    dict.fromkeys(["gain", "share", RATIO, PLAIN, TAIL], -1e38),
+    dict.fromkeys(["age", "month", CODE], 2**63 - 1),
+    dict.fromkeys(["age", "month", CODE], -(2**63) + 1),
+    dict.fromkeys(["city", "street", PAINT, USER], ""),
+    dict.fromkeys(["city", "street", PAINT, USER], "東京"),
+    dict.fromkeys(["city", "street", PAINT, USER], b"\xff\x00\x80"),
+    dict.fromkeys(["city", "street", PAINT, USER], "x" * TEXT_BYTES),
 ]
 
 
@@ -103,15 +105,15 @@ def test_random_rows_are_transformed_equally(row: Row) -> None:
 def test_the_input_of_the_model_is_a_row_of_raw_features() -> None:
     inputs = TransformRewriter(small_table().graph, PROBLEM).inputs
     assert list(inputs) == sorted(PROBLEM.features.columns)
-    assert {name for name, each in inputs.items() if each.as_bytes} == {"street", "user"}
-    assert inputs["user"].spec == tf.TensorSpec([1, TEXT_BYTES], tf.int32)
+    assert {name for name, each in inputs.items() if each.as_bytes} == {"street", USER}
+    assert inputs[USER].spec == tf.TensorSpec([1, TEXT_BYTES], tf.int32)
     assert inputs["city"].spec == tf.TensorSpec([1, 1], tf.string)
     assert inputs["age"].spec == tf.TensorSpec([1, 1], tf.int64)
 
 
 # By column: its dtype, what a preprocessing of one's own might make of it, and what is said of that.
 REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
-    "length": (tf.string, tf.strings.length, "StringLength"),
+    "length (in letters)": (tf.string, tf.strings.length, "StringLength"),
     "joined": (tf.string, lambda text: tf.strings.to_hash_bucket_fast(tf.strings.join([text, "!"]), 5), "StringJoin"),
     "strong": (tf.string, lambda text: tf.strings.to_hash_bucket_strong(text, 5, [1, 2]), "StringToHashBucketStrong"),
     "itself": (tf.string, lambda text: text, "a string as a transformed feature"),
@@ -206,7 +208,7 @@ def refused_graph(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOu
     def preprocess(raw: dict[str, tf.SparseTensor]) -> dict[str, tf.Tensor]:
         dense = {name: make(as_column(raw[name])) for name, (_, make, *_) in (REFUSED | EXPRESSED).items()}
         sparse = {name: make(raw[name]) for name, (_, make, _) in REFUSED_SPARSE.items()}
-        return {f"{name}_dense": storable(made) for name, made in (dense | sparse).items()}
+        return {tensor_name(name): storable(made) for name, made in (dense | sparse).items()}
 
     row = {name: [dtype.as_numpy_dtype(1) if dtype.is_numeric else "a"] for name, dtype in dtypes.items()}
     with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(temp_dir=str(folder / "temporary")):
@@ -215,6 +217,10 @@ def refused_graph(tmp_path_factory: pytest.TempPathFactory) -> tft.TFTransformOu
         _ = graph | tft_beam.WriteTransformFn(str(folder / "graph"))
         _ = metadata | tft_beam.WriteMetadata(str(folder / "graph/metadata"), pipeline)
     return tft.TFTransformOutput(str(folder / "graph"))
+
+
+def tensor_name(column: str) -> str:
+    return Features(dense={column: Dense()}).tensor_name("dense", column)
 
 
 @pytest.mark.parametrize("name", [*REFUSED, *REFUSED_SPARSE])

@@ -217,7 +217,6 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
         ({"evaluation.metrics.1": "mse"}, "evaluation.metrics.1", ["unknown binary metric 'mse'", "pr_auc"]),
         ({"features": {}}, "features", ["found none; expected at least one"]),
         ({"features.dense.tips": {}}, "features", ["'tips'", "label"]),
-        ({"label.name": "fare_dense"}, "label.name", ["'fare_dense'", "transformed feature"]),
         ({"label.classes": ["a", "b", "c"]}, "label.classes", ["found 3", "binary", "two"]),
         ({"label.classes": ["a"]}, "label.classes", ["['a']", "2"]),
         ({"label.classes": ["a", "a"]}, "label.classes", ["duplicate name"]),

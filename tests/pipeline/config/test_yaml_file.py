@@ -102,6 +102,9 @@ def test_unreadable_file_points_to_an_example(tmp_path: Path, name: str, reason:
         ("beam.workers", "2", {"beam": {"workers": 2}}),
         ("slices.0", "[x, y]", {"slices": [["x", "y"], ["b", "c"]]}),
         ("slices.1.0", "x", {"slices": [["a"], ["x", "c"]]}),
+        ('training."my.seed"', "3", {"training": {**VALUES["training"], "my.seed": 3}}),
+        (r'"a \"quoted\" key".b', "x", {'a "quoted" key': {"b": "x"}}),
+        ('training."', "3", {"training": {**VALUES["training"], '"': 3}}),
     ],
 )
 def test_override_sets_one_key_and_leaves_the_others(key: str, text: str, changed: dict[str, Any]) -> None:

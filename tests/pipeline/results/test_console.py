@@ -49,13 +49,14 @@ def ended(
 def test_piped_run_is_one_plain_line_per_node() -> None:
     file = io.StringIO()
     console = RunConsole(file)
-    console.begin("taxi", "run-1", Path("output/taxi/log"))
+    console.begin("taxi", "run-1", Path("output/taxi/log"), ["column 1 has no name: it is 'column_1'"])
     for node in [Node("Trainer", "ran", 61.25), Node("Tuner", "cached", 0.1), Node("Pusher", "skipped")]:
         console.node_started(node.id)
         console.node_finished(node)
     console.node_finished(Node("Evaluator", "failed", 2))
     assert file.getvalue().splitlines() == [
         "taxi run run-1, log in output/taxi/log",
+        "  column 1 has no name: it is 'column_1'",
         "  Trainer             ran     61.2 s",
         "  Tuner               cached",
         "  Pusher              skipped",
