@@ -49,7 +49,17 @@ def length_delimited(number: int, content: bytes | memoryview) -> bytes:
     >>> length_delimited(2, b"ab")
     b'\x12\x02ab'
     """
-    return b"".join((varint(number << 3 | LENGTH_DELIMITED), varint(len(content)), content))
+    return b"".join((field_head(number, len(content)), content))
+
+
+def field_head(number: int, size: int) -> bytes:
+    """Returns what precedes the content of a field with a length: the tag and the length.
+
+    Args:
+        number: Number of the field.
+        size: Length of the content, in bytes.
+    """
+    return varint(number << 3 | LENGTH_DELIMITED) + varint(size)
 
 
 def varint(value: int) -> bytes:
@@ -90,7 +100,7 @@ def read_varint(data: memoryview, position: int) -> tuple[int, int]:
     raise DecodeError("a varint of more than ten bytes")
 
 
-class _Field(NamedTuple):
+class Field(NamedTuple):
     """A field on the wire.
 
     Attributes:
@@ -106,7 +116,7 @@ class _Field(NamedTuple):
     end: int
 
 
-def _fields(data: memoryview) -> Iterator[_Field]:
+def fields(data: memoryview) -> Iterator[Field]:
     """Yields the fields of a message.
 
     Raises:
@@ -132,7 +142,7 @@ def _fields(data: memoryview) -> Iterator[_Field]:
                 raise ValueError("a group")
         if position > len(data):
             raise DecodeError("an incomplete field")
-        yield _Field(tag >> 3, start, content, position)
+        yield Field(tag >> 3, start, content, position)
 
 
 def merge(message: Any, data: memoryview) -> None:
@@ -145,7 +155,7 @@ def merge(message: Any, data: memoryview) -> None:
     """
     known = message.DESCRIPTOR.fields_by_number
     start = 0  # of the fields that have not been parsed yet
-    for field in _fields(data):
+    for field in fields(data):
         is_large = field.content >= 0 and field.end - field.start > SLICE_BYTES and field.number in known
         if start < field.start and (is_large or field.end - start > SLICE_BYTES):
             message.MergeFromString(data[start : field.start])
@@ -188,13 +198,13 @@ def _is_map(field: FieldDescriptor) -> bool:
 
 def _is_usual_entry(content: memoryview) -> bool:
     """Returns whether an entry of a map has nothing but keys and values. An unknown field changes what it means."""
-    return all(field.number in (KEY, VALUE) and field.content >= 0 for field in _fields(content))
+    return all(field.number in (KEY, VALUE) and field.content >= 0 for field in fields(content))
 
 
 def _merge_entry(target: Any, content: memoryview) -> None:
     """Adds an entry to a map from strings to messages. The last entry with a key replaces the others."""
     key, values = "", []
-    for field in _fields(content):
+    for field in fields(content):
         if field.number == KEY:
             key = str(content[field.content : field.end], "utf-8")
         else:

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.errors import invalid_argument
-from serving.large_messages import length_delimited, read_varint, varint
+from serving.large_messages import field_head, length_delimited, parse, read_varint, varint
 from serving.slices import MAX_VALUES, slices
 
 TensorProto: TypeAlias = tensor_pb2.TensorProto
+Buffer: TypeAlias = bytes | memoryview
 MAX_MESSAGE_BYTES = (1 << 31) - 1  # the limit of protocol buffers
 MAX_REPEATED = 1 << 20  # otherwise a message of a few bytes could name a shape that fills the memory
 # The field of a TensorProto that holds the values, by dtype.
@@ -38,7 +39,7 @@ FIELDS: dict[tf.DType, str] = {
 # Dtypes whose values have the same bytes in their packed field as in memory, on a little-endian machine.
 RAW = (tf.float32, tf.float64, tf.complex64, tf.complex128, tf.bool)
 SMALL = 64  # values; a list of so few is faster than bytes
-RAW_SLICE = 1 << 17  # values
+CONTENT = TensorProto.DESCRIPTOR.fields_by_name["tensor_content"].number
 # What a field stores for a value, if that is not the value itself: the bits of a half, two parts of a complex number.
 STORED: dict[tf.DType, Any] = {
     **dict.fromkeys((tf.float16, tf.bfloat16), np.uint16),
@@ -127,29 +128,29 @@ def to_proto(array: NDArray[Any], number: int, as_content: bool = False) -> Tens
         as_content: Whether to store the values in ``tensor_content`` instead of a typed field such as ``float_val``.
     """
     encoding = encoding_of(number)
-    if not encoding.field:
-        return tf.make_tensor_proto(array, encoding.number)
-    proto = TensorProto(dtype=encoding.number)
-    proto.tensor_shape.SetInParent()  # a scalar has a shape, too
-    for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
-    values = array.ravel()
-    if as_content:
-        proto.tensor_content = _string_content(values) if encoding.number == types_pb2.DT_STRING else values.tobytes()
+    if encoding.field and not as_content and array.size <= SMALL:
+        proto = _empty_proto(array, encoding)
+        getattr(proto, encoding.field).extend(_elements(array, encoding).tolist())
         return proto
-    if values.dtype != encoding.stored:
-        values = values.view(encoding.stored)
-    field = getattr(proto, encoding.field)
-    if len(values) <= SMALL:
-        field.extend(values.tolist())
-    elif encoding.is_raw:
-        field_number = TensorProto.DESCRIPTOR.fields_by_name[encoding.field].number
-        for part in slices(len(values), RAW_SLICE):
-            proto.MergeFromString(length_delimited(field_number, values[part].tobytes()))
-    else:
-        for part in slices(len(values)):
-            field.extend(values[part].tolist())
-    return proto
+    return parse(TensorProto, b"".join(serialized_parts(array, number, as_content)))
+
+
+def serialized_parts(array: NDArray[Any], number: int, as_content: bool = False) -> list[Buffer]:
+    """Returns the message of :func:`to_proto`, serialized in parts. Joined, they are the message."""
+    encoding = encoding_of(number)
+    if not encoding.field:
+        return [tf.make_tensor_proto(array, encoding.number).SerializeToString()]
+    parts: list[Buffer] = [_empty_proto(array, encoding).SerializeToString()]
+    if as_content and encoding.number == types_pb2.DT_STRING:
+        return [*parts, length_delimited(CONTENT, _string_content(array.ravel()))]
+    elements = _elements(array, encoding)
+    if as_content or encoding.is_raw:
+        field_number = CONTENT if as_content else TensorProto.DESCRIPTOR.fields_by_name[encoding.field].number
+        values = np.ascontiguousarray(elements).view(np.uint8).data
+        return [*parts, field_head(field_number, len(values)), values] if len(values) else parts
+    for part in slices(len(elements)):
+        parts.append(TensorProto(**{encoding.field: elements[part].tolist()}).SerializeToString())
+    return parts
 
 
 def dtype_name(number: int) -> str:
@@ -159,6 +160,21 @@ def dtype_name(number: int) -> str:
     ('DT_FLOAT', '999')
     """
     return types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else str(number)
+
+
+def _empty_proto(array: NDArray[Any], encoding: Encoding) -> TensorProto:
+    """Returns a message with the dtype and the shape of an array."""
+    proto = TensorProto(dtype=encoding.number)
+    proto.tensor_shape.SetInParent()  # a scalar has a shape, too
+    for size in array.shape:
+        proto.tensor_shape.dim.add(size=size)
+    return proto
+
+
+def _elements(array: NDArray[Any], encoding: Encoding) -> NDArray[Any]:
+    """Returns the elements of the typed field, [N]."""
+    values = array.ravel()
+    return values if values.dtype == encoding.stored else values.view(encoding.stored)
 
 
 def _stored_array(values: Sequence[Any], encoding: Encoding) -> NDArray[Any]:

@@ -5,14 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from serving.inference.classify_regress import classify, multi_inference, regress
-from serving.inference.predict import CountExamples, predict
-from serving.inference.request_log import (
-    PredictionLog,
-    classify_record,
-    multi_inference_record,
-    predict_record,
-    regress_record,
-)
+from serving.inference.large_predict import predict, record
+from serving.inference.predict import CountExamples
+from serving.inference.request_log import PredictionLog, classify_record, multi_inference_record, regress_record
 from serving.models.servable import LoadedModel
 
 GRPC, REST = "GRPC", "REST"  # entry points
@@ -33,7 +28,7 @@ class Api:
     record: Callable[[Any, Any], PredictionLog]
 
 
-PREDICT = Api("Predict", predict, predict_record)
+PREDICT = Api("Predict", predict, record)
 CLASSIFY = Api("Classify", classify, classify_record)
 REGRESS = Api("Regress", regress, regress_record)
 MULTI_INFERENCE = Api("MultiInference", multi_inference, multi_inference_record)

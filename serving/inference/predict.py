@@ -1,6 +1,7 @@
 """Runs Predict requests on a loaded version. Error messages are TensorFlow Serving's."""
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from serving.tensor_protos import TensorProto, dtype_name, encoding_of, to_array
 DEFAULT_SIGNATURE = "serving_default"
 PREDICT, CLASSIFY, REGRESS = (f"tensorflow/serving/{name}" for name in ("predict", "classify", "regress"))
 CountExamples: TypeAlias = Callable[[int], None]
+NO_ARRAYS: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 def ignore_count(_examples: int) -> None:
@@ -24,7 +26,6 @@ def predict(
     request: predict_pb2.PredictRequest,
     check_method: bool = False,
     count: CountExamples = ignore_count,
-    as_content: bool = False,
 ) -> predict_pb2.PredictResponse:
     """Runs a Predict request.
 
@@ -33,10 +34,38 @@ def predict(
         request: The request.
         check_method: Whether to check the signature's method name.
         count: Called with the number of examples in the request, once its inputs are parsed.
-        as_content: Whether to respond in ``tensor_content`` instead of typed fields.
 
     Raises:
         ServingError: The request does not fit the signature, or TensorFlow fails to run it.
+    """
+    key, outputs = run_request(servable, request, check_method, count)
+    response = predict_pb2.PredictResponse(model_spec=response_spec(servable, key))
+    for name, value in outputs.items():
+        response.outputs[name].CopyFrom(to_proto(value, servable.signatures[key].outputs[name].dtype))
+    return response
+
+
+def run_request(
+    servable: LoadedModel,
+    request: predict_pb2.PredictRequest,
+    check_method: bool,
+    count: CountExamples,
+    arrays: Mapping[str, NDArray[Any]] = NO_ARRAYS,
+) -> tuple[str, dict[str, NDArray[Any]]]:
+    """Runs a Predict request on the inputs of the request and on those that are arrays already.
+
+    Args:
+        servable: The version.
+        request: The request. Inputs in ``arrays`` need no values in it.
+        check_method: See :func:`predict`.
+        count: See :func:`predict`.
+        arrays: Arrays by input.
+
+    Returns:
+        The key of the signature, and the outputs by name.
+
+    Raises:
+        ServingError: See :func:`predict`.
     """
     key = request.model_spec.signature_name or DEFAULT_SIGNATURE
     signature = servable.signatures.get(key)
@@ -47,13 +76,10 @@ def predict(
             f"Expected prediction signature method_name to be one of {{{PREDICT}, {CLASSIFY}, {REGRESS}}}. "
             f"Was: {signature.method_name}"
         )
-    inputs = _input_arrays(signature, request.inputs)
+    inputs = _input_arrays(signature, request.inputs, arrays)
     count(batch_size(inputs))
     names = _output_names(signature, list(request.output_filter))
-    response = predict_pb2.PredictResponse(model_spec=response_spec(servable, key))
-    for name, value in servable.run(key, inputs, names).items():
-        response.outputs[name].CopyFrom(to_proto(value, signature.outputs[name].dtype, as_content))
-    return response
+    return key, servable.run(key, inputs, names)
 
 
 def batch_size(inputs: Mapping[str, NDArray[Any]]) -> int:
@@ -87,7 +113,9 @@ def response_spec(servable: LoadedModel, key: str) -> model_pb2.ModelSpec:
     return spec
 
 
-def _input_arrays(signature: Signature, tensors: Mapping[str, TensorProto]) -> dict[str, NDArray[Any]]:
+def _input_arrays(
+    signature: Signature, tensors: Mapping[str, TensorProto], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
     missing = sorted(name for name in signature.inputs if name not in tensors and name not in signature.defaults)
     extra = sorted(name for name in tensors if name not in signature.inputs)
     if missing or extra:
@@ -102,7 +130,7 @@ def _input_arrays(signature: Signature, tensors: Mapping[str, TensorProto]) -> d
         expected = encoding_of(info.dtype).number
         if proto.dtype != expected:
             raise invalid_argument(f"input {name} has dtype {dtype_name(proto.dtype)}; expected {dtype_name(expected)}")
-        inputs[name] = to_array(proto)
+        inputs[name] = arrays[name] if name in arrays else to_array(proto)
     return inputs
 
 

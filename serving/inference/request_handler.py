@@ -23,8 +23,9 @@ from tensorflow_serving.apis import (
 from serving.current_call import CURRENT
 from serving.errors import Code, ServingError, invalid_argument
 from serving.inference.apis import CLASSIFY, MULTI_INFERENCE, PREDICT, REGRESS, Api, Call
+from serving.inference.large_predict import LargeRequest, Response, predict
 from serving.inference.metrics import Metrics
-from serving.inference.predict import DEFAULT_SIGNATURE, batch_size, predict, to_messages
+from serving.inference.predict import DEFAULT_SIGNATURE, batch_size, to_messages
 from serving.inference.request_log import PredictionLog, RequestLog, predict_record
 from serving.models.manager import ModelManager
 from serving.models.model_config import ModelConfig, validated
@@ -137,8 +138,8 @@ class RequestHandler:
                 self.metrics.signature_requests.add((name, key, status))
                 self.metrics.signature_latency.observe((name, key), seconds)
 
-    def predict(self, request: predict_pb2.PredictRequest, entrypoint: str) -> predict_pb2.PredictResponse:
-        """Handles Predict.
+    def predict(self, request: predict_pb2.PredictRequest | LargeRequest, entrypoint: str) -> Response:
+        """Handles Predict. A large response is serialized already.
 
         Args:
             request: The request.

@@ -27,6 +27,7 @@ from serving.access.settings import Access
 from serving.errors import Code, ServingError
 from serving.flags import Flags
 from serving.inference.apis import GRPC
+from serving.inference.large_predict import parse_request
 from serving.inference.request_handler import RequestHandler
 from serving.large_messages import parse
 from serving.protocols.call_slots import CallSlots, check_waited_for
@@ -201,21 +202,21 @@ def _generic_handler(servicer: Any, service: str, slots: CallSlots) -> grpc.Gene
     """
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
-            _parsing(getattr(servicer, name), request, slots), response_serializer=response.SerializeToString
+            _parsing(getattr(servicer, name), request, slots), response_serializer=_serialize
         )
-        for name, (request, response) in METHODS[service].items()
+        for name, (request, _) in METHODS[service].items()
     }
     return grpc.method_handlers_generic_handler(service, handlers)
 
 
 def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any, slots: CallSlots) -> Callable[..., Any]:
     """Returns a method that takes a serialized request, and waits for a slot of its model."""
-    find_model = MODELS.get(message)
+    find_model, is_predict = MODELS.get(message), message is predict_pb2.PredictRequest
 
     def handle(serialized: bytes, context: grpc.ServicerContext) -> Any:
         try:
             check_waited_for(context)
-            request = parse(message, serialized)
+            request = parse_request(serialized) if is_predict else parse(message, serialized)
             if not find_model:
                 return method(request, context)
             with slots.hold(find_model(request), context):
@@ -228,6 +229,10 @@ def _parsing(method: Callable[[Any, grpc.ServicerContext], Any], message: Any, s
             context.abort(Code.INTERNAL, f"the message is not a valid {name}")  # the code of the original
 
     return handle
+
+
+def _serialize(response: Any) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 def _respond(context: grpc.ServicerContext, run: Callable[[], Any]) -> Any:

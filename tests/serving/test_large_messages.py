@@ -16,6 +16,8 @@ from tensorflow.core.example import example_pb2
 from tensorflow_serving.apis import classification_pb2, inference_pb2, predict_pb2, regression_pb2
 
 from serving import large_messages
+from serving.inference import large_predict
+from serving.inference.large_predict import LargeRequest, parse_request
 from serving.large_messages import length_delimited, parse
 from serving.tensor_protos import TensorProto, encoding_of, to_array, to_proto
 
@@ -25,7 +27,8 @@ INT64 = st.integers(-(2**63), 2**63 - 1)
 
 @pytest.fixture
 def tiny_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_messages, "SLICE_BYTES", 8)
+    for module in (large_messages, large_predict):
+        monkeypatch.setattr(module, "SLICE_BYTES", 8)
     monkeypatch.setattr(large_messages, "let_others_run", lambda: None)
 
 
@@ -186,3 +189,74 @@ def test_malformed_string_content_is_rejected(content: bytes) -> None:
     proto.tensor_shape.dim.add(size=2)
     with pytest.raises(Exception, match="Tensor cannot be parsed"):
         to_array(proto)
+
+
+def large_request(*entries: bytes) -> bytes:
+    return predict_pb2.PredictRequest(output_filter=["y"]).SerializeToString() + b"".join(
+        length_delimited(2, entry) for entry in entries
+    )
+
+
+def entry(name: str, tensor: bytes) -> bytes:
+    return length_delimited(1, name.encode()) + length_delimited(2, tensor)
+
+
+DTYPES = [tf.float32, tf.double, tf.complex64, tf.complex128, tf.half, tf.int32, tf.quint8, tf.bool, tf.string]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: dtype.name)
+@pytest.mark.parametrize("as_content", [False, True])
+@pytest.mark.usefixtures("tiny_slices")
+def test_large_tensors_are_read_without_a_message(dtype: tf.DType, as_content: bool) -> None:
+    number = dtype.as_datatype_enum
+    array = (
+        np.array([b"a", b"", b"bc"] * 4, object)
+        if dtype == tf.string
+        else np.arange(96, dtype=np.uint8).view(encoding_of(number).dtype if dtype != tf.bool else np.uint8)
+    ).reshape(2, -1)
+    array = array > 3 if dtype == tf.bool else array
+    serialized = large_request(entry("x", to_proto(array, number, as_content).SerializeToString()))
+    request = parse_request(serialized)
+    complete = predict_pb2.PredictRequest.FromString(serialized)
+    is_raw = dtype != tf.string and (as_content or dtype in (tf.float32, tf.double, tf.complex64, tf.complex128))
+    assert isinstance(request, LargeRequest) == is_raw
+    if isinstance(request, LargeRequest):
+        found = request.arrays["x"]
+        assert (found.tolist(), found.dtype, found.shape) == (array.tolist(), array.dtype, array.shape)
+        assert found.ctypes.data % 64 == 0
+        assert to_array(complete.inputs["x"]).tolist() == found.tolist()
+        for name in ("tensor_content", "float_val", "double_val", "scomplex_val", "dcomplex_val"):
+            complete.inputs["x"].ClearField(name)
+        assert request.request == complete
+    else:
+        assert request == complete
+
+
+FLOATS = to_proto(np.arange(6, dtype=np.float32), 1).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    "serialized",
+    [
+        large_request(entry("x", FLOATS), entry("x", FLOATS)),
+        large_request(entry("x", FLOATS), entry("x", b"")),
+        large_request(entry("x", FLOATS + length_delimited(5, bytes(4)))),
+        large_request(entry("x", FLOATS + length_delimited(4, bytes(24)))),
+        large_request(entry("x", FLOATS + length_delimited(12, bytes(12)))),
+        large_request(entry("x", FLOATS.replace(b"\x08\x01", b"\x08\x02", 1))),
+        large_request(entry("x", FLOATS.replace(b"\x08\x01", b"\x08\x63", 1))),
+        large_request(entry("x", FLOATS.replace(b"\x08\x06", b"\x08\x05", 1))),
+        large_request(length_delimited(2, FLOATS) + length_delimited(1, b"x")),
+        large_request(entry("x", FLOATS) + length_delimited(7, bytes(9))),
+        large_request(entry("x", FLOATS))[:-1],
+        large_request(length_delimited(1, b"\xff" * 9) + length_delimited(2, FLOATS)),
+    ],
+)
+@pytest.mark.usefixtures("tiny_slices")
+def test_unusual_tensors_are_parsed_completely(serialized: bytes) -> None:
+    def read(data: bytes) -> Any:
+        request = parse_request(data)
+        assert not isinstance(request, LargeRequest)
+        return request
+
+    assert outcome(read, serialized) == outcome(predict_pb2.PredictRequest.FromString, serialized)

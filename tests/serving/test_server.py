@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import socket
-import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 import tensorflow as tf
 from server_process import Embedded, predict_request, wait_for_stack
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
+from serving import slices
 from serving.__main__ import main
 from serving.errors import Code, ServingError
 from serving.flags import Flags
@@ -69,35 +71,45 @@ def test_tensor_content_replaces_typed_fields(embed: Callable[..., Embedded], fl
     assert server.json("POST", PREDICT, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
 
 
-@pytest.mark.parametrize("large", ["REST", "gRPC"])
-def test_status_is_answered_while_a_large_request_is(
-    embed: Callable[..., Embedded], flags: list[str], large: str
+def test_requests_are_answered_while_a_large_body_is_converted(
+    embed: Callable[..., Embedded], flags: list[str]
 ) -> None:
     server = embed(*flags)
-    server.predict()
-    values = np.arange(300_000, dtype=np.float32)
+    values = np.arange(50_000, dtype=np.float32)
     body = json.dumps({"inputs": values.tolist()})
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name = "tiny"
-    request.inputs["x"].dtype = tf.float32.as_datatype_enum
-    request.inputs["x"].tensor_shape.dim.add(size=len(values))
-    request.inputs["x"].float_val.extend(values)
-    run = {"REST": lambda: server.rest("POST", PREDICT, body), "gRPC": lambda: server.prediction.Predict(request)}
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1000)  # Python does not take its lock from a thread that keeps it
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            future, answered = pool.submit(run[large]), 0
-            while not future.done():
-                assert server.rest("GET", "/v1/models/tiny")[0] == 200
-                answered += 1
-    finally:
-        sys.setswitchinterval(before)
-    assert answered > 5
-    if large == "REST":
-        assert json.loads(future.result()[1])["outputs"] == (values / 2 + 2).tolist()
-    else:
-        assert list(future.result().outputs["y"].float_val) == (values / 2 + 2).tolist()
+    expected = (200, {"outputs": (values / 2 + 2).tolist()})
+    assert server.json("POST", PREDICT, json.loads(body)) == expected
+    [process] = [each for each in psutil.Process().children() if "serving.rest_json.worker" in each.cmdline()]
+    process.suspend()
+    with ThreadPoolExecutor(1) as pool:
+        large = pool.submit(server.json, "POST", PREDICT, json.loads(body))
+        wait_for_stack("parsed", "call")
+        assert server.rest("GET", "/v1/models/tiny")[0] == 200
+        assert server.json("POST", PREDICT, {"instances": [1.0]}) == (200, {"predictions": [2.5]})
+        assert server.predict() == [2.5]
+        process.resume()
+        assert large.result() == expected
+
+
+def test_requests_are_answered_while_a_large_message_is_converted(
+    embed: Callable[..., Embedded], flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = embed(*flags)
+    texts = [b"%d" % each for each in range(50_000)]
+    request = predict_request("tiny", np.ones(len(texts), np.float32), signature_name="two")
+    request.inputs["s"].CopyFrom(tf.make_tensor_proto(texts))
+    resumed = threading.Event()
+
+    def pause() -> None:
+        assert resumed.wait(30)
+
+    monkeypatch.setattr(slices, "let_others_run", pause)
+    large = server.prediction.Predict.future(request)
+    wait_for_stack("to_array", "pause")
+    assert server.rest("GET", "/v1/models/tiny")[0] == 200
+    assert server.predict() == [2.5]
+    resumed.set()
+    assert list(large.result().outputs["text_bytes"].string_val) == texts
 
 
 def test_messages_of_100_megabytes_are_accepted_and_large_ones_returned(

@@ -172,22 +172,23 @@ FIELDS: dict[str, tuple[str, list[Any]]] = {  # the field, and what it stores fo
 }
 
 
-def test_tensors_and_scalars_of_each_dtype_are_in_typed_fields(server: Server) -> None:
+@pytest.mark.parametrize("copies", [1, 20_000])
+def test_tensors_and_scalars_of_each_dtype_are_in_typed_fields(server: Server, copies: int) -> None:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "types"
     for dtype in TYPES:
         tensor = request.inputs[dtype.name]
         tensor.dtype = dtype.as_datatype_enum
-        tensor.tensor_shape.dim.add(size=2)
+        tensor.tensor_shape.dim.add(size=2 * copies)
         if dtype == tf.string:
-            tensor.string_val.extend(FIELDS["string"][1])
+            tensor.string_val.extend(FIELDS["string"][1] * copies)
         else:
             plain = np.dtype(dtype.as_numpy_dtype)
-            tensor.tensor_content = np.array([1, 0]).astype(plain[0] if plain.fields else plain).tobytes()
+            tensor.tensor_content = np.array([1, 0] * copies).astype(plain[0] if plain.fields else plain).tobytes()
     outputs = server.prediction.Predict(request, timeout=30).outputs
     for name, (field, stored) in FIELDS.items():
         every, first = outputs[f"{name}_all"], outputs[f"{name}_first"]
-        assert (name, list(getattr(every, field)), every.tensor_content) == (name, stored, b"")
+        assert (name, list(getattr(every, field)), every.tensor_content) == (name, stored * copies, b"")
         assert (name, list(getattr(first, field))) == (name, stored[: len(stored) // 2])
         assert first.HasField("tensor_shape")
         request.inputs[name].CopyFrom(every)
