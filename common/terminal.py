@@ -1,5 +1,6 @@
 """Text for a terminal, and what happens if it cannot be written."""
 
+import codecs
 import io
 import os
 import re
@@ -13,6 +14,7 @@ from common.child_processes import ensure_home
 # not UTF-8. A terminal would obey the first two, and cannot encode the last.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 FAILED = 1
+ESCAPE = "onegraph.escape"  # name of the error handler
 STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
@@ -32,6 +34,14 @@ def printable_json(document: str) -> str:
     "café \u009b2J"
     """
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", document)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Escapes characters that standard output cannot encode, such as "\u00e9" in a C locale. JSON stays valid."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = (units[start : start + 2].hex() for start in range(0, len(units), 2))
+    return "".join(f"\\u{pair}" for pair in pairs), error.end
 
 
 class OutputError(OSError):
@@ -68,7 +78,8 @@ def run_command(command: Callable[[], object]) -> None:
     """
     ensure_home()
     _open_missing_descriptors()
-    sys.stdout = output_file(1, sys.stdout.encoding, sys.stdout.errors, line_buffering=sys.stdout.isatty())
+    codecs.register_error(ESCAPE, _escape)
+    sys.stdout = output_file(1, sys.stdout.encoding, ESCAPE, line_buffering=sys.stdout.isatty())
     errors = io.BufferedWriter(_StandardError(2, "w", closefd=False))
     sys.stderr = io.TextIOWrapper(errors, sys.stderr.encoding, sys.stderr.errors, write_through=True)
     try:

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, NoReturn, ParamSpec
 
 import click
 
-from common.terminal import printable
+from common.terminal import OutputError, printable
 
 USAGE_ERROR = 2
 DEFAULT_OUTPUT = "output/taxi"
@@ -55,7 +55,9 @@ def query(command: Callable[Concatenate[Path, bool, Parameters], None]) -> Calla
             command(output, as_json, *args, **kwargs)
         except LineageError as error:
             _refuse(str(error))
-        except PermissionError as error:
+        except (OutputError, BrokenPipeError):
+            raise
+        except OSError as error:
             _refuse(f"{error.filename}: {error.strerror}; expected a folder and files that you may read (--output)")
 
     return wrapper

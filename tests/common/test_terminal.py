@@ -65,6 +65,15 @@ def test_files_do_not_get_the_number_of_a_closed_standard_output(tmp_path: Path)
     assert (done.returncode, done.stderr, (tmp_path / "f").read_text()) == (0, "", "text")
 
 
+def test_characters_that_standard_output_does_not_have_are_escaped() -> None:
+    text = "caf\u00e9 \U0001f600 \udcff"
+    done = run(
+        f"import json\nrun_command(lambda: print({json.dumps(text)}))", subprocess.PIPE, PYTHONIOENCODING="ascii"
+    )
+    assert (done.stdout, done.stderr) == ("caf\\u00e9 \\ud83d\\ude00 \\udcff\n", "")
+    assert json.loads(f'"{done.stdout.strip()}"') == text
+
+
 def test_a_user_without_a_home_folder_gets_one() -> None:
     code = "import os, pwd\nos.environ.pop('HOME', None)\ndef unknown(_): raise KeyError\npwd.getpwuid = unknown\n"
     done = run(f"{code}from pathlib import Path\nrun_command(lambda: print(Path.home()))", subprocess.PIPE)

@@ -70,6 +70,13 @@ def test_unreadable_folder_is_refused_in_one_line(unreadable: Path) -> None:
     )
 
 
+def test_a_folder_whose_name_is_too_long_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 300)
+    assert refused(
+        "runs", output=folder
+    ) == f"{folder}: File name too long; expected a folder and files that you may " + ("read (--output)")
+
+
 def test_control_characters_are_shown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {"na\x1bme": "va\x9blue"}
     Printer().pairs("ti\x1btle", rows)

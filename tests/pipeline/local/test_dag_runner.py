@@ -181,6 +181,7 @@ def test_executor_starts_with_empty_folders_after_the_database_was_deleted(tmp_p
     assert kept.exists()
 
 
+@pytest.mark.usefixtures("signal_handlers")
 @pytest.mark.parametrize("failing", ["", "Interrupted"])
 def test_nothing_is_recorded_about_a_background_node_after_an_interrupt(tmp_path: Path, failing: str) -> None:
     runner, ended = DagRunner(tiny(tmp_path, failing, Interrupted), "run", Recorder()), threading.Event()

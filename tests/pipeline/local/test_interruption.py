@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,13 +12,7 @@ from pipeline.local import interruption
 SECONDS = 20.0
 
 
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[list[Any]]:
-    """The handlers of the signals before each test, which are restored after it."""
-    before = [signal.getsignal(each) for each in interruption.SIGNALS]
-    yield before
-    for number, handler in zip(interruption.SIGNALS, before, strict=True):
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signal_handlers")
 
 
 @pytest.mark.parametrize("number", interruption.SIGNALS)
@@ -44,10 +37,10 @@ def test_more_signals_do_not_stop_what_ends_the_process() -> None:
     assert received == []
 
 
-def test_a_block_without_a_signal_restores_the_handlers(handlers: list[Any]) -> None:
+def test_a_block_without_a_signal_restores_the_handlers(signal_handlers: list[Any]) -> None:
     with interruption.interruptible(threading.Event().set):
-        assert handlers != [signal.getsignal(each) for each in interruption.SIGNALS]
-    assert handlers == [signal.getsignal(each) for each in interruption.SIGNALS]
+        assert signal_handlers != [signal.getsignal(each) for each in interruption.SIGNALS]
+    assert signal_handlers == [signal.getsignal(each) for each in interruption.SIGNALS]
 
 
 def stop_in_a_step() -> None:
