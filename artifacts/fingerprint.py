@@ -46,15 +46,21 @@ class ContentDigest:
         return FileDigest(self._size, self._hash.hexdigest())
 
 
-def fingerprint(digests: Iterable[FileDigest]) -> str:
+def fingerprint(digests: Iterable[FileDigest], test: Sequence[FileDigest] = ()) -> str:
     """The fingerprint of files. Their names and modification times do not matter, but their order does.
+
+    Args:
+        digests: Digests of the files of the table.
+        test: Digests of the files of its test table.
 
     >>> fingerprint([FileDigest(3, "ab"), FileDigest(4, "cd")])[:24]
     'files:2,bytes:7,sha256:3'
     """
     found = list(digests)
-    combined = hashlib.sha256("".join(f"{each.size}:{each.digest}\n" for each in found).encode())
-    return f"files:{len(found)},bytes:{sum(each.size for each in found)},sha256:{combined.hexdigest()}"
+    lines = [*map(_line, found), *(["test\n", *map(_line, test)] if test else [])]
+    combined = hashlib.sha256("".join(lines).encode())
+    every = [*found, *test]
+    return f"files:{len(every)},bytes:{sum(each.size for each in every)},sha256:{combined.hexdigest()}"
 
 
 def is_fingerprint(text: str) -> bool:
@@ -70,7 +76,7 @@ def file_digest(path: str) -> FileDigest:
     return digest.result()
 
 
-def matches_fingerprint(files: Sequence[str], text: str) -> bool | None:
+def matches_fingerprint(files: Sequence[str], text: str, test: Sequence[str] = ()) -> bool | None:
     """Compares local files with a fingerprint. Files are only read if their number and size are the same.
 
     Earlier runs recorded TFX's fingerprint: the number, sizes and modification times of the files. TFX sums and XORs
@@ -79,15 +85,17 @@ def matches_fingerprint(files: Sequence[str], text: str) -> bool | None:
     Args:
         files: Paths of the files, sorted.
         text: The fingerprint.
+        test: Paths of the files of the test table, sorted.
 
     Returns:
         ``None`` if the fingerprint is of another kind.
     """
     if content := _FINGERPRINT.fullmatch(text):
-        sizes = [os.stat(path).st_size for path in files]
-        if not all(map(os.path.isfile, files)) or (len(files), sum(sizes)) != (int(content[1]), int(content[2])):
+        every = [*files, *test]
+        sizes = [os.stat(path).st_size for path in every]
+        if not all(map(os.path.isfile, every)) or (len(every), sum(sizes)) != (int(content[1]), int(content[2])):
             return False
-        return fingerprint(map(file_digest, files)) == text
+        return fingerprint(map(file_digest, files), list(map(file_digest, test))) == text
     found = _TFX_FINGERPRINT.findall(text)
     if len(found) != 1:
         return None
@@ -97,3 +105,7 @@ def matches_fingerprint(files: Sequence[str], text: str) -> bool | None:
         seconds = int(status.st_mtime_ns / 1_000_000_000)
         xor, total, size = xor ^ seconds, total + seconds, size + status.st_size
     return tuple(map(int, found[0])) == (len(files), size, xor, total)
+
+
+def _line(digest: FileDigest) -> str:
+    return f"{digest.size}:{digest.digest}\n"

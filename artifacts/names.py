@@ -42,6 +42,11 @@ INPUT_FINGERPRINT = "input_fingerprint"
 # Properties of ExampleGen's executions.
 INPUT_BASE = "input_base"
 INPUT_CONFIG = "input_config"
+CUSTOM_CONFIG = "custom_config"
+
+# Options in the custom_config of ExampleGen's executions.
+TEST_TABLE = "split_test"
+TEST_PATTERN = "split_test_pattern"
 
 # Properties of blessings and of the TFLite model.
 BLESSED = "blessed"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from google.protobuf import text_format
 from ml_metadata.proto import metadata_store_pb2
@@ -40,6 +40,7 @@ from pipeline.eval_config import eval_config
 from pipeline.nodes import TRAINER, TUNER
 from pipeline.preflight.labels import label_rows
 from pipeline.preflight.schema import column_types
+from pipeline.preflight.splits import split_by
 from pipeline.preflight.table import UNREAD, CheckedTable
 from pipeline.vertex_jobs import job_settings, with_job_executor
 from pipeline.vertex_serving import serving_settings
@@ -102,12 +103,12 @@ def ingest(config: Config, schema: schema_pb2.Schema, fingerprint: str | None = 
     """Reads the table into tf.Examples, in three splits. Columns of files get the types of the schema."""
     data = config.data
     splits = {name: getattr(data.splits, name) for name in SPLITS}
-    split: dict[str, Any] = {"splits": splits, "seed": data.split_seed, "key": data.split_key}
     labels = label_rows(config, schema)
     if data.bigquery:
-        return SeededBigQueryExampleGen(data.bigquery.query, **split, label_rows=labels).with_id("ExampleGen")
-    rules = SchemaRules(column_types(schema), labels)
-    node = ArrowExampleGen(data.source, **split, rules=rules, fingerprint=fingerprint)
+        query = data.bigquery.query
+        return SeededBigQueryExampleGen(query, splits, data.split_seed, data.split_key, labels).with_id("ExampleGen")
+    by, rules = split_by(config, schema), SchemaRules(column_types(schema), labels)
+    node = ArrowExampleGen(data.source, splits, data.split_seed, by, rules, fingerprint)
     return node.with_id("ExampleGen")
 
 

@@ -12,6 +12,7 @@ from custom_components.arrow_example_gen.driver import FINGERPRINT, Driver
 from custom_components.arrow_example_gen.executor import DIALECT, FORMAT, MISSING_VALUES, SCHEMA_TYPES, Executor
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import Source
+from custom_components.arrow_example_gen.splits.settings import BY_ROW, SplitBy
 from custom_components.shared.label_rows import LabelRows
 from custom_components.shared.seeded_split import split_settings
 
@@ -29,7 +30,7 @@ class SchemaRules(NamedTuple):
 
 
 class ArrowExampleGen(component.FileBasedExampleGen):
-    """Like TFX's CsvExampleGen, but streamed by Arrow and with a split by a seed and, optionally, by a column."""
+    """Like TFX's CsvExampleGen, but streamed by Arrow and with other splits: by a seed, a column or time."""
 
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
     DRIVER_CLASS = Driver
@@ -39,7 +40,7 @@ class ArrowExampleGen(component.FileBasedExampleGen):
         source: Source,
         splits: Mapping[str, int],
         seed: int = 0,
-        key: str | None = None,
+        by: SplitBy = BY_ROW,
         rules: SchemaRules | None = None,
         fingerprint: str | None = None,
     ) -> None:
@@ -49,11 +50,11 @@ class ArrowExampleGen(component.FileBasedExampleGen):
             source: The files of the table.
             splits: Weight of each split, by its name.
             seed: Seed of the split.
-            key: Column whose value decides the split of a row. ``None`` hashes the complete row.
+            by: What decides the split of a row. By default, a hash of the complete row.
             rules: What the schema says about the rows. ``None`` infers all types and keeps all rows.
             fingerprint: Fingerprint of the files, if they have been read already. ``None`` lets the driver read them.
         """
-        options: dict[str, Any] = {FORMAT: source.format}
+        options: dict[str, Any] = {FORMAT: source.format, **by.to_options()}
         if rules and rules.types:
             options[SCHEMA_TYPES] = dict(rules.types)
         if rules and rules.label_rows:
@@ -67,7 +68,7 @@ class ArrowExampleGen(component.FileBasedExampleGen):
         super().__init__(
             input_base=source.folder,
             range_config=None if source.span is None else _one_span(source.span),
-            **split_settings(Executor, source.pattern, splits, seed, key, options),
+            **split_settings(Executor, source.pattern, splits, seed, by.key, options),
         )
 
 

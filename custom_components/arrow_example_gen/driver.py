@@ -1,6 +1,6 @@
 """Driver of ArrowExampleGen: a fingerprint of the files' content, which decides whether the node is cached."""
 
-import os
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -8,13 +8,12 @@ from tfx.components.example_gen import driver
 from tfx.components.example_gen.utils import FINGERPRINT_PROPERTY_NAME
 from tfx.orchestration import data_types
 from tfx.proto import example_gen_pb2
-from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY, INPUT_BASE_KEY
+from tfx.types.standard_component_specs import CUSTOM_CONFIG_KEY
 from tfx.utils import proto_utils
 
-from artifacts.fingerprint import fingerprint
-from custom_components.arrow_example_gen.executor import table_files
+from custom_components.arrow_example_gen.executor import files_of_node
 from custom_components.arrow_example_gen.formats.files import digest_of
-from custom_components.shared.seeded_split import source_of
+from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
 
 FINGERPRINT = "fingerprint"  # the option with the fingerprint of files that have been read already
 
@@ -31,15 +30,14 @@ class Driver(driver.FileBasedDriver):
         """Resolves span, version and pattern as TFX does, and makes the fingerprint."""
         resolved: dict[str, Any] = super().resolve_exec_properties(exec_properties, pipeline_info, component_info)
         resolved[CUSTOM_CONFIG_KEY], found = _without_fingerprint(resolved[CUSTOM_CONFIG_KEY])
-        resolved[FINGERPRINT_PROPERTY_NAME] = found or content_fingerprint(
-            resolved[INPUT_BASE_KEY], source_of(resolved)
-        )
+        resolved[FINGERPRINT_PROPERTY_NAME] = found or content_fingerprint(resolved)
         return resolved
 
 
-def content_fingerprint(folder: str, pattern: str) -> str:
-    """Fingerprint of the files that match a pattern: local files are read, remote ones have a checksum."""
-    return fingerprint(map(digest_of, table_files(os.path.join(folder, pattern))))
+def content_fingerprint(exec_properties: Mapping[str, Any]) -> str:
+    """Fingerprint of the files of a node's table and test table: local files are read, remote ones have a checksum."""
+    files = files_of_node(exec_properties)
+    return fingerprint_of(files, {file.number: digest_of(file.path) for file in files})
 
 
 def _without_fingerprint(text: str) -> tuple[str, str | None]:

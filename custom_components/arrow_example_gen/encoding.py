@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tfx_bsl.coders.example_coder import RecordBatchToExamplesEncoder
 
 FEATURES_TAG = b"\n"  # tag of tf.Example's field 1, followed by a varint of the features' length and the features
+VALUE_TAG = b"\x12"  # tag of a map's value
 ONE_BYTE_VARINT = 1 << 7
 FLOAT_BYTES = 4
 EMPTY = pa.scalar(b"", pa.large_binary())
@@ -43,6 +44,15 @@ def encode_values(name: str, values: pa.Array) -> list[bytes]:
     present = pc.greater(pc.list_value_length(lists), 0) if is_list else values.is_valid()
     encoded = _encoder.encode(pa.RecordBatch.from_arrays([lists], [name]))
     return [each if has else b"" for each, has in zip(encoded, present.to_pylist(), strict=True)]
+
+
+def feature_bytes(example: bytes, name: str) -> bytes:
+    """The serialized feature in a tf.Example that has no other, as :func:`encode_values` returns it."""
+    key = name.encode()
+    start = example.index(b"\n" + varint(len(key)) + key + VALUE_TAG) + 1 + len(varint(len(key))) + len(key) + 1
+    while example[start] >= ONE_BYTE_VARINT:  # the feature's length
+        start += 1
+    return example[start + 1 :]
 
 
 def distinct(column: pa.Array) -> tuple[pa.Array, pa.Array | None]:

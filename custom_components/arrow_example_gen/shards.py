@@ -10,10 +10,11 @@ import tensorflow as tf
 from apache_beam.io import iobase
 from apache_beam.io.filesystems import FileSystems
 
-from artifacts.fingerprint import FileDigest, fingerprint, is_fingerprint
-from artifacts.names import split_folder
+from artifacts.fingerprint import FileDigest, is_fingerprint
+from artifacts.names import LEFT_OUT_FILE, split_folder
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.files import TableError, name_of
+from custom_components.arrow_example_gen.splits.strategy import NumberedFile, fingerprint_of
 from custom_components.shared.examples import SUFFIX, TFRECORD_OPTIONS
 from custom_components.shared.left_out import write_left_out
 
@@ -134,18 +135,18 @@ class ShardSink(iobase.Sink):
     skip_if_empty = True  # required by Beam, although empty splits get a file here
 
     def __init__(
-        self, folder: str, splits: Sequence[str], paths: Sequence[str] = (), fingerprint: str | None = None
+        self, folder: str, splits: Sequence[str], files: Sequence[NumberedFile] = (), fingerprint: str | None = None
     ) -> None:
         """Creates the sink.
 
         Args:
             folder: Folder of the artifact.
             splits: Names of the splits.
-            paths: Files of the table, for errors.
+            files: Files of the table, with those of the test table at the end.
             fingerprint: Fingerprint that the files must have. ``None``, or one that TFX made, is not checked.
         """
         self._folder, self._splits = folder, tuple(splits)
-        self._paths, self._fingerprint = tuple(paths), fingerprint
+        self._files, self._fingerprint = tuple(files), fingerprint
 
     def initialize_write(self) -> str:
         """Creates the temporary folder."""
@@ -166,9 +167,10 @@ class ShardSink(iobase.Sink):
         """
         if self._fingerprint and is_fingerprint(self._fingerprint):
             digests = dict(itertools.chain.from_iterable(each.digests.items() for each in writer_results))
-            if fingerprint(digests[number] for number in sorted(digests)) != self._fingerprint:
-                raise changed_files(self._paths)
+            if fingerprint_of(self._files, digests) != self._fingerprint:
+                raise changed_files([file.path for file in self._files])
         patterns = [os.path.join(self._folder, split_folder(split), PREFIX + "-*") for split in self._splits]
+        patterns.append(os.path.join(self._folder, LEFT_OUT_FILE))
         old = [each.path for match in FileSystems.match(patterns) for each in match.metadata_list]
         if old:
             FileSystems.delete(old)

@@ -52,6 +52,15 @@ def format_of(pattern: str) -> Format | None:
     return found[1]
 
 
+def last_part(pattern: str) -> str:
+    """The last part of a pattern, for files of another folder, with ``*`` for spans and versions.
+
+    >>> last_part("{SPAN}/*.csv.gz"), last_part("{YYYY}-{MM}-{DD}.csv")
+    ('*.csv.gz', '*-*-*.csv')
+    """
+    return TOKEN.sub("*", pattern.rsplit("/", 1)[-1])
+
+
 def check_pattern(pattern: str, kind: Format | None, span: int | None) -> None:
     """Checks the pattern of a table's files.
 

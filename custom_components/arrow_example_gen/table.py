@@ -14,7 +14,7 @@ from custom_components.arrow_example_gen.formats.csv_errors import cell_error, l
 from custom_components.arrow_example_gen.formats.csv_types import CellError, ColumnType
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format, file_format
-from custom_components.arrow_example_gen.formats.files import TableError
+from custom_components.arrow_example_gen.formats.files import TableError, shown
 from custom_components.arrow_example_gen.formats.single_values import check_single_values
 from custom_components.arrow_example_gen.formats.type_conflicts import type_conflict
 
@@ -88,15 +88,27 @@ class Table:
             return self.columns
         return file_format(self.format).check_columns(path, self.columns, self.first, self.schema_types, self.dialect)
 
-    def read(self, path: str, digest: ContentDigest | None = None) -> Iterator[pa.RecordBatch | list[bytes]]:
-        """Yields the rows of a file in batches. See :class:`.formats.file_format.FileFormat`.
+    def check_has(self, names: Iterable[str]) -> None:
+        """Checks that the table has columns. Records list theirs one by one, so they are not checked.
+
+        Raises:
+            TableError: A column is missing.
+        """
+        for name in names if self.columns is not None else ():
+            if name not in self.columns:
+                raise TableError(f"{self.first}: found no column {shown(name)}; expected one of that name")
+
+    def read(
+        self, path: str, digest: ContentDigest | None = None, only: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch | list[bytes]]:
+        """Yields the rows of a file in batches, with all columns or only some. See :mod:`.formats.file_format`.
 
         Raises:
             TableError: The file has other columns, or is damaged. The message says where.
         """
         columns = self.check_columns(path)
         try:
-            yield from file_format(self.format).read_rows(path, columns, digest, self.dialect)
+            yield from file_format(self.format).read_rows(path, columns, digest, self.dialect, only)
         except OSError as error:
             raise TableError(f"{path}: {error.strerror or error}; expected a readable file") from error
 

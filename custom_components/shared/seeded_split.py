@@ -1,8 +1,5 @@
 """The seeded split that all ExampleGens share. It keeps groups together and rows in order."""
 
-import bisect
-import dataclasses
-import hashlib
 import itertools
 import os
 from collections.abc import Mapping, Sequence
@@ -22,10 +19,12 @@ from tfx.utils import proto_utils
 from common.source_code import source_digest
 from custom_components.shared.label_examples import check_label_counts, keep_labeled
 from custom_components.shared.label_rows import LabelRows
+from custom_components.shared.split_hash import Split, split_of_bytes
 
 # Modules that all ExampleGens run, for the digest in a node's properties.
 MODULES = (
     __name__,
+    "custom_components.shared.split_hash",
     "custom_components.shared.examples",
     "custom_components.shared.beam_workers",
     "custom_components.anomaly_gate.anomaly",
@@ -72,30 +71,13 @@ def split_settings(
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """How a node splits its rows.
-
-    Attributes:
-        names: Names of the splits.
-        bounds: Cumulative weights of the splits.
-        seed: Seed of the hash.
-        key: Column to hash. ``None`` hashes the complete row.
-    """
-
-    names: tuple[str, ...]
-    bounds: tuple[int, ...]
-    seed: int
-    key: str | None
-
-    @classmethod
-    def of_node(cls, exec_properties: Mapping[str, Any]) -> "Split":
-        """Parses the execution properties that :func:`split_settings` made."""
-        output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
-        options = custom_options(exec_properties)
-        splits = output.split_config.splits
-        bounds = itertools.accumulate(split.hash_buckets for split in splits)
-        return cls(tuple(split.name for split in splits), tuple(bounds), int(options["seed"]), options["key"])
+def split_of_node(exec_properties: Mapping[str, Any]) -> Split:
+    """Parses the execution properties that :func:`split_settings` made."""
+    output = proto_utils.json_to_proto(exec_properties["output_config"], example_gen_pb2.Output())
+    options = custom_options(exec_properties)
+    splits = output.split_config.splits
+    bounds = itertools.accumulate(split.hash_buckets for split in splits)
+    return Split(tuple(split.name for split in splits), tuple(bounds), int(options["seed"]), options["key"])
 
 
 def custom_options(exec_properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +92,7 @@ def examples_artifact(output_dict: Mapping[str, list[Artifact]], exec_properties
     """The output artifact of a node, with its payload format and split names set."""
     artifact = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
     examples_utils.set_payload_format(artifact, exec_properties["output_data_format"])
-    artifact.split_names = artifact_utils.encode_split_names(list(Split.of_node(exec_properties).names))
+    artifact.split_names = artifact_utils.encode_split_names(list(split_of_node(exec_properties).names))
     return artifact
 
 
@@ -130,7 +112,7 @@ class SeededSplitExecutor(base_example_gen_executor.BaseExampleGenExecutor):
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.PCollection]:
         """Returns a collection of tf.Examples by split name."""
-        split = Split.of_node(exec_properties)
+        split = split_of_node(exec_properties)
         read = self.GetInputSourceToExamplePTransform()
         rows = pipeline | "Read" >> read(exec_properties, source_of(exec_properties))
         if label_rows := LabelRows.from_options(custom_options(exec_properties)):
@@ -187,16 +169,6 @@ def split_index(example: tf.train.Example, partitions: int, bounds: Sequence[int
     group = example.features.feature.get(key) if key else None
     hashed = group if group is not None and _has_values(group) else example
     return split_of_bytes(hashed.SerializeToString(deterministic=True), bounds, seed)
-
-
-def split_of_bytes(hashed: bytes, bounds: Sequence[int], seed: int) -> int:
-    """Index of the split for the bytes of a row or of its key's feature.
-
-    >>> [split_of_bytes(row, bounds=[7, 8, 10], seed=0) for row in (b"a", b"b", b"c")]
-    [2, 2, 0]
-    """
-    digest = hashlib.sha256(b"%d:%b" % (seed, hashed)).digest()
-    return bisect.bisect(bounds, int.from_bytes(digest) % bounds[-1])
 
 
 def _has_values(feature: tf.train.Feature) -> bool:

@@ -200,15 +200,15 @@ class _Tracer:
 def _traced_data(artifact: NamedArtifact, examples: Artifact, settings: Mapping[str, Any]) -> TracedData:
     fingerprint = examples.properties.get(INPUT_FINGERPRINT)
     source = DataSource.from_properties(settings)
-    files = source.files()
+    files, test = source.files(), source.test_files()
     return TracedData(
         **vars(artifact),
         source=str(source),
         span=_integer(examples.properties.get(SPAN)),
         version=_integer(examples.properties.get(VERSION)),
         fingerprint=fingerprint,
-        files=files,
-        as_they_were=matches_fingerprint(files, fingerprint or ""),
+        files=[*files, *test],
+        as_they_were=matches_fingerprint(files, fingerprint or "", test),
     )
 
 

@@ -144,17 +144,19 @@ def check_platform(config: Config) -> None:
 def _check_paths(config: Config) -> None:
     """Checks that steps in the cloud can read the table and write the output."""
     path = config.data.path
-    for key, found in (("data.path", path), ("output", config.output)):
+    test = config.data.test_path or ""
+    for key, found in (("data.path", path), ("data.test_path", test), ("output", config.output)):
         if is_remote(found) and not _IN_BUCKET.fullmatch(found):
             raise ValueError(f"{key}: found '{found}'; expected gs://BUCKET or a folder in it, as Vertex AI requires")
-    if config.dataflow and path and not path.startswith("gs://"):
-        raise ValueError(
-            f"data.path: found '{path}'; expected gs://…, since Dataflow workers cannot read other folders"
-        )
-    if path.startswith("/"):
-        raise ValueError(
-            f"data.path: found '{path}'; expected gs://…, or a path in the project's folder, which the image contains"
-        )
+    for key, found in (("data.path", path), ("data.test_path", test)):
+        if config.dataflow and found and not found.startswith("gs://"):
+            raise ValueError(
+                f"{key}: found '{found}'; expected gs://…, since Dataflow workers cannot read other folders"
+            )
+        if found.startswith("/"):
+            raise ValueError(
+                f"{key}: found '{found}'; expected gs://…, or a path in the project's folder, which the image contains"
+            )
 
 
 def _check_jobs(config: Config) -> None:

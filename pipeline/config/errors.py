@@ -18,6 +18,10 @@ class ConfigError(UserError):
     """Settings that cannot be used."""
 
 
+class DataError(UserError):
+    """The data is not the table that the settings describe."""
+
+
 def shortened(text: object) -> str:
     """Returns the text, cut if it is long.
 

@@ -120,16 +120,18 @@ def _with_folders(config: Config, path: Path, data: str | None, output: str | No
     for option, folder in (("--data", data), ("--output", output)):
         if folder is not None and (not folder or is_remote(folder)):
             raise ConfigError(f"{option}: found '{folder}'; expected a folder on this machine")
-    for key, folder in (("data.path", config.data.path), ("output", config.output)):
+    test = config.data.test_path
+    for key, folder in (("data.path", config.data.path), ("data.test_path", test or ""), ("output", config.output)):
         if is_remote(folder):
             raise ConfigError(f"{path}: {key}: found '{folder}'; expected a folder on this machine, for a local run")
     table = dataclasses.replace(
         config.data,
         path=os.path.abspath(data or ROOT / config.data.path) if config.data.path else "",
+        test_path=os.path.abspath(ROOT / test) if test else None,
         schema=os.path.abspath(ROOT / config.data.schema),
     )
     output = os.path.abspath(output or ROOT / (config.output or f"output/{config.name}"))
-    for option, folder in (("--data", table.path), ("--output", output)):
+    for option, folder in (("--data", table.path), ("data.test_path", table.test_path or ""), ("--output", output)):
         if found := sorted(set(folder) & set(GLOB_CHARACTERS)):
             raise ConfigError(
                 f"{option}: found {''.join(found)} in {folder}; expected a path without {GLOB_CHARACTERS}"

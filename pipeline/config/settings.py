@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from custom_components.arrow_example_gen.formats.dialect import UTF8, Dialect, checked_delimiter, checked_encoding
 from custom_components.arrow_example_gen.formats.file_format import Format
-from custom_components.arrow_example_gen.source import Source, format_of
+from custom_components.arrow_example_gen.source import Source, format_of, last_part
+from custom_components.arrow_example_gen.splits.settings import SplitBy, parse_gap
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
 from models.features import MAX_COUNT, MAX_NAME, STRICT, Features, Int64, Label, PositiveInt, Problem, Task
 from models.training_settings import Network, Training, Tuning
@@ -48,6 +49,11 @@ class BigQuery:
     query: Annotated[str, Field(min_length=1)]
 
 
+def _checked_gap(gap: int | float | str) -> int | float | str:
+    parse_gap(str(gap))
+    return gap
+
+
 @dataclass(frozen=True, kw_only=True, config=STRICT)
 class Data:
     """The table and its splits.
@@ -64,6 +70,13 @@ class Data:
         split_key: Column whose value decides the split, so that rows with the same value end up in the same split. By
             default the complete row is hashed.
         split_seed: Seed of the split.
+        split_time: Column of times that decides the split: training rows are earlier than validation rows, and these
+            earlier than eval rows.
+        split_gap: Least time between two splits by time: a number in the unit of the column, or a duration such as
+            ``7d``.
+        split_column: Column whose values name the split of each row.
+        test_path: File or folder with the rows of the eval split. The other rows are split between train and
+            validation.
         missing_values: Cells of CSV files that mean a missing value, such as ``NA``, in addition to the empty cell.
         delimiter: The character between two cells of CSV files.
         encoding: Encoding of CSV files. A byte-order mark is skipped.
@@ -78,6 +91,10 @@ class Data:
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
     split_seed: Int64 = 0
+    split_time: str | None = None
+    split_gap: Annotated[int | float | str, AfterValidator(_checked_gap)] = 0
+    split_column: str | None = None
+    test_path: str | None = None
     missing_values: tuple[str, ...] = ()
     delimiter: Annotated[str, AfterValidator(checked_delimiter)] = ","
     encoding: Annotated[str, AfterValidator(checked_encoding)] = UTF8
@@ -86,6 +103,26 @@ class Data:
         if bool(self.path) == bool(self.bigquery):
             found = "both 'path' and 'bigquery'" if self.path else "neither 'path' nor 'bigquery'"
             raise ValueError(f"found {found}; expected one of them")
+        self._check_splits()
+
+    def _check_splits(self) -> None:
+        """Checks that one thing decides the split of a row.
+
+        Raises:
+            ValueError: Two settings exclude each other.
+        """
+        given = [name for name in ("split_time", "split_column", "test_path") if getattr(self, name) is not None]
+        if self.split_time is not None and self.split_key is not None:
+            given = ["split_key", *given]
+        if len(given) > 1:
+            raise ValueError(f"found both '{given[0]}' and '{given[1]}'; expected at most one of them")
+        if self.split_gap != 0 and self.split_time is None:
+            raise ValueError(f"found 'split_gap' {self.split_gap} without 'split_time'; expected both, or no gap")
+        if given and self.bigquery and given != ["split_key"]:
+            raise ValueError(
+                f"found '{given[0]}' with 'bigquery'; expected a table of files, or split_key: export the table to "
+                "Parquet files"
+            )
 
     @property
     def source(self) -> Source:
@@ -94,6 +131,22 @@ class Data:
         assert kind  # checked by cross_checks.check_files
         dialect = Dialect(self.delimiter, self.encoding)
         return Source(self.path, self.pattern, kind, self.span, self.missing_values, dialect)
+
+    def split_by(self, required: bool = False) -> SplitBy:
+        """What decides the split of a row.
+
+        Args:
+            required: Whether the schema demands a value in the column that decides it.
+        """
+        return SplitBy(
+            key=self.split_key,
+            time=self.split_time,
+            gap=str(self.split_gap),
+            column=self.split_column,
+            test=self.test_path,
+            test_pattern=last_part(self.pattern),
+            required=required,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -10,6 +10,7 @@ from pipeline.preflight.flink import check_flink
 from pipeline.preflight.labels import check_summary
 from pipeline.preflight.network import check_network
 from pipeline.preflight.schema import check_against_schema, load_schema
+from pipeline.preflight.splits import check_splits
 from pipeline.preflight.table import UNREAD, CheckedTable, check_table
 
 
@@ -51,5 +52,6 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
         return CheckedInputs(config, schema)
     table = check_table(config, schema)
     warnings = check_summary(config, table.labels) if table.labels else []
+    check_splits(config, schema, table.rows - table.test_rows)
     check_flink(config.beam)
     return CheckedInputs(config, schema, table, tuple(warnings))

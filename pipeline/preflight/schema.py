@@ -109,8 +109,9 @@ def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
     yield "label.column", config.label.column
     if config.label.above and config.label.above.of:
         yield "label.above.of", config.label.above.of
-    if config.data.split_key:
-        yield "data.split_key", config.data.split_key
+    for key in ("split_key", "split_time", "split_column"):
+        if column := getattr(config.data, key):
+            yield f"data.{key}", column
     for index, columns in enumerate(config.evaluation.slices):
         for column in columns:
             yield f"evaluation.slices.{index}", column

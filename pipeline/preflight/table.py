@@ -5,20 +5,17 @@ from typing import NamedTuple
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
-from artifacts.fingerprint import ContentDigest, fingerprint
+from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import csv_files
 from custom_components.arrow_example_gen.formats.csv_header import other_delimiter, wrong_delimiter
 from custom_components.arrow_example_gen.formats.files import TableError
-from custom_components.arrow_example_gen.spans import files_of
+from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
-from pipeline.config.errors import UserError, unknown_name
+from pipeline.config.errors import DataError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.labels import LabelCounts, LabelSummary
 from pipeline.preflight.schema import column_types
-
-
-class DataError(UserError):
-    """The data is not the table that the settings describe."""
+from pipeline.preflight.splits import files_to_split
 
 
 class CheckedTable(NamedTuple):
@@ -29,12 +26,14 @@ class CheckedTable(NamedTuple):
         fingerprint: Fingerprint of the files' content. ``None`` for BigQuery.
         labels: What the column of the label has. ``None`` for BigQuery.
         renamed: Lines that describe the columns that have no name of their own in the files.
+        test_rows: How many of the rows are in the test table.
     """
 
     rows: int = 0
     fingerprint: str | None = None
     labels: LabelSummary | None = None
     renamed: tuple[str, ...] = ()
+    test_rows: int = 0
 
 
 UNREAD = CheckedTable()
@@ -72,36 +71,42 @@ def _check_folder(folder: Path, pattern: str) -> None:
 
 
 def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
-    source = config.data.source
-    files = files_of(source)
-    table = Table.of(source.format, files[0], column_types(schema), source.missing_values, source.dialect)
-    for path in files:
-        table.check_columns(path)
+    source, files = config.data.source, files_to_split(config)
+    table = Table.of(source.format, files[0].path, column_types(schema), source.missing_values, source.dialect)
+    for file in files:
+        table.check_columns(file.path)
     if not table.is_text:
-        merge_types(map(table.infer_types, files))
+        merge_types(table.infer_types(file.path) for file in files)
     if table.columns is not None:  # TFRecord files do not list their columns
         _check_needed_columns(config, table)
-    rows, digests, checks = 0, [], RowChecks(table, {*config.features.columns, *config.label.columns})
+    rows, digests, checks = [], {}, RowChecks(table, {*config.features.columns, *config.label.columns})
     labels = LabelCounts(config, schema, table)
-    for path in files:
+    for file in files:
         digest, before = ContentDigest(), 0
-        for batch in table.read(path, digest):
-            labels.add(checks.check(batch, path, before), path, before)
+        for batch in table.read(file.path, digest):
+            labels.add(checks.check(batch, file.path, before), file.path, before)
             before += len(batch)
-        rows += before
-        digests.append(digest.result())
-    if rows == 0:
-        found = "a header and no rows" if table.is_text else "no rows"
-        raise DataError(f"{files[0]}: found {found}; expected at least one row")
+        rows.append(before)
+        digests[file.number] = digest.result()
+    counts = {
+        is_test: sum(n for file, n in zip(files, rows, strict=True) if file.is_test == is_test)
+        for is_test in (False, True)
+    }
+    for is_test in dict.fromkeys(file.is_test for file in files):
+        if not counts[is_test]:
+            first = next(file.path for file in files if file.is_test == is_test)
+            found = "a header and no rows" if table.is_text else "no rows"
+            raise DataError(f"{first}: found {found}; expected at least one row")
     renamed = csv_files.renamed_columns(table.first, table.dialect) if table.is_text else ()
-    return CheckedTable(rows, fingerprint(digests), labels.summary, tuple(renamed))
+    return CheckedTable(sum(rows), fingerprint_of(files, digests), labels.summary, tuple(renamed), counts[True])
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:
     """Checks that the table has the columns of the label and of the split."""
     header = f"{table.first}: line 1" if table.is_text else table.first
     needed = [("label column", column) for column in config.label.columns]
-    needed += [("data.split_key", config.data.split_key)] if config.data.split_key else []
+    settings = ("split_key", "split_time", "split_column")
+    needed += [(f"data.{key}", column) for key in settings if (column := getattr(config.data, key))]
     for kind, column in needed:
         if column in table.columns:
             continue

@@ -17,6 +17,7 @@ from artifacts.left_out import read_left_out
 from custom_components.anomaly_gate.anomaly import DataAnomaliesError
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.arrow_example_gen.source import Source
+from custom_components.arrow_example_gen.splits.settings import SplitBy
 from custom_components.bigquery_example_gen.component import SeededBigQueryExampleGen
 from custom_components.bigquery_example_gen.executor import QueryError, column_types, query_schema, to_example
 from custom_components.shared.label_rows import LabelRows
@@ -96,9 +97,9 @@ def test_the_same_rows_fall_into_the_same_splits_as_those_of_a_csv_file(
         writer = csv.DictWriter(file, ROWS[0])
         writer.writeheader()
         writer.writerows(ROWS)
-    given: dict[str, Any] = {"splits": SPLITS, "seed": 3, "key": "user"}
-    by_query = splits_of(SeededBigQueryExampleGen(QUERY, **given), tmp_path / "query")
-    by_file = splits_of(ArrowExampleGen(Source(str(tmp_path / "table"), "*.csv", "csv"), **given), tmp_path / "file")
+    source = Source(str(tmp_path / "table"), "*.csv", "csv")
+    by_query = splits_of(SeededBigQueryExampleGen(QUERY, SPLITS, 3, "user"), tmp_path / "query")
+    by_file = splits_of(ArrowExampleGen(source, SPLITS, 3, SplitBy(key="user")), tmp_path / "file")
     assert sum(map(len, by_query.values())) == len(ROWS)
     assert all(by_query.values())
     assert {name: sorted(rows) for name, rows in by_query.items()} == {

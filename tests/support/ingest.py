@@ -1,5 +1,6 @@
 """Runs ExampleGens on files, for tests of their output."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tfx.types.standard_artifacts import Examples
 
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.arrow_example_gen.source import Source, format_of
+from custom_components.arrow_example_gen.splits.settings import SplitBy
 
 RUNNER = f"--runner={FnApiRunner.__module__}.{FnApiRunner.__name__}"
 SPLITS = {"train": 7, "validation": 1, "eval": 2}
@@ -46,7 +48,9 @@ def ingest(folder: Path, output: Path, pattern: str = "*.csv", **given: Any) -> 
     options = given.pop("options", ())
     of_text = {key: given.pop(key) for key in ("missing_values", "dialect") if key in given}
     source = Source(str(folder), pattern, kind, **of_text)
-    return run_node(ArrowExampleGen(source, SPLITS, **given), output, options)
+    names = [name for name in given if name in {field.name for field in dataclasses.fields(SplitBy)}]
+    by = SplitBy(**{name: given.pop(name) for name in names})
+    return run_node(ArrowExampleGen(source, SPLITS, by=by, **given), output, options)
 
 
 def parsed(splits: dict[str, list[bytes]]) -> dict[str, list[tf.train.Example]]:

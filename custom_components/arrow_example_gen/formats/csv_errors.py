@@ -19,6 +19,8 @@ from custom_components.arrow_example_gen.formats.files import (
 )
 from custom_components.arrow_example_gen.formats.text_files import open_text
 
+MISSING_HINT = "if it means a missing value, add it to data.missing_values"
+
 
 def ragged_row(path: str, columns: int, dialect: Dialect = COMMAS) -> tuple[int, int] | None:
     """The line of the first row that does not have ``columns`` values, and how many it has."""
@@ -38,7 +40,7 @@ def line_of_row(path: str, row: int, dialect: Dialect = COMMAS) -> int:
 def cell_error(path: str, row: int, column: str, error: CellError, dialect: Dialect = COMMAS) -> TableError:
     """The error for a cell that does not have the type of its column, with its line. ``row`` counts from 1."""
     text = f"{path}: line {line_of_row(path, row, dialect)}: column {shown(column)}: {error}"
-    return TableError(f"{text}; if it means a missing value, add it to data.missing_values")
+    return TableError(f"{text}; {MISSING_HINT}")
 
 
 def _rows(path: str, dialect: Dialect) -> Iterator[tuple[int, int]]:

@@ -11,7 +11,7 @@ import pyarrow.csv
 from artifacts.fingerprint import ContentDigest
 from custom_components.arrow_example_gen.formats import column_names, csv_errors
 from custom_components.arrow_example_gen.formats.csv_errors import LongLineError, bounded_lines
-from custom_components.arrow_example_gen.formats.csv_header import header_problem
+from custom_components.arrow_example_gen.formats.csv_header import header_difference, header_problem
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
     BATCH_ROWS,
@@ -72,13 +72,19 @@ def check_columns(
     Raises:
         TableError: The columns or their order differ.
     """
-    if read_columns(path, None, dialect) != list(columns):
-        raise TableError(f"{path}: line 1: the columns differ from those of {name_of(first)}; expected the same header")
+    found = read_columns(path, None, dialect)
+    if found != list(columns):
+        problem = header_difference(found, columns, name_of(first))
+        raise TableError(f"{path}: line 1: {problem}; expected the same header")
     return columns
 
 
 def read_rows(
-    path: str, columns: Sequence[str], digest: ContentDigest | None = None, dialect: Dialect = COMMAS
+    path: str,
+    columns: Sequence[str],
+    digest: ContentDigest | None = None,
+    dialect: Dialect = COMMAS,
+    only: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file, without blank lines, as columns of strings.
 
@@ -89,6 +95,7 @@ def read_rows(
         columns: Its columns.
         digest: Updated with the bytes of the file.
         dialect: Delimiter and encoding.
+        only: The columns to yield, or empty for all.
 
     Raises:
         TableError: A row has more or fewer values than the header, or is too long, a quote is not closed, the text has
@@ -96,7 +103,7 @@ def read_rows(
     """
     try:
         with open_text(path, dialect.encoding, digest) as file:
-            reader = _open_csv(_FileWithEndRow(file, len(columns), dialect.delimiter), columns, dialect.delimiter)
+            reader = _open_csv(_FileWithEndRow(file, len(columns), dialect.delimiter), columns, dialect.delimiter, only)
             for batch in _without_end_row(path, reader, dialect):
                 yield from (batch.slice(start, BATCH_ROWS) for start in range(0, batch.num_rows, BATCH_ROWS))
     except pa.ArrowInvalid as error:
@@ -112,7 +119,7 @@ class _FileWithEndRow:
 
     def __init__(self, file: IO[bytes], columns: int, delimiter: str) -> None:
         self._file = file
-        self._rest = b"\n" + END.encode() + delimiter.encode() * (columns - 1) + b"\n"
+        self._rest = f"\n{delimiter.join([END] * columns)}\n".encode()
 
     def read(self, size: int) -> bytes:
         """Returns ``size`` bytes, or the rest."""
@@ -125,14 +132,18 @@ class _FileWithEndRow:
         return found
 
 
-def _open_csv(file: _FileWithEndRow, columns: Sequence[str], delimiter: str) -> pa.csv.CSVStreamingReader:
+def _open_csv(
+    file: _FileWithEndRow, columns: Sequence[str], delimiter: str, only: Sequence[str]
+) -> pa.csv.CSVStreamingReader:
     return pa.csv.open_csv(
         file,
         read_options=pa.csv.ReadOptions(
             use_threads=False, block_size=BLOCK_BYTES, column_names=columns, skip_rows_after_names=1
         ),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True, delimiter=delimiter),
-        convert_options=pa.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.string())),
+        convert_options=pa.csv.ConvertOptions(
+            column_types=dict.fromkeys(columns, pa.string()), include_columns=list(only) or None
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from custom_components.arrow_example_gen.formats.dialect import DELIMITERS, named_delimiter, shown_delimiter
+from custom_components.arrow_example_gen.formats.files import shown
 
 
 def header_problem(header: Sequence[str], delimiter: str = ",") -> str | None:
@@ -14,6 +15,21 @@ def header_problem(header: Sequence[str], delimiter: str = ",") -> str | None:
     if len(header) == 1 and (other := other_delimiter(header, delimiter)):
         return wrong_delimiter(other, delimiter)
     return None
+
+
+def header_difference(found: Sequence[str], expected: Sequence[str], other: str) -> str:
+    """How a header differs from that of another file.
+
+    >>> header_difference(["fare", "tip"], ["fare", "tips"], "a.csv")
+    "found no column 'tips', which a.csv has"
+    """
+    missing = [name for name in expected if name not in found]
+    if missing:
+        return f"found no column {shown(missing[0])}, which {other} has"
+    extra = [name for name in found if name not in expected]
+    if extra:
+        return f"found the column {shown(extra[0])}, which {other} does not have"
+    return f"found the columns of {other} in another order"
 
 
 def other_delimiter(header: Sequence[str], delimiter: str = ",") -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, cast
 
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
@@ -63,7 +63,13 @@ class FileFormat(Protocol):
         """
 
     def read_rows(
-        self, path: str, columns: Any, digest: ContentDigest | None = None, dialect: Dialect = COMMAS, /
+        self,
+        path: str,
+        columns: Any,
+        digest: ContentDigest | None = None,
+        dialect: Dialect = COMMAS,
+        only: Sequence[str] = (),
+        /,
     ) -> Iterator[pa.RecordBatch | list[bytes]]:
         """Yields the rows of a file in batches, in constant memory.
 
@@ -72,6 +78,7 @@ class FileFormat(Protocol):
             columns: Its columns.
             digest: Updated with the bytes of the file, unless it is remote.
             dialect: As for :meth:`read_columns`.
+            only: The columns that are needed, if the others may be left out.
 
         Yields:
             Record batches of strings (if :attr:`FormatSpec.is_text`), record batches of int64, float32, binary or lists

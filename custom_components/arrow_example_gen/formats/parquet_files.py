@@ -88,7 +88,11 @@ def check_columns(
 
 
 def read_rows(
-    path: str, types: Types, digest: ContentDigest | None = None, _dialect: Dialect = COMMAS
+    path: str,
+    types: Types,
+    digest: ContentDigest | None = None,
+    _dialect: Dialect = COMMAS,
+    only: Sequence[str] = (),
 ) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file in batches of a few megabytes, as they are after values are decoded.
 
@@ -98,6 +102,7 @@ def read_rows(
         path: The file.
         types: Its columns, as returned by :func:`read_columns`.
         digest: Updated with the bytes of the file, which are read from start to end before the rows.
+        only: The columns to yield, or empty for all.
 
     Raises:
         TableError: The file is damaged or changes meanwhile, a row is too long, or a value does not fit into the type
@@ -109,11 +114,11 @@ def read_rows(
         if digest is not None and not is_remote(path):
             digest.update_from(file)
             file.seek(0)
-        for batch in _batches(path, file):
+        for batch in _batches(path, file, list(only) or None):
             for part in by_bytes(path, batch, row):
-                columns = zip(part.schema.names, part.columns, strict=True)
+                cells = zip(part.schema.names, part.columns, strict=True)
                 yield pa.RecordBatch.from_pydict(
-                    {name: _converted(f"{path}: column '{name}'", column, types[name], row) for name, column in columns}
+                    {name: _converted(f"{path}: column '{name}'", each, types[name], row) for name, each in cells}
                 )
                 row += part.num_rows
         if _status(file) != before:
@@ -142,12 +147,14 @@ def _status(file: IO[bytes]) -> tuple[int, int, int] | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _batches(path: str, file: IO[bytes]) -> Iterator[pa.RecordBatch]:
+def _batches(path: str, file: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     """Yields batches whose stored size is a few megabytes. Decoded, they may have any size."""
     metadata = _open(path, file).metadata
     batch_rows = _batch_rows(metadata, check_pages(path, file, metadata))
     file.seek(0)
-    batches = _open(path, file, _dictionary_columns(metadata)).iter_batches(batch_rows, use_threads=False)
+    batches = _open(path, file, _dictionary_columns(metadata)).iter_batches(
+        batch_rows, columns=columns, use_threads=False
+    )
     row = 0
     while True:
         try:

@@ -6,7 +6,7 @@ a run do not have to import it, and so that errors can name the record.
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import google_crc32c
 
@@ -42,9 +42,13 @@ def check_columns(
 
 
 def read_rows(
-    path: str, _columns: None, digest: ContentDigest | None = None, _dialect: Dialect = COMMAS
+    path: str,
+    _columns: None,
+    digest: ContentDigest | None = None,
+    _dialect: Dialect = COMMAS,
+    _only: Sequence[str] = (),
 ) -> Iterator[list[bytes]]:
-    """Yields the records of a file in batches of a few megabytes.
+    """Yields the records of a file in batches of a few megabytes. They are always complete.
 
     Raises:
         TableError: The file is truncated, a checksum does not match, or a record is too long.

@@ -11,14 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from custom_components.arrow_example_gen.executor import NumberedFile, batches_of
+from custom_components.arrow_example_gen.executor import batches_of
 from custom_components.arrow_example_gen.formats import csv_errors, files, parquet_files, parquet_pages
 from custom_components.arrow_example_gen.formats.csv_types import CellError
 from custom_components.arrow_example_gen.formats.decoded_size import by_bytes, decoded_bytes
 from custom_components.arrow_example_gen.formats.files import BATCH_BYTES, TableError
 from custom_components.arrow_example_gen.formats.tfrecord_files import _masked_checksum
+from custom_components.arrow_example_gen.splits.hash_split import HashSplit
+from custom_components.arrow_example_gen.splits.strategy import NumberedFile
 from custom_components.arrow_example_gen.table import Table
-from custom_components.shared.seeded_split import Split
+from custom_components.shared.split_hash import Split
 
 MEMBER = gzip.compress(bytes(1 << 20))  # 1 kB that unzips to 1 MiB
 GIGABYTES = MEMBER * 1_500
@@ -110,7 +112,7 @@ def test_rows_that_share_a_long_text_are_read_in_parts(tmp_path: Path) -> None:
         assert pa.total_allocated_bytes() - before < MAX_BYTES
         total += len(batch)
     assert total == 2_000
-    encoded = next(batches_of(NumberedFile(0, path), table, Split(("all",), (1,), 0, None), {}))
+    encoded = next(batches_of(NumberedFile(0, path), table, ["all"], {}, HashSplit(Split(("all",), (1,), 0, None))))
     assert 10 < len(encoded.rows["all"]) < 100
 
 

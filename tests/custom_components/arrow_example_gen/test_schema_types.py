@@ -12,13 +12,15 @@ import tensorflow as tf
 from ingest import ingest, parsed
 
 from custom_components.arrow_example_gen.component import SchemaRules
-from custom_components.arrow_example_gen.executor import NumberedFile, batches_of
+from custom_components.arrow_example_gen.executor import batches_of
 from custom_components.arrow_example_gen.formats.csv_types import CellError, parse
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import format_of
+from custom_components.arrow_example_gen.splits.hash_split import HashSplit
+from custom_components.arrow_example_gen.splits.strategy import NumberedFile
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
-from custom_components.shared.seeded_split import Split
+from custom_components.shared.split_hash import Split
 
 TYPES = {"fare": "FLOAT", "trips": "INT", "zip": "BYTES"}
 
@@ -204,7 +206,9 @@ def test_example_gen_checks_records_by_itself(tmp_path: Path) -> None:
     path = str(tmp_path / "a.tfrecord")
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(SEQUENCE)
-    batches = batches_of(NumberedFile(0, path), Table.of("tfrecord", path), Split(("all",), (1,), 0, None), {})
+    batches = batches_of(
+        NumberedFile(0, path), Table.of("tfrecord", path), ["all"], {}, HashSplit(Split(("all",), (1,), 0, None))
+    )
     with pytest.raises(TableError, match=r"a\.tfrecord: record 1: found a tf\.SequenceExample"):
         list(batches)
 

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from ingest import ingest, records
 
 from custom_components.arrow_example_gen import shards
-from custom_components.arrow_example_gen.batch_splits import split_columns, split_records
 from custom_components.arrow_example_gen.encoding import encode, to_bytes, varint
 from custom_components.arrow_example_gen.shards import Batch, ShardSink
-from custom_components.shared.seeded_split import Split, split_index
+from custom_components.arrow_example_gen.splits.hash_split import split_columns
+from custom_components.arrow_example_gen.splits.record_hash import split_records
+from custom_components.shared.seeded_split import split_index
+from custom_components.shared.split_hash import Split
 
 SPLIT = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key=None)
 BY_USER = Split(("train", "validation", "eval"), (7, 8, 10), seed=3, key="user")
@@ -56,11 +58,8 @@ def test_rows_equal_protobufs_deterministic_serialization(columns: dict[str, pa.
 @given(columns=st.dictionaries(names, columns_of_five, min_size=1, max_size=4), split=st.sampled_from([SPLIT, BY_USER]))
 def test_the_split_is_that_of_split_index(columns: dict[str, pa.Array], split: Split) -> None:
     rows = to_bytes(encode(columns))
-    expected: dict[str, list[bytes]] = {name: [] for name in split.names}
-    for row in rows:
-        index = split_index(tf.train.Example.FromString(row), 3, split.bounds, split.seed, split.key)
-        expected[split.names[index]].append(row)
-    assert split_columns(columns, split) == expected
+    expected = [split_index(tf.train.Example.FromString(row), 3, split.bounds, split.seed, split.key) for row in rows]
+    assert split_columns(columns, rows, split) == expected
     assert split_records(rows, split, "t.tfrecord", 0) == expected
 
 

@@ -11,13 +11,15 @@ from ingest import ingest
 
 from artifacts.left_out import read_left_out
 from custom_components.arrow_example_gen.component import SchemaRules
-from custom_components.arrow_example_gen.executor import NumberedFile, batches_of
+from custom_components.arrow_example_gen.executor import batches_of
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.shards import Batch
+from custom_components.arrow_example_gen.splits.hash_split import HashSplit
+from custom_components.arrow_example_gen.splits.strategy import NumberedFile
 from custom_components.arrow_example_gen.table import Table
 from custom_components.shared.label_examples import CountLabels, is_labeled
 from custom_components.shared.label_rows import LabelRows
-from custom_components.shared.seeded_split import Split
+from custom_components.shared.split_hash import Split
 
 TYPES = {"score": "FLOAT", "grade": "BYTES", "row": "INT"}
 SCORES = [1.5, None, float("nan"), float("inf"), 2.5, 3.5]
@@ -62,7 +64,7 @@ RULES: list[tuple[LabelRows, list[int]]] = [
 def batches(folder: Path, kind: Any, rows: LabelRows) -> list[Batch]:
     path = str(folder / f"a.{kind}")
     table = Table.of(kind, path, TYPES)
-    return list(batches_of(NumberedFile(0, path), table, SPLIT, table.infer_types(path), rows))
+    return list(batches_of(NumberedFile(0, path), table, SPLIT.names, table.infer_types(path), HashSplit(SPLIT), rows))
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "tfrecord"])

@@ -323,6 +323,18 @@ def test_path_that_is_not_a_local_folder_is_refused(option: str, place: str) -> 
             "cvs",
             "data.format: unknown value 'cvs'; allowed: csv, parquet, tfrecord; did you mean 'csv'?",
         ),
+        (
+            "data.split_gap",
+            "7 days",
+            "data.split_gap: found '7 days'; expected a number of 0 or more in the unit of the",
+        ),
+        ("data.split_gap", "-1", "data.split_gap: found '-1'; expected a number of 0 or more"),
+        ("data.split_gap", "7d", "data: found 'split_gap' 7d without 'split_time'; expected both, or no gap"),
+        (
+            "data.test_path",
+            "gs://bucket/test.csv",
+            "data.test_path: found 'gs://bucket/test.csv'; expected a folder on",
+        ),
         ("data.span", "3", "data.span: found 3, but no {SPAN} in the pattern '*.csv'"),
         ("network.hyperparameters.dropout", "[1]", "expected a valid boolean or a valid integer"),
     ],
@@ -331,6 +343,34 @@ def test_value_that_conflicts_with_another_setting_is_refused(key: str, text: st
     with pytest.raises(ConfigError) as error:
         load_config(ROOT / "configs/taxi.yaml", {key: text})
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (
+            {"split_time": "day", "split_column": "set"},
+            "found both 'split_time' and 'split_column'; expected at most one",
+        ),
+        ({"split_time": "day", "test_path": "t.csv"}, "found both 'split_time' and 'test_path'; expected at most one"),
+        (
+            {"split_column": "set", "test_path": "t.csv"},
+            "found both 'split_column' and 'test_path'; expected at most one",
+        ),
+        (
+            {"split_time": "day", "split_key": "company"},
+            "found both 'split_key' and 'split_time'; expected at most one",
+        ),
+        (
+            {"split_time": "day", "path": "''", "bigquery": "{query: SELECT 1}"},
+            "found 'split_time' with 'bigquery'; expected a table of files, or split_key",
+        ),
+    ],
+)
+def test_settings_that_exclude_each_other_are_refused(given: dict[str, str], reason: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_config(ROOT / "configs/taxi.yaml", {f"data.{key}": text for key, text in given.items()})
+    assert f"--set: data: {reason}" in str(error.value)
 
 
 def test_error_of_the_file_names_the_file_despite_an_override(tmp_path: Path) -> None:

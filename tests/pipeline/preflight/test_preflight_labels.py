@@ -8,11 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
-from pipeline.config.errors import UserError
+from pipeline.config.errors import DataError, UserError
 from pipeline.config.loading import load_config
 from pipeline.config.settings import Config
 from pipeline.preflight.preflight import CheckedInputs, preflight
-from pipeline.preflight.table import DataError
 
 SETTINGS = """
 name: labels
@@ -80,8 +79,8 @@ def check_csv(
     ],
 )
 def test_classes_of_any_type_need_no_domain(tmp_path: Path, answers: list[Any], label: str, kind: str) -> None:
-    inputs = check_csv(tmp_path, answers * 3, label, kind)
-    assert (inputs.table.rows, inputs.warnings) == (6, ())
+    inputs = check_csv(tmp_path, answers * 20, label, kind)
+    assert (inputs.table.rows, inputs.warnings) == (40, ())
 
 
 @pytest.mark.parametrize(
@@ -129,8 +128,8 @@ def test_a_label_that_cannot_be_learned_is_refused_with_the_counts(
 
 
 def test_a_class_without_rows_is_a_warning_with_the_counts(tmp_path: Path) -> None:
-    inputs = check_csv(tmp_path, ["a", "b", "b"], ", classes: [a, b, c]", task="multiclass")
-    assert inputs.warnings == ("label.classes: no row has c (a 1, b 2, c 0), so the model cannot learn it",)
+    inputs = check_csv(tmp_path, ["a", "b", "b"] * 10, ", classes: [a, b, c]", task="multiclass")
+    assert inputs.warnings == ("label.classes: no row has c (a 10, b 20, c 0), so the model cannot learn it",)
 
 
 def config_of(folder: Path, pattern: str, content: bytes, kind: str) -> Config:
@@ -141,7 +140,7 @@ def config_of(folder: Path, pattern: str, content: bytes, kind: str) -> Config:
 
 def parquet(answers: list[str | None]) -> bytes:
     file = io.BytesIO()
-    pq.write_table(pa.table({"answer": answers, "x": [1.0] * len(answers)}), file)
+    pq.write_table(pa.table({"answer": answers, "x": [float(x) for x in range(len(answers))]}), file)
     return file.getvalue()
 
 
@@ -161,8 +160,8 @@ def test_other_formats_are_checked_in_the_same_way(tmp_path: Path, kind: str) ->
     def content(answers: list[str | None]) -> bytes:
         return parquet(answers) if kind == "parquet" else tfrecord(tmp_path, answers)
 
-    config_of(tmp_path, f"*.{kind}", content(["a", None, "b"]), "BYTES")
-    assert checked(tmp_path / "labels.yaml").table.rows == 3
+    config_of(tmp_path, f"*.{kind}", content(["a", None, "b"] * 10), "BYTES")
+    assert checked(tmp_path / "labels.yaml").table.rows == 30
     config_of(tmp_path, f"*.{kind}", content(["a", None, "c"]), "BYTES")
     place = "row 3" if kind == "parquet" else "record 3"
     with pytest.raises(DataError, match=f"{place}: column 'answer': found 'c'"):

@@ -15,10 +15,11 @@ from tiny_problem import HEADER, ROW, config_for, settings_file
 from artifacts.fingerprint import file_digest, fingerprint
 from custom_components.arrow_example_gen.formats import tfrecord_files
 from custom_components.arrow_example_gen.table import Table
+from pipeline.config.errors import DataError
 from pipeline.config.loading import load_config
 from pipeline.config.settings import Config
 from pipeline.preflight.schema import load_schema
-from pipeline.preflight.table import CheckedTable, DataError, check_table
+from pipeline.preflight.table import CheckedTable, check_table
 
 
 def check(config: Config) -> CheckedTable:
@@ -111,8 +112,8 @@ def test_rows_of_all_files_are_counted(tmp_path: Path) -> None:
         ({"a.csv": HEADER + ROW + b"1.0,5.0,caf\xe9\n"}, "a.csv: line 3", ["byte 0xe9", "UTF-8"]),
         ({"a.csv": (HEADER + ROW).decode().encode("utf-16")}, "a.csv: line 1", ["byte 0xff", "UTF-8"]),
         ({"a.csv": (HEADER + ROW).decode().encode("utf-16-le")}, "a.csv: line 1", ["zero bytes", "data.encoding"]),
-        ({"a.csv": HEADER + ROW, "b.csv": b"fare,tips,payment\n" + ROW}, "b.csv: line 1", ["differ", "a.csv"]),
-        ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["differ", "a.csv"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"fare,tips,payment\n" + ROW}, "b.csv: line 1", ["another order", "a.csv"]),
+        ({"a.csv": HEADER + ROW, "b.csv": b"tips,fare\n1,2\n"}, "b.csv: line 1", ["no column 'payment'", "a.csv"]),
         ({"a.csv": b"tip,fare\n1,2\n"}, "a.csv: line 1", ["'tips'", "fare, tip;", "did you mean 'tip'?"]),
         ({"a.csv": b"tips,fair\n1,2\n"}, "a.csv: line 1", ["'fare'", "did you mean 'fair'?"]),
         (
