@@ -39,7 +39,7 @@ def main(data: str, pattern: str, missing: tuple[str, ...], out: str) -> None:
     except (UserError, ValueError) as error:
         sys.exit(printable(str(error)))
     except OSError as error:
-        sys.exit(printable(f"{error.filename}: {error.strerror}; expected a folder to write to"))
+        sys.exit(printable(f"{error.filename or out}: {error.strerror}; expected a folder to write to"))
 
 
 def write_draft(given: Given, missing: tuple[str, ...], out: Path) -> str:

@@ -119,7 +119,7 @@ class _FileWithEndRow:
 
     def __init__(self, file: IO[bytes], columns: int, delimiter: str) -> None:
         self._file = file
-        self._rest = f"\n{delimiter.join([END] * columns)}\n".encode()
+        self._rest = f"\n{delimiter.join([_end(delimiter)] * columns)}\n".encode()
 
     def read(self, size: int) -> bytes:
         """Returns ``size`` bytes, or the rest."""
@@ -130,6 +130,11 @@ class _FileWithEndRow:
             found += self._rest
             found, self._rest = found[:size], found[size:]
         return found
+
+
+def _end(delimiter: str) -> str:
+    """The first cell of the row at the end of a file."""
+    return END.replace(delimiter, "." if delimiter != "." else "-")
 
 
 def _open_csv(
@@ -155,7 +160,7 @@ def _without_end_row(path: str, batches: Iterable[pa.RecordBatch], dialect: Dial
             yield last
         last = batch
     assert last is not None
-    if last.column(0)[-1].as_py() != END:
+    if last.column(0)[-1].as_py() != _end(dialect.delimiter):
         line = csv_errors.last_row(path, dialect)
         raise TableError(f"{path}: line {line}: found a quote that is never closed; expected a closing quote")
     yield last.slice(0, last.num_rows - 1)

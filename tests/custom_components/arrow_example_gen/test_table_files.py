@@ -121,6 +121,17 @@ def test_text_in_other_encodings_is_read_as_utf8_in_small_chunks(
         assert file.read() == text.encode(encoding, "replace").decode(encoding).encode()
 
 
+@pytest.mark.parametrize("delimiter", [" ", "e", ".", "-", "~"])
+def test_any_ascii_character_can_separate_cells(tmp_path: Path, delimiter: str) -> None:
+    text = 'a,b\n1,"x"\n2,"y"\n'.replace(",", delimiter)
+    batches = list(
+        csv_files.read_rows(written(tmp_path / "t.csv", text.encode()), ["a", "b"], None, Dialect(delimiter))
+    )
+    assert [row for batch in batches for row in batch.to_pylist()] == [{"a": "1", "b": "x"}, {"a": "2", "b": "y"}]
+    with pytest.raises(TableError, match="line 3: found a quote that is never closed"):
+        list(csv_files.read_rows(written(tmp_path / "u.csv", text[:-3].encode()), ["a", "b"], None, Dialect(delimiter)))
+
+
 @pytest.mark.parametrize(("encoding", "line"), [("ascii", 70_001), ("utf-16", 70_001), ("shift_jis", 70_001)])
 def test_a_byte_of_another_encoding_is_reported_with_its_line(tmp_path: Path, encoding: str, line: int) -> None:
     good = ("a,b\n" + "1,some text\n" * 69_999).encode(encoding)

@@ -1,0 +1,150 @@
+"""What is chosen for a table, and why."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import tensorflow as tf
+from drafts import drafted, table
+from test_refused_tables import number, rows, word, yes
+
+from custom_components.arrow_example_gen.encoding import encode, to_bytes
+from pipeline.drafting.choices.plan import make_plan
+
+
+@pytest.mark.parametrize(
+    ("values", "task", "classes"),
+    [
+        (["no", "yes"], "binary", ["no", "yes"]),
+        (["Yes", "No"], "binary", ["No", "Yes"]),
+        (["True", "False"], "binary", ["False", "True"]),
+        (["malignant", "benign"], "binary", ["benign", "malignant"]),
+        (["1", "0"], "binary", ["0", "1"]),
+        (["1", "-1"], "binary", ["-1", "1"]),
+        (["1.0", "0.0"], "binary", ["0", "1"]),
+        (["0.5", "1.5"], "binary", ["0.5", "1.5"]),
+        (["common", "common", "rare"], "binary", ["common", "rare"]),
+        (["b", "c", "a"], "multiclass", ["a", "b", "c"]),
+        (["10", "9", "+8"], "multiclass", ["8", "9", "10"]),
+        ([str(value) for value in range(40)], "regression", None),
+        (["0.5", "1.5", "2.5"], "regression", None),
+    ],
+)
+def test_the_task_and_the_order_of_classes_follow_from_the_label(
+    tmp_path: Path, values: list[str], task: str, classes: list[str] | None
+) -> None:
+    text = rows(number, word, lambda row: values[row * 7 % len(values)])
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    settings = found.settings
+    assert (settings["task"], settings["label"].get("classes")) == (task, classes)
+
+
+def test_the_task_can_be_given(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", rows(number, word, lambda row: row * 7 % 3))
+    found = drafted(path, "label", tmp_path / "out", "--task", "regression")
+    assert found.settings["task"] == "regression"
+    assert "classes" not in found.settings["label"]
+    refused = drafted(path, "b", tmp_path / "new", "--task", "regression")
+    assert "--task: found regression, and text in the label's column 'b'; expected numbers" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("cell", "use", "reason"),
+    [
+        (lambda row: row + 1, "left out", "a different value in every row"),
+        (lambda row: row * 31 % 1009 + 0.5, "dense", "0.5 to 1006.5"),
+        (lambda row: f"item {row}", "left out", "a different value in every row"),
+        (lambda row: 7, "left out", "the same value in every row"),
+        (lambda row: "", "left out", "no value in any row"),
+        (lambda row: f"2024-0{row % 9 + 1}-1{row % 7}", "left out", "dates"),
+        (lambda row: f"{row % 28 + 1}.{row % 12 + 1}.2024 10:00", "left out", "dates"),
+        (lambda row: f"it said {row} words and then some {row * 7} more", "left out", "free text"),
+        (lambda row: f"{'abcdefg'[row % 7]}|{'hijklmn'[row // 7 % 7]}|{'opq'[row % 3]}", "left out", "several values"),
+        (lambda row: f"0{row % 30:04}", "vocabulary", "30 different values"),
+        (lambda row: round(math.exp(row % 50 / 4)), "dense", "skewed"),
+        (lambda row: '"1.234,5"' if row % 2 else '"7,25"', "left out", "decimal commas"),
+        (lambda row: ["NA", "?", "unknown", "-"][row % 4] if row < 8 else row % 50 / 4, "dense", "0 to 12.25"),
+        (number, "left out", "the same as 'a' in every row"),
+        (lambda row: {"yes": "Y", "no": "N"}[str(yes(row))], "left out", "the label under other names"),
+    ],
+)
+def test_the_use_of_a_column_and_its_reason(tmp_path: Path, cell: object, use: str, reason: str) -> None:
+    assert callable(cell)
+    path = table(tmp_path / "a.csv", rows(number, cell, yes))
+    found = drafted(path, "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.uses["b"] == use
+    assert reason in found.reasons["b"]
+
+
+def test_warnings_name_leaks_imbalance_near_duplicates_and_few_rows(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    numbers = draw.normal(size=400)
+    columns = {
+        "a": numbers,
+        "b": numbers * 2 + 1 + draw.normal(0, 1e-4, 400),
+        "c": np.where(numbers > 1.7, "high", "low"),
+        "leak": np.where(numbers > 1.7, 5.0, 0.0) + draw.normal(0, 0.5, 400),
+        "label": np.where(numbers > 1.7, "bad", "good"),
+    }
+    columns["c"][0] = "high"  # not exactly the label under another name
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table(columns), path)
+    found = drafted(path, "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    text = "\n".join(found.choices["warnings"])
+    assert "too few rows: the eval split will have about 80" in text
+    assert "imbalance: only " in text
+    assert "'a' and 'b' are almost the same numbers" in text
+    assert "'leak' may leak the label: alone it predicts" in text
+    assert "'c' may leak the label: alone it predicts" in text
+    assert drafted(path, "label", tmp_path / "new", "--leave-out", "c").uses["c"] == "left out"
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.tfrecord"])
+def test_each_format_gives_the_same_choices(tmp_path: Path, name: str) -> None:
+    columns = {
+        "id": pa.array(range(100, 220)),
+        "size": pa.array([float(number(row)) if row % 9 else None for row in range(120)], pa.float32()),
+        "kind": pa.array([word(row) if row % 7 else None for row in range(120)]),
+        "label": pa.array([str(yes(row)) for row in range(120)]),
+    }
+    path = tmp_path / "data" / name
+    path.parent.mkdir()
+    if name.endswith("parquet"):
+        pq.write_table(pa.table(columns), path)
+    elif name.endswith("tfrecord"):
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            as_bytes = {
+                key: each.cast(pa.binary()) if each.type == pa.string() else each for key, each in columns.items()
+            }
+            for record in to_bytes(encode(as_bytes)):
+                writer.write(record)
+    else:
+        pa.csv.write_csv(pa.table(columns), path)
+    found = drafted(path.parent, "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert dict(sorted(found.uses.items())) == {
+        "id": "left out",
+        "kind": "vocabulary",
+        "label": "label",
+        "size": "dense",
+    }
+    assert {key: each.type for key, each in found.schema.items()} == {"id": 2, "kind": 1, "label": 1, "size": 3}
+    assert found.settings["data"]["path"] == str(path.parent)
+    assert found.settings["data"]["pattern"] == f"*{path.suffix}"
+
+
+def test_the_plan_of_a_small_and_of_a_large_table() -> None:
+    small, large = make_plan(150, 4, "binary"), make_plan(300_000, 20, "binary")
+    assert (small.batch_size, small.steps, small.tuned) == (16, 600, False)
+    assert (large.batch_size, large.steps, large.tuned) == (512, 6_000, False)
+    assert small.hyperparameters["hidden_units"] < large.hyperparameters["hidden_units"]
+    assert make_plan(10_000, 20, "regression").tuned
+    for count in (50, 1_000, 30_000, 10_000_000):
+        plan = make_plan(count, 10, "multiclass")
+        assert 20 <= plan.steps // plan.evaluate_every <= 30
