@@ -15,15 +15,15 @@ def rows(*columns: Callable[[int], object], count: int = ROWS, header: str = "a,
     return "\n".join([header, *lines]) + "\n"
 
 
-def number(row: int) -> object:
+def number(row: int) -> float:
     return round(row * 7919 % 1000 / 10, 1)
 
 
-def word(row: int) -> object:
+def word(row: int) -> str:
     return ("red", "green", "blue")[row * 31 % 3]
 
 
-def yes(row: int) -> object:
+def yes(row: int) -> str:
     return "yes" if row * 7919 % 1000 > 400 else "no"
 
 
