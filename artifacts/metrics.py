@@ -7,8 +7,9 @@ from pathlib import Path
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
+from artifacts.names import GAIN, TRIVIAL
 from artifacts.slices import SliceValue, slice_name
-from artifacts.thresholds import Kind
+from artifacts.thresholds import Measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,10 +19,14 @@ class SliceMetrics:
     Attributes:
         values: The candidate's metrics by name.
         changes: Differences of the metrics from the baseline, by name, or empty if there is no baseline.
+        gains: Gains over the trivial model, by name of the metric. See :func:`artifacts.thresholds.gain`.
+        trivial: The trivial model's metrics by name.
     """
 
     values: Mapping[str, float]
     changes: Mapping[str, float]
+    gains: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    trivial: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +44,18 @@ class Metrics:
         """Whether the candidate was compared with another model."""
         return any(each.changes for each in self.slices.values())
 
-    def value(self, metric: str, in_slice: str, kind: Kind = "value") -> float | None:
-        """Returns a metric of a slice, or its difference from the baseline, or ``None`` if it was not measured."""
+    def value(self, metric: str, in_slice: str, kind: Measured = "value") -> float | None:
+        """Returns a metric of a slice, or what the kind says about it, or ``None`` if it was not measured."""
         found = self.slices.get(in_slice)
         if found is None:
             return None
-        return (found.values if kind == "value" else found.changes).get(metric)
+        by_kind = {
+            "value": found.values,
+            "change": found.changes,
+            "better_than_trivial": found.gains,
+            "trivial": found.trivial,
+        }
+        return by_kind[kind].get(metric)
 
 
 def read_metrics(folder: str | Path) -> Metrics:
@@ -66,10 +77,16 @@ def read_plots(folder: str | Path) -> dict[str, metrics_for_slice_pb2.PlotData]:
 def _slice(message: metrics_for_slice_pb2.MetricsForSlice) -> SliceMetrics:
     values: dict[str, float] = {}
     changes: dict[str, float] = {}
+    derived: dict[str, dict[str, float]] = {GAIN: {}, TRIVIAL: {}}
     for each in message.metric_keys_and_values:
-        if each.key.model_name != tfma.BASELINE_KEY and each.value.HasField("double_value"):
-            (changes if each.key.is_diff else values)[each.key.name] = each.value.double_value.value
-    return SliceMetrics(values, changes)
+        if each.key.model_name == tfma.BASELINE_KEY or not each.value.HasField("double_value"):
+            continue
+        name, _, suffix = each.key.name.partition("/")
+        if not suffix:
+            (changes if each.key.is_diff else values)[name] = each.value.double_value.value
+        elif not each.key.is_diff:
+            derived[suffix][name] = each.value.double_value.value
+    return SliceMetrics(values, changes, derived[GAIN], derived[TRIVIAL])
 
 
 def name_of(key: metrics_for_slice_pb2.SliceKey) -> str:

@@ -33,6 +33,10 @@ PROVENANCE_FILE = "provenance.json"
 # The file in a run's folder with the result of the run.
 SUMMARY_FILE = "summary.json"
 
+# Suffixes of what the Evaluator derives from a metric: "accuracy/gain".
+GAIN = "gain"
+TRIVIAL = "trivial"
+
 # Properties of examples.
 SPLIT_NAMES = "split_names"
 SPAN = "span"

@@ -11,8 +11,12 @@ from typing import Literal, Protocol
 
 from artifacts.slices import SliceValue, slice_name
 
-Kind = Literal["value", "change"]
+Kind = Literal["value", "change", "better_than_trivial"]
+Measured = Literal[Kind, "trivial"]
 Comparison = Literal[">=", "<="]
+# Metrics that have a trivial model: the better, the larger or the smaller.
+HIGHER_IS_BETTER = ("accuracy", "auc", "pr_auc")
+LOWER_IS_BETTER = ("loss", "mse", "mae", "mape")
 _WORDS: dict[Comparison, str] = {">=": "at least", "<=": "at most"}
 
 
@@ -43,6 +47,10 @@ class Threshold(Protocol):
     def max_change(self) -> float | None:
         """Maximum difference from the baseline."""
 
+    @property
+    def better_than_trivial(self) -> float | None:
+        """Minimum gain over the trivial model. See :func:`gain`."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ThresholdResult:
@@ -51,11 +59,13 @@ class ThresholdResult:
     Attributes:
         metric: Name of the metric.
         slice: ``overall``, or ``column=value`` pairs.
-        kind: ``value``, or ``change`` for a difference from the baseline.
+        kind: ``value``, ``change`` for a difference from the baseline, or ``better_than_trivial`` for the gain over
+            the trivial model.
         comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
         bound: The bound.
         value: The measured value, or ``None`` if there is none.
         ok: Whether the bound is met.
+        trivial: The metric of the trivial model, or ``None`` if it was not compared.
     """
 
     metric: str
@@ -65,6 +75,7 @@ class ThresholdResult:
     bound: float
     value: float | None
     ok: bool
+    trivial: float | None = None
 
     def __str__(self) -> str:
         defined = self.value is not None and not math.isnan(self.value)
@@ -79,7 +90,8 @@ class Bound:
     Attributes:
         metric: Name of the metric.
         slice: ``overall``, or ``column=value`` pairs.
-        kind: ``value``, or ``change`` for a difference from the baseline.
+        kind: ``value``, ``change`` for a difference from the baseline, or ``better_than_trivial`` for the gain over
+            the trivial model.
         comparison: ``>=`` or ``<=``: the value has to be at least, or at most, the bound.
         bound: The bound. A value that equals it is allowed.
     """
@@ -90,7 +102,7 @@ class Bound:
     comparison: Comparison
     bound: float
 
-    def check(self, value: float | None, has_baseline: bool = True) -> ThresholdResult:
+    def check(self, value: float | None, has_baseline: bool = True, trivial: float | None = None) -> ThresholdResult:
         """Compares a measured value with the bound.
 
         A value that is missing (the slice has no rows) or NaN does not meet the bound. A bound on a change is met if
@@ -104,16 +116,17 @@ class Bound:
         """
         met = value is not None and (value >= self.bound if self.comparison == ">=" else value <= self.bound)
         ok = met or (self.kind == "change" and not has_baseline)
-        return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok)
+        return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok, trivial)
 
 
 def bounds_of(threshold: Threshold) -> list[Bound]:
-    """Returns the bounds that a threshold sets, in the order ``min``, ``max``, ``min_change``, ``max_change``."""
+    """Returns the bounds that a threshold sets: ``min``, ``max``, both changes, and ``better_than_trivial``."""
     bounds: tuple[tuple[Kind, Comparison, float | None], ...] = (
         ("value", ">=", threshold.min),
         ("value", "<=", threshold.max),
         ("change", ">=", threshold.min_change),
         ("change", "<=", threshold.max_change),
+        ("better_than_trivial", ">=", threshold.better_than_trivial),
     )
     name = slice_name(threshold.slice)
     return [
@@ -124,14 +137,38 @@ def bounds_of(threshold: Threshold) -> list[Bound]:
 
 
 def check_all(
-    thresholds: Iterable[Threshold], value_of: Callable[[str, str, Kind], float | None], has_baseline: bool
+    thresholds: Iterable[Threshold], value_of: Callable[[str, str, Measured], float | None], has_baseline: bool
 ) -> list[ThresholdResult]:
     """Checks every bound of a policy, in order.
 
     Args:
         thresholds: The blessing policy.
-        value_of: Returns the measured value by metric, slice and kind, or ``None`` if there is none.
+        value_of: Returns the measured value by metric, slice and kind, or ``None`` if there is none. The kind
+            ``trivial`` asks for the metric of the trivial model.
         has_baseline: Whether the model was compared with a baseline.
     """
     bounds = [bound for threshold in thresholds for bound in bounds_of(threshold)]
-    return [each.check(value_of(each.metric, each.slice, each.kind), has_baseline) for each in bounds]
+    return [
+        each.check(
+            value_of(each.metric, each.slice, each.kind),
+            has_baseline,
+            value_of(each.metric, each.slice, "trivial") if each.kind == "better_than_trivial" else None,
+        )
+        for each in bounds
+    ]
+
+
+def gain(metric: str, value: float, trivial: float) -> float:
+    """How much better a metric is than that of the trivial model.
+
+    This is the difference for metrics between 0 and 1 that are better when larger. For losses and errors it is the
+    fraction of the trivial model's that the model saves.
+
+    >>> round(gain("accuracy", 0.9, 0.6), 6), gain("mse", 2.0, 8.0)
+    (0.3, 0.75)
+    >>> gain("mse", 0.0, 0.0)
+    nan
+    """
+    if metric in HIGHER_IS_BETTER:
+        return value - trivial
+    return (trivial - value) / trivial if trivial else math.nan

@@ -1,19 +1,22 @@
 """Translates the blessing policy of the settings into TFMA's configuration."""
 
+import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
 from artifacts.slices import tfma_text
 from artifacts.thresholds import bounds_of
+from custom_components.batched_evaluator.trivial_settings import FIT, TrivialSettings, gain_name
 from models.features import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config.metrics import METRICS
-from pipeline.config.settings import Config, Threshold
+from pipeline.config.settings import TRAIN, Config, Threshold
 
 METRICS_MODULE = "custom_components.batched_evaluator.metrics"
+TRIVIAL_MODULE = "custom_components.batched_evaluator.trivial_metrics"
 # TFMA's classes for the plots of the report page. They have no thresholds. A hundred buckets take 6 kB per slice and
 # are enough for the calibration plot and the ROC curve. Regression has no plot, because TFMA's buckets need bounds of
 # the label that are not known in advance.
@@ -43,17 +46,45 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
             *(config_pb2.SlicingSpec(feature_keys=columns) for columns in policy.slices),
         ],
         metrics_specs=[
-            config_pb2.MetricsSpec(metrics=[_metric(config, name, policy.thresholds) for name in policy.metrics]),
+            config_pb2.MetricsSpec(
+                metrics=[
+                    *(_metric(config, name) for name in policy.metrics),
+                    *_gains(config),
+                ]
+            ),
             *_plots(config.task),
         ],
     )
 
 
-def _metric(config: Config, name: str, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
-    metric = _batched(METRICS[config.task][name], {"name": name})
+def _gains(config: Config) -> list[config_pb2.MetricConfig]:
+    """The gains over the trivial model, after the metrics that they are computed from, with their thresholds."""
+    fit = TrivialSettings(TRAIN, config.task, config.problem.label_tensor, len(config.problem.class_names))
+    compared = [each.metric for each in config.evaluation.thresholds if each.better_than_trivial is not None]
+    found = []
+    for metric in dict.fromkeys(compared):
+        settings = {"name": gain_name(metric), "metric": metric, "task": config.task, FIT: dataclasses.asdict(fit)}
+        relative = [
+            Threshold(metric=gain_name(metric), slice=each.slice, min=each.better_than_trivial)
+            for each in config.evaluation.thresholds
+            if each.metric == metric and each.better_than_trivial is not None
+        ]
+        found.append(_bounded(_batched("Gain", settings, TRIVIAL_MODULE), relative))
+    return found
+
+
+def _metric(config: Config, name: str) -> config_pb2.MetricConfig:
+    thresholds = [
+        each
+        for each in config.evaluation.thresholds
+        if each.metric == name and any(bound.kind != "better_than_trivial" for bound in bounds_of(each))
+    ]
+    return _bounded(_batched(METRICS[config.task][name], {"name": name}), thresholds)
+
+
+def _bounded(metric: config_pb2.MetricConfig, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
+    """Adds the bounds of thresholds, except those relative to the trivial model."""
     for threshold in thresholds:
-        if threshold.metric != name:
-            continue
         bound = config_pb2.PerSliceMetricThreshold(
             slicing_specs=[
                 config_pb2.SlicingSpec(
@@ -73,14 +104,12 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
     return [config_pb2.MetricsSpec(metrics=[_batched(class_name, settings)])]
 
 
-def _batched(class_name: str, settings: dict[str, Any]) -> config_pb2.MetricConfig:
+def _batched(class_name: str, settings: Mapping[str, Any], module: str = METRICS_MODULE) -> config_pb2.MetricConfig:
     """Our batched version of one of TFMA's metrics.
 
     It has another name, because TFMA uses its own class for a known name, regardless of the module.
     """
-    return config_pb2.MetricConfig(
-        class_name=f"Batched{class_name}", module=METRICS_MODULE, config=json.dumps(settings)
-    )
+    return config_pb2.MetricConfig(class_name=f"Batched{class_name}", module=module, config=json.dumps(settings))
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:

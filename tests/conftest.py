@@ -29,6 +29,8 @@ POLICY = [
     {"metric": "auc", "min": 0.6, "max": 0.9999},
     {"metric": "auc", "slice": {"payment_type": "Cash"}, "max": 1.0},
     {"metric": "auc", "min_change": -0.01},
+    {"metric": "accuracy", "better_than_trivial": 0.01},
+    {"metric": "auc", "better_than_trivial": 0.1},
 ]
 # One feature of each kind.
 FEATURES = {

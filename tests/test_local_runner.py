@@ -44,6 +44,12 @@ def test_first_run_pushes_a_model(first: Finished, output: Path) -> None:
     assert summary["metrics"]["example_count"] == summary["rows"]["eval"]
     assert summary["metrics"]["auc"] > 0.6
     assert all(each["ok"] for each in summary["thresholds"])
+    gained = {each["metric"]: each for each in summary["thresholds"] if each["kind"] == "better_than_trivial"}
+    assert gained["auc"]["trivial"] == 0.5
+    assert 0.5 < gained["accuracy"]["trivial"] < 1
+    assert gained["accuracy"]["value"] == pytest.approx(
+        summary["metrics"]["accuracy"] - gained["accuracy"]["trivial"], abs=1e-6
+    )
     assert summary["hyperparameters"]["dropout"] in (0.0, 0.1)
     assert (summary["training"]["workers"], summary["training"]["replicas"]) == (1, 1)
     pushed = Path(summary["pushed"]["path"])

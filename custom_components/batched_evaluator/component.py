@@ -5,14 +5,20 @@ from collections.abc import Sequence
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 from tfx.components import Evaluator
+from tfx.dsl.components.base import executor_spec
 
 from common.source_code import source_digest
+from custom_components.batched_evaluator.executor import Executor
 
+# Modules of other packages that the node runs.
+MODULES = ("custom_components.shared.examples", "artifacts.names", "artifacts.slices", "artifacts.thresholds")
 EXTRACTORS = "custom_components.batched_evaluator.extractors"
 
 
 class BatchedEvaluator(Evaluator):
-    """TFX's Evaluator with the same results, about eight times as fast."""
+    """TFX's Evaluator with the same results, about eight times as fast, and thresholds relative to a trivial model."""
+
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
         self,
@@ -32,7 +38,7 @@ class BatchedEvaluator(Evaluator):
             schema: Channel of the ``Schema`` of the examples.
             example_splits: Splits to evaluate on.
             eval_config: Slices, metrics and thresholds. The metrics have to be those of
-                :mod:`custom_components.batched_evaluator.metrics`.
+                :mod:`custom_components.batched_evaluator.metrics` and :mod:`.trivial_metrics`.
         """
         super().__init__(
             examples=examples,
@@ -43,4 +49,4 @@ class BatchedEvaluator(Evaluator):
             eval_config=eval_config,
             module_path=EXTRACTORS,
         )
-        self.spec.exec_properties["code"] = source_digest(__package__)
+        self.spec.exec_properties["code"] = source_digest(__package__, *MODULES)

@@ -5,6 +5,7 @@ import re
 
 from pydantic import ValidationError
 
+from artifacts.thresholds import HIGHER_IS_BETTER, LOWER_IS_BETTER, bounds_of
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
@@ -94,10 +95,13 @@ def check_evaluation(config: Config) -> None:
             raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
         if threshold.slice and set(threshold.slice) not in slicings:
             raise ValueError(f"{key}.slice: found {list(threshold.slice)}; add it to evaluation.slices")
-    if not any(t.slice == {} and (t.min is not None or t.max is not None) for t in policy.thresholds):
+        if threshold.better_than_trivial is not None and threshold.metric not in (*HIGHER_IS_BETTER, *LOWER_IS_BETTER):
+            names = ", ".join(name for name in known if name in (*HIGHER_IS_BETTER, *LOWER_IS_BETTER))
+            raise ValueError(f"{key}.better_than_trivial: found '{threshold.metric}'; expected one of {names}")
+    if not any(not t.slice and any(each.kind != "change" for each in bounds_of(t)) for t in policy.thresholds):
         raise ValueError(
-            "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min' or 'max' and no "
-            "'slice', since on a first run there is no model to compare with"
+            "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min', 'max' or "
+            "'better_than_trivial' and no 'slice', since on a first run there is no model to compare with"
         )
 
 

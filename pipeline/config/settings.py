@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, Lt
 from pydantic import AfterValidator, Field
 from pydantic.dataclasses import dataclass
 
+from artifacts.thresholds import bounds_of
 from custom_components.arrow_example_gen.formats.dialect import UTF8, Dialect, checked_delimiter, checked_encoding
 from custom_components.arrow_example_gen.formats.file_format import Format
 from custom_components.arrow_example_gen.source import Source, format_of, last_part
@@ -160,6 +161,8 @@ class Threshold:
         max: Maximum value. For a metric that is better when larger, it guards against leakage.
         min_change: Minimum difference from the latest blessed model.
         max_change: Maximum difference from the latest blessed model.
+        better_than_trivial: Minimum gain over the trivial model: a difference for metrics that are better when larger,
+            and a fraction of the trivial model's for losses and errors. See :func:`artifacts.thresholds.gain`.
     """
 
     metric: str
@@ -168,11 +171,14 @@ class Threshold:
     max: float | None = None
     min_change: float | None = None
     max_change: float | None = None
+    better_than_trivial: Annotated[float, Ge(0), Lt(1)] | None = None
 
     def __post_init__(self) -> None:
-        bounds = [self.min, self.max, self.min_change, self.max_change]
-        if bounds == [None] * 4:
-            raise ValueError("found no bound; expected at least one of 'min', 'max', 'min_change', 'max_change'")
+        if not bounds_of(self):
+            raise ValueError(
+                "found no bound; expected at least one of 'min', 'max', 'min_change', 'max_change', "
+                "'better_than_trivial'"
+            )
         if self.min is not None and self.max is not None and self.min >= self.max:
             raise ValueError(f"'min' must be below 'max'; found {self.min} and {self.max}")
         if self.min_change is not None and self.max_change is not None:

@@ -182,17 +182,18 @@ def _headline(summary: RunSummary) -> str:
 
 
 def _bound(result: ThresholdResult) -> str:
-    change = "change " if result.kind == "change" else ""
-    return f"{change}{result.comparison} {result.bound:g}"
+    words = {"value": "", "change": "change ", "better_than_trivial": "better than trivial by "}
+    return f"{words[result.kind]}{result.comparison} {result.bound:g}"
 
 
 def _value(result: ThresholdResult) -> str:
     if result.value is None:
         undefined = "not defined" if result.metric.startswith("tflite_") else "no rows"
         return "no baseline" if result.ok else undefined
-    if 0 < abs(result.value) < 1e-4:
+    if 0 < abs(result.value) < 1e-4 and result.kind != "better_than_trivial":
         return f"{result.value:.1e}"
-    return f"{result.value:+.5f}" if result.kind == "change" else f"{result.value:.5f}"
+    trivial = f" (trivial model: {result.trivial:.5f})" if result.trivial is not None else ""
+    return f"{result.value:.5f}" if result.kind == "value" else f"{result.value:+.5f}{trivial}"
 
 
 def _verdict(result: ThresholdResult) -> str:

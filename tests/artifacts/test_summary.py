@@ -37,7 +37,9 @@ def test_keys_are_those_of_the_contract() -> None:
         *("hyperparameters", "training", "pushed", "tflite", "error", "seconds"),
     ]
     assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5, "upstream": ["Transform"]}]
-    assert list(record["thresholds"][0]) == ["metric", "slice", "kind", "comparison", "bound", "value", "ok"]
+    assert list(record["thresholds"][0]) == [
+        *("metric", "slice", "kind", "comparison", "bound", "value", "ok", "trivial"),
+    ]
     assert record["thresholds"][0]["ok"] is True
     assert record["rows"] == {"train": 7, "eval": 2}
     assert record["metrics"] == {"auc": 0.95}

@@ -25,9 +25,11 @@ def check(
     thresholds: list[Threshold] | tuple[Threshold, ...],
     values: Mapping[str, float] | None = None,
     changes: Mapping[str, float] | None = None,
+    gains: Mapping[str, float] | None = None,
     slices: Mapping[str, SliceMetrics] | None = None,
 ) -> list[ThresholdResult]:
-    metrics = Metrics({"overall": SliceMetrics(values or {}, changes or {}), **(slices or {})})
+    trivial = dict.fromkeys(gains or (), 0.5)
+    metrics = Metrics({"overall": SliceMetrics(values or {}, changes or {}, gains or {}, trivial), **(slices or {})})
     return check_all(thresholds, metrics.value, metrics.has_baseline)
 
 
@@ -66,6 +68,16 @@ def test_change_is_the_difference_and_not_the_value(threshold: Threshold, change
     assert (result.kind, result.value, result.ok) == ("change", change, ok)
 
 
+@pytest.mark.parametrize(("gained", "ok"), [(0.1, True), (0.0999, False), (math.nan, False)])
+def test_gain_over_the_trivial_model_is_compared_and_shown_with_the_trivial_models_metric(
+    gained: float, ok: bool
+) -> None:
+    [result] = check([Threshold(metric="auc", better_than_trivial=0.1)], {"auc": 0.6}, gains={"auc": gained})
+    assert (result.kind, result.comparison, result.bound, result.ok) == ("better_than_trivial", ">=", 0.1, ok)
+    assert result.trivial == 0.5
+    assert str(result.value) == str(gained)
+
+
 def test_change_is_kept_without_a_baseline_but_not_if_it_was_not_measured() -> None:
     threshold = Threshold(metric="auc", slice=dict(CARD), min_change=0)
     [first] = check([threshold], {"auc": 0.9})
@@ -97,15 +109,17 @@ def test_one_result_per_bound_in_the_order_of_the_policy() -> None:
 
 @pytest.mark.parametrize("value", [0.9, 0.8999, 0.95, 0.99, 0.9901, math.nan])
 @pytest.mark.parametrize("change", [-0.01, -0.0101, 0.0, 0.02])
-def test_decision_is_the_same_as_the_evaluators(value: float, change: float) -> None:
-    policy = "[{metric: auc, min: 0.9, max: 0.99}, {metric: auc, min_change: -0.01}]"
+@pytest.mark.parametrize("gained", [0.4, 0.39999, 0.5, math.nan])
+def test_decision_is_the_same_as_the_evaluators(value: float, change: float, gained: float) -> None:
+    policy = "[{metric: auc, min: 0.9, max: 0.99, better_than_trivial: 0.4}, {metric: auc, min_change: -0.01}]"
     config = load_config(ROOT / "configs/taxi.yaml", {"evaluation.metrics": "[auc]", "evaluation.thresholds": policy})
     bounds = update_eval_config_with_defaults(eval_config(config), has_baseline=True)
     measured = {
         MetricKey("auc", model_name="candidate"): value,
         MetricKey("auc", model_name="candidate", is_diff=True): change,
+        MetricKey("auc/gain", model_name="candidate"): gained,
     }
-    ours = check(config.evaluation.thresholds, {"auc": value}, {"auc": change})
+    ours = check(config.evaluation.thresholds, {"auc": value}, {"auc": change}, {"auc": gained})
     assert all(result.ok for result in ours) is validate_metrics(((), measured), bounds).validation_ok
 
 

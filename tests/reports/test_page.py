@@ -32,7 +32,7 @@ def test_header_has_status_and_metrics(pages: RunPages) -> None:
     assert f"tiny run {RUN} pushed Version 7 is in" in head
     assert "auc 0.7500" in head
     assert "accuracy not defined " in head
-    assert "thresholds met 1 of 2" in head
+    assert "thresholds met 2 of 3" in head
 
 
 def test_graph_of_the_pipeline_has_every_node_and_edge(pages: RunPages) -> None:
@@ -89,6 +89,7 @@ def test_the_best_trials_are_listed(pages: RunPages) -> None:
 def test_bounds_are_those_of_the_summary(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "decision") + "<script>")
     assert "auc overall ≥ 0.5000 0.7500 ✓ met" in said
+    assert "auc overall better than trivial by ≥ 0.1000 0.2500 (trivial model: 0.5000) ✓ met" in said
     assert "accuracy city=Atlantis ≥ 0.5000 no rows ✗ missed" in said
 
 

@@ -206,6 +206,7 @@ def summary(run_id: str, nodes: Mapping[str, State], **fields: Any) -> RunSummar
 
 
 KEPT = ThresholdResult("auc", "overall", "value", ">=", 0.5, 0.75, True)
+GAINED = ThresholdResult("auc", "overall", "better_than_trivial", ">=", 0.1, 0.25, True, 0.5)
 NO_ROWS = ThresholdResult("accuracy", "city=Atlantis", "value", ">=", 0.5, None, False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 from report_run import (
+    GAINED,
     KEPT,
     NO_ROWS,
     Columns,
@@ -98,7 +99,7 @@ def whole_run() -> RunPages:
     (output / "serving/tiny/8").mkdir()  # not complete yet
     pushed = Pushed("7", str(output / "serving/tiny/7"))
     metrics = {"auc": 0.75, "accuracy": float("nan"), HOSTILE: 1.0}
-    ended = summary(RUN, states, status="pushed", pushed=pushed, metrics=metrics, thresholds=[KEPT, NO_ROWS])
+    ended = summary(RUN, states, status="pushed", pushed=pushed, metrics=metrics, thresholds=[KEPT, GAINED, NO_ROWS])
     tiny.end(ended)
     return RunPages(tiny, rows, write_page(tiny.reader, output, RUN), write_index(tiny.reader, output))
 

@@ -76,6 +76,14 @@ def test_piped_thresholds_are_a_plain_line_each() -> None:
     ]
 
 
+def test_gain_over_the_trivial_model_is_shown_with_its_metric() -> None:
+    gained = ThresholdResult("accuracy", "overall", "better_than_trivial", ">=", 0.05, 0.04, False, 0.8)
+    assert (
+        "  metric: accuracy; slice: overall; bound: better than trivial by >= 0.05; value: +0.04000 (trivial model: "
+        "0.80000); MISSED"
+    ) in ended("not_blessed", (gained,)).splitlines()
+
+
 def test_bound_without_a_value_says_why() -> None:
     no_baseline = dataclasses.replace(CHANGE, value=None)
     no_rows = dataclasses.replace(MISSED, value=None)
