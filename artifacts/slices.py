@@ -26,8 +26,10 @@ def slice_name(columns: Mapping[str, SliceValue]) -> str:
     'hour=8, payment_type=Cash'
     >>> slice_name({"fare": 1}) == slice_name({"fare": 1.0})
     True
+    >>> slice_name({"a=b": "c"}), slice_name({"a": "b=c"})
+    ('"a=b"=c', 'a=b=c')
     """
-    pairs = [f"{_quoted(column)}={_quoted(value_text(value))}" for column, value in sorted(columns.items())]
+    pairs = [f"{_quoted(column, '=')}={_quoted(value_text(value))}" for column, value in sorted(columns.items())]
     return SEPARATOR.join(pairs) or OVERALL
 
 
@@ -74,6 +76,7 @@ def read_by_tfma(text: str) -> SliceValue:
         return text
 
 
-def _quoted(text: str) -> str:
-    """Quotes text that could otherwise be taken for several columns."""
-    return json.dumps(text, ensure_ascii=False) if SEPARATOR in text or text.startswith('"') else text
+def _quoted(text: str, *separators: str) -> str:
+    """Quotes text that could otherwise be taken for several columns, or for a column and its value."""
+    is_unclear = text.startswith('"') or any(each in text for each in (SEPARATOR, *separators))
+    return json.dumps(text, ensure_ascii=False) if is_unclear else text

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from artifacts.fingerprint import ContentDigest
-from custom_components.arrow_example_gen.formats import csv_files
 from custom_components.arrow_example_gen.formats.csv_header import other_delimiter, wrong_delimiter
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
@@ -97,8 +96,8 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             first = next(file.path for file in files if file.is_test == is_test)
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
-    renamed = csv_files.renamed_columns(table.first, table.dialect) if table.is_text else ()
-    return CheckedTable(sum(rows), fingerprint_of(files, digests), labels.summary, tuple(renamed), counts[True])
+    renamed = table.renamed_columns()
+    return CheckedTable(sum(rows), fingerprint_of(files, digests), labels.summary, renamed, counts[True])
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from custom_components.arrow_example_gen.formats.files import shown
 
+MAX_LINES = 10
+
 
 def unique_names(header: Sequence[str]) -> list[str]:
     """Returns the names of the columns. A name that the header has is never given to another column.
@@ -28,7 +30,7 @@ def unique_names(header: Sequence[str]) -> list[str]:
 
 
 def renamed_columns(header: Sequence[str]) -> list[str]:
-    """Describes the columns whose names are not those of the header, one line each.
+    """Describes the columns whose names are not those of the header, one line each, and how many more there are.
 
     >>> renamed_columns(["", "Mass", "Mass"])
     ["column 1 has no name: it is 'column_1'", "column 3 is another 'Mass': it is 'Mass_2'"]
@@ -38,7 +40,8 @@ def renamed_columns(header: Sequence[str]) -> list[str]:
         if new != name:
             why = f"is another {shown(name)}" if name.strip() else "has no name"
             found.append(f"column {number} {why}: it is {shown(new)}")
-    return found
+    more = len(found) - MAX_LINES
+    return [*found[:MAX_LINES], f"and {more:,} more columns have no name of their own"] if more > 0 else found
 
 
 def _candidates(name: str, number: int) -> Iterator[str]:

@@ -24,11 +24,13 @@ class Read:
         rows: Number of rows.
         counts: Counts over all rows, by column in the order of the files.
         sample: Some of the rows, or all of a small table, as the files have them.
+        renamed: Lines that describe the columns that have no name of their own in the files.
     """
 
     rows: int
     counts: dict[str, ColumnCounts]
     sample: pa.Table
+    renamed: tuple[str, ...] = ()
 
     @functools.cached_property
     def _columns(self) -> dict[str, pa.ChunkedArray]:
@@ -74,7 +76,7 @@ def read_table(files: Files, max_rows: int = ROWS) -> Read:
     if not rows:
         found = "a header and no rows" if table.is_text else "no rows"
         raise DraftError(f"{files.paths[0]}: found {found}; expected at least one row")
-    return Read(rows, counts, sample.rows())
+    return Read(rows, counts, sample.rows(), table.renamed_columns())
 
 
 def _batches(table: Table, paths: list[str]) -> Iterator[pa.RecordBatch]:

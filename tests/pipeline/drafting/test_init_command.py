@@ -51,6 +51,22 @@ def test_a_table_for_people_shows_choices_warnings_and_the_next_command(tmp_path
     assert (config.name, config.data.path, config.data.pattern) == ("my_table", str(tmp_path), "my table.csv")
 
 
+def test_columns_keep_any_name_and_get_one_of_their_own(tmp_path: Path) -> None:
+    names = ["", "Größe (cm)", "Mass", "mass", "a.b: {c}", 'x, "y"', "class", "1st", "Mass", "# 東京", "yes?"]
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in names)
+    lines = [",".join([str(row), *[f"{row * 7 % 31}.5"] * 9, "ja" if row % 3 else "nein"]) for row in range(200)]
+    found = drafted(table(tmp_path / "a.csv", "\n".join([header, *lines, ""])), "yes?", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    own = ["column_1", *names[1:8], "Mass_2", *names[9:]]
+    assert list(found.schema) == own
+    assert set(found.choices["warnings"]) >= {
+        "column 1 has no name: it is 'column_1'",
+        "column 9 is another 'Mass': it is 'Mass_2'",
+    }
+    config = load_config(tmp_path / "out/configs/a.yaml")
+    assert set(config.features.columns) <= set(own)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", " "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_delimiter_and_encoding_are_found(tmp_path: Path, delimiter: str, encoding: str) -> None:

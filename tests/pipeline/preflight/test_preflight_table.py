@@ -160,6 +160,14 @@ def test_columns_without_a_name_of_their_own_get_one(tmp_path: Path) -> None:
     assert batch.to_pydict() == {name: [str(place)] for place, name in enumerate(names)}
 
 
+def test_only_some_of_many_renamed_columns_are_listed(tmp_path: Path) -> None:
+    many = ",".join(["fare"] * 30)
+    config = config_for(tmp_path, {"a.csv": f"tips,payment,{many}\n1,cash,{','.join('2' * 30)}\n".encode()})
+    renamed = check(config).renamed
+    assert len(renamed) == 11
+    assert renamed[-1] == "and 19 more columns have no name of their own"
+
+
 def test_file_instead_of_a_folder_is_refused(tmp_path: Path) -> None:
     config = config_for(tmp_path, None)
     Path(config.data.path).write_bytes(HEADER + ROW)
