@@ -19,6 +19,8 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
 @click.option("--name", metavar="NAME", help="Name of the problem.  [default: name of the file]")
 @click.option("--task", type=click.Choice(TASKS), help="Task.  [default: from the label's values]")
 @click.option("--group", metavar="COLUMN", help="Keep rows with the same value in one split.")
+@click.option("--time", metavar="COLUMN", help="Split by time: train before validation before eval.")
+@click.option("--test", metavar="PATH", help="A file or a folder with the rows of the eval split.")
 @click.option("--leave-out", multiple=True, metavar="COLUMN", help="Do not use a column. Can be repeated.")
 @click.option(
     "--missing-value", multiple=True, metavar="TEXT", help="A cell that means a missing value. Can be repeated."
@@ -57,7 +59,7 @@ def run(values: dict[str, Any]) -> int:
     from pipeline.results.console import RunConsole
 
     into, force, as_json = Path(values.pop("into")).absolute(), values.pop("force"), values.pop("as_json")
-    given = Given(*(values.pop(key) for key in ("data", "pattern", "delimiter", "encoding")))
+    given = Given(*(values.pop(key) for key in ("data", "pattern", "delimiter", "encoding", "test")))
     options = Options(given, missing_values=values.pop("missing_value"), **values)
     try:
         if options.name:

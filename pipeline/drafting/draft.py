@@ -31,6 +31,7 @@ class Options:
         name: Name of the problem, or ``None`` for the name of the file.
         task: The task, or ``None`` to infer it.
         group: Column whose rows with the same value stay in one split, or ``None``.
+        time: Column of times that decides the split, or ``None``.
         leave_out: Columns that are not used.
         missing_values: Cells that mean a missing value, in addition to those that are found.
         max_rows: Maximum number of rows in the sample.
@@ -41,6 +42,7 @@ class Options:
     name: str | None = None
     task: Task | None = None
     group: str | None = None
+    time: str | None = None
     leave_out: Collection[str] = ()
     missing_values: Collection[str] = ()
     max_rows: int = ROWS
@@ -57,7 +59,7 @@ class Draft:
         missing_values: Cells that mean a missing value.
         target: The label.
         choices: The use of each column.
-        group: Column that keeps rows in one split, or ``None``.
+        split: What decides the split besides sizes, as keys of ``data``. Empty for a random split.
         plan: Sizes that depend on the number of rows.
         suspects: Columns to think about.
     """
@@ -68,7 +70,7 @@ class Draft:
     missing_values: tuple[str, ...]
     target: Target
     choices: list[Choice]
-    group: str | None
+    split: dict[str, str]
     plan: Plan
     suspects: Suspects
 
@@ -90,8 +92,13 @@ class Draft:
     @property
     def eval_rows(self) -> int:
         """Expected rows in the eval split."""
-        sizes = self.plan.splits
-        return self.target.column.present * sizes["eval"] // sum(sizes.values())
+        return self.read.test_rows or self.split_rows["eval"]
+
+    @property
+    def split_rows(self) -> dict[str, int]:
+        """Expected rows of each split."""
+        sizes, rows = self.plan.splits, self.target.column.present - self.read.test_rows
+        return {name: max(rows, 0) * size // sum(sizes.values()) for name, size in sizes.items()}
 
 
 def draft(options: Options) -> Draft:
@@ -102,7 +109,7 @@ def draft(options: Options) -> Draft:
         TableError: A file cannot be read.
     """
     files = find_files(options.given)
-    name = options.name or name_of_problem(files)
+    name, split = options.name or name_of_problem(files), _split(options, files)
     read = read_table(files, options.max_rows)
     _check_columns(options, read, files)
     missing_values = find_missing_values(read, options.missing_values)
@@ -117,8 +124,8 @@ def draft(options: Options) -> Draft:
         raise DraftError(
             f"--data: found no column to predict '{options.label}' from; expected one ({reasons or 'none'})"
         )
-    plan = make_plan(target.column.present, len(features), target.task)
-    return Draft(name, files, read, missing_values, target, choices, options.group, plan, suspects)
+    plan = make_plan(target.column.present - read.test_rows, len(features), target.task, bool(read.test_rows))
+    return Draft(name, files, read, missing_values, target, choices, split, plan, suspects)
 
 
 def find_missing_values(read: Read, given: Collection[str] = ()) -> tuple[str, ...]:
@@ -137,16 +144,35 @@ def name_of_problem(files: Files) -> str:
 
 
 def _check_columns(options: Options, read: Read, files: Files) -> None:
-    named = [("label", options.label), ("group", options.group), *(("leave-out", each) for each in options.leave_out)]
+    named = [
+        ("label", options.label),
+        ("group", options.group),
+        ("time", options.time),
+        *(("leave-out", each) for each in options.leave_out),
+    ]
     for option, column in named:
         if column is not None and column not in read.counts:
             raise DraftError(unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts))
-    if options.label in (options.group, *options.leave_out):
+    if options.label in (options.group, options.time, *options.leave_out):
         raise DraftError(f"--label: '{options.label}' has another use, too; expected one")
 
 
 def _uses(options: Options) -> dict[str, Use]:
-    return {options.group: "split"} if options.group else {}
+    return {column: "split" for column in (options.group, options.time) if column}
+
+
+def _split(options: Options, files: Files) -> dict[str, str]:
+    """The keys of ``data`` that decide the split of a row.
+
+    Raises:
+        DraftError: Several options do.
+    """
+    named = {"group": options.group, "time": options.time, "test": files.test}
+    given = [f"--{name}" for name, value in named.items() if value]
+    if len(given) > 1:
+        raise DraftError(f"{given[0]}: found {given[1]}, too; expected one option that decides the split")
+    keys = {"split_key": options.group, "split_time": options.time, "test_path": files.test}
+    return {key: value for key, value in keys.items() if value}
 
 
 def _left_out(options: Options, suspects: Suspects) -> dict[str, str]:

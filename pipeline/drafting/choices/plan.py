@@ -55,15 +55,17 @@ class Plan:
     tuning_reason: str
 
 
-def make_plan(rows: int, features: int, task: Task) -> Plan:
+def make_plan(rows: int, features: int, task: Task, has_test: bool = False) -> Plan:
     """Makes a plan.
 
     Args:
-        rows: Rows with a label.
+        rows: Rows with a label, without those of a test table.
         features: Number of features.
         task: The task.
+        has_test: Whether the eval split is a test table.
     """
     splits = {"train": 6, "validation": 2, "eval": 2} if rows < SMALL else {"train": 7, "validation": 1, "eval": 2}
+    splits = {name: size for name, size in splits.items() if name != "eval" or not has_test}
     train = max(rows * splits["train"] // sum(splits.values()), 1)
     batch = min(max(_power_of_two(math.sqrt(train)), MIN_BATCH), MAX_BATCH)
     steps = min(max(PASSES * train // batch, MIN_STEPS), MAX_STEPS)

@@ -36,7 +36,7 @@ class Target:
     reason: str
 
     @property
-    def unlabelled(self) -> int:
+    def unlabeled(self) -> int:
         """Rows without a label."""
         return self.column.missing
 

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.config.errors import UserError
 from pipeline.config.loading import load_config
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.errors import DraftError
@@ -45,11 +46,12 @@ def save(draft: Draft, folder: Path, force: bool) -> tuple[Path, Path]:
     """
     settings, schema = paths(draft.name, folder)
     classes = {draft.target.column.name: tuple(draft.target.classes)}
-    schema_text = draft_schema(draft.columns, draft.read.rows, classes)
+    missing = draft.target.column.missing
+    schema_text = draft_schema(draft.columns, draft.read.rows, classes, missing, is_random=not draft.split)
     try:
         with _temporary(schema, schema_text) as new_schema:
             with _temporary(settings, settings_text(draft, project_path(str(new_schema)))) as checked:
-                preflight(load_config(checked), settings)
+                _check(checked, settings)
             with _temporary(settings, settings_text(draft, project_path(str(schema)))) as new_settings:
                 check_new(draft.name, folder, force)
                 os.replace(new_schema, schema)
@@ -57,6 +59,14 @@ def save(draft: Draft, folder: Path, force: bool) -> tuple[Path, Path]:
     except OSError as error:
         raise DraftError(f"{error.filename or folder}: {error.strerror}; expected a folder to write to") from error
     return settings, schema
+
+
+def _check(written: Path, settings: Path) -> None:
+    """Checks settings as a run does. Errors name the file that they are for."""
+    try:
+        preflight(load_config(written), settings)
+    except UserError as error:
+        raise DraftError(str(error).replace(str(written), project_path(str(settings)))) from error
 
 
 @contextlib.contextmanager

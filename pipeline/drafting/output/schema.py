@@ -25,13 +25,21 @@ HEADER = """\
 """
 
 
-def draft_schema(columns: Iterable[Column], rows: int, classes: Mapping[str, tuple[str, ...]] | None = None) -> str:
+def draft_schema(
+    columns: Iterable[Column],
+    rows: int,
+    classes: Mapping[str, tuple[str, ...]] | None = None,
+    unlabeled: int = 0,
+    is_random: bool = True,
+) -> str:
     """Drafts a schema.
 
     Args:
         columns: The columns of the table.
         rows: Its number of rows.
         classes: Classes by column of a label.
+        unlabeled: Rows without a label, which are left out before the data is compared with the schema.
+        is_random: Whether rows are split at random. Otherwise, a split can lack any number of values.
 
     Returns:
         A ``tensorflow_metadata.v0.Schema`` as text, with a comment that states its margins.
@@ -40,18 +48,18 @@ def draft_schema(columns: Iterable[Column], rows: int, classes: Mapping[str, tup
     for column in columns:
         labels = (classes or {}).get(column.name)
         if labels is None:
-            schema.feature.append(_feature(column, rows))
+            schema.feature.append(_feature(column, rows, unlabeled if is_random else rows))
         else:
             schema.feature.append(_label(column, labels, rows))
     header = HEADER.format(rows=rows, presence=PRESENCE_MARGIN, mass=DOMAIN_MASS, range=RANGE_MARGIN)
     return header + text_format.MessageToString(schema, as_utf8=True)
 
 
-def _feature(column: Column, rows: int) -> schema_pb2.Feature:
+def _feature(column: Column, rows: int, left_out: int) -> schema_pb2.Feature:
     feature = schema_pb2.Feature(name=column.name, type=schema_pb2.FeatureType.Value(column.type))
     if column.form != "list":
         feature.value_count.max = 1
-    _require_presence(feature, column, rows)
+    _require_presence(feature, column, rows, left_out)
     if column.form in ("list", "empty"):
         return feature
     if column.type == "BYTES":
@@ -88,7 +96,7 @@ def _label(column: Column, classes: tuple[str, ...], rows: int) -> schema_pb2.Fe
     """The label, which has no values but the classes. Rows without one are left out, if the table has any."""
     feature = schema_pb2.Feature(name=column.name, type=schema_pb2.FeatureType.Value(column.type))
     feature.value_count.max = 1
-    _require_presence(feature, column, rows)
+    _require_presence(feature, column, rows, 0)
     numbers = sorted(map(int, classes)) if column.type == "INT" and classes else []
     if column.type == "BYTES":
         feature.string_domain.value.extend(classes)
@@ -99,9 +107,11 @@ def _label(column: Column, classes: tuple[str, ...], rows: int) -> schema_pb2.Fe
     return feature
 
 
-def _require_presence(feature: schema_pb2.Feature, column: Column, rows: int) -> None:
-    present = column.present / rows
+def _require_presence(feature: schema_pb2.Feature, column: Column, rows: int, left_out: int) -> None:
+    """Requires values in a share of the rows, even if all rows that are left out have one."""
+    present = 1.0
     if column.missing:
+        present = max(column.present - left_out, 0) / max(rows - left_out, 1)
         margin = PRESENCE_MARGIN + SIGMAS * math.sqrt(present * (1 - present) / max(rows / 10, 1))
         present = math.floor(100 * (present - margin)) / 100
     if present > 0:

@@ -11,6 +11,12 @@ from pipeline.drafting.output.yaml_text import block, commented, scalar
 
 LABEL = "label"  # of the transformed label, which no transformed feature has
 
+SPLITS = {
+    "split_key": "rows with the same value stay in one split",
+    "split_time": "training rows are earlier than validation rows, and these earlier than eval rows",
+    "test_path": "the eval split",
+}
+
 
 def settings_text(draft: Draft, schema_path: str) -> str:
     """The settings as YAML.
@@ -64,12 +70,10 @@ def _data(draft: Draft, schema_path: str) -> Iterator[str]:
     if draft.missing_values:
         yield f"  missing_values: {scalar(list(draft.missing_values))}"
     yield commented(f"  schema: {scalar(schema_path)}", "decides which data is refused: review it")
-    present = draft.target.column.present
-    total = sum(draft.plan.splits.values())
-    sizes = ", ".join(f"{present * size // total:,}" for size in draft.plan.splits.values())
+    sizes = ", ".join(f"{rows:,}" for rows in draft.split_rows.values())
     yield commented(f"  splits: {scalar(draft.plan.splits)}", f"about {sizes} rows")
-    if draft.group:
-        yield commented(f"  split_key: {scalar(draft.group)}", "rows with the same value stay in one split")
+    for key, value in draft.split.items():
+        yield commented(f"  {key}: {scalar(value)}", SPLITS[key])
 
 
 def _training(draft: Draft) -> Iterator[str]:

@@ -31,8 +31,8 @@ def _rows(draft: Draft) -> Iterator[str]:
 
 def _label(draft: Draft) -> Iterator[str]:
     target = draft.target
-    if target.unlabelled:
-        yield f"{target.unlabelled:,} of {draft.read.rows:,} rows have no label and are left out of all splits"
+    if target.unlabeled:
+        yield f"{target.unlabeled:,} of {draft.read.rows:,} rows have no label and are left out of all splits"
     total = sum(target.classes.values())
     rare = {name: count for name, count in target.classes.items() if count < max(RARE * total, RARE_ROWS)}
     if target.task == "binary" and rare:

@@ -29,12 +29,14 @@ class Given:
         pattern: Files of the folder, or ``None`` to find them.
         delimiter: Delimiter of CSV files, or ``None`` to find it.
         encoding: Encoding of CSV files, or ``None`` to find it.
+        test: A file or a folder with the rows of the eval split, or ``None``.
     """
 
     data: str
     pattern: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    test: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +48,16 @@ class Files:
         paths: The files.
         path: The folder as ``data.path`` names it.
         names_format: Whether the pattern's extension names the format.
+        test: The test table as ``data.test_path`` names it, or ``None``.
+        test_paths: The files of the test table.
     """
 
     source: Source
     paths: list[str]
     path: str
     names_format: bool
+    test: str | None
+    test_paths: list[str]
 
 
 def find_files(given: Given) -> Files:
@@ -86,7 +92,9 @@ def find_files(given: Given) -> Files:
         source = dataclasses.replace(source, dialect=find_dialect(paths[0], delimiter, encoding))
     elif given.delimiter or given.encoding:
         raise DraftError(f"{paths[0]}: found a {kind} file; expected no --delimiter and no --encoding for it")
-    return Files(source, paths, project_path(absolute), format_of(pattern) == kind)
+    test = None if given.test is None else project_path(os.path.abspath(given.test))
+    test_paths = [] if given.test is None else _test_paths(given.test, pattern)
+    return Files(source, paths, project_path(absolute), format_of(pattern) == kind, test, test_paths)
 
 
 def project_path(absolute: str) -> str:
@@ -109,6 +117,22 @@ def _checked_path(folder: Path) -> str:
             "a meaning in patterns: rename it"
         )
     return absolute
+
+
+def _test_paths(test: str, pattern: str) -> list[str]:
+    """The files of a test table: a file, or those of a folder that match the last part of the table's pattern."""
+    if is_remote(test):
+        raise DraftError(f"--test: found {test}; expected files on this machine")
+    path = Path(test)
+    if path.is_file():
+        return [str(path.absolute())]
+    if not path.is_dir():
+        raise DraftError(f"--test: {test}: found nothing there; expected a file or a folder of files")
+    last = pattern.rpartition("/")[2]
+    found = sorted(str(each) for each in path.absolute().glob(last) if each.is_file())
+    if not found:
+        raise DraftError(f"--test: found no file in {test} that matches {last}; expected one, or a file")
+    return found
 
 
 def _pattern(folder: Path) -> str:

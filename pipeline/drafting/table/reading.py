@@ -25,12 +25,14 @@ class Read:
         counts: Counts over all rows, by column in the order of the files.
         sample: Some of the rows, or all of a small table, as the files have them.
         renamed: Lines that describe the columns that have no name of their own in the files.
+        test_rows: Number of the rows that are those of the test table.
     """
 
     rows: int
     counts: dict[str, ColumnCounts]
     sample: pa.Table
     renamed: tuple[str, ...] = ()
+    test_rows: int = 0
 
     @functools.cached_property
     def _columns(self) -> dict[str, pa.ChunkedArray]:
@@ -62,31 +64,33 @@ def read_table(files: Files, max_rows: int = ROWS) -> Read:
     table = Table.of(files.source.format, files.paths[0], dialect=files.source.dialect)
     if table.columns is not None and len(table.columns) > MAX_COLUMNS:
         raise DraftError(f"{table.first}: found {len(table.columns):,} columns; expected at most {MAX_COLUMNS:,}")
-    for path in files.paths:
+    paths = [*files.paths, *files.test_paths]
+    for path in paths:
         table.check_columns(path)
     if not table.is_text:
-        merge_types(map(table.infer_types, files.paths))
-    rows, sample = 0, Sample(max_rows)
+        merge_types(map(table.infer_types, paths))
+    rows, test_rows, sample = 0, 0, Sample(max_rows)
     counts = {name: ColumnCounts(name) for name in table.columns or ()}
-    for batch in _batches(table, files.paths):
+    for path, batch in _batches(table, paths):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             counts.setdefault(name, ColumnCounts(name)).add(column)
         sample.add(batch)
         rows += len(batch)
+        test_rows += len(batch) if path in files.test_paths else 0
     if not rows:
         found = "a header and no rows" if table.is_text else "no rows"
         raise DraftError(f"{files.paths[0]}: found {found}; expected at least one row")
-    return Read(rows, counts, sample.rows(), table.renamed_columns())
+    return Read(rows, counts, sample.rows(), table.renamed_columns(), test_rows)
 
 
-def _batches(table: Table, paths: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(table: Table, paths: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
     checks = RowChecks(table)
     for path in paths:
         before = 0
         for batch in table.read(path):
             checks.check(batch, path, before)
             before += len(batch)
-            yield _decoded(batch) if isinstance(batch, list) else batch
+            yield path, _decoded(batch) if isinstance(batch, list) else batch
 
 
 def _decoded(records: list[bytes]) -> pa.RecordBatch:

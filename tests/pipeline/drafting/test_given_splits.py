@@ -1,0 +1,74 @@
+"""Splits that the command line names."""
+
+from pathlib import Path
+
+import pytest
+from drafts import drafted, table
+from test_refused_tables import number, rows, word, yes
+
+from pipeline.config.loading import load_config
+
+TIMED = "when,size,label"
+
+
+def day(row: int) -> str:
+    return f"2024-{row * 7 % 12 + 1:02}-{row % 28 + 1:02}"
+
+
+@pytest.mark.parametrize(
+    ("options", "split"),
+    [
+        (["--time", "when"], {"split_time": "when"}),
+        (["--group", "when"], {"split_key": "when"}),
+    ],
+)
+def test_a_column_that_decides_the_split_is_no_feature(
+    tmp_path: Path, options: list[str], split: dict[str, str]
+) -> None:
+    path = table(tmp_path / "a.csv", rows(day, number, yes, header=TIMED))
+    found = drafted(path, "label", tmp_path / "out", *options)
+    assert (found.code, found.stderr) == (0, "")
+    assert found.uses == {"when": "split", "size": "dense", "label": "label"}
+    data = load_config(tmp_path / "out/configs/a.yaml").data
+    assert {key: getattr(data, key) for key in split} == split
+
+
+def test_values_may_be_missing_in_one_part_of_the_time(tmp_path: Path) -> None:
+    text = rows(day, lambda row: number(row) if row > 60 else "", yes, header=TIMED)
+    path = table(tmp_path / "a.csv", text)
+    by_time = drafted(path, "label", tmp_path / "out", "--time", "when").schema["size"]
+    assert not by_time.presence.min_fraction
+
+
+def test_a_test_table_becomes_the_eval_split(tmp_path: Path) -> None:
+    path = table(tmp_path / "train/a.csv", rows(number, word, yes))
+    test = table(tmp_path / "test/a.csv", rows(lambda row: number(row) + 1000, word, yes))
+    found = drafted(path, "label", tmp_path / "out", "--test", str(test))
+    assert (found.code, found.stderr) == (0, "")
+    data = load_config(tmp_path / "out/configs/a.yaml").data
+    assert data.test_path == str(test)
+    assert found.choices["rows"] == 240
+    assert found.schema["a"].float_domain.max > 1000  # the schema allows the values of both tables
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--test", "test.csv"], "test.csv: line 1: found no column 'few', which a.csv has; expected the same header"),
+        (["--test", "nothing"], "--test: nothing: found nothing there; expected a file or a folder of files"),
+        (["--group", "few"], "column 'few': the validation split has no rows: found 2 groups; expected more"),
+        (["--group", "size"], "--group: unknown column 'size'; allowed: a, few, label"),
+        (["--time", "a", "--group", "few"], "--group: found --time, too; expected one option that decides the split"),
+        (["--time", "label"], "--label: 'label' has another use, too; expected one"),
+    ],
+)
+def test_a_split_that_cannot_be_made_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table(tmp_path / "test.csv", rows(number, word, yes, header="a,other,label"))
+    path = table(tmp_path / "a.csv", rows(number, lambda row: "one" if row % 2 else "two", yes, header="a,few,label"))
+    found = drafted(path, "label", tmp_path / "out", *options)
+    assert (found.code, found.stdout, found.files) == (2, "", [])
+    assert said in found.stderr
+    assert len(found.stderr.splitlines()) == 1
