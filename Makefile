@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs schema lint format lock image-locks docs-images doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs bench-tables schema lint format lock image-locks docs-images doctor clean
 
 help:  ## list all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ bench-lineage:  ## time lineage queries on stores with 1,000 and 10,000 executio
 bench-runs:  ## compare complete runs with TFX's taxi template, 30 minutes (options: ARGS="--copies 1,10")
 	$(INSTALL)
 	@$(PY) -m benchmarks.runs $(ARGS)
+
+bench-tables:  ## draft settings for public tables and run them, an hour (options: ARGS="--only iris ames")
+	$(INSTALL)
+	@$(PY) -m benchmarks.tables $(ARGS)
 
 schema:  ## draft a schema (DATA=my/folder OUT=schema/mine/schema.pbtxt PATTERN='*.parquet' MISSING='NA ?')
 	$(INSTALL)

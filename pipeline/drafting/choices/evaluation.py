@@ -15,7 +15,8 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "multiclass": ("accuracy", "loss", "example_count"),
     "regression": ("mse", "mae", "mean_label", "mean_prediction", "example_count"),
 }
-MARGIN = 0.02  # by which a model has to be better than the trivial one
+BETTER = "better_than_trivial"
+MARGIN = 0.02  # by which it has to be better
 SLICED_VALUES = 10  # values of a column that is sliced by
 SLICES = 2
 
@@ -36,22 +37,20 @@ class Bound:
 
 
 def choose_thresholds(target: Target, eval_rows: int) -> list[Bound]:
-    """A bound that the trivial model does not meet, and one on the change from the last model."""
-    tolerance = round(max(0.01, 1 / math.sqrt(max(eval_rows, 1)) / 2), 3)
+    """A bound that a model without features does not meet, and one on the change from the latest blessed model."""
+    better = {BETTER: MARGIN}
+    by_chance = round(max(0.01, 0.5 / math.sqrt(max(eval_rows, 1))), 3)
     change = f"compared with the latest blessed model; {eval_rows:,} eval rows vary by chance"
     match target.task:
         case "binary":
-            first = Bound("auc", {"min": 0.5 + MARGIN}, "0.5 is guessing")
-            return [first, Bound("auc", {"min_change": -tolerance}, change)]
+            first = Bound("auc", better, f"at least {0.5 + MARGIN}, where 0.5 is guessing")
+            return [first, Bound("auc", {"min_change": -by_chance}, change)]
         case "multiclass":
-            shares = np.array(list(target.classes.values())) / sum(target.classes.values())
-            entropy = -float((shares * np.log(shares)).sum())
-            reason = f"{entropy:.4g} is always predicting the shares of the classes"
-            first = Bound("loss", {"max": _shortened(entropy * (1 - MARGIN))}, reason)
-            return [first, Bound("accuracy", {"min_change": -tolerance}, change)]
+            first = Bound("loss", better, "than predicting the shares of the classes, as a fraction of its loss")
+            return [first, Bound("accuracy", {"min_change": -by_chance}, change)]
     variance = float(np.nanvar(target.column.numbers))
-    first = Bound("mse", {"max": _shortened(variance * (1 - MARGIN))}, f"{variance:.4g} is always predicting the mean")
-    return [first, Bound("mse", {"max_change": _shortened(variance * tolerance)}, change)]
+    first = Bound("mse", better, "than predicting the mean, as a fraction of its error")
+    return [first, Bound("mse", {"max_change": float(f"{variance * by_chance:.4g}")}, change)]
 
 
 def choose_slices(choices: Iterable[Choice]) -> list[str]:
@@ -63,7 +62,3 @@ def choose_slices(choices: Iterable[Choice]) -> list[str]:
     ]
     few = [column for column in found if column.is_exact and column.distinct <= SLICED_VALUES]
     return [column.name for column in few[:SLICES]]
-
-
-def _shortened(number: float) -> float:
-    return float(f"{number:.4g}")

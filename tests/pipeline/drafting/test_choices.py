@@ -1,6 +1,7 @@
 """What is chosen for a table, and why."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,15 @@ def test_the_plan_of_a_small_and_of_a_large_table() -> None:
     for count in (50, 1_000, 30_000, 10_000_000):
         plan = make_plan(count, 10, "multiclass")
         assert 20 <= plan.steps // plan.evaluate_every <= 30
+
+
+@pytest.mark.parametrize(
+    ("label", "metric"), [(yes, "auc"), (word, "loss"), (lambda row: row * 7919 % 1013 / 7, "mse")]
+)
+def test_a_model_has_to_be_better_than_the_trivial_one(
+    tmp_path: Path, label: Callable[[int], object], metric: str
+) -> None:
+    found = drafted(table(tmp_path / "a.csv", rows(number, word, label)), "label", tmp_path / "out")
+    first, second = found.settings["evaluation"]["thresholds"]
+    assert first == {"metric": metric, "better_than_trivial": 0.02}
+    assert {"min_change", "max_change"} & set(second)
