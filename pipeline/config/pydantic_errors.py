@@ -57,7 +57,8 @@ def _line(key: str, details: list[ErrorDetails], record: type) -> str:
         case "string_pattern_mismatch":
             return f"{key}: found {_shown(found)}; expected text that matches {detail['ctx']['pattern']}"
     expected = " or ".join(dict.fromkeys(_expected(each) for each in details))
-    return f"{key}: found {_shown(found)}; expected {expected}"
+    is_unquoted = detail["type"] == "string_type" and isinstance(found, int | float)  # also true and false
+    return f"{key}: found {_shown(found)}; expected {expected}{': write it in quotes' if is_unquoted else ''}"
 
 
 def _unknown_key(key: str, location: tuple[str | int, ...], record: type) -> str:
