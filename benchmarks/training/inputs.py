@@ -58,7 +58,7 @@ def _by_feature(source: TrainingInput) -> Callable[[], object]:
 
 
 def _template(config: ModelConfig, data: TrainingData) -> Callable[[], object]:
-    name, size = config.problem.label.name, config.training.batch_size
+    name, size = config.problem.label_tensor, config.training.batch_size
     batches = iter(template_trainer.dataset(data.train_files, data.transform_output, name, size))
     return lambda: next(batches)
 

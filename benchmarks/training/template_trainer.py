@@ -65,10 +65,12 @@ def fit(model: keras.Model, config: ModelConfig, data: TrainingData) -> list[Eva
         evaluations.append(Evaluation(time.perf_counter() - start, logs["val_auc"]))
 
     model.fit(
-        dataset(data.train_files, data.transform_output, problem.label.name, training.batch_size),
+        dataset(data.train_files, data.transform_output, problem.label_tensor, training.batch_size),
         epochs=training.steps // training.evaluate_every,
         steps_per_epoch=training.evaluate_every,
-        validation_data=dataset(data.validation_files, data.transform_output, problem.label.name, training.batch_size),
+        validation_data=dataset(
+            data.validation_files, data.transform_output, problem.label_tensor, training.batch_size
+        ),
         validation_steps=math.ceil(count / training.batch_size),
         callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=record)],
         verbose=0,
