@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 from absl import logging
 from google.protobuf.message import DecodeError
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
@@ -32,7 +32,7 @@ from serving.inference.request_handler import RequestHandler
 from serving.large_messages import parse
 from serving.protocols.call_slots import CallSlots, check_waited_for
 from serving.protocols.grpc_interceptors import add_trailing_metadata, interceptors
-from serving.protocols.grpc_streams import HealthService, OpenStreams, add_reflection
+from serving.protocols.grpc_streams import HealthService, OpenStreams, add_health, add_reflection
 from serving.protocols.sockets import drop_new_connections, duplicate_sockets
 from serving.tensor_protos import MAX_MESSAGE_BYTES
 
@@ -149,9 +149,8 @@ class GrpcServer:
 
     def _add_services(self, flags: Flags) -> None:
         if flags.enable_grpc_healthcheck_service:
-            self._health = HealthService()
+            self._health = add_health(self._server)
             self._streams.append(self._health.streams)
-            health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         if flags.enable_grpc_reflection:
             others = [health_pb2.DESCRIPTOR] if self._health else []
             self._streams.append(add_reflection(self._server, METHODS, others))

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import grpc
+from absl import logging
 from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from serving.errors import Code
 
@@ -108,6 +110,21 @@ class HealthService(health_pb2_grpc.HealthServicer):
             self._changed.notify_all()
 
 
+def add_health(server: grpc.Server) -> HealthService:
+    """Adds the health service to a server, and returns it."""
+    service = HealthService()
+    settings = {
+        "request_deserializer": _parser(health_pb2.HealthCheckRequest),
+        "response_serializer": Response.SerializeToString,
+    }
+    handlers = {
+        "Check": grpc.unary_unary_rpc_method_handler(service.Check, **settings),
+        "Watch": grpc.unary_stream_rpc_method_handler(service.Watch, **settings),
+    }
+    _add(server, health_pb2.DESCRIPTOR, handlers)
+    return service
+
+
 class ReflectionService(reflection.ReflectionServicer):
     """Describes the services, so that tools such as grpcurl need no ``.proto`` files."""
 
@@ -132,8 +149,31 @@ class ReflectionService(reflection.ReflectionServicer):
 def add_reflection(server: grpc.Server, methods: Methods, others: Iterable[FileDescriptor]) -> OpenStreams:
     """Adds the reflection service to a server, and returns its streams. See :class:`ReflectionService`."""
     service = ReflectionService(methods, others)
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(service, server)
+    handler = grpc.stream_stream_rpc_method_handler(
+        service.ServerReflectionInfo,
+        _parser(reflection_pb2.ServerReflectionRequest),
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    _add(server, reflection_pb2.DESCRIPTOR, {"ServerReflectionInfo": handler})
     return service.streams
+
+
+def _add(server: grpc.Server, file: FileDescriptor, handlers: Mapping[str, grpc.RpcMethodHandler]) -> None:
+    [service] = file.services_by_name.values()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
+
+
+def _parser(message: Any) -> Callable[[bytes], Any]:
+    """Returns a function that parses a message. gRPC would log a stack trace for a malformed one."""
+
+    def parse(serialized: bytes) -> Any:
+        try:
+            return message.FromString(serialized)
+        except DecodeError:
+            logging.warning("Malformed %s", message.DESCRIPTOR.name)
+            return None  # makes gRPC abort the call
+
+    return parse
 
 
 def _pool(methods: Methods, others: Iterable[FileDescriptor]) -> descriptor_pool.DescriptorPool:

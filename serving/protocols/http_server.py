@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvloop
@@ -133,9 +133,12 @@ class RestServer:
                 if model:
                     self._limit.enter(model)
                 # A running call cannot be cancelled. After a timeout it keeps its body, and its result is discarded.
-                response: Response = await self._pool.submit(
+                future = self._pool.submit(
                     lambda: self._api.handle(method, path, body), lambda: self._release(size, model), model
                 )
+                if self._pool.is_waiting(future, model):
+                    _protocol(request).on_eof(lambda: self._pool.is_waiting(future, model) and future.cancel())
+                response: Response = await future
                 return response
         except ServingError as error:
             self._release(size)
@@ -195,14 +198,34 @@ class _Server(web.Server):
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
+def _protocol(request: web.BaseRequest) -> "_Handler":
+    protocol = request.protocol
+    assert isinstance(protocol, _Handler)
+    return protocol
+
+
 class _Handler(web.RequestHandler):
-    __slots__ = ()
+    __slots__ = ("_is_half_closed", "_on_eof")
+
+    def __init__(self, manager: web.Server, **settings: Any) -> None:
+        super().__init__(manager, **settings)
+        self._is_half_closed = False
+        self._on_eof: Callable[[], object] = lambda: None
+
+    def on_eof(self, call: Callable[[], object]) -> None:
+        """Sets what to call when the client has closed its side of the connection. That may have happened already."""
+        self._on_eof = call
+        if self._is_half_closed:
+            call()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio expects a bool
         """Keeps a half-closed connection open until its last complete request is answered.
 
-        A TLS connection cannot be half-closed.
+        A request that still waits for a thread is dropped, because a client that has gone looks the same. A TLS
+        connection cannot be half-closed.
         """
+        self._is_half_closed = True
+        self._on_eof()
         has_request = self._request_count > 0 and (not self._waiter or self._waiter.done())
         self.close()  # takes effect after the response
         try:

@@ -67,6 +67,10 @@ class ThreadPool:
             future.add_done_callback(lambda _future: self._drop(item))
         return future
 
+    def is_waiting(self, future: "asyncio.Future[Any]", key: str) -> bool:
+        """Returns whether a function still waits for a thread."""
+        return future in self._waiting.get(key, {})
+
     def _start(self, item: _Item) -> None:
         self._started[item.key] = self._started.get(item.key, 0) + 1
         self._queue.put(item)

@@ -43,14 +43,14 @@ def hold(
     try:
         with slots.hold(model, context or Context()):
             on_start()
-            assert gate.wait(30)
+            assert gate.wait(60)
             return "done"
     except ServingError as error:
         return error.code.name
 
 
 def wait_until(check: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 10
     while not check():
         assert time.monotonic() < end
         time.sleep(0.001)

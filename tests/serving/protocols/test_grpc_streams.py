@@ -97,3 +97,21 @@ def test_watch_of_an_unknown_service_is_open_until_its_client_ends_it(
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
     watch.cancel()
     wait_for_stack("Watch", count=0)
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["health.v1.Health/Check", "health.v1.Health/Watch", "reflection.v1alpha.ServerReflection/ServerReflectionInfo"],
+)
+def test_malformed_message_ends_its_call_with_one_line_in_the_log(
+    embed: Callable[..., Embedded], model_flags: list[str], method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = embed(*model_flags, "--enable_grpc_healthcheck_service", "--enable_grpc_reflection")
+    caplog.clear()
+    with pytest.raises(grpc.RpcError) as caught:
+        next(server.channel.stream_stream(f"/grpc.{method}")(iter([b"\x0a\xff\xff\xff\xff\x01abc"]), timeout=30))
+    assert caught.value.code() == grpc.StatusCode.INTERNAL
+    assert server.predict() == [2.5]
+    found = [each for each in caplog.records if each.levelname != "INFO"]
+    assert [each.getMessage().partition(" ")[0] for each in found] == ["Malformed"]
+    assert not [each for each in found if each.exc_info]

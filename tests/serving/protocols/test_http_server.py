@@ -1,8 +1,9 @@
 import http.client
 import json
 import socket
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from server_process import free_port
@@ -59,6 +60,52 @@ def test_half_closed_connection_gets_its_response(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as silent:
         silent.shutdown(socket.SHUT_WR)
         assert silent.recv(1000) == b""
+
+
+def test_request_that_waits_is_dropped_when_its_client_closes_the_connection() -> None:
+    begun: list[str] = []
+    gate = threading.Event()
+
+    class Slow:
+        def handle(self, method: str, path: str, body: object) -> Response:
+            begun.append(path)
+            assert gate.wait(30)
+            return Response(200, b"done")
+
+        def close(self) -> None: ...
+
+    def open_connections() -> int:
+        return len(server._server.connections)
+
+    def wait_for(check: Callable[[], bool]) -> None:
+        end = time.monotonic() + 10
+        while not check():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
+    flags = Flags(address="127.0.0.1", rest_api_port=free_port(), grpc_max_threads=1)
+    server = RestServer(Slow(), flags, read_access(flags, {}))  # type: ignore[arg-type]
+    server.start()
+    try:
+        running = socket.create_connection(("127.0.0.1", flags.rest_api_port), timeout=10)
+        running.sendall(b"GET /running HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_for(lambda: begun == ["/running"])
+        running.shutdown(socket.SHUT_WR)
+        for number in range(5):
+            with socket.create_connection(("127.0.0.1", flags.rest_api_port), timeout=10) as gone:
+                gone.sendall(b"GET /gone HTTP/1.1\r\nHost: x\r\n\r\n")
+                if number % 2:
+                    wait_for(lambda: bool(server._pool._waiting))
+            wait_for(lambda number=number: server._server.requests_count == number + 2)  # type: ignore[misc]
+            wait_for(lambda: open_connections() == 1 and not server._pool._waiting)
+        gate.set()
+        with running:
+            assert b"".join(iter(lambda: running.recv(1000), b"")).endswith(b"done")
+        wait_for(lambda: open_connections() == 0)
+        assert begun == ["/running"]
+    finally:
+        gate.set()
+        server.stop()
 
 
 def test_sum_of_bodies_is_limited_and_released(port: int) -> None:
