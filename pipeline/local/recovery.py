@@ -14,9 +14,29 @@ from lineage.store.reader import MetadataReader
 from lineage.store.run_records import STATUS
 from pipeline.local.push_recovery import recover_push
 from pipeline.nodes import PUSHER
+from pipeline.results.run_folder import failed_runs
 
 WORKING_FOLDERS = ("stateful_working_dir", "driver_execution")
 UNFINISHED = (metadata_store_pb2.Execution.NEW, metadata_store_pb2.Execution.RUNNING)
+
+
+def clean_up(
+    store: metadata_store.MetadataStore, output: Path, artifacts_dir: Path, interrupted: Iterable[str]
+) -> None:
+    """Cleans up after earlier runs that were killed, or that failed together with ML Metadata. Nothing may be running.
+
+    Args:
+        store: ML Metadata.
+        output: The output folder.
+        artifacts_dir: Root folder of the artifacts.
+        interrupted: Runs that ended without a summary.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
+    close_interrupted(store, interrupted, artifacts_dir)
+    close_interrupted(store, failed_runs(output), artifacts_dir, "failed")
+    remove_working_folders(artifacts_dir)
 
 
 def close_interrupted(

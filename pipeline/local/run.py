@@ -19,13 +19,13 @@ from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
 from pipeline.local.dag_runner import DagRunner, NodeFailedError
 from pipeline.local.push_cache import PushFolders, may_skip_push
-from pipeline.local.recovery import close_interrupted, remove_working_folders
+from pipeline.local.recovery import clean_up
 from pipeline.nodes import PUSHER, Listener
 from pipeline.pipeline import create_pipeline
 from pipeline.preflight.metadata_store import prepare_store
 from pipeline.preflight.preflight import CheckedInputs
 from pipeline.results.node_outputs import NodeOutputs, read_node_outputs
-from pipeline.results.run_folder import failed_runs, last_complete_run
+from pipeline.results.run_folder import last_complete_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,9 +89,7 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     prepare_store(config)
     runner = DagRunner(pipeline, options.run_id, listener, may_cache)
     with runner.metadata() as connection:
-        close_interrupted(connection.store, options.interrupted, Path(config.artifacts_dir))
-        close_interrupted(connection.store, failed_runs(Path(config.output)), Path(config.artifacts_dir), "failed")
-        remove_working_folders(Path(config.artifacts_dir))
+        clean_up(connection.store, Path(config.output), Path(config.artifacts_dir), options.interrupted)
         reader = MetadataReader(connection.store)
         base_run_id = last_complete_run(Path(config.output), lambda run_id: reader.run(run_id) is not None)
         base_nodes = reader.finished_executions(base_run_id) if base_run_id else ()

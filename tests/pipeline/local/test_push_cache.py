@@ -110,6 +110,15 @@ def test_run_from_a_later_node_pushes_again_if_its_model_is_not_served() -> None
         assert not may_skip_push(runs.reader, folders, again)
 
 
+def test_run_from_a_later_node_pushes_again_if_another_model_was_pushed_since() -> None:
+    with new_runs() as runs:
+        base = runs.run()
+        runs.run(steps=40)
+        again = runs.run(from_node="Pusher", base=base)
+        folders = PushFolders(runs.output / "serving/taxi", runs.output / "tflite/taxi")
+        assert not may_skip_push(runs.reader, folders, again)
+
+
 def test_other_tflite_model_is_not_current(pushes: Pushes) -> None:
     model, whole, quantized = pushes.made("Model"), pushes.made("TfliteModel"), pushes.made("TfliteModel")
     pushes.push(1, model, whole, device=True)

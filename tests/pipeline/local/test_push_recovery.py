@@ -16,8 +16,7 @@ from lineage.queries.trace import trace_by_name
 from lineage.store.connection import open_store
 from lineage.store.location import read_location
 from pipeline.local.push_cache import PushFolders, may_skip_push
-from pipeline.local.recovery import close_interrupted
-from pipeline.results.run_folder import failed_runs
+from pipeline.local.recovery import clean_up, close_interrupted
 
 RUN = "run-0"
 
@@ -110,7 +109,7 @@ def test_version_is_recorded_if_ml_metadata_failed_after_the_push() -> None:
         summary.parent.mkdir(parents=True)
         summary.write_text('{"status": "failed"}')
         store = open_store(read_location(runs.output))
-        assert close_interrupted(store, failed_runs(runs.output), runs.output / "artifacts", "failed") == []
+        clean_up(store, runs.output, runs.output / "artifacts", [])
         traced = trace_by_name(runs.output, version.name).story
         assert traced
         assert traced.version == version.name
