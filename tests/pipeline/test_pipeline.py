@@ -72,6 +72,13 @@ def test_table_is_split_by_the_settings() -> None:
     assert shares == {"train": 5, "validation": 3, "eval": 2}
 
 
+def test_columns_are_read_with_the_types_of_the_schema() -> None:
+    options = setting(nodes()["ExampleGen"], "custom_config")["custom_config"]["value"]
+    assert {"fare": "FLOAT", "payment_type": "BYTES", "trip_start_hour": "INT"}.items() <= options[
+        "schema_types"
+    ].items()
+
+
 def test_transform_analyzes_the_training_split_and_transforms_all_splits() -> None:
     splits = setting(nodes()["Transform"], "splits_config")
     assert splits == {"analyze": ["train"], "transform": ["train", "validation", "eval"]}

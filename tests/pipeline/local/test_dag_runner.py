@@ -1,5 +1,6 @@
 """Nodes that run in the background and in order."""
 
+import contextlib
 import dataclasses
 import datetime
 import errno
@@ -75,6 +76,16 @@ def Interrupted(
         if not fails:
             raise
         raise RuntimeError("a step failed") from None
+
+
+@component
+def Swallowing(
+    model: InputArtifact[Model], verdict: OutputArtifact[String], mark: Parameter[str], fails: Parameter[bool]
+) -> None:
+    """Is interrupted, and goes on as if nothing had happened, like some libraries."""
+    Path(mark).touch()
+    with contextlib.suppress(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @component
@@ -193,6 +204,16 @@ def test_nothing_is_recorded_about_a_background_node_after_an_interrupt(tmp_path
     store = metadata_store.MetadataStore(sqlite_metadata_connection_config(f"{tmp_path}/metadata.db"))
     [execution] = store.get_executions_by_type("test_dag_runner.Wait")
     assert execution.last_known_state == metadata_store_pb2.Execution.RUNNING, "the next run closes it"
+
+
+@pytest.mark.usefixtures("signal_handlers")
+def test_no_node_starts_after_an_interrupt_that_a_library_swallowed(tmp_path: Path) -> None:
+    recorder = Recorder()
+    runner = DagRunner(tiny(tmp_path, evaluate=Swallowing), "run", recorder)
+    with pytest.raises(KeyboardInterrupt), interruptible(threading.Event().set):
+        runner.run()
+    assert "Swallowing ran" in recorder.lines
+    assert "Push starts" not in recorder.lines
 
 
 def test_background_node_has_ended_when_the_listener_fails(tmp_path: Path) -> None:
