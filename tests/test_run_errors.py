@@ -1,8 +1,11 @@
 """Errors that end a run outside of its nodes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import ROOT
 
@@ -50,3 +53,29 @@ def test_error_outside_of_the_nodes_ends_in_one_line(
     summary = json.loads((output / "runs/latest/summary.json").read_text())
     assert (summary["status"], summary["error"]) == ("failed", str(error))
     assert "Traceback" not in shown
+
+
+INTERRUPTED = """
+import subprocess, sys
+from pathlib import Path
+import local_runner
+from artifacts.summary import failed_summary
+from pipeline.results.console import RunConsole
+from pipeline.results.run_folder import RunFolder
+print(subprocess.Popen(["sleep", "60"], stderr=subprocess.DEVNULL).pid, flush=True)
+folder = RunFolder(Path(sys.argv[1]))
+local_runner._end(RunConsole(sys.stderr), failed_summary("taxi", "interrupted", folder.run_id), folder, None)
+"""
+
+
+def test_child_processes_have_ended_before_an_interrupted_run_does(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout
+        assert process.stderr
+        child = psutil.Process(int(process.stdout.readline()))
+        assert process.stderr.read() == "error interrupted; run the same command to resume\n"
+    is_left = child.is_running()
+    if is_left:
+        child.kill()
+    assert (process.returncode, is_left) == (130, False)
