@@ -11,6 +11,7 @@ from models.features import MAX_NAME, Task
 from pipeline.config.errors import unknown_name
 from pipeline.drafting.choices.features import Choice, Use, choose, names
 from pipeline.drafting.choices.plan import Plan, make_plan
+from pipeline.drafting.choices.seeds import choose_seed
 from pipeline.drafting.choices.suspects import Suspects, find_suspects
 from pipeline.drafting.choices.target import Target, find_target
 from pipeline.drafting.errors import DraftError
@@ -60,6 +61,7 @@ class Draft:
         target: The label.
         choices: The use of each column.
         split: What decides the split besides sizes, as keys of ``data``. Empty for a random split.
+        seed: Seed of a random split.
         plan: Sizes that depend on the number of rows.
         suspects: Columns to think about.
     """
@@ -71,6 +73,7 @@ class Draft:
     target: Target
     choices: list[Choice]
     split: dict[str, str]
+    seed: int
     plan: Plan
     suspects: Suspects
 
@@ -125,7 +128,11 @@ def draft(options: Options) -> Draft:
             f"--data: found no column to predict '{options.label}' from; expected one ({reasons or 'none'})"
         )
     plan = make_plan(target.column.present - read.test_rows, len(features), target.task, bool(read.test_rows))
-    return Draft(name, files, read, missing_values, target, choices, split, plan, suspects)
+    made = Draft(name, files, read, missing_values, target, choices, split, 0, plan, suspects)
+    if split.keys() & {"split_time", "test_path"}:
+        return made
+    seed = choose_seed(files, made.columns, target, plan.splits, options.group, missing_values)
+    return dataclasses.replace(made, seed=seed)
 
 
 def find_missing_values(read: Read, given: Collection[str] = ()) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ def _data(draft: Draft, schema_path: str) -> Iterator[str]:
     yield commented(f"  schema: {scalar(schema_path)}", "decides which data is refused: review it")
     sizes = ", ".join(f"{rows:,}" for rows in draft.split_rows.values())
     yield commented(f"  splits: {scalar(draft.plan.splits)}", f"about {sizes} rows")
+    if draft.seed:
+        yield commented(f"  split_seed: {draft.seed}", "the first one with which the fewest splits lack a class")
     for key, value in draft.split.items():
         yield commented(f"  {key}: {scalar(value)}", SPLITS[key])
 

@@ -1,12 +1,21 @@
 """Splits that the command line names."""
 
+import itertools
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from drafts import drafted, table
 from test_refused_tables import number, rows, word, yes
 
+from custom_components.arrow_example_gen.encoding import encode, to_bytes
+from custom_components.arrow_example_gen.splits.hash_split import split_columns
+from custom_components.arrow_example_gen.table import Table
+from custom_components.shared.split_hash import Split
 from pipeline.config.loading import load_config
+from pipeline.config.settings import SPLITS
+from pipeline.preflight.schema import column_types, load_schema
 
 TIMED = "when,size,label"
 
@@ -72,3 +81,54 @@ def test_a_split_that_cannot_be_made_ends_in_one_line(
     assert (found.code, found.stdout, found.files) == (2, "", [])
     assert said in found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("label", "options"),
+    [
+        (lambda row: "yes" if row % 15 == 0 else "no", []),  # eight rows, of which each split needs one
+        (number, ["--group", "group"]),  # four groups for three splits
+        (lambda row: "yes" if row % 15 < 2 else "no", ["--group", "group"]),
+    ],
+)
+def test_a_seed_is_chosen_with_which_no_split_lacks_a_class(
+    tmp_path: Path, label: Callable[[int], object], options: list[str]
+) -> None:
+    for offset, name in enumerate("abcd"):  # a fixed seed would fail for one of them
+        text = rows(shifted(offset), shifted_group(offset), label, header="size,group,label")
+        path = table(tmp_path / f"{name}.csv", text)
+        found = drafted(path, "label", tmp_path / name, *options)
+        assert (found.code, found.stderr) == (0, "")
+        settings = tmp_path / name / f"configs/{name}.yaml"
+        assert min(split_counts(settings).values()) > 0
+
+
+def shifted(offset: int) -> Callable[[int], float]:
+    return lambda row: number(row) + offset
+
+
+def shifted_group(offset: int) -> Callable[[int], int]:
+    return lambda row: row % 4 + 10 * offset
+
+
+def split_counts(settings: Path) -> Counter[tuple[str, object]]:
+    """Rows by split and label, or by split for a regression, as ExampleGen splits them."""
+    config = load_config(settings)
+    schema = load_schema(config, settings)
+    source, data = config.data.source, config.data
+    path = str(Path(data.path) / data.pattern)
+    table_ = Table.of(source.format, path, column_types(schema), source.missing_values, source.dialect)
+    split = Split(
+        SPLITS,
+        tuple(itertools.accumulate(getattr(data.splits, each) for each in SPLITS)),
+        data.split_seed,
+        data.split_key,
+    )
+    labels = config.label.classes or (None,)
+    found: Counter[tuple[str, object]] = Counter({(name, each): 0 for name in SPLITS for each in labels})
+    for batch in table_.read(path):
+        columns = table_.to_columns(batch, {}, path, 0)
+        texts = [each.decode() if config.label.classes else None for each in columns[config.label.column].to_pylist()]
+        chosen = split_columns(columns, to_bytes(encode(columns)), split)
+        found.update((SPLITS[index], text) for index, text in zip(chosen, texts, strict=True))
+    return found
