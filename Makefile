@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-runs bench-tables schema lint format lock image-locks docs-images doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-wide bench-runs bench-tables schema lint format lock image-locks docs-images doctor clean
 
 help:  ## list all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -44,7 +44,7 @@ lineage:  ## list runs, or ask where a model came from (ARGS="trace 1795339345",
 	$(INSTALL)
 	@$(PY) -m lineage $(or $(ARGS),runs)
 
-bench: bench-tflite bench-serving bench-training bench-lineage bench-runs  ## run all benchmarks
+bench: bench-tflite bench-serving bench-training bench-lineage bench-wide bench-runs  ## run all benchmarks
 
 bench-tflite:  ## compare the TFLite model with the SavedModel of the last run in output/taxi
 	$(INSTALL)
@@ -64,6 +64,10 @@ bench-training:  ## compare training with TFX's taxi template, and two workers w
 bench-lineage:  ## time lineage queries on stores with 1,000 and 10,000 executions
 	$(INSTALL)
 	@$(PY) -m benchmarks.lineage $(ARGS)
+
+bench-wide:  ## compare the analysis of many columns with TensorFlow Transform's own (options: ARGS="--texts 20")
+	$(INSTALL)
+	@$(PY) -m benchmarks.wide $(ARGS)
 
 bench-runs:  ## compare complete runs with TFX's taxi template, 30 minutes (options: ARGS="--copies 1,10")
 	$(INSTALL)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tensorflow as tf
 import tensorflow_transform as tft
 
+import models.graph_inputs  # noqa: F401 - makes TFT faster
 from models.class_values import numeric_values, text_values
 from models.features import Bucketed, Cyclical, Dense, Features, Hashed, Integer, Kind, Label, Problem, Vocabulary
 from models.features import transformed_name as named
@@ -53,16 +54,16 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     """
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
-    values = {name: as_column(inputs[name]) for name in (*features.columns, *problem.label.columns)}
     # From here on, columns have their names in TensorFlow's graphs.
-    tensors = {name: values[column] for column, name in features.tensor_names.items()}
+    tensors = as_columns({name: inputs[column] for column, name in features.tensor_names.items()})
     specs = {kind: _by_tensor_name(features, kind) for kind in TRANSFORMS}
     numeric = dict.fromkeys(name for kind in NUMERIC_KINDS for name in specs[kind])
-    columns = RawColumns(tensors, {name: _numbers(tensors[name]) for name in numeric})
+    columns = RawColumns(tensors, _numbers({name: tensors[name] for name in numeric}))
     outputs: dict[str, tf.Tensor] = {}
     for kind, transform in TRANSFORMS.items():
         outputs |= transform(specs[kind], columns)
-    outputs[problem.label_tensor] = _label(problem, values)
+    # The label has to depend on its own columns only.
+    outputs[problem.label_tensor] = _label(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
     return outputs
 
 
@@ -86,10 +87,23 @@ def as_column(values: RawColumn) -> tf.Tensor:
     Args:
         values: Sparse with at most one value per row, or dense [N, 1], as float32, int64 or string.
     """
-    if isinstance(values, tf.SparseTensor):
-        one_column = tf.SparseTensor(values.indices, values.values, [values.dense_shape[0], 1])
-        return tf.sparse.to_dense(one_column, MISSING[values.dtype])
-    return tf.reshape(values, [-1, 1])
+    return as_columns({"": values})[""]
+
+
+def as_columns(columns: Mapping[str, RawColumn]) -> dict[str, tf.Tensor]:
+    """Applies :func:`as_column` to columns with the same number of rows.
+
+    A wide table needs as few operators per column as possible: each is traced, saved and loaded many times.
+    """
+    sparse = [values for values in columns.values() if isinstance(values, tf.SparseTensor)]
+    shape = tf.stack([sparse[0].dense_shape[0], 1]) if sparse else None
+    missing = {dtype: tf.constant(MISSING[dtype], dtype) for dtype in {values.dtype for values in sparse}}
+    return {
+        name: tf.sparse.to_dense(tf.SparseTensor(values.indices, values.values, shape), missing[values.dtype])
+        if isinstance(values, tf.SparseTensor)
+        else tf.reshape(values, [-1, 1])
+        for name, values in columns.items()
+    }
 
 
 def is_present(values: tf.Tensor) -> tf.Tensor:
@@ -118,11 +132,13 @@ def _dense(specs: Mapping[str, Dense], columns: RawColumns) -> dict[str, tf.Tens
         "min_max": _scale_to_range,
         "none": tf.identity,
     }
+    logged = {name: columns.numbers[name] for name, spec in specs.items() if spec.log}
+    numbers = {**columns.numbers, **_together(_logarithm, logged)}
     outputs = {}
     for scale, scaler in scalers.items():
         names = [column for column, spec in specs.items() if spec.scale == scale]
         if names:
-            matrix = tf.concat([_logarithm(columns.numbers[name], specs[name]) for name in names], axis=1)
+            matrix = tf.concat([numbers[name] for name in names], axis=1)
             scaled = scaler(matrix)
             # A number too far from the analyzed ones overflows. It becomes 0, as a missing one does.
             scaled = tf.where(tf.math.is_finite(matrix) & tf.math.is_finite(scaled), scaled, 0.0)
@@ -138,8 +154,8 @@ def _scale_to_range(matrix: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(matrix - smallest, largest - smallest)
 
 
-def _logarithm(numbers: tf.Tensor, spec: Dense) -> tf.Tensor:
-    return tf.sign(numbers) * _in_float64(tf.math.log1p, tf.abs(numbers)) if spec.log else numbers
+def _logarithm(numbers: tf.Tensor) -> tf.Tensor:
+    return tf.sign(numbers) * _in_float64(tf.math.log1p, tf.abs(numbers))
 
 
 def _in_float64(function: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
@@ -211,10 +227,23 @@ def _cyclical(spec: Cyclical, values: tf.Tensor, _name: str) -> tf.Tensor:
     return tf.where(present, circle, 0.0)
 
 
-def _numbers(values: tf.Tensor) -> tf.Tensor:
-    """``values`` as float32 [N, 1], with NaN where they are missing or infinite."""
-    numbers = tf.cast(values, tf.float32)
-    return tf.where(is_present(values), numbers, math.nan)
+def _numbers(columns: Columns) -> dict[str, tf.Tensor]:
+    """``columns`` as float32 [N, 1], with NaN where a value is missing or infinite."""
+    outputs: dict[str, tf.Tensor] = {}
+    for dtype in (tf.float32, tf.int64):
+        outputs |= _together(_known_numbers, {name: each for name, each in columns.items() if each.dtype == dtype})
+    return outputs
+
+
+def _known_numbers(values: tf.Tensor) -> tf.Tensor:
+    return tf.where(is_present(values), tf.cast(values, tf.float32), math.nan)
+
+
+def _together(function: Callable[[tf.Tensor], tf.Tensor], columns: Columns) -> dict[str, tf.Tensor]:
+    """Applies a function of single values to columns [N, 1] of one dtype, with the operators of one column."""
+    if not columns:
+        return {}
+    return _split(function(tf.concat(list(columns.values()), axis=1)), list(columns))
 
 
 def _split(matrix: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:

@@ -26,6 +26,7 @@ from tfx.utils import io_utils
 
 from common.source_code import import_function
 from custom_components.batched_transform.table_names import remove_folders
+from custom_components.batched_transform.used_columns import used_columns
 from custom_components.shared.examples import split_files
 from custom_components.shared.record_batches import ExamplesByBatch, WriteExamples
 
@@ -63,10 +64,9 @@ class Executor(BaseBeamExecutor):
         schema = _read_schema(input_dict[SCHEMA_KEY])
         preprocessing_fn = _preprocessing_fn(exec_properties)
         raw = ExamplesByBatch([path for split in splits.analyze for path in split_files(examples, split)], schema)
-        specs = raw.TensorAdapter().OriginalTypeSpecs()
         # Only the columns that are used: rows need not conform to the schema in others.
-        to_analyze = raw.Project(tft.get_analyze_input_columns(preprocessing_fn, specs))
-        columns = tft.get_transform_input_columns(preprocessing_fn, specs)
+        analyzed, columns = used_columns(preprocessing_fn, raw.TensorAdapter().OriginalTypeSpecs())
+        to_analyze = raw.Project(analyzed)
         with self._make_beam_pipeline() as pipeline, tft_beam.Context(temporary, use_deep_copy_optimization=True):
             batches = pipeline | "ReadToAnalyze" >> to_analyze.BeamSource()
             analyze = tft_beam.AnalyzeDataset(preprocessing_fn)

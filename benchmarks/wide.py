@@ -1,0 +1,122 @@
+"""Compares Transform's handling of wide tables with TensorFlow Transform's own, on a seeded table."""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from tensorflow_transform import graph_tools
+
+from benchmarks.targets import Target, print_table, report_targets
+from models.features import Vocabulary
+from models.graph_inputs import inputs_by_output
+from models.vocabularies import Column, vocabulary_files
+
+ROWS = 2930  # the Ames housing table has 2,930 rows and 43 columns of text
+MIN_ANALYSIS, MIN_SEARCH = 3.0, 20.0
+
+Inputs: TypeAlias = dict[str, tf.Tensor]
+Words: TypeAlias = list[list[bytes]]
+
+
+def main() -> None:
+    """Prints CPU seconds and ratios, and exits with 1 if a target is missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.wide", description=__doc__)
+    parser.add_argument("--texts", type=int, default=43, metavar="N", help="columns with a vocabulary [%(default)s]")
+    parser.add_argument("--numbers", type=int, default=500, metavar="N", help="numeric columns [%(default)s]")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, in turn [%(default)s]")
+    arguments = parser.parse_args()
+    theirs, ours = _vocabularies(arguments.texts, arguments.rounds)
+    their_search, our_search = _searches(arguments.numbers)
+    print_table(
+        f"CPU seconds, median of {arguments.rounds}",
+        {
+            f"vocabularies of {arguments.texts} columns, one by one (tft.vocabulary)": f"{theirs:.2f}",
+            f"vocabularies of {arguments.texts} columns, together": f"{ours:.2f}",
+            f"inputs of {arguments.numbers} outputs, TFT's search": f"{their_search:.2f}",
+            f"inputs of {arguments.numbers} outputs, linear search": f"{our_search:.2f}",
+        },
+    )
+    report_targets(
+        [
+            Target("vocabularies, one by one / together", theirs / ours, MIN_ANALYSIS),
+            Target("search for inputs, TFT's / linear", their_search / our_search, MIN_SEARCH),
+        ]
+    )
+
+
+def _vocabularies(count: int, rounds: int) -> tuple[float, float]:
+    """CPU seconds of an analysis one by one and together. Both have to find the same words."""
+    names = [f"text_{index}" for index in range(count)]
+    random = np.random.default_rng(0)
+    columns = [np.minimum(random.geometric(0.3, ROWS), 3 + index % 30) for index in range(count)]
+    rows = [
+        {name: f"level {value}" for name, value in zip(names, values, strict=True)}
+        for values in zip(*columns, strict=True)
+    ]
+
+    def one_by_one(inputs: Inputs) -> Inputs:
+        files = {name: tft.vocabulary(inputs[name], vocab_filename=name) for name in names}
+        return {name: tft.apply_vocabulary(inputs[name], file) for name, file in files.items()}
+
+    def together(inputs: Inputs) -> Inputs:
+        files = vocabulary_files({name: Column(inputs[name], False, Vocabulary()) for name in names})
+        return {name: tft.apply_vocabulary(inputs[name], file) for name, file in files.items()}
+
+    seconds: dict[str, list[float]] = {"theirs": [], "ours": []}
+    for _ in range(rounds):
+        taken, expected = _analyze(one_by_one, rows, names)
+        seconds["theirs"].append(taken)
+        taken, found = _analyze(together, rows, names)
+        seconds["ours"].append(taken)
+        assert found == expected
+    return statistics.median(seconds["theirs"]), statistics.median(seconds["ours"])
+
+
+def _analyze(function: Callable[[Inputs], Inputs], rows: list[dict[str, str]], names: list[str]) -> tuple[float, Words]:
+    metadata = tft.DatasetMetadata.from_feature_spec({name: tf.io.FixedLenFeature([1], tf.string) for name in names})
+    instances = [{name: [value] for name, value in row.items()} for row in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline, tft_beam.Context(f"{folder}/temporary"):
+            raw = pipeline | beam.Create(instances, reshuffle=False)
+            graph = (raw, metadata) | tft_beam.AnalyzeDataset(function)
+            _ = graph | tft_beam.WriteTransformFn(f"{folder}/graph")
+        taken = time.process_time() - start
+        output = tft.TFTransformOutput(f"{folder}/graph")
+        return taken, [output.vocabulary_by_name(name) for name in names]
+
+
+def _searches(count: int) -> tuple[float, float]:
+    """CPU seconds of both searches, on a graph that scales all columns together."""
+
+    @tf.function(autograph=False)
+    def scale(inputs: Inputs) -> Inputs:
+        matrix = tf.concat([tf.sparse.to_dense(column) for column in inputs.values()], axis=1)
+        return dict(zip(inputs, tf.split(matrix * 2, count, axis=1), strict=True))
+
+    specs: Any = {f"{index}": tf.SparseTensorSpec([None, 1], tf.float32) for index in range(count)}
+    function = scale.get_concrete_function(specs)
+    outputs = tf.nest.pack_sequence_as(function.structured_outputs, function.graph.outputs)
+    start = time.process_time()
+    expected = [graph_tools.retrieve_sources([each.op], ignore_control_dependencies=True) for each in outputs.values()]
+    middle = time.process_time()
+    found = list(inputs_by_output(outputs).values())
+    end = time.process_time()
+    assert [set(map(id, each)) for each in found] == [set(map(id, each)) for each in expected]
+    return middle - start, end - middle
+
+
+if __name__ == "__main__":
+    main()
