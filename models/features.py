@@ -178,12 +178,17 @@ class Label:
         above: Threshold that turns a number into a binary label.
         classes: Class names by class index. Without ``above`` these are the values of the raw column, as text. For the
             numbers that they stand for, see :func:`models.class_values.numeric_values`.
+        log: Learn ``sign(x) * log(1 + |x|)`` of the label of a regression, for a heavy-tailed label.
+        scale: How the label of a regression is scaled for the network: ``z_score`` (zero mean, unit variance over the
+            train split), or ``none``. ``None`` is ``z_score`` for a regression. Predictions have the unit of the table.
     """
 
     name: Name
     column: str
     above: Above | None = None
     classes: Annotated[tuple[ClassName, ...], Field(min_length=2)] | None = None
+    log: bool = False
+    scale: Literal["z_score", "none"] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -270,6 +275,8 @@ class Problem:
         classes = self.label.classes
         if self.task == "regression" and (classes or self.label.above):
             raise ValueError("label: found 'classes' or 'above' for a regression; remove them")
+        if self.task != "regression" and (self.label.log or self.label.scale):
+            raise ValueError(f"label: found 'log' or 'scale' for a {self.task} task; expected them for a regression")
         if self.task == "multiclass" and not classes:
             raise ValueError("label.classes: missing; expected the class names of the multiclass task, in order")
         if self.task == "multiclass" and self.label.above:
@@ -295,6 +302,21 @@ class Problem:
             if self.label.name in features
             else self.label.name
         )
+
+    @property
+    def has_scaled_label(self) -> bool:
+        """Whether the network learns another number than the label. See :mod:`models.label_scaling`."""
+        return self.task == "regression" and (self.label.log or self.label.scale != "none")
+
+    @property
+    def target_tensor(self) -> str:
+        """Name of what the network learns: the label, or the label scaled. No feature ends like this."""
+        return f"{self.label_tensor}_target" if self.has_scaled_label else self.label_tensor
+
+    @property
+    def scaling_tensor(self) -> str:
+        """Name of the constants of the scaling: mean, standard deviation, smallest and largest value, [N, 4]."""
+        return f"{self.label_tensor}_scaling"
 
     @property
     def transformed_names(self) -> Mapping[str, str]:

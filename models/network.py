@@ -30,7 +30,7 @@ class NetworkFunction(Protocol):
         Returns:
             A compiled model. Its inputs are the transformed features by name, each [N, width], as
             :func:`feature_inputs` returns them. Its output is float32 [N, 1] (the probability of the second class, or
-            the value) or [N, C] (class probabilities).
+            the value, in the unit of the scaled label) or [N, C] (class probabilities).
         """
 
 

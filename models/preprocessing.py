@@ -50,7 +50,8 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     Returns:
         One tensor per feature, named as in :meth:`models.features.Features.tensor_name`, with the dtype and width in
         :data:`models.features.FEATURE_KINDS`, and the label: int64 [N, 1] for classes or float32 [N, 1] for a
-        regression.
+        regression. For a scaled label, also the target of the network, float32 [N, 1], and the constants of the
+        scaling, float32 [N, 4]. See :mod:`models.label_scaling`.
     """
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
@@ -62,8 +63,15 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     outputs: dict[str, tf.Tensor] = {}
     for kind, transform in TRANSFORMS.items():
         outputs |= transform(specs[kind], columns)
+<<<<<<< HEAD
     # The label has to depend on its own columns only.
     outputs[problem.label_tensor] = _label(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
+=======
+    outputs[problem.label_tensor] = _label(problem, values)
+    if problem.has_scaled_label:
+        rows = tf.shape(next(iter(values.values())))[0]  # of a feature, since a request has no label
+        outputs |= _scaled_label(problem, outputs[problem.label_tensor], rows)
+>>>>>>> a3ae693 (Train regressions on the scaled label and undo that in the model)
     return outputs
 
 
@@ -277,6 +285,26 @@ def _label(problem: Problem, values: Columns) -> tf.Tensor:
     if label.above is not None:
         return _above(label, values)
     return _class_index(column, problem.class_names)
+
+
+def _scaled_label(problem: Problem, label: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+    """The target of the network [N, 1], and the constants that it was made with [N, 4]."""
+    numbers = tf.cast(label, tf.float64)
+    if problem.label.log:
+        numbers = tf.sign(numbers) * tf.math.log1p(tf.abs(numbers))
+    zero, one = tf.constant(0, tf.float64), tf.constant(1, tf.float64)
+    mean, std, low, high = zero, one, zero, zero
+    if problem.label.scale != "none":
+        mean, variance = tft.mean(numbers), tft.var(numbers)
+        std = tf.where(variance > 0, tf.sqrt(variance), one)
+    if problem.label.log:
+        ends = tft.max(tf.concat([-numbers, numbers], axis=1), reduce_instance_dims=False)
+        low, high = -ends[0], ends[1]
+    constants = tf.cast(tf.stack([mean, std, low, high]), tf.float32)
+    return {
+        problem.target_tensor: tf.cast((numbers - mean) / std, tf.float32),
+        problem.scaling_tensor: tf.tile(constants[tf.newaxis], [rows, 1]),
+    }
 
 
 def _above(label: Label, values: Columns) -> tf.Tensor:

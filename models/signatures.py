@@ -12,6 +12,7 @@ import tensorflow_transform as tft
 import tf_keras as keras
 
 from models.features import Problem
+from models.label_scaling import LabelScaling
 from models.preprocessing import is_present
 from models.signature_names import Names, rename_tensors
 
@@ -24,6 +25,8 @@ TRANSFORM_LABEL = "transform_label"
 
 RawFeatures: TypeAlias = Mapping[str, tf.Tensor | tf.SparseTensor]
 Outputs: TypeAlias = dict[str, tf.Tensor]
+# The model with predictions in the unit of the table.
+Network: TypeAlias = Callable[..., tf.Tensor]
 FeatureSpec: TypeAlias = Mapping[str, tf.io.VarLenFeature]
 
 
@@ -45,7 +48,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     ========================  ==============================================  ==================================
 
     Strings are serialized ``tf.Example`` protos. Classification problems have ``classify``, regressions ``regress``.
-    The loaded model also has the function ``network``, which maps transformed features by name to predictions, and
+    Predictions are in the unit of the table, also if the label was scaled for the model. The loaded model also has the
+    function ``network``, which maps transformed features by name to predictions, and
     ``network_of_one``, the same for a batch of one row, which some layers need for conversion to TFLite.
 
     In the signatures that servers read, columns and features have their own names. The functions of the loaded model
@@ -58,16 +62,22 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
         directory: Folder to write the SavedModel to.
     """
     transform_layer = transform_output.transform_features_layer()
-    signatures = _signatures(model, transform_layer, transform_output.raw_feature_spec(), problem)
+    scaling = LabelScaling.of(transform_output, problem)
+
+    def predict(features: Mapping[str, tf.Tensor], **options: bool) -> tf.Tensor:
+        predictions = model(features, **options)
+        return scaling.to_raw(predictions) if scaling else predictions
+
+    signatures = _signatures(predict, transform_layer, transform_output.raw_feature_spec(), problem)
     transformed = signatures[TRANSFORM_FEATURES].structured_outputs
     exported = _Exported([model, transform_layer])
-    exported.network, exported.network_of_one = (_network(model, transformed, rows) for rows in (None, 1))
+    exported.network, exported.network_of_one = (_network(predict, transformed, rows) for rows in (None, 1))
     tf.saved_model.save(exported, directory, signatures=signatures)
     rename_tensors(directory, _names_for_people(problem))
 
 
 def _signatures(
-    model: keras.Model, transform_layer: keras.Model, spec: FeatureSpec, problem: Problem
+    network: Network, transform_layer: keras.Model, spec: FeatureSpec, problem: Problem
 ) -> dict[str, tf.types.experimental.ConcreteFunction]:
     features = {name: spec[name] for name in problem.features.columns}
     label = {name: spec[name] for name in problem.label.columns}
@@ -81,7 +91,7 @@ def _signatures(
 
     @tf.function(input_signature=[parsed], autograph=False)
     def predict(raw: RawFeatures) -> Outputs:
-        return _outputs(model(transform(raw)), problem)
+        return _outputs(network(transform(raw)), problem)
 
     def transform_label(raw: RawFeatures) -> Outputs:
         return {problem.label_tensor: transform_layer(raw)[problem.label_tensor]}
@@ -124,11 +134,11 @@ class _Exported(tf.Module):
 
 
 def _network(
-    model: keras.Model, transformed: Mapping[str, tf.TensorSpec], rows: int | None
+    network: Network, transformed: Mapping[str, tf.TensorSpec], rows: int | None
 ) -> tf.types.experimental.PolymorphicFunction:
     """The network as a function of the transformed features. ``rows`` is the batch size. ``None`` allows any size."""
     inputs = {name: tf.TensorSpec([rows, spec.shape[1]], spec.dtype, name) for name, spec in transformed.items()}
-    return tf.function(lambda features: model(features, training=False), input_signature=[inputs])
+    return tf.function(lambda features: network(features, training=False), input_signature=[inputs])
 
 
 def _of_examples(

@@ -1,7 +1,8 @@
 """The resolver strategy that finds the baseline model."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import ml_metadata as mlmd
 from absl import logging
@@ -12,6 +13,7 @@ from tfx.dsl.io import fileio
 
 from artifacts.names import BLESSED, MODEL_ID
 
+SCALING = ("log", "scale")  # settings of a label that do not change what it means
 OUTPUT = metadata_store_pb2.Event.OUTPUT
 
 
@@ -35,7 +37,7 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         Args:
             label: Task and label of the problem as a JSON list, or empty if there is a candidate.
         """
-        self._label = json.loads(label) if label else None
+        self._problem = dict(zip(("task", "label"), json.loads(label), strict=True)) if label else None
 
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
@@ -48,11 +50,15 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
                 excluded.add(infra_blessing.get_int_custom_property(MODEL_ID))
         blessings = [each for each in input_dict["model_blessing"] if each.get_int_custom_property(BLESSED)]
         models = {artifact.id: artifact for artifact in input_dict["model"] if artifact.id not in excluded}
-        label = self._label or next((_label(store, candidate) for candidate in candidates), None)
+        wanted = self._problem or next((_problem(store, candidate) for candidate in candidates), None)
+        # The weights of a model only fit the target that it was trained on. Its metrics have the unit of the table.
+        label = _label(wanted, with_scaling=self._problem is not None)
         result: dict[str, list[types.Artifact]] = {key: [] for key in input_dict}
         for blessing in _newest_first(store, blessings):
             model = models.get(blessing.get_int_custom_property(MODEL_ID))
-            if model is None or _label(store, model) != label:
+            if model is None:
+                continue
+            if _label(_problem(store, model), with_scaling=self._problem is not None) != label:
                 continue
             if not fileio.exists(model.uri):
                 logging.warning("The files of the blessed model %d are missing from %s.", model.id, model.uri)
@@ -71,11 +77,26 @@ def _newest_first(store: mlmd.MetadataStore, blessings: Iterable[types.Artifact]
     return [by_id[each] for each in sorted(times, key=lambda each: (times[each], each), reverse=True)]
 
 
-def _label(store: mlmd.MetadataStore, model: types.Artifact) -> object:
-    """Task and label that a model was trained for, from its Trainer's properties."""
+def _label(problem: Mapping[str, Any] | None, with_scaling: bool) -> object:
+    """Task and label of a problem, in a form that is the same for problems that earlier versions recorded."""
+    if problem is None:
+        return None
+    label = problem.get("label")
+    if not isinstance(label, Mapping):
+        return [problem.get("task"), label]
+    found = {name: value for name, value in label.items() if value is not None and name not in SCALING}
+    if with_scaling and problem.get("task") == "regression":
+        # Earlier versions had no scaling. "null" is the default.
+        found["log"] = bool(label.get("log"))
+        found["scale"] = (label["scale"] or "z_score") if "scale" in label else "none"
+    return [problem.get("task"), found]
+
+
+def _problem(store: mlmd.MetadataStore, model: types.Artifact) -> Mapping[str, Any] | None:
+    """The problem that a model was trained for, from its Trainer's properties."""
     trainers = [event.execution_id for event in store.get_events_by_artifact_ids([model.id]) if event.type == OUTPUT]
     for execution in store.get_executions_by_id(trainers[:1]):
         settings = json.loads(execution.custom_properties["custom_config"].string_value or "{}")
-        problem = settings.get("problem", {})
-        return [problem.get("task"), problem.get("label")]
+        problem: Mapping[str, Any] = settings.get("problem", {})
+        return problem
     return None

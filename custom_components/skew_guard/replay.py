@@ -16,12 +16,13 @@ from custom_components.shared.examples import records
 from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.skew_guard.report import SkewError
 from models.features import Problem
+from models.label_scaling import LabelScaling, magnitudes
 from models.preprocessing import as_column
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
 
 BATCH = 2048  # large, since TensorFlow formats the inputs as text in each call of a saved function
 MAX_CANDIDATES = 10_000  # transformed rows that a missing row is compared with
-TOLERANCE = 1e-6  # of a prediction: absolute up to 1, relative above
+TOLERANCE = 1e-6  # of a prediction, relative to its magnitude. See models.label_scaling.magnitudes.
 Arrays: TypeAlias = dict[str, np.ndarray]
 
 
@@ -38,6 +39,7 @@ class Replay:
         self._problem = problem
         self._raw_spec = transform_output.raw_feature_spec()
         self._transform = transform_output.transform_features_layer()
+        self._scaling = LabelScaling.of(transform_output, problem)
         self._transformed_spec = transform_output.transformed_feature_spec()
         self.model = tf.saved_model.load(str(model_dir))
         self._compared: collections.Counter[str] = collections.Counter()
@@ -143,7 +145,7 @@ class Replay:
                 with np.errstate(invalid="ignore"):  # infinity minus infinity
                     difference = np.where(same, 0, np.abs(values - served))
                 # Written so that NaN on only one side is a difference.
-                close = same | (difference <= TOLERANCE * np.maximum(1, np.abs(values)))
+                close = same | (difference <= TOLERANCE * magnitudes(self._scaling, values))
                 differs = np.any(~close, axis=1)
                 self._largest = float(np.max(difference, initial=self._largest))
             _raise_at(differs, Skew("predictions", signature, name), values, served, offset)

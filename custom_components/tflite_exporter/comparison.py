@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from custom_components.shared.examples import NO_ROWS, records
 from models.features import Problem
+from models.label_scaling import LabelScaling, magnitudes
 from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel
 
@@ -48,7 +49,14 @@ class Comparison:
         return self.saved_model - self.tflite
 
 
-def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Problem, max_examples: int) -> Comparison:
+def compare(
+    content: bytes,
+    model_dir: str,
+    files: Sequence[str],
+    problem: Problem,
+    max_examples: int,
+    scaling: LabelScaling | None = None,
+) -> Comparison:
     """Runs rows of a split through LiteRT, one at a time as on a device, and through the SavedModel.
 
     Args:
@@ -57,6 +65,7 @@ def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
         files: Gzipped TFRecord files of raw examples.
         problem: Task, label and features.
         max_examples: Maximum number of rows.
+        scaling: How the label was scaled for the network.
 
     Raises:
         ValueError: There are no rows, or the TFLite model does not accept one of them.
@@ -81,7 +90,7 @@ def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return Comparison(
         rows=len(found),
-        max_abs_diff=_largest_difference(saved, lite),
+        max_abs_diff=_largest_difference(saved, lite, scaling),
         metric=QUALITY_METRICS[problem.task],
         saved_model=quality(problem.task, label, saved),
         tflite=quality(problem.task, label, lite),
@@ -90,11 +99,11 @@ def compare(content: bytes, model_dir: str, files: Sequence[str], problem: Probl
     )
 
 
-def _largest_difference(saved: Array, lite: Array) -> float:
-    """The largest difference, relative above 1, or NaN if only one of the two is NaN in a place."""
+def _largest_difference(saved: Array, lite: Array, scaling: LabelScaling | None = None) -> float:
+    """The largest difference, relative to the magnitude of predictions, or NaN if only one of the two is NaN."""
     same = (saved == lite) | (np.isnan(saved) & np.isnan(lite))
     with np.errstate(invalid="ignore"):
-        difference = np.abs(saved - lite) / np.maximum(1, np.abs(saved))
+        difference = np.abs(saved - lite) / magnitudes(scaling, saved)
     return float(np.max(np.where(same, 0, difference)))
 
 

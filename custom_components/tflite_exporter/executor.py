@@ -24,6 +24,7 @@ from custom_components.tflite_exporter.comparison import Comparison, compare
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.features import Problem
+from models.label_scaling import LabelScaling
 from serving.edge import METADATA
 
 REPRESENTATIVE_ROWS = 500
@@ -54,10 +55,11 @@ class Executor(base_executor.BaseExecutor):
         files = split_files(input_dict["examples"], exec_properties["split"])
         max_examples = exec_properties["max_examples"]
         content = export(input_dict, {**exec_properties, "quantization": "none"}, problem, model_dir)
-        unquantized = comparison = compare(content, model_dir, files, problem, max_examples)
+        scaling = LabelScaling.of(transform_output_of(input_dict), problem)
+        unquantized = comparison = compare(content, model_dir, files, problem, max_examples, scaling)
         if exec_properties["quantization"] != "none":
             content = export(input_dict, exec_properties, problem, model_dir)
-            comparison = compare(content, model_dir, files, problem, max_examples)
+            comparison = compare(content, model_dir, files, problem, max_examples, scaling)
         report = _report(content, comparison, unquantized, exec_properties)
         logging.info("TFLite: %s", report)
         folder = output_folder(exported)

@@ -52,7 +52,7 @@ def input_fn(
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch, width], and the label
-        [batch, 1].
+        [batch, 1], or for a regression the target that it was scaled to.
 
     Raises:
         ValueError: No file matches.
@@ -188,11 +188,11 @@ def _files(patterns: Sequence[str]) -> list[str]:
 
 def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callable[[tf.Tensor], Batch]:
     spec = transform_output.transformed_feature_spec()
-    wanted = {name: spec[name] for name in (*problem.features.transformed_names, problem.label_tensor)}
+    wanted = {name: spec[name] for name in (*problem.features.transformed_names, problem.target_tensor)}
 
     def parse(records: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(records, wanted)
-        label = columns.pop(problem.label_tensor)
+        label = columns.pop(problem.target_tensor)
         return {name: _two_dimensional(column) for name, column in columns.items()}, _two_dimensional(label)
 
     return parse

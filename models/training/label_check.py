@@ -28,8 +28,9 @@ def check_label(files: Sequence[str], transform_output: tft.TFTransformOutput, p
         rows += len(labels)
     if first is None:
         raise ValueError("found no rows in the training split; expected some, so check data.splits and the table")
-    value = dict(enumerate(problem.class_names)).get(int(first), first)
+    names = dict(enumerate(problem.class_names))
+    value = "the same value" if problem.task == "regression" else f"'{names.get(int(first), first)}'"
     raise ValueError(
-        f"label '{problem.label.name}': found '{value}' in all of the {rows:,} training rows; expected at least two "
+        f"label '{problem.label.name}': found {value} in all of the {rows:,} training rows; expected at least two "
         f"values for a {problem.task} task, so check the column '{problem.label.column}'"
     )

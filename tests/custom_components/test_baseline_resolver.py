@@ -9,7 +9,7 @@ from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.types import Artifact
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing
 
-from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy
+from custom_components.baseline_resolver.strategy import LatestOtherBlessedModelStrategy, _label
 
 
 @pytest.fixture
@@ -137,3 +137,16 @@ def test_a_rerun_of_the_only_blessed_model_has_no_baseline(store: mlmd.MetadataS
 def test_without_any_blessing_there_is_no_baseline(store: mlmd.MetadataStore, tmp_path: Path) -> None:
     two = models(store, tmp_path, *"yy")
     assert baseline(store, (two, [], two[1])) == ([], [])
+
+
+def test_models_of_one_label_are_comparable_but_weights_only_fit_the_same_target() -> None:
+    def regression(**label: object) -> dict[str, object]:
+        return {"task": "regression", "label": {"name": "y", "column": "y", "above": None, "classes": None, **label}}
+
+    earlier, unscaled = regression(), regression(log=False, scale="none")
+    scaled, logarithm = regression(log=False, scale=None), regression(log=True, scale=None)
+    comparable = [_label(each, with_scaling=False) for each in (earlier, unscaled, scaled, logarithm)]
+    assert comparable == [comparable[0]] * 4
+    weights = [_label(each, with_scaling=True) for each in (earlier, unscaled, scaled, logarithm)]
+    assert weights[0] == weights[1]
+    assert weights[1] != weights[2] != weights[3] != weights[1]

@@ -394,7 +394,7 @@ def test_a_plain_binary_label_is_unchanged(dtype: tf.DType) -> None:
 
 @pytest.mark.parametrize("dtype", [tf.int64, tf.float32])
 def test_a_regression_label_is_unchanged(dtype: tf.DType) -> None:
-    found = label_of(problem_of("regression", column="price"), price=tf.constant([[-3], [250]], dtype))
+    found = label_of(problem_of("regression", column="price", scale="none"), price=tf.constant([[-3], [250]], dtype))
     assert found.dtype == np.float32
     assert found.tolist() == [[-3.0], [250.0]]
 
@@ -415,7 +415,7 @@ def test_the_label_is_in_the_same_graph_as_the_features() -> None:
     ],
 )
 def test_missing_is_the_same_in_sparse_and_in_dense_columns(features: Features, column: str) -> None:
-    problem = Problem(task="regression", label=Label(name="y", column="y"), features=features)
+    problem = Problem(task="regression", label=Label(name="y", column="y", scale="none"), features=features)
     config = {"problem": problem.to_config()}
     label = tf.zeros([2, 1])
     from_sparse = preprocessing_fn({"x": sparse([2, None], tf.int64), "y": label}, config)[column]

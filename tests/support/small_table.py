@@ -93,7 +93,9 @@ BINARY = Problem(
 MULTICLASS = Problem(
     task="multiclass", label=Label(name="month_cyclical", column="colour", classes=COLOURS), features=A_FEW
 )
-REGRESSION = Problem(task="regression", label=Label(name="Preis (€)", column="amount"), features=A_FEW)
+REGRESSION = Problem(task="regression", label=Label(name="Preis (€)", column="amount", log=True), features=A_FEW)
+# A regression whose network learns the label itself, and not the z-score of its logarithm.
+UNSCALED = Problem(task="regression", label=Label(name="plain price", column="amount", scale="none"), features=A_FEW)
 PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
 
 
@@ -214,7 +216,7 @@ def write_raw(path: Path, rows: Sequence[Row]) -> list[str]:
 def _preprocess(inputs: dict[str, Any]) -> dict[str, tf.Tensor]:
     """Transforms the features, and the labels of all tasks, in one graph."""
     outputs: dict[str, tf.Tensor] = {}
-    for problem in PROBLEMS.values():
+    for problem in (UNSCALED, *PROBLEMS.values()):
         # The analyzed features are in the last problem only, since a vocabulary file can be written only once.
         features = EVERY_KIND if problem is REGRESSION else Features(cyclical={"month": Cyclical(period=12)})
         config = {"problem": dataclasses.replace(problem, features=features).to_config()}

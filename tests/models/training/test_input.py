@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_table import BINARY, COLOURS, MULTICLASS, REGRESSION, ROWS, Row, small_table
+from small_table import BINARY, COLOURS, MULTICLASS, ROWS, UNSCALED, Row, small_table
 
 from models.features import Problem
 from models.training.input import RowOrder, TrainingInput, input_fn
@@ -18,9 +18,9 @@ def prices(seed: int | None, batches: int, batch_size: int = 64) -> list[float]:
     """The labels of the rows, which are unique."""
     table = small_table()
     if seed is None:
-        dataset = input_fn(table.files, table.graph, REGRESSION, batch_size)
+        dataset = input_fn(table.files, table.graph, UNSCALED, batch_size)
     else:
-        rows = TrainingInput(table.files, table.graph, REGRESSION, batch_size, RowOrder(seed))
+        rows = TrainingInput(table.files, table.graph, UNSCALED, batch_size, RowOrder(seed))
         dataset = rows.dataset(tf.distribute.InputContext()).map(lambda *several: rows.batch(several, 0))
     dataset = dataset.take(batches)
     return [float(price) for _, labels in dataset for price in labels[:, 0]]
@@ -58,7 +58,7 @@ def test_the_order_depends_on_the_seed() -> None:
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
     table, order = small_table(), RowOrder(5, cache=cache)
-    one = TrainingInput(table.files, table.graph, REGRESSION, 60, order)
+    one = TrainingInput(table.files, table.graph, UNSCALED, 60, order)
     shares = []
     for index in range(workers):
         context = tf.distribute.InputContext(workers, index, workers)
@@ -72,9 +72,9 @@ def test_workers_share_the_rows_of_each_batch(workers: int, cache: Any) -> None:
 @pytest.mark.parametrize("cache", CACHES)
 def test_a_resumed_training_continues_after_the_rows_it_has_read(cache: Any) -> None:
     table, context = small_table(), tf.distribute.InputContext()
-    whole = read(TrainingInput(table.files, table.graph, REGRESSION, 50, RowOrder(5, cache=cache)), context, 10)
+    whole = read(TrainingInput(table.files, table.graph, UNSCALED, 50, RowOrder(5, cache=cache)), context, 10)
     later = RowOrder(5, cache=cache, skip=350)
-    assert read(TrainingInput(table.files, table.graph, REGRESSION, 50, later), context, 3) == whole[7:]
+    assert read(TrainingInput(table.files, table.graph, UNSCALED, 50, later), context, 3) == whole[7:]
 
 
 @pytest.mark.parametrize("cache", CACHES)
@@ -99,7 +99,7 @@ def test_rows_in_memory_equal_streamed_rows() -> None:
 
 def test_the_last_batch_can_be_filled_up() -> None:
     table = small_table()
-    batches = input_fn(table.files, table.graph, REGRESSION, 100, equal_sizes=True)
+    batches = input_fn(table.files, table.graph, UNSCALED, 100, equal_sizes=True)
     assert batches.element_spec[1].shape == [100, 1]
     prices = [float(price) for _, labels in batches for price in labels[:, 0]]
     assert prices == [*amounts(), *amounts()[: 400 - ROWS]]
@@ -140,7 +140,7 @@ def labelled(column: str, *values: Any) -> list[Row]:
         (BINARY, labelled("amount", *[90.0] * 1500), "'rich' in all of the 1,500 training rows"),
         (BINARY, labelled("amount", 10.0), "'poor' in all of the 1 training rows"),
         (MULTICLASS, labelled("colour", "blue", "blue"), "'blue' in all of the 2 training rows"),
-        (REGRESSION, labelled("amount", 5.0, 5.0), "'5.0' in all of the 2 training rows"),
+        (UNSCALED, labelled("amount", 5.0, 5.0), "the same value in all of the 2 training rows"),
     ],
 )
 def test_a_constant_label_is_rejected(tmp_path: Path, problem: Problem, rows: list[Row], found: str) -> None:
@@ -157,7 +157,7 @@ def test_a_constant_label_is_rejected(tmp_path: Path, problem: Problem, rows: li
         (BINARY, labelled("amount", *[90.0] * 2000, 10.0)),
         (BINARY, labelled("amount", *[10.0] * 1024, 90.0)),
         (MULTICLASS, labelled("colour", *COLOURS[:2])),
-        (REGRESSION, labelled("amount", 5.0, 5.5)),
+        (UNSCALED, labelled("amount", 5.0, 5.5)),
     ],
 )
 def test_a_second_label_is_enough(tmp_path: Path, problem: Problem, rows: list[Row]) -> None:
