@@ -63,15 +63,11 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     outputs: dict[str, tf.Tensor] = {}
     for kind, transform in TRANSFORMS.items():
         outputs |= transform(specs[kind], columns)
-<<<<<<< HEAD
     # The label has to depend on its own columns only.
     outputs[problem.label_tensor] = _label(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
-=======
-    outputs[problem.label_tensor] = _label(problem, values)
     if problem.has_scaled_label:
         rows = tf.shape(next(iter(values.values())))[0]  # of a feature, since a request has no label
         outputs |= _scaled_label(problem, outputs[problem.label_tensor], rows)
->>>>>>> a3ae693 (Train regressions on the scaled label and undo that in the model)
     return outputs
 
 
