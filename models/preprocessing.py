@@ -66,7 +66,7 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     # The label has to depend on its own columns only.
     outputs[problem.label_tensor] = _label(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
     if problem.has_scaled_label:
-        rows = tf.shape(next(iter(values.values())))[0]  # of a feature, since a request has no label
+        rows = tf.shape(next(iter(tensors.values())))[0]  # of a feature, since a request has no label
         outputs |= _scaled_label(problem, outputs[problem.label_tensor], rows)
     return outputs
 
