@@ -14,7 +14,12 @@ CODES = {code.value[0]: code for code in Code}
 MAX_DETAILS, TRUNCATED = 1024, "...TRUNCATED"
 STACK = "\n\nErrors may have originated"  # appended by TensorFlow's Python API
 # Names of functions and nodes that TensorFlow adds to the message of an operation. They mean nothing to a client.
-_NODES = re.compile(r"\{\{function_node [^{}]*\}\}\s*|^\s*\[\[.*\]\]\s*$", re.MULTILINE)
+_NODES = re.compile(
+    r"\{\{function_node [^{}]*\}\}\s*"
+    r"|^\s*\[\[.*\]\]\s*$"
+    r"|\s*Below are the input tensors:(\s+- \S+ has shape \[[^]]*\])*",
+    re.MULTILINE,
+)
 
 
 class ServingError(Exception):

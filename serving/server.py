@@ -23,7 +23,7 @@ from serving.models.batching_config import batching_from_flags, version_batching
 from serving.models.cpu_affinity import all_cpus, run_on_one_cpu
 from serving.models.manager import ModelManager
 from serving.models.model_config import model_configs, read_model_configs
-from serving.models.servable import LoadedModel, Loading, Servable
+from serving.models.servable import DEFAULTS, LoadedModel, Loading, Servable
 from serving.models.versions import Retries
 from serving.protocols.grpc_server import GrpcServer
 from serving.protocols.http_server import RestServer
@@ -59,7 +59,8 @@ class ModelServer:
             intra_op_parallelism_threads=flags.tensorflow_intra_op_parallelism or threads,
             inter_op_parallelism_threads=flags.tensorflow_inter_op_parallelism or threads,
         )
-        self._loading = Loading(tuple(flags.saved_model_tags.split(",")), session_config)
+        tags = tuple(tag for tag in flags.saved_model_tags.split(",") if tag)
+        self._loading = Loading(tags or DEFAULTS.tags, session_config)
         self._metrics = Metrics()
         retries = Retries(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
         self.handler = RequestHandler(

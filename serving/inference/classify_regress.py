@@ -1,5 +1,6 @@
 """Runs Classify, Regress and MultiInference requests on a loaded version. Error messages are TensorFlow Serving's."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from serving.models.servable import LoadedModel, Signature
 from serving.tensor_protos import dtype_name
 
 INPUTS, CLASSES, SCORES, OUTPUTS = "inputs", "classes", "scores", "outputs"
+DTYPES = {CLASSES: ("DT_STRING", np.object_), SCORES: ("DT_FLOAT", np.float32)}
 
 
 def classify(
@@ -29,9 +31,10 @@ def classify(
 ) -> classification_pb2.ClassificationResponse:
     """Runs a Classify request. Arguments and errors are those of :func:`serving.inference.predict.predict`."""
     key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    names = _classification_outputs(servable, key, check_method)
     examples = serialized_examples(request.input)
     count(len(examples))
-    result = _classify(servable, key, examples, check_method)
+    result = _classify(servable, key, examples, names)
     return classification_pb2.ClassificationResponse(model_spec=response_spec(servable, key), result=result)
 
 
@@ -43,9 +46,10 @@ def regress(
 ) -> regression_pb2.RegressionResponse:
     """Runs a Regress request. Arguments and errors are those of :func:`serving.inference.predict.predict`."""
     key = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    _check_regression(servable, key, check_method)
     examples = serialized_examples(request.input)
     count(len(examples))
-    result = _regress(servable, key, examples, check_method)
+    result = _regress(servable, key, examples)
     return regression_pb2.RegressionResponse(model_spec=response_spec(servable, key), result=result)
 
 
@@ -56,28 +60,16 @@ def multi_inference(
     count: CountExamples = ignore_count,
 ) -> inference_pb2.MultiInferenceResponse:
     """Runs several signatures of a model on the same examples. Arguments and errors are those of ``predict``."""
+    tasks = _checked_tasks(servable, request, check_method)
     examples = serialized_examples(request.input)
     count(len(examples))
     response = inference_pb2.MultiInferenceResponse()
-    seen: set[str] = set()
-    for task in request.tasks:
-        if not task.model_spec.name:
-            raise invalid_argument("Found ModelSpec with an empty model name.")
-        if task.model_spec.name != servable.name:
-            raise invalid_argument("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
-        key = task.model_spec.signature_name or DEFAULT_SIGNATURE
-        if key in seen:
-            raise invalid_argument(f"Duplicate evaluation of signature: {key}")
-        seen.add(key)
-        if key not in servable.signatures:
-            raise invalid_argument(f"Requested signature not found in model graph: {key}")
+    for key, classes in tasks.items():
         result = response.results.add(model_spec=response_spec(servable, key))
-        if task.method_name == CLASSIFY:
-            result.classification_result.CopyFrom(_classify(servable, key, examples, check_method))
-        elif task.method_name == REGRESS:
-            result.regression_result.CopyFrom(_regress(servable, key, examples, check_method))
+        if classes:
+            result.classification_result.CopyFrom(_classify(servable, key, examples, classes))
         else:
-            raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+            result.regression_result.CopyFrom(_regress(servable, key, examples))
     return response
 
 
@@ -101,19 +93,51 @@ def serialized_examples(examples: input_pb2.Input) -> NDArray[Any]:
     return np.array(serialized, object)
 
 
-def _classify(
-    servable: LoadedModel, key: str, examples: NDArray[Any], check_method: bool
-) -> classification_pb2.ClassificationResult:
+def _checked_tasks(
+    servable: LoadedModel, request: inference_pb2.MultiInferenceRequest, check_method: bool
+) -> dict[str, list[str]]:
+    """Returns the outputs to fetch for each signature: those of a classification, or none for a regression."""
+    tasks: dict[str, list[str]] = {}
+    for task in request.tasks:
+        if not task.model_spec.name:
+            raise invalid_argument("Found ModelSpec with an empty model name.")
+        if task.model_spec.name != servable.name:
+            raise invalid_argument("All ModelSpecs in a MultiInferenceRequest must access the same model name.")
+        key = task.model_spec.signature_name or DEFAULT_SIGNATURE
+        if key in tasks:
+            raise invalid_argument(f"Duplicate evaluation of signature: {key}")
+        if key not in servable.signatures:
+            raise invalid_argument(f"Requested signature not found in model graph: {key}")
+        tasks[key] = []
+        if task.method_name == CLASSIFY:
+            tasks[key] = _classification_outputs(servable, key, check_method)
+        elif task.method_name == REGRESS:
+            _check_regression(servable, key, check_method)
+        else:
+            raise ServingError(Code.UNIMPLEMENTED, f"Unsupported signature method_name: {task.method_name}")
+    return tasks
+
+
+def _classification_outputs(servable: LoadedModel, key: str, check_method: bool) -> list[str]:
     signature = _example_signature(servable, key, CLASSIFY, check_method)
     names = [name for name in (CLASSES, SCORES) if name in signature.outputs]
     if not names:
         raise invalid_argument(
             'Expected classification signature outputs to contain at least one of "classes" or "scores".'
         )
+    return names
+
+
+def _classify(
+    servable: LoadedModel, key: str, examples: NDArray[Any], names: Sequence[str]
+) -> classification_pb2.ClassificationResult:
     values = servable.run(key, {INPUTS: examples}, names)
     for name, value in values.items():
         if value.ndim != 2:
             raise invalid_argument(f"Expected Tensor shape: [batch_size num_{name}] but got {list(value.shape)}")
+        if value.dtype != DTYPES[name][1]:
+            dtype = dtype_name(servable.signatures[key].outputs[name].dtype)
+            raise invalid_argument(f"Expected {name} Tensor of {DTYPES[name][0]}. Got: {dtype}")
         if len(value) != len(examples):
             raise invalid_argument(f"Expected {name} output batch size of {len(examples)}. Got: {len(value)}")
     labels, scores = values.get(CLASSES), values.get(SCORES)
@@ -130,19 +154,20 @@ def _classify(
     return result
 
 
-def _regress(
-    servable: LoadedModel, key: str, examples: NDArray[Any], check_method: bool
-) -> regression_pb2.RegressionResult:
+def _check_regression(servable: LoadedModel, key: str, check_method: bool) -> None:
     signature = _example_signature(servable, key, REGRESS, check_method)
     if OUTPUTS not in signature.outputs:
         raise invalid_argument(f'Expected regression signature outputs to contain "{OUTPUTS}".')
+
+
+def _regress(servable: LoadedModel, key: str, examples: NDArray[Any]) -> regression_pb2.RegressionResult:
     values = servable.run(key, {INPUTS: examples}, [OUTPUTS])[OUTPUTS]
     if values.shape not in ((len(examples),), (len(examples), 1)):
         raise invalid_argument(
             f"Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got {list(values.shape)}"
         )
     if values.dtype != np.float32:
-        dtype = dtype_name(signature.outputs[OUTPUTS].dtype)
+        dtype = dtype_name(servable.signatures[key].outputs[OUTPUTS].dtype)
         raise invalid_argument(f"Expected output Tensor of DT_FLOAT. Got: {dtype}")
     result = regression_pb2.RegressionResult()
     for value in values.ravel().tolist():

@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 from tensorflow_serving.apis import prediction_log_pb2
 
 from artifacts.names import WARMUP_FILE
-from serving.errors import Code, ServingError
+from serving.errors import Code, ServingError, from_tensorflow
 from serving.inference.classify_regress import classify, multi_inference, regress
 from serving.inference.predict import predict
 from serving.models.servable import LoadedModel
@@ -43,7 +43,8 @@ def warm_up(servable: LoadedModel, iterations: int = 1) -> int:
             for _ in range(iterations):
                 _replay(servable, log)
     except (tf.errors.OpError, DecodeError) as error:
-        text = f"Failed to read warmup data: {path} ({error}). Please verify the file"
+        reason = from_tensorflow(error).message if isinstance(error, tf.errors.OpError) else str(error)
+        text = f"Failed to read warmup data: {path} ({reason}). Please verify the file"
         raise ServingError(Code.DATA_LOSS, text) from error
     return count
 

@@ -55,11 +55,14 @@ def batched_signature(
         seconds that a request spent in the queue.
 
     Raises:
-        ValueError: The signature reads TensorFlow 1 variables, or its inputs cannot be padded.
+        ValueError: The signature reads TensorFlow 1 variables, returns a scalar, or its inputs cannot be padded.
     """
     inputs = {name: signature.inputs[name].name for name in sorted(signature.inputs)}
     tensors = [graph.get_tensor_by_name(name) for name in inputs.values()]
     outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
+    scalars = [name for name, tensor in outputs.items() if graph.get_tensor_by_name(tensor).shape.rank == 0]
+    if scalars:
+        raise ValueError(f"its output {scalars[0]} is a scalar, which cannot be split among requests")
     definition = tf.compat.v1.graph_util.extract_sub_graph(
         graph.as_graph_def(), [_node_name(name) for name in outputs.values()]
     )

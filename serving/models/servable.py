@@ -101,11 +101,12 @@ class Servable:
             self._columns = {key: column_inputs(signature) for key, signature in self.signatures.items()}
             # By signature key: the output tensors to fetch, and for batched signatures those that are merged, and the
             # tensor of the time in the queue.
-            self._outputs = {key: _names(signature.outputs) for key, signature in self.signatures.items()}
+            runnable = {key: _fetchable(self._session.graph, each) for key, each in self.signatures.items()}
+            self._outputs = {key: _names(signature.outputs) for key, signature in runnable.items()}
             self._merged_outputs: dict[str, dict[str, str]] = {}
             self._queue_times: dict[str, str] = {}
             if batching:
-                self._batch(batching)
+                self._batch(runnable, batching)
         except tf.errors.OpError as error:
             self._session.close()
             raise from_tensorflow(error) from error
@@ -155,8 +156,8 @@ class Servable:
         self._empty_callables.clear()
         self._session.close()
 
-    def _batch(self, batching: Batching) -> None:
-        for key, signature in self.signatures.items():
+    def _batch(self, signatures: Mapping[str, Signature], batching: Batching) -> None:
+        for key, signature in signatures.items():
             if key == INIT_OP or not signature.inputs:
                 continue
             try:
@@ -221,6 +222,18 @@ def _array(value: Any) -> NDArray[Any]:
     if isinstance(value, np.ndarray):
         return value
     return np.array(value, object if isinstance(value, bytes) else None)
+
+
+def _fetchable(graph: tf.Graph, signature: Signature) -> Signature:
+    """Returns a signature with a copy of each output that is an input, because a session cannot return those."""
+    fetchable = Signature()
+    fetchable.CopyFrom(signature)
+    inputs = _names(signature.inputs).values()
+    with graph.as_default():
+        for info in fetchable.outputs.values():
+            if info.name in inputs:
+                info.name = tf.identity(graph.get_tensor_by_name(info.name)).name
+    return fetchable
 
 
 def _names(tensors: Mapping[str, meta_graph_pb2.TensorInfo]) -> dict[str, str]:

@@ -136,6 +136,9 @@ def test_graph_is_selected_by_its_tags(embed: Callable[..., Embedded], tiny: Pat
     (version / "saved_model.pb").write_bytes(saved.SerializeToString())
     flags = ("--model_name=tiny", f"--model_base_path={tmp_path / 'base'}", "--max_num_load_retries=0")
     assert embed(*flags, "--saved_model_tags=mine,serve").predict() == [2.5]
+    (tmp_path / "base/1").rename(tmp_path / "1")
+    shutil.copytree(tiny, version)
+    assert embed(*flags, "--saved_model_tags=").predict() == [2.5]  # as the original: the tag serve
 
 
 def test_tflite_model_is_preferred_on_request(embed: Callable[..., Embedded], tiny: Path, tmp_path: Path) -> None:

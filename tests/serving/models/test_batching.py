@@ -119,8 +119,21 @@ def test_error_in_a_batch_is_returned_to_its_request(batched: Embedded) -> None:
         200,
         {"predictions": [2.5, 3.0]},
     )
+
+
+def test_signature_that_returns_a_scalar_is_not_batched(batched: Embedded) -> None:
     scalar = {"signature_name": "scalar", "inputs": [1.0, 2.0]}
-    assert server.json("POST", "/v1/models/tiny:predict", scalar)[0] == 400  # the output cannot be split into rows
+    assert batched.json("POST", "/v1/models/tiny:predict", scalar) == (200, {"outputs": 3.0})
+
+
+def test_error_of_the_batching_operation_names_inputs_and_no_nodes(batched: Embedded) -> None:
+    body = {"signature_name": "two", "inputs": {"x": [1.0, 2.0], "s": ["a"]}}
+    status, answer = batched.json("POST", "/v1/models/tiny:predict", body)
+    assert (status, answer["error"]) == (
+        400,
+        "Inputs differ in their number of rows: s has 1, x has 2. Batching input tensors supplied in a given op "
+        "invocation must have equal 0th-dimension size.",
+    )
 
 
 def test_batch_without_rows_keeps_its_shape(batched: Embedded) -> None:

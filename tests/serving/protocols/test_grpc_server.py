@@ -239,6 +239,7 @@ def test_regress_returns_one_number_per_example_and_accepts_a_context(server: Se
     [
         ("regress", (), "Input is empty."),
         ("nope", (1.0,), "No signature was found with the name: nope"),
+        ("nope", (), "No signature was found with the name: nope"),
         ("serving_default", (1.0,), "Expected signature inputs to be exactly \"inputs\"; found ['x']"),
     ],
 )
@@ -296,6 +297,16 @@ def test_multi_inference_that_does_not_fit_is_rejected(
     request = inference_pb2.MultiInferenceRequest(tasks=tasks, input=example_input(1.0))
     found, text = refused(lambda: server.prediction.MultiInference(request))
     assert (found, text[: len(message)]) == (grpc.StatusCode[code], message)
+
+
+def test_multi_inference_checks_all_tasks_before_the_examples(server: Server) -> None:
+    tasks = [task("regress", REGRESS), task("nope", REGRESS)]
+    request = inference_pb2.MultiInferenceRequest(tasks=tasks)
+    assert refused(lambda: server.prediction.MultiInference(request))[1] == (
+        "Requested signature not found in model graph: nope"
+    )
+    del request.tasks[1]
+    assert refused(lambda: server.prediction.MultiInference(request))[1] == "Input is empty."
 
 
 def test_metadata_lists_the_signatures(server: Server) -> None:
