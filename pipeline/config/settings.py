@@ -193,11 +193,13 @@ class Evaluation:
         metrics: Metrics to compute on the eval split.
         slices: Columns to slice by. Each entry is one slicing, by one or more columns.
         thresholds: Bounds that a model has to meet to be blessed.
+        min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves it fewer.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     slices: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)]
+    min_rows: PositiveInt = 10
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

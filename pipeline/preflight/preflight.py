@@ -6,6 +6,7 @@ from pathlib import Path
 from tensorflow_metadata.proto.v0 import schema_pb2
 
 from pipeline.config.settings import Config
+from pipeline.preflight.eval_rows import check_eval_rows
 from pipeline.preflight.flink import check_flink
 from pipeline.preflight.labels import check_summary
 from pipeline.preflight.network import check_network
@@ -43,7 +44,7 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     Raises:
         ConfigError: A setting does not fit the schema, the code or the cluster.
         DataError: The table cannot be used.
-        UserError: No row of it has a label, or all have the same.
+        UserError: No row of it has a label, or all have the same, or the eval split would be too small.
     """
     schema = load_schema(config, settings)
     check_against_schema(config, schema, settings)
@@ -53,5 +54,6 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     table = check_table(config, schema)
     warnings = check_summary(config, table.labels) if table.labels else []
     check_splits(config, schema, table.rows - table.test_rows)
+    warnings += check_eval_rows(config, table)
     check_flink(config.beam)
     return CheckedInputs(config, schema, table, tuple(warnings))

@@ -12,7 +12,8 @@ task: binary
 label: {name: generous, column: tips, above: {fraction: 0.2, of: fare}}
 features: {dense: {fare: {}}, vocabulary: {payment: {}}}
 data: {path: table, schema: SCHEMA}
-evaluation: {metrics: [accuracy], slices: [[payment], [hour]], thresholds: [{metric: accuracy, min: 0.5}]}
+evaluation:
+  {metrics: [accuracy], slices: [[payment], [hour]], thresholds: [{metric: accuracy, min: 0.5}], min_rows: 1}
 tuning: {enabled: false}
 """
 SCHEMA = """

@@ -19,7 +19,7 @@ task: TASK
 label: {name: y, LABEL}
 features: {dense: {x: {}}}
 data: {path: table, pattern: "PATTERN", schema: SCHEMA}
-evaluation: {metrics: [METRIC], thresholds: [{metric: METRIC, min: 0}]}
+evaluation: {metrics: [METRIC], thresholds: [{metric: METRIC, min: 0}], min_rows: 1}
 tuning: {enabled: false}
 """
 ALL = "presence { min_fraction: 1 } float_domain { disallow_nan: true }"
