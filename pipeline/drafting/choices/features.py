@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from models.features import Kind
 from pipeline.drafting.table.columns import Column
-from pipeline.drafting.table.forms import Form
+from pipeline.drafting.table.forms import Form, names_rows
 
 Use = Literal["label", "feature", "split", "left out"]
 
@@ -69,18 +69,25 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
         elif column.name in uses:
             choices.append(Choice(column, uses[column.name], reason="given"))
         elif reason := LEFT_OUT.get(column.form):
-            choices.append(Choice(column, "left out", reason=reason + _also_missing(column)))
+            choices.append(Choice(column, "left out", reason=_left_out(column, reason)))
         else:
             kinds, reason = _number(column) if column.is_number else _category(column)
             choices.append(Choice(column, "feature", kinds, reason))
     return choices
 
 
-def _also_missing(column: Column) -> str:
-    return ", or none" if column.form == "constant" and column.missing else ""
+def _left_out(column: Column, reason: str) -> str:
+    if column.form == "constant" and column.missing:
+        return f"{reason}, or none"
+    if column.form == "identifier" and column.distinct < len(column.sample) - column.sample.null_count:
+        return "values that hardly repeat"
+    return f"{reason} of the sample" if column.form == "identifier" and not column.is_exact else reason
 
 
 def _number(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
+    if column.type == "INT" and names_rows(column.name) and column.distinct > 2:
+        buckets = min(max(4 * column.distinct, 8), MAX_HASH_BUCKETS)
+        return {"hashed": {"buckets": buckets}}, "numbers that identify something, by its name"
     log = is_skewed(column.numbers)
     kinds: dict[Kind, Mapping[str, Any]] = {"dense": {"log": True} if log else {}}
     reason = f"{shown_number(column.min)} to {shown_number(column.max)}" + (", skewed" if log else "")
@@ -124,10 +131,12 @@ def _skewness(numbers: npt.NDArray[np.float64]) -> float:
 def shown_number(number: float) -> str:
     """A number in a comment, with up to five digits.
 
-    >>> shown_number(1234567.0), shown_number(0.123456)
-    ('1,234,567', '0.12346')
+    >>> shown_number(1234567.0), shown_number(2024.0), shown_number(0.123456)
+    ('1,234,567', '2024', '0.12346')
     """
-    return f"{number:,.0f}" if float(number).is_integer() and abs(number) < 1e15 else f"{number:.5g}"
+    if not float(number).is_integer() or abs(number) >= 1e15:
+        return f"{number:.5g}"
+    return f"{number:,.0f}" if abs(number) >= 10_000 else f"{number:.0f}"
 
 
 def names(choices: Iterable[Choice], uses: Collection[Use]) -> list[str]:

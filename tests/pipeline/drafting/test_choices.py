@@ -59,7 +59,9 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
         (lambda row: row + 1, "left out", "a different value in every row"),
         (lambda row: row * 31 % 1009 + 0.5, "dense", "0.5 to 1006.5"),
         (lambda row: f"item {row}", "left out", "a different value in every row"),
+        (lambda row: f"item {row % 100}", "left out", "values that hardly repeat"),
         (lambda row: 7, "left out", "the same value in every row"),
+        (lambda row: 7 if row % 2 else "", "left out", "the same value in every row, or none"),
         (lambda row: "", "left out", "no value in any row"),
         (lambda row: f"2024-0{row % 9 + 1}-1{row % 7}", "left out", "dates"),
         (lambda row: f"{row % 28 + 1}.{row % 12 + 1}.2024 10:00", "left out", "dates"),
@@ -80,6 +82,12 @@ def test_the_use_of_a_column_and_its_reason(tmp_path: Path, cell: object, use: s
     assert (found.code, found.stderr) == (0, "")
     assert found.uses["b"] == use
     assert reason in found.reasons["b"]
+
+
+def test_integers_that_identify_something_are_codes(tmp_path: Path) -> None:
+    text = rows(number, lambda row: row * 7919 % 40, yes, header="a,customerId,label")
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert found.uses["customerId"] == "hashed"
 
 
 def test_warnings_name_leaks_imbalance_near_duplicates_and_few_rows(tmp_path: Path) -> None:
