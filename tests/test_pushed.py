@@ -14,6 +14,7 @@ from conftest import Finished
 from pushed_run import PushedRun
 from server_process import Server, free_port, wait_until_open
 
+from artifacts.label_counts import read_label_counts
 from common.project import ROOT
 from serving.edge import load
 
@@ -55,6 +56,15 @@ def test_tflite_model_is_pushed_and_summarized(first: Finished, output: Path) ->
     assert (folder / "provenance.json").read_text() == (
         output / "serving/taxi" / version / "provenance.json"
     ).read_text()
+
+
+def test_classes_of_every_split_are_counted(first: Finished, output: Path) -> None:
+    [folder] = (output / "artifacts/Transform/transformed_examples").iterdir()
+    rows = {split: sum(read_label_counts(folder, split).values()) for split in first.summary["rows"]}
+    assert rows == first.summary["rows"]
+    assert set(read_label_counts(folder, "train")) == {0, 1}
+    page = (output / "runs" / first.summary["run_id"] / "report.html").read_text()
+    assert "Fraction of each class of" in page
 
 
 def test_tflite_file_is_traced_to_its_data(first: Finished, output: Path, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from common.source_code import source_digest
 from custom_components.batched_transform.executor import Executor
 from custom_components.shared.record_batches import MODULES
 
+# Modules that write the records next to the splits.
+RECORDS = ("artifacts.names", "artifacts.label_counts")
+
 
 class BatchedTransform(Transform):
     """TFX's Transform, twice as fast, without statistics and without the analyzer cache."""
@@ -42,7 +45,7 @@ class BatchedTransform(Transform):
             schema=schema,
             preprocessing_fn=preprocessing_fn,
             splits_config=splits_config,
-            custom_config={**custom_config, "code": source_digest(*code, __package__, "artifacts.names", *MODULES)},
+            custom_config={**custom_config, "code": source_digest(*code, __package__, *RECORDS, *MODULES)},
             disable_statistics=True,
             disable_analyzer_cache=True,
         )

@@ -1,5 +1,6 @@
 """Executor of BatchedTransform."""
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -24,11 +25,14 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils
 
+from artifacts.label_counts import label_counts_file
 from common.source_code import import_function
+from custom_components.batched_transform.label_counts import CountLabels
 from custom_components.batched_transform.table_names import remove_folders
 from custom_components.batched_transform.used_columns import used_columns
 from custom_components.shared.examples import split_files
 from custom_components.shared.record_batches import ExamplesByBatch, WriteExamples
+from models.features import Problem
 
 PREFIX = "transformed_examples"
 TEMPORARY = ".temp_path"
@@ -62,7 +66,7 @@ class Executor(BaseBeamExecutor):
         graph = artifact_utils.get_single_uri(output_dict[TRANSFORM_GRAPH_KEY])
         temporary = os.path.join(graph, TEMPORARY)
         schema = _read_schema(input_dict[SCHEMA_KEY])
-        preprocessing_fn = _preprocessing_fn(exec_properties)
+        preprocessing_fn, label = _preprocessing_fn(exec_properties), _class_label(exec_properties)
         raw = ExamplesByBatch([path for split in splits.analyze for path in split_files(examples, split)], schema)
         # Only the columns that are used: rows need not conform to the schema in others.
         analyzed, columns = used_columns(preprocessing_fn, raw.TensorAdapter().OriginalTypeSpecs())
@@ -78,17 +82,19 @@ class Executor(BaseBeamExecutor):
                 for number, (source, target) in enumerate(zip(examples, transformed, strict=True)):
                     rows = ExamplesByBatch(split_files([source], split), schema).Project(columns)
                     folder = artifact_utils.get_split_uri([target], split)
-                    _ = pipeline | f"Transform[{split}][{number}]" >> _TransformSplit(rows, transform_fn, folder)
+                    count = CountLabels(label, os.path.join(target.uri, label_counts_file(split))) if label else None
+                    transformed_split = _TransformSplit(rows, transform_fn, folder, count)
+                    _ = pipeline | f"Transform[{split}][{number}]" >> transformed_split
         fileio.rmtree(temporary)
         remove_folders(os.path.join(graph, tft.TFTransformOutput.TRANSFORM_FN_DIR))
 
 
 class _TransformSplit(beam.PTransform):
-    """Transforms the rows of a split and writes them."""
+    """Transforms the rows of a split and writes them, and the numbers of rows by class if the label has classes."""
 
-    def __init__(self, rows: ExamplesByBatch, transform_fn: Any, folder: str) -> None:
+    def __init__(self, rows: ExamplesByBatch, transform_fn: Any, folder: str, count: CountLabels | None) -> None:
         super().__init__()
-        self._rows, self._transform_fn, self._folder = rows, transform_fn, folder
+        self._rows, self._transform_fn, self._folder, self._count = rows, transform_fn, folder, count
 
     def expand(self, pipeline: beam.pvalue.PBegin) -> beam.PCollection:
         if fileio.exists(self._folder):  # left over from an earlier attempt at the same artifact
@@ -97,12 +103,22 @@ class _TransformSplit(beam.PTransform):
         transform = tft_beam.TransformDataset(output_record_batches=True)
         features, metadata = (raw, self._transform_fn) | "Transform" >> transform
         write = WriteExamples(os.path.join(self._folder, PREFIX), metadata.schema)
-        return features | "WithoutPassthrough" >> beam.Keys() | "Write" >> write
+        batches = features | "WithoutPassthrough" >> beam.Keys()
+        if self._count:
+            _ = batches | "CountLabels" >> self._count
+        return batches | "Write" >> write
 
 
 def _preprocessing_fn(exec_properties: Mapping[str, Any]) -> Any:
     function = import_function(exec_properties[PREPROCESSING_FN_KEY])
     return executor_utils.MaybeBindCustomConfig({labels.CUSTOM_CONFIG: exec_properties[CUSTOM_CONFIG_KEY]}, function)
+
+
+def _class_label(exec_properties: Mapping[str, Any]) -> str | None:
+    """Name of the transformed label, or ``None`` if it has no classes or is not known."""
+    problem = json.loads(exec_properties[CUSTOM_CONFIG_KEY] or "{}").get("problem")
+    found = Problem.from_config(problem) if problem else None
+    return found.label_tensor if found and found.class_names else None
 
 
 def _read_schema(artifacts: list[Artifact]) -> schema_pb2.Schema:

@@ -2,40 +2,24 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from artifacts.files import UNREADABLE
+from artifacts.label_counts import read_label_counts
 from artifacts.left_out import read_left_out
 from artifacts.statistics import read_statistics, split_names
 from reports.section import Section
 from reports.source import Source
-from reports.statistics.distributions import NumericValues, StringValues, numeric_values, shift, string_values
+from reports.statistics.distributions import NumericValues, StringValues, numeric_values, string_values
+from reports.statistics.shifts import Sample, Shift, shift
 
 COMPARED = ("train", "eval")
+PAGES = 0.01
+MAX_CLASSES = 12  # that are shown
 Statistics: TypeAlias = statistics_pb2.FeatureNameStatistics
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column in one split.
-
-    Attributes:
-        rows: Number of rows of the split.
-        missing: Number of rows without a value.
-        values: The distribution of the values, or ``None`` if there are none.
-    """
-
-    rows: int
-    missing: int
-    values: NumericValues | StringValues | None
-
-    @property
-    def missing_fraction(self) -> float:
-        """Fraction of the rows without a value."""
-        return self.missing / self.rows if self.rows else 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +30,38 @@ class Feature:
         name: Name of the column.
         type: ``INT``, ``FLOAT``, ``STRING`` or ``BYTES``.
         columns: The column by split, without splits that do not have it.
-        shift: Difference between the compared splits (see :func:`reports.statistics.distributions.shift`), or ``None``
-            if one of them has no values.
+        shifts: Difference of each other split from the first one, as far as both have the column.
     """
 
     name: str
     type: str
-    columns: Mapping[str, Column]
-    shift: float | None
+    columns: Mapping[str, Sample]
+    shifts: Mapping[str, Shift]
+
+    @property
+    def largest_shift(self) -> float:
+        """The largest difference, or -1 if there is none."""
+        return max((each.value for each in self.shifts.values()), default=-1.0)
+
+    @property
+    def is_shifted(self) -> bool:
+        """Whether a split differs by more than what is expected by chance."""
+        return any(each.is_larger for each in self.shifts.values())
+
+
+@dataclasses.dataclass(frozen=True)
+class Label:
+    """The label in each split.
+
+    Attributes:
+        name: Its column, or its name if it is computed.
+        classes: Fraction of the rows by class, by split. Empty for a regression.
+        numbers: Its values by split, for a regression.
+    """
+
+    name: str
+    classes: Mapping[str, Mapping[str, float]]
+    numbers: Mapping[str, NumericValues]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +71,21 @@ class Data:
     Attributes:
         rows: Number of rows by split.
         left_out: Number of rows that are in no split, by reason.
-        compared: The two splits that are compared.
+        compared: The two splits whose distributions are shown.
         features: The columns, those that differ most first.
+        label: The label, or ``None`` if it is not known.
     """
 
     rows: Mapping[str, int]
     left_out: Mapping[str, int]
     compared: tuple[str, str]
     features: tuple[Feature, ...]
+    label: Label | None = None
+
+    @property
+    def shifted(self) -> tuple[Feature, ...]:
+        """The columns that differ by more than what is expected by chance."""
+        return tuple(each for each in self.features if each.is_shifted)
 
 
 def read(source: Source) -> Data:
@@ -88,9 +103,41 @@ def read(source: Source) -> Data:
         for each in of_split.features:
             columns.setdefault(_name(each), {})[split] = each
     rows = {split: int(of_split.num_examples) for split, of_split in statistics.items()}
-    features = [_feature(name, by_split, rows, compared) for name, by_split in columns.items()]
-    features.sort(key=lambda each: (each.shift is None, -(each.shift or 0.0), each.name))
-    return Data(rows, _left_out(source), compared, tuple(features))
+    others = [split for split in splits if split != compared[0]]
+    # Chance marks a column on one page in a hundred.
+    alpha = PAGES / max(len(columns) * len(others), 1)
+    features = [_feature(name, by_split, rows, (compared[0], *others), alpha) for name, by_split in columns.items()]
+    features.sort(key=lambda each: (-each.largest_shift, each.name))
+    return Data(rows, _left_out(source), compared, tuple(features), _label(source, rows, features))
+
+
+def _label(source: Source, rows: Mapping[str, int], features: Sequence[Feature]) -> Label | None:
+    """Reads the label's classes, which Transform counts, or its values, which TFDV describes."""
+    problem = source.problem
+    label = problem.get("label", {})
+    if problem.get("task") == "regression":
+        found = next((each for each in features if each.name == label.get("column")), None)
+        values = {split: each.values for split, each in found.columns.items()} if found else {}
+        numbers = {split: each for split, each in values.items() if isinstance(each, NumericValues)}
+        return Label(found.name, {}, numbers) if found and numbers else None
+    counts: dict[str, dict[int, int]] = {}
+    with contextlib.suppress(*UNREADABLE):
+        folder = source.path("Transform", "transformed_examples")
+        counts = {split: read_label_counts(folder, split) for split in rows}
+    if not counts:
+        return None
+    names = dict(enumerate(map(str, label.get("classes") or ("0", "1"))))
+    indices = sorted({index for each in counts.values() for index in each})
+    shown = sorted(indices, key=lambda index: -sum(each.get(index, 0) for each in counts.values()))[:MAX_CLASSES]
+    classes = {
+        split: {
+            names.get(index, "no class"): each.get(index, 0) / (sum(each.values()) or 1)
+            for index in indices
+            if index in shown
+        }
+        for split, each in counts.items()
+    }
+    return Label(str(label.get("name", "")), classes, {})
 
 
 def _left_out(source: Source) -> Mapping[str, int]:
@@ -100,15 +147,17 @@ def _left_out(source: Source) -> Mapping[str, int]:
 
 
 def _feature(
-    name: str, by_split: Mapping[str, Statistics], rows: Mapping[str, int], compared: tuple[str, str]
+    name: str, by_split: Mapping[str, Statistics], rows: Mapping[str, int], splits: Sequence[str], alpha: float
 ) -> Feature:
+    """Describes a column. The other splits are compared with the first one."""
     columns = {split: _column(each, rows[split]) for split, each in by_split.items()}
-    first, second = (columns[split].values if split in columns else None for split in compared)
+    first = columns.get(splits[0])
+    found = {split: shift(first, columns[split], alpha) for split in splits[1:] if first and split in columns}
     kind = statistics_pb2.FeatureNameStatistics.Type.Name(next(iter(by_split.values())).type)
-    return Feature(name, kind, columns, shift(first, second))
+    return Feature(name, kind, columns, {split: each for split, each in found.items() if each})
 
 
-def _column(each: Statistics, rows: int) -> Column:
+def _column(each: Statistics, rows: int) -> Sample:
     kind = each.WhichOneof("stats")
     common = getattr(each, kind).common_stats if kind else None
     present = int(common.num_non_missing) if common else 0
@@ -117,7 +166,7 @@ def _column(each: Statistics, rows: int) -> Column:
         values = numeric_values(each.num_stats, integers=each.type == Statistics.INT)
     elif present and kind == "string_stats":
         values = string_values(each.string_stats, present)
-    return Column(rows, rows - present, values)
+    return Sample(rows, rows - present, values)
 
 
 def _name(each: Statistics) -> str:

@@ -1,10 +1,11 @@
-"""Distributions of a column's values, and the difference between two splits."""
+"""Distributions of a column's values."""
 
+import bisect
 import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -16,6 +17,22 @@ SHOWN_STRINGS = 5
 # A tail that is this many times longer than the range from the 10th to the 90th percentile is cut off.
 LONG_TAIL = 3.0
 TOLERANCE = 1e-6
+
+
+class Around(NamedTuple):
+    """The quantiles below and above a value.
+
+    Attributes:
+        low: Fraction of the rows up to the quantile below.
+        high: Fraction of the rows up to the quantile above.
+        width: Their distance.
+        next_width: The smaller distance to the next quantile on either side.
+    """
+
+    low: float
+    high: float
+    width: float
+    next_width: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +49,9 @@ class NumericValues:
         few_integers: Whether the values are integers within a small range, so that each gets its own bin.
         points: Increasing values, each with the fraction of the rows up to it, from TFDV's histograms of equal width
             and of equal counts.
+        quantiles: Increasing values, each with the exact fraction of the rows up to it, from the histogram of equal
+            counts.
+        gaps: Quantiles and the next ones, if many rows have that value. How many are in between is not known.
     """
 
     mean: float
@@ -42,6 +62,25 @@ class NumericValues:
     zeros: int
     few_integers: bool
     points: tuple[tuple[float, float], ...]
+    quantiles: tuple[tuple[float, float], ...] = ()
+    gaps: tuple[tuple[float, float], ...] = ()
+
+    def fractions_up_to(self, values: Values) -> list[float]:
+        """Returns the fraction of the rows up to each value, from the quantiles."""
+        at, fractions = zip(*self.quantiles, strict=True)
+        return [float(each) for each in np.interp(values, at, fractions, left=0.0, right=1.0)]
+
+    def around(self, value: float) -> "Around":
+        """Returns the quantiles next to a value, both the value itself if it is one."""
+        at = [each for each, _ in self.quantiles]
+        low, high = bisect.bisect_right(at, value) - 1, bisect.bisect_left(at, value)
+        if low < 0 or high >= len(at):
+            fraction = float(high >= len(at))
+            return Around(fraction, fraction, 0.0, 0.0)
+        next_widths = [at[each + 1] - at[each] for each in (low - 1, high) if 0 <= each < len(at) - 1]
+        return Around(
+            self.quantiles[low][1], self.quantiles[high][1], at[high] - at[low], min(next_widths, default=math.inf)
+        )
 
     def fractions_below(self, values: Values) -> list[float]:
         """Returns the fraction of the rows up to each value."""
@@ -105,6 +144,8 @@ def numeric_values(found: statistics_pb2.NumericStatistics, integers: bool) -> N
         zeros=int(found.num_zeros),
         few_integers=few_integers,
         points=_points_of_integers(found) if few_integers else _points(found),
+        quantiles=_quantiles(found),
+        gaps=_gaps(found),
     )
 
 
@@ -117,31 +158,6 @@ def string_values(found: statistics_pb2.StringStatistics, rows: int) -> StringVa
     """
     top = {each.value: each.frequency / rows for each in found.top_values}
     return StringValues(int(found.unique), top)
-
-
-def shift(first: NumericValues | StringValues | None, second: NumericValues | StringValues | None) -> float | None:
-    """Returns the difference between two splits, or 0 if they are the same.
-
-    For numbers this is the difference of the means in standard deviations (the root of the mean of both variances). For
-    strings it is the largest difference of one value's fraction, the L-infinity distance of TFDV's skew comparator.
-    TFDV's histograms are too coarse for other measures.
-
-    >>> shift(StringValues(2, {"a": 0.75, "b": 0.25}), StringValues(2, {"a": 0.5, "b": 0.5}))
-    0.25
-
-    Returns:
-        ``None`` if one of them has no values, or their types differ.
-    """
-    if isinstance(first, NumericValues) and isinstance(second, NumericValues):
-        std_dev = math.sqrt((first.std_dev**2 + second.std_dev**2) / 2)
-        difference = abs(first.mean - second.mean)
-        # Two constants are either the same or infinitely far apart.
-        ratio = difference / std_dev if std_dev else (0.0 if not difference else math.inf)
-        return None if math.isnan(ratio) else ratio
-    if isinstance(first, StringValues) and isinstance(second, StringValues):
-        one, other = first.fractions, second.fractions
-        return max((abs(one.get(each, 0.0) - other.get(each, 0.0)) for each in {*one, *other}), default=None)
-    return None
 
 
 def histogram(first: NumericValues | None, second: NumericValues | None) -> Histogram | None:
@@ -206,6 +222,34 @@ def _points_of_integers(found: statistics_pb2.NumericStatistics) -> tuple[tuple[
         return ()
     so_far = itertools.accumulate(rows.values(), initial=0.0)
     return tuple((value - 0.5, count / total) for value, count in zip((*rows, maximum + 1), so_far, strict=True))
+
+
+def _quantile_buckets(found: statistics_pb2.NumericStatistics) -> list[statistics_pb2.Histogram.Bucket]:
+    """Buckets of the histogram of equal counts whose ends are finite."""
+    kind = statistics_pb2.Histogram.QUANTILES
+    buckets = [bucket for each in found.histograms if each.type == kind for bucket in each.buckets]
+    return [each for each in buckets if math.isfinite(each.low_value) and math.isfinite(each.high_value)]
+
+
+def _quantiles(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:
+    buckets = _quantile_buckets(found)
+    total = sum(each.sample_count for each in buckets)
+    if not total:
+        return ()
+    points = {buckets[0].low_value: 0.0}
+    for bucket, count in zip(buckets, itertools.accumulate(each.sample_count for each in buckets), strict=True):
+        points[bucket.high_value] = count / total
+    return tuple(sorted(points.items()))
+
+
+def _gaps(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:
+    buckets = _quantile_buckets(found)
+    values = {each.high_value for each in buckets if each.low_value == each.high_value}
+    return tuple(
+        (each.low_value, each.high_value)
+        for each in buckets
+        if each.high_value in values and each.low_value < each.high_value
+    )
 
 
 def _points(found: statistics_pb2.NumericStatistics) -> tuple[tuple[float, float], ...]:

@@ -53,6 +53,19 @@ def test_rows_and_missing_values_are_those_of_the_table(pages: RunPages) -> None
     assert "no values" in said[said.index("nothing FLOAT") :]
 
 
+def test_classes_of_the_label_are_shown_by_split(pages: RunPages) -> None:
+    said = words("<body>" + section(pages, "data") + "<script>")
+    assert "Fraction of each class of tip split mean " in said
+    assert re.search(r"train 75\.0 % 25\.0 % .*eval 75\.0 % 25\.0 %", said)
+
+
+def test_shifts_within_chance_are_not_marked(pages: RunPages) -> None:
+    """With eight and four rows, even an hour that is always 3 can be chance."""
+    said = words("<body>" + section(pages, "data") + "<script>")
+    assert "No column differs from train by more than chance." in said
+    assert re.findall(r"shift of eval ([\d.]+)", said) == ["0.41882", "0.25", "0.07782"]
+
+
 def test_columns_that_differ_most_come_first(pages: RunPages) -> None:
     names = re.findall(r"<h4><bdi>(\w+)</bdi>", section(pages, "data"))
     assert names == ["hour", "city", "fare", "nothing"]

@@ -21,6 +21,7 @@ from report_run import (
     write_statistics,
 )
 
+from artifacts.label_counts import label_counts_file, label_counts_json
 from artifacts.skew import SkewReport
 from artifacts.summary import Pushed, State
 from artifacts.tflite import TfliteReport
@@ -112,7 +113,11 @@ def fill(tiny: TinyStore) -> pd.DataFrame:
     anomalies = tiny.execute(RUN, "ExampleValidator", statistics, {"anomalies": "ExampleAnomalies"})
     write_anomalies(tiny.folder(anomalies["anomalies"]), found, SCHEMA)
     settings = json.dumps({"problem": PROBLEM})
-    graph = tiny.execute(RUN, "Transform", examples, {"transform_graph": "TransformGraph"}, custom_config=settings)
+    transformed = {"transform_graph": "TransformGraph", "transformed_examples": "Examples"}
+    graph = tiny.execute(RUN, "Transform", examples, transformed, custom_config=settings)
+    for split, counts in {"train": {0: 6, 1: 2}, "eval": {0: 3, 1: 1}}.items():
+        path = tiny.folder(graph["transformed_examples"]) / label_counts_file(split)
+        path.write_text(label_counts_json(counts))
     tuned = tiny.execute(
         RUN, "Tuner", graph, {"tuner_results": "TunerResults", "best_hyperparameters": "HyperParameters"}
     )

@@ -3,7 +3,7 @@ import pytest
 import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 
-from reports.statistics.distributions import NumericValues, StringValues, histogram, numeric_values, shift
+from reports.statistics.distributions import NumericValues, histogram, numeric_values
 
 
 def of(values: list[float] | list[int]) -> NumericValues:
@@ -42,21 +42,3 @@ def test_one_value_is_one_bin() -> None:
     assert found
     assert sorted(found.first)[-2:] == [0.0, 1.0]
     assert found.first == found.second
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        (of([1.0, 3.0]), of([1.0, 3.0]), 0.0),
-        (of([0.0, 2.0]), of([3.0, 5.0]), 3.0),
-        (of([2.0, 2.0]), of([2.0]), 0.0),
-        (of([2.0, 2.0]), of([3.0]), float("inf")),
-        (StringValues(2, {"a": 0.75, "b": 0.25}), StringValues(2, {"a": 0.25, "c": 0.75}), 0.75),
-        (of([1.0]), StringValues(1, {"1": 1.0}), None),
-        (None, of([1.0]), None),
-    ],
-)
-def test_shift_of_two_splits(
-    one: NumericValues | StringValues | None, other: NumericValues | StringValues | None, expected: float | None
-) -> None:
-    assert shift(one, other) == expected
