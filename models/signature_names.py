@@ -44,8 +44,9 @@ def rename_tensors(directory: str, names: Mapping[str, Names]) -> None:
         for key, each in names.items():
             _rename(graph.signature_def[key].inputs, each.inputs)
             _rename(graph.signature_def[key].outputs, each.outputs)
-    with tf.io.gfile.GFile(path, "wb") as file:
+    with tf.io.gfile.GFile(f"{path}.partial", "wb") as file:  # so that nobody reads half a file
         file.write(saved_model.SerializeToString(deterministic=True))
+    tf.io.gfile.rename(f"{path}.partial", path, overwrite=True)
     write_fingerprint(directory)
 
 

@@ -70,6 +70,10 @@ def test_a_column_used_in_two_kinds_has_a_name_for_each() -> None:
     assert [transformed_name(kind, column) for kind, column in both] == ["fare_dense", "fare_bucketed"]
 
 
+def test_the_last_word_of_a_features_name_is_its_kind() -> None:
+    assert [kind for kind in KINDS if "_" in kind] == []  # otherwise two features could have the same name
+
+
 def test_features_and_label_have_different_names_in_tensorflow() -> None:
     declared = Features(dense={"a": Dense(), "a_dense": Dense(), "A": Dense(), "a b": Dense()})
     assert len({name.lower() for name in declared.transformed_names}) == 4
