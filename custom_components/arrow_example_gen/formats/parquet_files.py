@@ -150,7 +150,8 @@ def _status(file: IO[bytes]) -> tuple[int, int, int] | None:
 def _batches(path: str, file: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
     """Yields batches whose stored size is a few megabytes. Decoded, they may have any size."""
     metadata = _open(path, file).metadata
-    batch_rows = _batch_rows(metadata, check_pages(path, file, metadata))
+    # In a bucket, the check would download the file once more.
+    batch_rows = _batch_rows(metadata, 0 if is_remote(path) else check_pages(path, file, metadata))
     file.seek(0)
     batches = _open(path, file, _dictionary_columns(metadata)).iter_batches(
         batch_rows, columns=columns, use_threads=False

@@ -57,13 +57,13 @@ def check_pages(path: str, file: IO[bytes], metadata: pq.FileMetaData) -> int:
     Raises:
         TableError: A page would decode to far more than a table's, or its header is damaged.
     """
-    largest = 0
+    largest, end = 0, file.seek(0, os.SEEK_END)
     for group in range(metadata.num_row_groups):
         for index in range(metadata.num_columns):
             column = metadata.row_group(group).column(index)
             location = f"{path}: row group {group + 1}: column '{column.path_in_schema}'"
             has_lists = metadata.schema.column(index).max_repetition_level > 0
-            for page in _pages(location, file, column):
+            for page in _pages(location, file, end, column):
                 if page.size > max(BOMB_BYTES, BOMB_RATIO * page.stored):
                     raise TableError(
                         f"{location}: found {page.size} bytes in a page of {page.stored} bytes; expected at most "
@@ -78,13 +78,15 @@ def check_pages(path: str, file: IO[bytes], metadata: pq.FileMetaData) -> int:
     return largest
 
 
-def _pages(location: str, file: IO[bytes], column: pq.ColumnChunkMetaData) -> Iterator[Page]:
-    """Yields the pages of a column chunk. Raises like :func:`check_pages`."""
+def _pages(location: str, file: IO[bytes], end: int, column: pq.ColumnChunkMetaData) -> Iterator[Page]:
+    """Yields the pages of a column chunk of a file of ``end`` bytes. Raises like :func:`check_pages`."""
     starts = (column.data_page_offset, column.dictionary_page_offset if column.has_dictionary_page else None)
     position, left = min(start for start in starts if start is not None), column.num_values
     while left > 0:
         try:
             page, header_bytes = _read_header(file, position)
+            if min(page.size, page.stored, page.values) < 0 or position + header_bytes + page.stored > end:
+                raise ValueError("a number of the header is impossible")
         except (ValueError, LookupError, TypeError) as error:
             raise TableError(f"{location}: the page at byte {position} is damaged; expected a valid file") from error
         yield page
@@ -113,14 +115,7 @@ def _read_header(file: IO[bytes], position: int) -> tuple[Page, int]:
             size *= 4
     data = fields.get(DATA_PAGE) or fields.get(DATA_PAGE_V2)
     values = (data or fields.get(DICTIONARY_PAGE) or {NUM_VALUES: 0})[NUM_VALUES]
-    page = Page(fields[UNCOMPRESSED_BYTES], fields[COMPRESSED_BYTES], values, data is not None)
-    if min(page.size, page.stored, page.values) < 0 or position + end + page.stored > _size(file):
-        raise ValueError("a number of the header is impossible")
-    return page, end
-
-
-def _size(file: IO[bytes]) -> int:
-    return file.seek(0, os.SEEK_END)
+    return Page(fields[UNCOMPRESSED_BYTES], fields[COMPRESSED_BYTES], values, data is not None), end
 
 
 def _read_struct(content: bytes, position: int, depth: int) -> tuple[Fields, int]:
