@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -6,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.results.temporary_folder import LINK, remove_temporary_folders, temporary_folder
+from pipeline.results.temporary_folder import LINK, LOCK, remove_temporary_folders, temporary_folder
 
 KILLED = """
 import os, signal, tempfile
@@ -32,7 +33,7 @@ def test_files_of_this_process_and_its_children_are_removed_at_the_end(system_fo
     with temporary_folder(tmp_path) as folder:
         tempfile.mkdtemp()
         subprocess.run([sys.executable, "-I", "-c", "import tempfile; tempfile.mkstemp()"], check=True)
-        assert len(list(folder.iterdir())) == 2
+        assert len([path for path in folder.iterdir() if path.name != LOCK]) == 2
         assert list(system_folder.iterdir()) == [folder]
     assert not list(system_folder.iterdir())
     assert not os.path.lexists(tmp_path / LINK)
@@ -48,6 +49,34 @@ def test_files_of_a_killed_run_are_removed_by_the_next_one(system_folder: Path, 
     remove_temporary_folders([run, tmp_path / "a run without one"])
     assert not list(system_folder.iterdir())
     assert not list(run.iterdir())
+
+
+RUNNING = """
+import os, sys
+from pathlib import Path
+from pipeline.results.temporary_folder import temporary_folder
+with temporary_folder(Path(os.environ["RUN"])) as folder:
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_folder_of_a_run_that_was_copied_while_it_was_running_is_kept(system_folder: Path, tmp_path: Path) -> None:
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    run.mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNING],
+        env={**os.environ, "RUN": str(run)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        shutil.copytree(run, copy, symlinks=True)
+        remove_temporary_folders([copy])
+        assert [path.name for path in system_folder.glob("*/*")] == [LOCK]
+        process.communicate()
+    assert not list(system_folder.iterdir())
 
 
 def test_folder_of_anything_else_is_kept(tmp_path: Path) -> None:
