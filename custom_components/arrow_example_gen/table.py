@@ -165,7 +165,11 @@ class Table:
         else:
             kind = types[name]
             assert isinstance(kind, ColumnType)
-            values = csv_types.convert(csv_types.without_missing(cells.dictionary, self.missing_values), kind)
+            try:
+                values = csv_types.convert(csv_types.without_missing(cells.dictionary, self.missing_values), kind)
+            except (ValueError, OverflowError) as error:  # the types are those of all cells
+                text = f"{path}: column {shown(name)}: found other cells than a moment ago ({error})"
+                raise TableError(f"{text}; run again when nothing writes to the file") from error
         return pa.DictionaryArray.from_arrays(cells.indices, values)
 
     def _parsed(self, name: str, column: pa.Array, cells: pa.Array, path: str, before: int) -> pa.Array:

@@ -104,6 +104,18 @@ def test_a_file_that_is_replaced_after_the_check_fails_the_node(tmp_path: Path) 
     assert list(output.glob("Split-*/*")) == []
 
 
+@pytest.mark.parametrize("cell", ["text", "9" * 30])
+def test_a_csv_file_that_changes_after_its_types_were_inferred_is_refused(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path / "a.csv")
+    table = Table.of("csv", path)
+    types = table.infer_types(path)
+    Path(path).write_text(f"amount\n{cell}\n")
+    [batch] = table.read(path)
+    assert isinstance(batch, pa.RecordBatch)
+    with pytest.raises(TableError, match=r"a\.csv: column 'amount': found other cells than a moment ago .*; run again"):
+        table.to_columns(batch, types, path, 0)
+
+
 def test_a_parquet_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "a.parquet")
     batches = Table.of("parquet", path).read(path, ContentDigest())

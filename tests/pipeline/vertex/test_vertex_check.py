@@ -194,6 +194,7 @@ def test_dataflow_tasks_run_locally(tmp_path: Path) -> None:
         ("{}", "found no 'pipelineSpec'; expected a file that vertex_runner.py compile wrote"),
         ("[]", "expected a file that vertex_runner.py compile wrote"),
         ("no json", "expected a file that vertex_runner.py compile wrote"),
+        ("[" * 100_000, "recursion depth exceeded .*; expected a file that vertex_runner.py compile wrote"),
         ('{"pipelineSpec": {"schemaVersion": "2.0.0"}}', "found pipeline spec 2.0.0; expected 2.1.0"),
         ('{"pipelineSpec": {"tasks": {}}}', "expected a file that vertex_runner.py compile wrote"),
     ],
