@@ -22,7 +22,6 @@ from benchmarks.tables.source import install, trivial, write
 from benchmarks.tables.tables import TABLES, PublicTable
 from common.project import ROOT
 
-METRICS = {"binary": "auc", "multiclass": "accuracy", "regression": "mse"}
 OUT = ROOT / "output/benchmarks/tables"
 
 
@@ -97,7 +96,7 @@ def _run(arguments: Sequence[str]) -> tuple[dict[str, Any], str, float]:
 
 def _values(outcome: Outcome, out: Path) -> tuple[str, float | None, float]:
     """The metric, its value and that of the trivial model."""
-    metric = METRICS[outcome.draft["task"]]
+    metric = outcome.draft["thresholds"][0]["metric"]
     found = outcome.summary.get("metrics", {}).get(metric)
     path = out / "data" / outcome.table.package / f"{outcome.table.item}.csv"
     return metric, found, trivial(path, outcome.table.label, metric)
@@ -105,7 +104,7 @@ def _values(outcome: Outcome, out: Path) -> tuple[str, float | None, float]:
 
 def _is_better(outcome: Outcome, out: Path) -> bool:
     metric, found, bound = _values(outcome, out)
-    return found is not None and (found < bound if metric == "mse" else found > bound)
+    return found is not None and (found > bound if metric == "auc" else found < bound)
 
 
 def _line(outcome: Outcome, out: Path) -> str:

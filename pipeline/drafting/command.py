@@ -66,12 +66,12 @@ def run(values: dict[str, Any]) -> int:
             check_new(options.name, into, force)
         made = draft(options)
         check_new(made.name, into, force)
-        settings, schema = save(made, into, force)
+        saved = save(made, into, force)
     except (UserError, TableError, OSError) as error:
         RunConsole(sys.stderr).error(str(error))
         return exit_codes.REFUSED
     if as_json:
-        print(json_of(made, settings, schema))
+        print(json_of(made, saved))
     else:
-        print_draft(made, settings, schema)
+        print_draft(made, saved)
     return 0

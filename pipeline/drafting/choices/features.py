@@ -4,10 +4,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from models.features import Kind
+from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows
 
@@ -22,7 +20,6 @@ LEFT_OUT: Mapping[Form, str] = {
     "list": "several values per row, which no kind of feature reads yet",
     "decimal_comma": "numbers with decimal commas, which are text: write them with points",
 }
-SKEWED = 1.5  # skewness from which a logarithm is considered
 BUCKET_ROWS = 1_000  # from which on numbers are also bucketed
 BUCKETS = 10
 FEW_INTEGERS = 50  # different integers that are also used as categories
@@ -110,22 +107,6 @@ def _category(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     if column.max_bytes > HASHED_BYTES and column.distinct <= MAX_HASH_BUCKETS and column.is_exact:
         return {"vocabulary": {}}, f"{reason}, too long for a hash on a device"
     return {"hashed": {"buckets": buckets}}, reason
-
-
-def is_skewed(numbers: npt.NDArray[np.float64]) -> bool:
-    """Whether a logarithm makes a distribution much more symmetric. ``numbers`` has NaN for missing values."""
-    finite = numbers[np.isfinite(numbers)]
-    before = abs(_skewness(finite))
-    return before > SKEWED and abs(_skewness(np.sign(finite) * np.log1p(np.abs(finite)))) < before / 2
-
-
-def _skewness(numbers: npt.NDArray[np.float64]) -> float:
-    if len(numbers) < 3:
-        return 0.0
-    scale = numbers.std()
-    if not np.isfinite(scale) or scale == 0:
-        return 0.0
-    return float((((numbers - numbers.mean()) / scale) ** 3).mean())
 
 
 def shown_number(number: float) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from models.features import Task
+from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column, Type
 
@@ -28,12 +29,14 @@ class Target:
         task: ``binary``, ``multiclass`` or ``regression``.
         classes: Rows by class, in the order of their indices. Empty for a regression.
         reason: Why it is this task, in a few words.
+        log: Whether the network learns the logarithm of the label.
     """
 
     column: Column
     task: Task
     classes: Mapping[str, int]
     reason: str
+    log: bool = False
 
     @property
     def unlabeled(self) -> int:
@@ -64,7 +67,8 @@ def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
         kind = "integers" if classes.type == "INT" else "numbers"
         return _classes(classes, task, f"{classes.distinct} different {kind}")
     reason = f"{column.distinct:,} different numbers" if column.is_exact else "numbers"
-    return Target(column, "regression", {}, reason)
+    log = column.min >= 0 and is_skewed(column.numbers)
+    return Target(column, "regression", {}, reason + (", skewed" if log else ""), log)
 
 
 def _check(column: Column) -> None:

@@ -10,8 +10,10 @@ from rich.table import Table
 
 from common.console import DataConsole
 from common.terminal import printable, printable_json
+from pipeline.drafting.choices.evaluation import choose_thresholds
 from pipeline.drafting.choices.features import Choice, shown_number
 from pipeline.drafting.draft import Draft
+from pipeline.drafting.output.saving import Saved
 from pipeline.drafting.output.warnings import warnings
 from pipeline.drafting.table.location import project_path
 
@@ -19,10 +21,10 @@ MAX_ROWS = 60
 STYLES = {"label": "bold green", "feature": "", "split": "cyan", "left out": "dim"}
 
 
-def print_draft(draft: Draft, settings: Path, schema: Path) -> None:
+def print_draft(draft: Draft, saved: Saved) -> None:
     """Prints a table of the choices, the warnings and the next command."""
     console = DataConsole()
-    target, plan = draft.target, draft.plan
+    target, plan, settings = draft.target, draft.plan, saved.settings
     console.print(
         f"[bold]{draft.name}[/]: {target.task} of {escape(printable(repr(target.column.name)))} from "
         f"{draft.read.rows:,} rows, {escape(target.reason)}"
@@ -35,9 +37,9 @@ def print_draft(draft: Draft, settings: Path, schema: Path) -> None:
     console.print(
         f"splits {sizes}; at most {plan.steps:,} steps of {plan.batch_size} rows; {tuning} tuning: {plan.tuning_reason}"
     )
-    for line in warnings(draft):
+    for line in (*warnings(draft), *saved.warnings):
         console.print(f"[yellow]warning[/] {escape(printable(line))}")
-    console.print(f"wrote {escape(project_path(str(settings)))} and {escape(project_path(str(schema)))}")
+    console.print(f"wrote {escape(project_path(str(settings)))} and {escape(project_path(str(saved.schema)))}")
     console.print(f"Next: {escape(command(settings))}")
 
 
@@ -46,7 +48,7 @@ def command(settings: Path) -> str:
     return f"python local_runner.py --config {shlex.quote(project_path(str(settings)))}"
 
 
-def json_of(draft: Draft, settings: Path, schema: Path) -> str:
+def json_of(draft: Draft, saved: Saved) -> str:
     """What was chosen as a JSON document."""
     target = draft.target
     document: dict[str, Any] = {
@@ -58,10 +60,11 @@ def json_of(draft: Draft, settings: Path, schema: Path) -> str:
         "sampled_rows": draft.read.sample.num_rows,
         "missing_values": list(draft.missing_values),
         "columns": [_column(choice) for choice in draft.choices],
-        "warnings": warnings(draft),
-        "config": project_path(str(settings)),
-        "schema": project_path(str(schema)),
-        "command": command(settings),
+        "thresholds": [{"metric": each.metric, **each.bounds} for each in choose_thresholds(target, draft.eval_rows)],
+        "warnings": [*warnings(draft), *saved.warnings],
+        "config": project_path(str(saved.settings)),
+        "schema": project_path(str(saved.schema)),
+        "command": command(saved.settings),
     }
     return printable_json(json.dumps(document, ensure_ascii=False, indent=2))
 

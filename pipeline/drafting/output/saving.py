@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.config.errors import UserError
 from pipeline.config.loading import load_config
@@ -14,6 +15,20 @@ from pipeline.drafting.output.schema import draft_schema
 from pipeline.drafting.output.settings_text import settings_text
 from pipeline.drafting.table.location import project_path
 from pipeline.preflight.preflight import preflight
+
+
+class Saved(NamedTuple):
+    """What was written.
+
+    Attributes:
+        settings: The settings.
+        schema: The schema.
+        warnings: What the checks before a run warn about, one line each.
+    """
+
+    settings: Path
+    schema: Path
+    warnings: tuple[str, ...]
 
 
 def paths(name: str, folder: Path) -> tuple[Path, Path]:
@@ -34,11 +49,8 @@ def check_new(name: str, folder: Path, force: bool) -> None:
             )
 
 
-def save(draft: Draft, folder: Path, force: bool) -> tuple[Path, Path]:
+def save(draft: Draft, folder: Path, force: bool) -> Saved:
     """Writes the settings and the schema, both or none, after checking them as a run does.
-
-    Returns:
-        The paths of the settings and of the schema.
 
     Raises:
         DraftError: A file exists, or cannot be written.
@@ -51,20 +63,20 @@ def save(draft: Draft, folder: Path, force: bool) -> tuple[Path, Path]:
     try:
         with _temporary(schema, schema_text) as new_schema:
             with _temporary(settings, settings_text(draft, project_path(str(new_schema)))) as checked:
-                _check(checked, settings)
+                warnings = _check(checked, settings)
             with _temporary(settings, settings_text(draft, project_path(str(schema)))) as new_settings:
                 check_new(draft.name, folder, force)
                 os.replace(new_schema, schema)
                 os.replace(new_settings, settings)
     except OSError as error:
         raise DraftError(f"{error.filename or folder}: {error.strerror}; expected a folder to write to") from error
-    return settings, schema
+    return Saved(settings, schema, warnings)
 
 
-def _check(written: Path, settings: Path) -> None:
-    """Checks settings as a run does. Errors name the file that they are for."""
+def _check(written: Path, settings: Path) -> tuple[str, ...]:
+    """Checks settings as a run does, and returns its warnings. Errors name the file that they are for."""
     try:
-        preflight(load_config(written), settings)
+        return preflight(load_config(written), settings).warnings
     except UserError as error:
         raise DraftError(str(error).replace(str(written), project_path(str(settings)))) from error
 

@@ -41,6 +41,8 @@ def _problem(draft: Draft) -> Iterator[str]:
     if target.classes:
         counts = ", ".join(f"{count:,}" for count in target.classes.values())
         yield commented(f"  classes: {scalar(list(target.classes))}", f"{counts} rows")
+    if target.log:
+        yield commented("  log: true", "skewed: the network learns the logarithm, and the model undoes it")
 
 
 def _features(draft: Draft) -> Iterator[str]:

@@ -159,13 +159,21 @@ def test_the_plan_of_a_small_and_of_a_large_table() -> None:
         assert 20 <= plan.steps // plan.evaluate_every <= 30
 
 
+def skewed(row: int) -> float:
+    return round(math.exp(row * 7919 % 101 / 12), 2)
+
+
 @pytest.mark.parametrize(
-    ("label", "metric"), [(yes, "auc"), (word, "loss"), (lambda row: row * 7919 % 1013 / 7, "mse")]
+    ("label", "metric"), [(yes, "auc"), (word, "loss"), (lambda row: row * 7919 % 1013 / 7, "mse"), (skewed, "mae")]
 )
 def test_a_model_has_to_be_better_than_the_trivial_one(
     tmp_path: Path, label: Callable[[int], object], metric: str
 ) -> None:
     found = drafted(table(tmp_path / "a.csv", rows(number, word, label)), "label", tmp_path / "out")
-    first, second = found.settings["evaluation"]["thresholds"]
-    assert first == {"metric": metric, "better_than_trivial": 0.02}
+    first, second = found.choices["thresholds"]
+    assert found.settings["evaluation"]["thresholds"] == [first, second]
+    assert first == {"metric": metric, "better_than_trivial": 0.05}
     assert {"min_change", "max_change"} & set(second)
+    assert found.settings["label"].get("log", False) == (metric == "mae")
+    by_chance = any(f"{metric} is only known to" in line for line in found.choices["warnings"])  # on 24 eval rows
+    assert by_chance or metric == "loss"  # whose interval is not known
