@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -127,6 +128,16 @@ def test_a_data_source_is_a_folder_with_patterns_or_a_query(tmp_path: Path) -> N
     config = '{"splits": [{"name": "s", "pattern": "*.csv"}]}'
     table = DataSource.from_properties({"input_base": str(tmp_path), "input_config": config})
     assert (str(table), table.files()) == (f"{tmp_path}/*.csv", [str(tmp_path / "a.csv")])
+    assert table.test_files() == []
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/b.csv").touch()
+    for test, files in ((tmp_path / "test", ["b.csv"]), (tmp_path / "test/b.csv", ["b.csv"]), (tmp_path / "no", [])):
+        options = {"custom_config": {"value": {"split_test": str(test), "split_test_pattern": "*.csv"}}}
+        tested = DataSource.from_properties(
+            {"input_base": str(tmp_path), "input_config": config, "custom_config": json.dumps(options)}
+        )
+        assert str(tested) == f"{tmp_path}/*.csv, tested on {test}"
+        assert tested.test_files() == [str(tmp_path / "test" / name) for name in files]
     query = DataSource.from_properties({"input_config": '{"splits": [{"pattern": "SELECT 1"}]}'})
     assert (str(query), query.files()) == ("SELECT 1", [])
     assert str(DataSource.from_properties({"input_base": "/data"})) == "/data"

@@ -79,6 +79,19 @@ def test_columns_are_read_with_the_types_of_the_schema() -> None:
     ].items()
 
 
+def test_the_way_to_split_reaches_the_node() -> None:
+    def options(**settings: Any) -> dict[str, Any]:
+        found = setting(nodes(**settings)["ExampleGen"], "custom_config")["custom_config"]["value"]
+        return {name: value for name, value in found.items() if name == "key" or name.startswith("split_")}
+
+    assert options() == {"key": None}
+    by_time = options(data__split_time="trip_start_timestamp", data__split_gap="7d")
+    assert by_time == {"key": None, "split_time": "trip_start_timestamp", "split_gap": "7d", "split_required": True}
+    assert options(data__split_column="company") == {"key": None, "split_column": "company"}
+    tested = options(data__test_path="data/test.csv", data__split_key="company", data__pattern="'{SPAN}/*.csv'")
+    assert tested == {"key": "company", "split_test": str(ROOT / "data/test.csv"), "split_test_pattern": "*.csv"}
+
+
 def test_transform_analyzes_the_training_split_and_transforms_all_splits() -> None:
     splits = setting(nodes()["Transform"], "splits_config")
     assert splits == {"analyze": ["train"], "transform": ["train", "validation", "eval"]}

@@ -22,6 +22,7 @@ from custom_components.arrow_example_gen.driver import Driver
 from custom_components.arrow_example_gen.executor import Executor
 from custom_components.arrow_example_gen.formats.files import TableError, digest_of
 from custom_components.arrow_example_gen.source import Source, format_of
+from custom_components.arrow_example_gen.splits.settings import SplitBy
 from custom_components.arrow_example_gen.table import Table
 
 CSV = b"amount\n" + b"".join(b"%d\n" % number for number in range(100, 200))
@@ -66,9 +67,10 @@ def test_the_fingerprint_depends_on_content_and_order_only(tmp_path: Path) -> No
     assert matches_fingerprint([str(moved)] * 2, made) is False
 
 
-def resolved(table: Path, checked: str | None = None) -> dict[str, Any]:
+def resolved(table: Path, checked: str | None = None, test: Path | None = None) -> dict[str, Any]:
     """What the driver makes of the node's properties. TFX caches a node if all of them are the same."""
-    node = ArrowExampleGen(Source(str(table), "*.csv", "csv"), SPLITS, fingerprint=checked)
+    by = SplitBy(test=str(test), test_pattern="*.csv") if test else SplitBy()
+    node = ArrowExampleGen(Source(str(table), "*.csv", "csv"), SPLITS, by=by, fingerprint=checked)
     properties: dict[str, Any] = Driver(None).resolve_exec_properties(dict(node.exec_properties), None, None)
     return properties
 
@@ -87,6 +89,20 @@ def test_other_content_of_the_same_size_and_time_is_not_cached(tmp_path: Path) -
     second = resolved(tmp_path)
     changed = {name for name, value in second.items() if value != first[name]}
     assert changed == {"input_fingerprint"}  # in the lineage, it is the data that changed, and no setting
+
+
+def test_the_fingerprint_covers_the_test_table_and_tells_it_from_the_table(tmp_path: Path) -> None:
+    names = ("table/a.csv", "test/b.csv", "test/c.csv")
+    for number, name in enumerate(names):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(CSV + b"%d\n" % number)
+    a, b, c = (file_digest(str(tmp_path / name)) for name in names)
+    first = resolved(tmp_path / "table", test=tmp_path / "test")
+    assert first["input_fingerprint"] == fingerprint([a], [b, c])
+    (tmp_path / "test/b.csv").rename(tmp_path / "table/b.csv")  # the same files in the same order
+    assert resolved(tmp_path / "table", test=tmp_path / "test")["input_fingerprint"] == fingerprint([a, b], [c])
+    assert fingerprint([a], [b, c]) != fingerprint([a, b], [c]) != fingerprint([a, b, c])
+    assert resolved(tmp_path / "table", test=tmp_path / "test/c.csv")["input_fingerprint"] == fingerprint([a, b], [c])
 
 
 def test_a_file_that_is_replaced_after_the_check_fails_the_node(tmp_path: Path) -> None:
@@ -144,9 +160,12 @@ def test_a_file_in_a_bucket_has_the_digest_that_the_bucket_keeps(monkeypatch: py
     assert digest_of("gs://b/a.csv") == FileDigest(7, "crc")
 
 
-def test_the_driver_on_vertex_ai_writes_the_fingerprint_of_the_content(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_test_table", [False, True])
+def test_the_driver_on_vertex_ai_writes_the_fingerprint_of_the_content(tmp_path: Path, has_test_table: bool) -> None:
     path = write(tmp_path / "a.csv")
-    node = ArrowExampleGen(Source(str(tmp_path), "*.csv", "csv"), SPLITS)
+    test = [write(tmp_path / "test.parquet")] if has_test_table else []
+    by = SplitBy(test=test[0] if test else None)
+    node = ArrowExampleGen(Source(str(tmp_path), "*.csv", "csv"), SPLITS, by=by)
     output = tmp_path / "output.json"
     artifact: dict[str, Any] = {"name": "1", "uri": str(tmp_path / "examples")}
     artifact["type"] = {"instanceSchema": "title: tfx.Examples\ntype: object\n"}
@@ -166,6 +185,6 @@ def test_the_driver_on_vertex_ai_writes_the_fingerprint_of_the_content(tmp_path:
         )
     )
     written = json.loads(output.read_text())
-    expected = fingerprint([file_digest(path)])
+    expected = fingerprint([file_digest(path)], [file_digest(each) for each in test])
     assert written["parameterValues"]["input_fingerprint"] == expected
     assert written["artifacts"]["examples"]["artifacts"][0]["metadata"]["input_fingerprint"] == expected
