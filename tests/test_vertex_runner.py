@@ -13,8 +13,10 @@ import tensorflow as tf
 from conftest import ROOT, Finished, arguments
 from pushed_run import PushedRun
 
+import vertex_runner
 from artifacts.metrics import Metrics, read_metrics
 from cloud.stand_in import StandIn
+from common.terminal import OutputError
 
 GOLDEN = ROOT / "tests/pipeline/vertex/golden/taxi.json"
 PLACE = (
@@ -29,6 +31,19 @@ def vertex(*options: str) -> Finished:
     command = [sys.executable, str(ROOT / "vertex_runner.py"), *options]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     return Finished(result.returncode, result.stdout, result.stderr)
+
+
+def test_a_full_standard_output_is_no_error_of_the_settings() -> None:
+    """``run_command`` reports it, and exits with another code than a refusal."""
+    with Path("/dev/full").open("w") as full:
+        kept = os.dup(1)
+        os.dup2(full.fileno(), 1)
+        try:
+            with pytest.raises(OutputError), vertex_runner._reported_errors(verbose=True) as (out, _):
+                print("wrote pipeline.json", file=out)
+        finally:
+            os.dup2(kept, 1)
+            os.close(kept)
 
 
 def quick(**settings: Any) -> list[str]:
