@@ -1,8 +1,6 @@
 """A limit of the calls per model, over both protocols together."""
 
-import contextlib
 import threading
-from collections.abc import Iterator
 
 from serving.errors import Code, ServingError
 
@@ -45,12 +43,3 @@ class CallLimit:
             self._calls[model] -= 1
             if not self._calls[model]:
                 del self._calls[model]
-
-    @contextlib.contextmanager
-    def hold(self, model: str) -> Iterator[None]:
-        """Counts a call until the block ends. See :meth:`enter`."""
-        self.enter(model)
-        try:
-            yield
-        finally:
-            self.leave(model)

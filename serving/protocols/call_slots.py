@@ -51,7 +51,8 @@ class CallSlots:
         Raises:
             ServingError: Nobody waits for the call any more, or too many calls wait.
         """
-        with self._limit.hold(model):
+        self._limit.enter(model)
+        try:
             waiter = self._enter(model)
             if waiter:
                 self._wait(model, waiter, context)
@@ -60,6 +61,8 @@ class CallSlots:
                 yield
             finally:
                 self._leave(model)
+        finally:
+            self._limit.leave(model)
 
     def _enter(self, model: str) -> "_Waiter | None":
         """Takes a slot, or returns a new waiter if none is free."""

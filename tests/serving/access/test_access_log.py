@@ -162,6 +162,17 @@ def test_file_that_was_moved_away_is_created_again(tmp_path: Path) -> None:
         assert [each["request_id"] for each in lines(tmp_path / name)] == [call]
 
 
+def test_log_can_be_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    log = AccessLog("-")
+    log.add(new_call(["one"], []), {"path": "a\n\x1b[2J\u202e", "empty": ""})
+    log.close()
+    [line] = capsys.readouterr().out.splitlines()
+    assert (json.loads(line)["request_id"], json.loads(line)["path"]) == ("one", "a\n\x1b[2J\u202e")
+    assert line.isascii()
+    assert line.isprintable(), "a terminal must not obey what a client sends"
+    assert "empty" not in line
+
+
 def test_lines_that_cannot_be_written_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings: list[str] = []
     monkeypatch.setattr(absl_logging, "error", lambda text, *values: warnings.append(text % values))

@@ -6,12 +6,13 @@ import grpc
 import pytest
 from click.testing import CliRunner
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from server_process import Embedded
+from server_process import Embedded, free_port
 from tensorflow_serving.apis import model_management_pb2
 
 from serving.access.tokens import read_tokens
 from serving.client.cli import cli
-from serving.flags import TOKEN_VARIABLE, Flags, OptionError
+from serving.flags import TOKEN_VARIABLE, Flags, OptionError, parse
+from serving.server import ModelServer
 
 STATUS = "/v1/models/tiny"
 REFUSED = grpc.StatusCode.UNAUTHENTICATED
@@ -106,6 +107,27 @@ def test_variable_takes_the_place_of_the_file() -> None:
     assert tokens.refusal(["Bearer secret"]) is None
     assert tokens.refusal(["Bearer Secret"]) == "invalid bearer token"
     assert not read_tokens(Flags(), {TOKEN_VARIABLE: ""}).for_changes
+
+
+def test_environment_alone_configures_a_server(model_flags: list[str], tmp_path: Path) -> None:
+    port, rest_port = free_port(), free_port()
+    environment = {
+        "ONEGRAPH_SERVING_PORT": str(port),
+        "ONEGRAPH_SERVING_REST_API_PORT": str(rest_port),
+        "ONEGRAPH_SERVING_ADDRESS": "127.0.0.1",
+        "ONEGRAPH_SERVING_MODEL_NAME": "tiny",
+        "ONEGRAPH_SERVING_MODEL_BASE_PATH": str(tmp_path / "base"),
+        TOKEN_VARIABLE: "secret",
+    }
+    server = Embedded(port, rest_port, tmp_path / "log", ModelServer(parse([], environment), environment))
+    server.server.start()
+    try:
+        assert server.predict() == [2.5]
+        assert server.json("GET", STATUS)[0] == 200
+        assert reload(server) == REFUSED
+        assert reload(server, ("authorization", "Bearer secret")) == grpc.StatusCode.OK
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize(
