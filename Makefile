@@ -51,7 +51,7 @@ bench-tflite:  ## compare the TFLite model with the SavedModel of the last run i
 	@test -e output/taxi/runs/latest || $(PY) local_runner.py
 	@$(PY) -m benchmarks.tflite
 
-bench-serving:  ## compare the embedded server with in-process calls and a FastAPI app
+bench-serving:  ## compare the embedded server with in-process calls and other servers, and measure its waits
 	$(INSTALL)
 	@test -e output/taxi/runs/latest || $(PY) local_runner.py
 	@$(PY) -m benchmarks.serving
@@ -100,6 +100,7 @@ lock:  ## upgrade all dependencies and pin them with hashes in every lock file
 	$(INSTALL)
 	@$(COMPILE) pyproject.toml --group dev --group setup --upgrade -o requirements.lock
 	@echo ziglang | $(COMPILE) - --upgrade -o scripts/compiler.lock
+	@$(COMPILE) benchmarks/serving/requirements.in --upgrade -o benchmarks/serving/requirements.lock
 	@$(MAKE) --no-print-directory image-locks
 
 image-locks:  ## pin the packages of the images in deploy/ to the versions in requirements.lock

@@ -128,7 +128,7 @@ def to_proto(array: NDArray[Any], number: int, as_content: bool = False) -> Tens
         as_content: Whether to store the values in ``tensor_content`` instead of a typed field such as ``float_val``.
     """
     encoding = encoding_of(number)
-    if encoding.field and not as_content and array.size <= SMALL:
+    if encoding.field and not as_content and array.size <= (SMALL if encoding.is_raw else MAX_VALUES):
         proto = _empty_proto(array, encoding)
         getattr(proto, encoding.field).extend(_elements(array, encoding).tolist())
         return proto
@@ -149,7 +149,9 @@ def serialized_parts(array: NDArray[Any], number: int, as_content: bool = False)
         values = np.ascontiguousarray(elements).view(np.uint8).data
         return [*parts, field_head(field_number, len(values)), values] if len(values) else parts
     for part in slices(len(elements)):
-        parts.append(TensorProto(**{encoding.field: elements[part].tolist()}).SerializeToString())
+        proto = TensorProto()
+        getattr(proto, encoding.field).extend(elements[part].tolist())
+        parts.append(proto.SerializeToString())
     return parts
 
 

@@ -1,1 +1,1 @@
-"""The embedded server compared with in-process calls and a FastAPI app."""
+"""The embedded server compared with in-process calls and other servers."""

@@ -1,19 +1,15 @@
-"""Compares the embedded server with in-process calls, with itself without batching, and with a FastAPI app."""
+"""Compares the embedded server with in-process calls, FastAPI, LitServe and MLServer, and measures its waits."""
 
 import argparse
 import base64
 import contextlib
-import dataclasses
 import functools
 import json
+import math
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +21,20 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from benchmarks.pushed_model import Pushed, columns, last_pushed, tensors
+from benchmarks.serving import model, waits
 from benchmarks.serving.load import Connection, grpc_rate, rest_rate, rest_request
+from benchmarks.serving.servers import MANY_CLIENTS, Ports, embedded, fastapi, litserve, mlserver
 from benchmarks.targets import Target, print_table, report_targets
-from benchmarks.timing import ROUNDS, median_seconds
+from benchmarks.timing import median_seconds
 from common.child_processes import prepare_environment
 
 MODEL = "taxi"
 PATH = f"/v1/models/{MODEL}:predict"
-# For many concurrent clients. A single client would wait two milliseconds for requests that never come.
-BATCHING = """
-max_batch_size { value: 64 }
-batch_timeout_micros { value: 2000 }
-max_enqueued_batches { value: 100 }
-num_batch_threads { value: 2 }
-"""
-REPEATS, CLIENTS, SECONDS, MANY = 200, 32, 2.0, 64
-START_SECONDS = 60
+REPEATS, MANY = 200, 64
+CLIENTS, SECONDS, RATE_ROUNDS = (1, 8, 32), 1.0, 3
+BATCHED, MERGED = ", --enable_batching", ", batching, 2 ms"
+OTHERS = ("FastAPI", "LitServe", "MLServer")
+DATATYPES = {"f": "FP32", "i": "INT64", "O": "BYTES"}  # of the Open Inference Protocol, by kind of the numpy dtype
 
 
 def main() -> None:
@@ -51,25 +45,23 @@ def main() -> None:
     )
     prepare_environment()
     pushed = last_pushed(parser.parse_args().output)
+    signatures = tf.saved_model.load(str(pushed.saved)).signatures
+    examples = _rows(pushed, 1)
+    small = waits.Small(PATH, _body(examples, signatures["serve_raw"]), _request(examples))
     with contextlib.ExitStack() as stack:
-        plain = stack.enter_context(_embedded(pushed))
-        parameters = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "batching_parameters.txt"
-        parameters.write_text(BATCHING)
-        flags = ["--enable_batching", f"--batching_parameters_file={parameters}"]
-        batched = stack.enter_context(_embedded(pushed, *flags))
-        fastapi = stack.enter_context(_fastapi(pushed))
-        signatures = tf.saved_model.load(str(pushed.saved)).signatures
-        targets = _one_client(pushed, signatures, plain)
-        targets += _many_clients(pushed, signatures, plain, batched, fastapi)
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        model.write_model(base / "1")
+        models = {MODEL: pushed.saved.parent.resolve(), model.NAME: base}
+        with embedded(models) as plain:
+            targets = _one_client(pushed, signatures, plain)
+            targets += waits.during_large_messages(plain, small)
+            targets += waits.after_expired_requests(plain, small)
+        plain = stack.enter_context(embedded(models))
+        batched = stack.enter_context(embedded(models, batching=""))
+        many = stack.enter_context(embedded(models, batching=MANY_CLIENTS))
+        targets += waits.after_a_cold_start(many)
+        targets += _concurrent_clients(pushed, signatures, {"": plain, BATCHED: batched, MERGED: many})
     report_targets(targets)
-
-
-@dataclasses.dataclass(frozen=True)
-class Ports:
-    """Ports of a server."""
-
-    grpc: int
-    rest: int
 
 
 def _one_client(pushed: Pushed, signatures: Any, server: Ports) -> list[Target]:
@@ -110,30 +102,57 @@ def _one_client(pushed: Pushed, signatures: Any, server: Ports) -> list[Target]:
     return targets
 
 
-def _many_clients(pushed: Pushed, signatures: Any, plain: Ports, batched: Ports, fastapi: Ports) -> list[Target]:
-    """Compares the servers under 32 concurrent clients that send one row per request. The servers take turns."""
+def _concurrent_clients(pushed: Pushed, signatures: Any, servers: Mapping[str, Ports]) -> list[Target]:
+    """Compares the servers under concurrent clients that send one row per request. The servers take turns.
+
+    Args:
+        pushed: The model.
+        signatures: Its signatures.
+        servers: The ports of the embedded server, by the end of the name of its settings.
+    """
     examples = _rows(pushed, 1)
     body, request = _body(examples, signatures["serve_raw"]), _request(examples).SerializeToString()
-    loads: dict[str, Callable[[float], float]] = {
-        "gRPC": lambda seconds: grpc_rate(plain.grpc, request, CLIENTS, seconds),
-        "gRPC, batching": lambda seconds: grpc_rate(batched.grpc, request, CLIENTS, seconds),
-        "REST": lambda seconds: rest_rate(plain.rest, PATH, body, CLIENTS, seconds),
-        "REST, batching": lambda seconds: rest_rate(batched.rest, PATH, body, CLIENTS, seconds),
-        "FastAPI": lambda seconds: rest_rate(fastapi.rest, "/predict", body, CLIENTS, seconds),
+    open_body = _open_inference_body(examples, signatures["serve_raw"])
+    with fastapi(pushed.saved) as first, litserve(pushed.saved) as second, mlserver(pushed.saved) as third:
+        loads: dict[str, Callable[[int, float], float]] = {
+            **{f"gRPC{end}": functools.partial(grpc_rate, ports.grpc, request) for end, ports in servers.items()},
+            **{f"REST{end}": functools.partial(rest_rate, ports.rest, PATH, body) for end, ports in servers.items()},
+            "FastAPI": functools.partial(rest_rate, first, "/predict", body),
+            "LitServe": functools.partial(rest_rate, second, "/predict", body),
+            "MLServer": functools.partial(rest_rate, third, f"/v2/models/{MODEL}/infer", open_body),
+        }
+        for load in loads.values():
+            load(max(CLIENTS), SECONDS)  # to warm up
+        rates = {clients: _rates(loads, clients) for clients in CLIENTS}
+    names = {name: ", ".join(f"{rates[clients][name]:.0f}" for clients in CLIENTS) for name in loads}
+    ratios = {
+        f"REST / {other}": ", ".join(f"{_times(rates[clients], other):.1f}" for clients in CLIENTS) for other in OTHERS
     }
-    measured: dict[str, list[float]] = {name: [] for name in loads}
-    for load in loads.values():
-        load(SECONDS)  # to warm up
-    for _ in range(ROUNDS):
-        for name, load in loads.items():
-            measured[name].append(load(SECONDS))
-    rates = {name: statistics.median(each) for name, each in measured.items()}
-    print_table(f"1 row, {CLIENTS} clients", {name: f"{rate:.0f} requests/s" for name, rate in rates.items()})
+    print_table(f"requests/s, 1 row, {', '.join(map(str, CLIENTS))} clients", {**names, **ratios})
+    most = rates[max(CLIENTS)]
     return [
-        Target("gRPC requests/s, batching / no batching", rates["gRPC, batching"] / rates["gRPC"], 1.5),
-        Target("REST requests/s, batching / no batching", rates["REST, batching"] / rates["REST"], 1.5),
-        Target("REST requests/s, batching / FastAPI", rates["REST, batching"] / rates["FastAPI"], 3),
+        Target("gRPC requests/s, batching / no batching, 32 clients", most[f"gRPC{MERGED}"] / most["gRPC"], 1.5),
+        Target("REST requests/s, batching / no batching, 32 clients", most[f"REST{MERGED}"] / most["REST"], 1.5),
+        *(
+            Target(f"REST requests/s / {other}, {clients} clients", _times(rates[clients], other), least)
+            for clients, least in ((8, 4), (32, 3))
+            for other in OTHERS
+        ),
     ]
+
+
+def _rates(loads: dict[str, Callable[[int, float], float]], clients: int) -> dict[str, float]:
+    measured: dict[str, list[float]] = {name: [] for name in loads}
+    for _ in range(RATE_ROUNDS):
+        for name, load in loads.items():
+            measured[name].append(load(clients, SECONDS))
+    return {name: statistics.median(each) for name, each in measured.items()}
+
+
+def _times(rates: Mapping[str, float], other: str) -> float:
+    """Returns the rate over REST, with the settings that suit the number of clients, divided by that of a server."""
+    best = max(rates[f"REST{end}"] for end in ("", BATCHED, MERGED))
+    return best / rates[other] if rates[other] else math.inf
 
 
 def _rows(pushed: Pushed, count: int) -> list[bytes]:
@@ -160,60 +179,22 @@ def _body(examples: list[bytes], signature: Any) -> bytes:
     return json.dumps({"signature_name": "serve_raw", "inputs": inputs}).encode()
 
 
+def _open_inference_body(examples: list[bytes], signature: Any) -> bytes:
+    inputs = [
+        {
+            "name": name,
+            "shape": list(array.shape),
+            "datatype": DATATYPES[array.dtype.kind],
+            "data": [each.decode() if isinstance(each, bytes) else each for each in array.ravel().tolist()],
+        }
+        for name, array in columns(examples, signature).items()
+    ]
+    return json.dumps({"inputs": inputs}).encode()
+
+
 def _call(function: Callable[..., object], *arguments: Any, **named: Any) -> object:
     """Calls a function without the number of the repeat, which is the last argument."""
     return function(*arguments[:-1], **named)
-
-
-def _embedded(pushed: Pushed, *flags: str) -> contextlib.AbstractContextManager[Ports]:
-    ports = Ports(_free_port(), _free_port())
-    line = [
-        *("-m", "serving", "--address=127.0.0.1", f"--port={ports.grpc}", f"--rest_api_port={ports.rest}"),
-        *(f"--model_name={MODEL}", f"--model_base_path={pushed.saved.parent.resolve()}"),
-        # A model this small gains nothing from parallel operations.
-        *("--tensorflow_intra_op_parallelism=1", *flags),
-    ]
-    return _running(line, ports)
-
-
-def _fastapi(pushed: Pushed) -> contextlib.AbstractContextManager[Ports]:
-    port = _free_port()
-    line = ["-m", "uvicorn", "benchmarks.serving.fastapi_app:app", f"--port={port}", "--no-access-log"]
-    return _running(line, Ports(0, port), MODEL=str(pushed.saved))
-
-
-@contextlib.contextmanager
-def _running(line: list[str], ports: Ports, **environment: str) -> Iterator[Ports]:
-    """Runs a server in a separate process. The block starts once its REST port is open."""
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own servers
-            [sys.executable, *line], stdout=log, stderr=log, env={**os.environ, **environment}
-        )
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while not _is_open(ports.rest):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    log.seek(0)
-                    raise RuntimeError(f"{' '.join(line)} did not start: {log.read()[-2000:]}")
-                time.sleep(0.1)
-            yield ports
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _is_open(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

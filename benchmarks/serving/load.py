@@ -47,6 +47,11 @@ def rest_request(path: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def rest_get(path: str) -> bytes:
+    """Returns the bytes of a GET request."""
+    return f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+
+
 class Connection:
     """A connection with one request in flight."""
 
@@ -54,7 +59,7 @@ class Connection:
         self._socket = _connected(port)
 
     def send(self, request: bytes) -> None:
-        """Sends a request made by :func:`rest_request` and waits for the response."""
+        """Sends a request made by :func:`rest_request` or :func:`rest_get`, and waits for the response."""
         client = _Http(request)
         self._socket.sendall(request)
         while not client.responses:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "scripts/setup_env.py"
 SCRIPTS = (SCRIPT, ROOT / "scripts/apt_packages.py")
-LOCKS = ("requirements.lock", "scripts/compiler.lock")
+LOCKS = ("requirements.lock", "scripts/compiler.lock", "benchmarks/serving/requirements.lock")
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from serving.errors import Code, ServingError
 from serving.rest_json.dtype_rules import rules_for
 from serving.rest_json.predict import Format, read_inputs, write_outputs
-from serving.rest_json.tensor_formatting import float_texts
+from serving.rest_json.tensor_formatting import FEW_VALUES, float_texts
 from serving.rest_json.values import parse_object
+from serving.slices import MAX_VALUES
 
 
 def read(text: str, **dtypes: tf.DType) -> dict[str, Any]:
@@ -184,3 +185,17 @@ def test_float64_round_trips_with_six_digits_if_possible(value: float) -> None:
     [text] = float_texts(np.array([value]))
     assert float(text) == value
     assert text.removesuffix(".0") == (f"{value:g}" if float(f"{value:g}") == value else f"{value:.17g}")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(values=st.lists(st.floats() | st.floats(0, 1e7).map(lambda x: round(x, 3)), min_size=1, max_size=5))
+def test_many_floats_are_formatted_as_few(dtype: Any, values: list[float]) -> None:
+    with np.errstate(over="ignore"):
+        array = np.array(values).astype(dtype)
+    many = np.resize(array, FEW_VALUES + 1)
+    assert float_texts(many)[: len(array)] == float_texts(array)
+
+
+def test_slices_of_floats_are_joined() -> None:
+    values = np.random.default_rng(0).random(2 * MAX_VALUES + 1)
+    assert float_texts(values) == [text for part in np.split(values, [7, 5000]) for text in float_texts(part)]
