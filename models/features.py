@@ -252,11 +252,13 @@ class Problem:
         task: ``binary``, ``multiclass`` or ``regression``.
         label: The value to predict.
         features: The inputs of the prediction.
+        weight: Raw column with the weight of each row, or ``None``.
     """
 
     task: Task
     label: Label
     features: Features
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         if not self.features.columns:
@@ -269,6 +271,8 @@ class Problem:
             raise ValueError(
                 f"label.above.of: found '{self.label.column}', the column of the label; expected another one"
             )
+        if self.weight in self.label.columns:
+            raise ValueError(f"data.weight_column: found '{self.weight}', a column of the label; expected another one")
         self._check_classes()
 
     def _check_classes(self) -> None:
@@ -312,6 +316,11 @@ class Problem:
     def target_tensor(self) -> str:
         """Name of what the network learns: the label, or the label scaled. No feature ends like this."""
         return f"{self.label_tensor}_target" if self.has_scaled_label else self.label_tensor
+
+    @property
+    def weight_tensor(self) -> str | None:
+        """Name of the weights in TensorFlow's graphs, divided by their mean over the train split."""
+        return f"{self.label_tensor}_weight" if self.weight else None
 
     @property
     def scaling_tensor(self) -> str:

@@ -51,7 +51,8 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
         One tensor per feature, named as in :meth:`models.features.Features.tensor_name`, with the dtype and width in
         :data:`models.features.FEATURE_KINDS`, and the label: int64 [N, 1] for classes or float32 [N, 1] for a
         regression. For a scaled label, also the target of the network, float32 [N, 1], and the constants of the
-        scaling, float32 [N, 4]. See :mod:`models.label_scaling`.
+        scaling, float32 [N, 4]. See :mod:`models.label_scaling`. For a problem with weights, also those, float32
+        [N, 1], with a mean of 1 over the train split.
     """
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
@@ -65,6 +66,8 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
         outputs |= transform(specs[kind], columns)
     # The label has to depend on its own columns only.
     outputs[problem.label_tensor] = _label(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
+    if problem.weight and problem.weight_tensor:
+        outputs[problem.weight_tensor] = _weights(as_column(inputs[problem.weight]))
     if problem.has_scaled_label:
         rows = tf.shape(next(iter(tensors.values())))[0]  # of a feature, since a request has no label
         outputs |= _scaled_label(problem, outputs[problem.label_tensor], rows)
@@ -281,6 +284,11 @@ def _label(problem: Problem, values: Columns) -> tf.Tensor:
     if label.above is not None:
         return _above(label, values)
     return _class_index(column, problem.class_names)
+
+
+def _weights(column: tf.Tensor) -> tf.Tensor:
+    weights = tf.cast(column, tf.float64)
+    return tf.cast(tf.math.divide_no_nan(weights, tft.mean(weights)), tf.float32)
 
 
 def _scaled_label(problem: Problem, label: tf.Tensor, rows: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -44,7 +44,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     ``classify``              ``inputs``, string [N]                          ``classes`` and ``scores``
     ``regress``               ``inputs``, string [N]                          ``outputs`` float32 [N, 1]
     ``transform_features``    ``examples``, string [N]                        every transformed feature
-    ``transform_label``       ``examples``, string [N], with the label        the label [N, 1]
+    ``transform_label``       ``examples``, string [N], with the label        the label [N, 1], and the weights if
+                                                                              there are any
     ========================  ==============================================  ==================================
 
     Strings are serialized ``tf.Example`` protos. Classification problems have ``classify``, regressions ``regress``.
@@ -80,7 +81,7 @@ def _signatures(
     network: Network, transform_layer: keras.Model, spec: FeatureSpec, problem: Problem
 ) -> dict[str, tf.types.experimental.ConcreteFunction]:
     features = {name: spec[name] for name in problem.features.columns}
-    label = {name: spec[name] for name in problem.label.columns}
+    label = {name: spec[name] for name in (*problem.label.columns, *([problem.weight] if problem.weight else []))}
     # Separate functions, so they are traced, saved and loaded once rather than for each signature.
     parsed = {name: tf.SparseTensorSpec([None, None], feature.dtype) for name, feature in features.items()}
 
@@ -94,7 +95,8 @@ def _signatures(
         return _outputs(network(transform(raw)), problem)
 
     def transform_label(raw: RawFeatures) -> Outputs:
-        return {problem.label_tensor: transform_layer(raw)[problem.label_tensor]}
+        transformed = transform_layer(raw)
+        return {name: transformed[name] for name in (problem.label_tensor, problem.weight_tensor) if name}
 
     method = REGRESS if problem.task == "regression" else CLASSIFY
     return {

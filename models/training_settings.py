@@ -74,6 +74,8 @@ class Training:
             size.
         shuffle_rows: Size of the shuffle buffer, in rows.
         warm_start: Whether training starts with the weights of the latest blessed model.
+        class_weights: Factor of the loss of a row by class, 1 by default, or ``balanced``: classes of all sizes have
+            the same influence. ``None`` uses the same for all.
     """
 
     steps: PositiveInt = 1000
@@ -90,6 +92,7 @@ class Training:
     cache: Literal["auto", "memory", "none"] = "auto"
     shuffle_rows: PositiveInt = 100_000
     warm_start: bool = False
+    class_weights: Literal["balanced"] | dict[str, Annotated[float, Gt(0)]] | None = None
 
     def __post_init__(self) -> None:
         several = self.strategy in ("auto", "multi_worker", "parameter_server")

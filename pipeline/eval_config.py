@@ -39,6 +39,7 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
                 prediction_key="predictions",
                 preprocessing_function_names=[TRANSFORM_LABEL],
                 label_key=config.problem.label_tensor,
+                example_weight_key=config.problem.weight_tensor if policy.weighted else None,
             )
         ],
         slicing_specs=[
@@ -59,7 +60,9 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
 def _gains(config: Config) -> list[config_pb2.MetricConfig]:
     """The gains over the trivial model, after the metrics that they are computed from, with their thresholds."""
-    fit = TrivialSettings(TRAIN, config.task, config.problem.label_tensor, len(config.problem.class_names))
+    weight = config.data.weight_column if config.evaluation.weighted else None
+    label, classes = config.problem.label_tensor, len(config.problem.class_names)
+    fit = TrivialSettings(TRAIN, config.task, label, classes, weight)
     compared = [each.metric for each in config.evaluation.thresholds if each.better_than_trivial is not None]
     found = []
     for metric in dict.fromkeys(compared):

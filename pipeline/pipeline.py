@@ -154,7 +154,9 @@ def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
 def resolve_warm_start(config: Config) -> Resolver:
     """Finds the blessed model whose weights training starts from, if there is one."""
     problem = config.problem.to_config()
-    return _latest_blessed(config, "WarmStartModel", {"label": json.dumps([problem["task"], problem["label"]])})
+    return _latest_blessed(
+        config, "WarmStartModel", {"label": json.dumps([problem["task"], problem["label"], problem["weight"]])}
+    )
 
 
 def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], warm_start: list[Resolver]) -> Trainer:

@@ -35,9 +35,9 @@ class LatestOtherBlessedModelStrategy(resolver.ResolverStrategy):
         """Creates the strategy.
 
         Args:
-            label: Task and label of the problem as a JSON list, or empty if there is a candidate.
+            label: Task, label and weights of the problem as a JSON list, or empty if there is a candidate.
         """
-        self._problem = dict(zip(("task", "label"), json.loads(label), strict=True)) if label else None
+        self._problem = dict(zip(("task", "label", "weight"), json.loads(label), strict=False)) if label else None
 
     def resolve_artifacts(
         self, store: mlmd.MetadataStore, input_dict: dict[str, list[types.Artifact]]
@@ -83,13 +83,13 @@ def _label(problem: Mapping[str, Any] | None, with_scaling: bool) -> object:
         return None
     label = problem.get("label")
     if not isinstance(label, Mapping):
-        return [problem.get("task"), label]
+        return [problem.get("task"), label, problem.get("weight")]
     found = {name: value for name, value in label.items() if value is not None and name not in SCALING}
     if with_scaling and problem.get("task") == "regression":
         # Earlier versions had no scaling. "null" is the default.
         found["log"] = bool(label.get("log"))
         found["scale"] = (label["scale"] or "z_score") if "scale" in label else "none"
-    return [problem.get("task"), found]
+    return [problem.get("task"), found, problem.get("weight")]
 
 
 def _problem(store: mlmd.MetadataStore, model: types.Artifact) -> Mapping[str, Any] | None:

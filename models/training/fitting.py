@@ -2,11 +2,13 @@
 
 import bisect
 import dataclasses
+import functools
 import itertools
 import math
 from concurrent import futures
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
@@ -20,6 +22,7 @@ from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_mem
 from models.training.job_digest import job_digest
 from models.training.state import Array, TrainingState
 from models.training.steps import StepRunner
+from models.training.weights import RowWeights, row_weights
 from models.training_settings import ModelConfig
 
 VALIDATION_BATCH = 1024
@@ -106,6 +109,12 @@ class _Fitting:
     state: TrainingState
     writer: Job | None
 
+    @functools.cached_property
+    def weights(self) -> RowWeights:
+        """The weights of the rows, on both splits."""
+        files = [path for pattern in self.data.train_files for path in sorted(tf.io.gfile.glob(pattern))]
+        return row_weights(self.config.training, self.config.problem, files, self.data.transform_output)
+
     def synchronous(self) -> tuple[Checkpoints, dict[str, Any]]:
         """For replicas that take each step together. All steps up to a checkpoint are one of Keras's epochs."""
         training, strategy, source = self.config.training, self.model.distribute_strategy, self._source()
@@ -150,11 +159,18 @@ class _Fitting:
         training, data = self.config.training, self.data
         skip = self.state.step * training.batch_size
         order = RowOrder(training.seed, training.shuffle_rows, training.cache, skip)
-        return TrainingInput(data.train_files, data.transform_output, self.config.problem, training.batch_size, order)
+        return TrainingInput(
+            data.train_files, data.transform_output, self.config.problem, training.batch_size, order, self.weights
+        )
 
     def _validation(self, equal_sizes: bool) -> Any:
         data = self.data
         batches = input_fn(
-            data.validation_files, data.transform_output, self.config.problem, VALIDATION_BATCH, equal_sizes=equal_sizes
+            data.validation_files,
+            data.transform_output,
+            self.config.problem,
+            VALIDATION_BATCH,
+            equal_sizes=equal_sizes,
+            weights=self.weights,
         )
         return batches.cache() if keep_in_memory(data.validation_files, self.config.training.cache) else batches

@@ -9,10 +9,12 @@ import tensorflow_transform as tft
 
 from models.features import Problem
 from models.training.memory_table import Batch, MemoryTable
+from models.training.weights import RowWeights
 
 MAX_BYTES_IN_MEMORY = 64 << 20  # compressed
 MAX_INTERLEAVED_FILES = 16
 COMPRESSION = "GZIP"
+UNWEIGHTED = RowWeights()
 READ_ROWS = 4096
 MAX_FETCHED_STEPS, MAX_FETCHED_ROWS = 16, 65_536
 
@@ -40,6 +42,7 @@ def input_fn(
     problem: Problem,
     batch_size: int,
     equal_sizes: bool = False,
+    weights: RowWeights = UNWEIGHTED,
 ) -> tf.data.Dataset:
     """Reads transformed examples once, in the order of the files.
 
@@ -49,10 +52,12 @@ def input_fn(
         problem: Problem with the features and the label.
         batch_size: Rows per batch, across all workers.
         equal_sizes: Whether to fill up the last batch with the first rows, for a graph compiled for one batch size.
+        weights: Weights of the rows.
 
     Returns:
         Batches of ``(features, label)``: features by transformed name, each [batch, width], and the label
-        [batch, 1], or for a regression the target that it was scaled to.
+        [batch, 1], or for a regression the target that it was scaled to. If rows are weighted, also their weights
+        [batch].
 
     Raises:
         ValueError: No file matches.
@@ -64,8 +69,11 @@ def input_fn(
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     batches = records.batch(batch_size, drop_remainder=equal_sizes)
-    parse = _parser(transform_output, problem)
-    return batches.map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+    parse = _parser(transform_output, problem, weights)
+    found = batches.map(parse, tf.data.AUTOTUNE)
+    if weights != UNWEIGHTED:
+        found = found.map(weights.apply, tf.data.AUTOTUNE)
+    return found.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 class TrainingInput:
@@ -86,6 +94,7 @@ class TrainingInput:
         problem: Problem,
         batch_size: int,
         order: RowOrder,
+        weights: RowWeights = UNWEIGHTED,
     ) -> None:
         """Reads the rows that stay in memory.
 
@@ -95,17 +104,19 @@ class TrainingInput:
             problem: As in :func:`input_fn`.
             batch_size: Global batch size: rows per step, across all replicas.
             order: Order of the rows.
+            weights: Weights of the rows.
 
         Raises:
             ValueError: No file matches.
         """
         self.steps = max(1, min(MAX_FETCHED_STEPS, MAX_FETCHED_ROWS // batch_size))
         self._files = _files(file_patterns)
-        self._parse = _parser(transform_output, problem)
+        self._weights = weights
+        self._parse = _parser(transform_output, problem, weights)
         self._batch_size = batch_size
         self._order = order
         cached = keep_in_memory(self._files, order.cache)
-        self._table = MemoryTable(input_fn(self._files, transform_output, problem, READ_ROWS)) if cached else None
+        self._table = MemoryTable(_parsed(self._files, self._parse)) if cached else None
         self._count = self._table.rows if self._table else _count(self._files) if order.skip else 0
 
     def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -121,16 +132,17 @@ class TrainingInput:
         Such workers have no index, so each starts at a different position, derived from the clock in microseconds.
         """
 
-        def unpack(*several: Any) -> Batch:
+        def unpack(*several: Any) -> Any:
             return self.batch(several, 0)
 
         place = tf.cast(tf.timestamp() * 1e6, tf.int64) % self._order.buffer_rows
         return self._dataset(context, place, steps=1).map(unpack)
 
-    def batch(self, several: Any, place: tf.Tensor | int) -> Batch:
-        """Features and label, as in :func:`input_fn`, of one of the batches that were fetched together."""
+    def batch(self, several: Any, place: tf.Tensor | int) -> Any:
+        """Features, label and weights, as in :func:`input_fn`, of one of the batches that were fetched together."""
         columns = tf.nest.map_structure(lambda column: column[place], several)
-        return self._table.split(columns) if self._table else columns
+        features, label = self._table.split(columns) if self._table else columns
+        return self._weights.apply(features, label)
 
     def _rows_from(self, skip: tf.Tensor | int) -> tf.data.Dataset:
         """Indices into the table, or records, in a different order each epoch."""
@@ -186,9 +198,18 @@ def _files(patterns: Sequence[str]) -> list[str]:
     return files
 
 
-def _parser(transform_output: tft.TFTransformOutput, problem: Problem) -> Callable[[tf.Tensor], Batch]:
+def _parsed(files: Sequence[str], parse: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(list(files), compression_type=COMPRESSION)
+    return records.batch(READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _parser(
+    transform_output: tft.TFTransformOutput, problem: Problem, weights: RowWeights
+) -> Callable[[tf.Tensor], Batch]:
+    """A function of records. The column of the weights is one of the features until they are applied."""
     spec = transform_output.transformed_feature_spec()
-    wanted = {name: spec[name] for name in (*problem.features.transformed_names, problem.target_tensor)}
+    names = (*problem.features.transformed_names, *([weights.tensor] if weights.tensor else []), problem.target_tensor)
+    wanted = {name: spec[name] for name in names}
 
     def parse(records: tf.Tensor) -> Batch:
         columns = tf.io.parse_example(records, wanted)

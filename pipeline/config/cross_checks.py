@@ -27,6 +27,7 @@ def check_config(config: Config) -> None:
     check_files(config)
     check_hyperparameters(config)
     check_evaluation(config)
+    check_class_weights(config)
     check_platform(config)
 
 
@@ -81,6 +82,8 @@ def check_evaluation(config: Config) -> None:
             the thresholds cannot bless a first model.
     """
     policy = config.evaluation
+    if policy.weighted and not config.data.weight_column:
+        raise ValueError("evaluation.weighted: found true without data.weight_column; name the column of the weights")
     known = list(METRICS[config.task])
     for index, name in enumerate(policy.metrics):
         if name not in known:
@@ -103,6 +106,22 @@ def check_evaluation(config: Config) -> None:
             "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min', 'max' or "
             "'better_than_trivial' and no 'slice', since on a first run there is no model to compare with"
         )
+
+
+def check_class_weights(config: Config) -> None:
+    """Checks that class weights are for classes of the label.
+
+    Raises:
+        ValueError: The task has no classes, or a name is none of them.
+    """
+    weights, key = config.training.class_weights, "training.class_weights"
+    if weights is None:
+        return
+    if config.task == "regression":
+        raise ValueError(f"{key}: found {weights} for a regression; expected a task with classes")
+    for name in weights if isinstance(weights, dict) else ():
+        if name not in config.problem.class_names:
+            raise ValueError(unknown_name(f"{key}.{name}", "class", name, config.problem.class_names))
 
 
 def check_platform(config: Config) -> None:

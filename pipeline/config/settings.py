@@ -71,6 +71,7 @@ class Data:
         split_key: Column whose value decides the split, so that rows with the same value end up in the same split. By
             default the complete row is hashed.
         split_seed: Seed of the split.
+        weight_column: Column with the weight of each row in training, and with ``evaluation.weighted`` in evaluation.
         split_time: Column of times that decides the split: training rows are earlier than validation rows, and these
             earlier than eval rows.
         split_gap: Least time between two splits by time: a number in the unit of the column, or a duration such as
@@ -91,6 +92,7 @@ class Data:
     span: Annotated[int, Ge(0), Le(MAX_COUNT)] | None = None
     splits: Splits = Field(default_factory=Splits)
     split_key: str | None = None
+    weight_column: str | None = None
     split_seed: Int64 = 0
     split_time: str | None = None
     split_gap: Annotated[int | float | str, AfterValidator(_checked_gap)] = 0
@@ -193,12 +195,14 @@ class Evaluation:
         metrics: Metrics to compute on the eval split.
         slices: Columns to slice by. Each entry is one slicing, by one or more columns.
         thresholds: Bounds that a model has to meet to be blessed.
+        weighted: Whether rows count by ``data.weight_column``.
         min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves it fewer.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
     slices: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = ()
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)]
+    weighted: bool = False
     min_rows: PositiveInt = 10
 
 
@@ -287,7 +291,7 @@ class Config:
     @property
     def problem(self) -> Problem:
         """Task, label and features as one record."""
-        return Problem(task=self.task, label=self.label, features=self.features)
+        return Problem(task=self.task, label=self.label, features=self.features, weight=self.data.weight_column)
 
     @property
     def pipeline_name(self) -> str:

@@ -14,6 +14,7 @@ from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
 from pipeline.preflight.labels import check_label
 from pipeline.preflight.slices import check_slices
+from pipeline.preflight.weights import check_weight_column
 
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
@@ -78,6 +79,7 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
         key = join_key(["features", feature_kind, column])
         _check_type(f"{settings}: {key}", feature_kind, types[column])
     check_label(config, schema, settings)
+    check_weight_column(config, schema, settings)
     check_slices(config, schema, settings)
 
 
@@ -96,7 +98,9 @@ def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
     for key, column in _named_columns(config):
         feature = feature_of(schema, column)
         several = feature.HasField("value_count") and feature.value_count.max != 1
-        if (several or feature.HasField("value_counts")) and key.startswith(("features.", "label.")):
+        if (several or feature.HasField("value_counts")) and key.startswith(
+            ("features.", "label.", "data.weight_column")
+        ):
             raise ConfigError(
                 f"{settings}: {key}: the schema allows lists in '{column}'; expected a column with one value per row, "
                 "value_count { max: 1 }: replace the list by columns of its own when you make the table"
@@ -109,7 +113,7 @@ def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
     yield "label.column", config.label.column
     if config.label.above and config.label.above.of:
         yield "label.above.of", config.label.above.of
-    for key in ("split_key", "split_time", "split_column"):
+    for key in ("split_key", "split_time", "split_column", "weight_column"):
         if column := getattr(config.data, key):
             yield f"data.{key}", column
     for index, columns in enumerate(config.evaluation.slices):

@@ -12,9 +12,10 @@ from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.config.errors import DataError, unknown_name
 from pipeline.config.settings import Config
-from pipeline.preflight.labels import LabelCounts, LabelSummary
+from pipeline.preflight.labels import LabelCounts, LabelSummary, label_rows
 from pipeline.preflight.schema import column_types
 from pipeline.preflight.splits import files_to_split
+from pipeline.preflight.weights import WeightCheck
 
 
 class CheckedTable(NamedTuple):
@@ -78,12 +79,16 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
         merge_types(table.infer_types(file.path) for file in files)
     if table.columns is not None:  # TFRecord files do not list their columns
         _check_needed_columns(config, table)
-    rows, digests, checks = [], {}, RowChecks(table, {*config.features.columns, *config.label.columns})
-    labels = LabelCounts(config, schema, table)
+    weight = config.data.weight_column
+    single = {*config.features.columns, *config.label.columns, *([weight] if weight else [])}
+    rows, digests, checks = [], {}, RowChecks(table, single)
+    labels, weights = LabelCounts(config, schema, table), WeightCheck(weight, label_rows(config, schema), table)
     for file in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(file.path, digest):
-            labels.add(checks.check(batch, file.path, before), file.path, before)
+            columns = checks.check(batch, file.path, before)
+            labels.add(columns, file.path, before)
+            weights.add(columns, file.path, before)
             before += len(batch)
         rows.append(before)
         digests[file.number] = digest.result()
@@ -96,6 +101,7 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             first = next(file.path for file in files if file.is_test == is_test)
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
+    weights.finish()
     renamed = table.renamed_columns()
     return CheckedTable(sum(rows), fingerprint_of(files, digests), labels.summary, renamed, counts[True])
 
@@ -104,7 +110,7 @@ def _check_needed_columns(config: Config, table: Table) -> None:
     """Checks that the table has the columns of the label and of the split."""
     header = f"{table.first}: line 1" if table.is_text else table.first
     needed = [("label column", column) for column in config.label.columns]
-    settings = ("split_key", "split_time", "split_column")
+    settings = ("split_key", "split_time", "split_column", "weight_column")
     needed += [(f"data.{key}", column) for key in settings if (column := getattr(config.data, key))]
     for kind, column in needed:
         if column in table.columns:

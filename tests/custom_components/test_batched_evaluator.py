@@ -53,6 +53,14 @@ def column(values: Sequence[Sequence[Any]], dtype: Any) -> VarLenTensorValue:
     return VarLenTensorValue(flat, np.array(places, np.int64).reshape(-1, 2), shape)
 
 
+def weighted(rows: dict[str, Any], random: np.random.Generator) -> dict[str, Any]:
+    """A batch with weights, some of them 0."""
+    weights = random.choice(np.array([0, 0.5, 1, 3], np.float32), (ROWS, 1))
+    labels = rows[constants.LABELS_KEY]
+    by_model = dict.fromkeys(labels, weights) if isinstance(labels, dict) else weights
+    return {**rows, constants.EXAMPLE_WEIGHTS_KEY: by_model}
+
+
 def batch(random: np.random.Generator, task: str, models: Sequence[str]) -> dict[str, Any]:
     """Extracts of a batch as in TFMA after the predictions."""
 
@@ -120,14 +128,25 @@ def evaluated(folder: Path, batches: list[dict[str, Any]], eval_config: config_p
 
 
 @pytest.mark.parametrize(
-    ("task", "models"),
-    [("binary", ["candidate", "baseline"]), ("multiclass", [""]), ("regression", [""])],
+    ("task", "models", "has_weights"),
+    [
+        ("binary", ["candidate", "baseline"], False),
+        ("binary", [""], True),
+        ("multiclass", [""], True),
+        ("regression", [""], True),
+    ],
 )
-def test_metrics_and_plots_are_those_of_tfma(task: str, models: list[str], tmp_path: Path) -> None:
+def test_metrics_and_plots_are_those_of_tfma(task: str, models: list[str], has_weights: bool, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     batches = [batch(random, task, models) for _ in range(3)]
-    ours = evaluated(tmp_path, batches, config(task, models, "Batched"), by_row=False)
-    theirs = evaluated(tmp_path, batches, config(task, models, ""), by_row=True)
+    own, original = config(task, models, "Batched"), config(task, models, "")
+    if has_weights:
+        batches = [weighted(each, random) for each in batches]
+        for each in (*own.model_specs, *original.model_specs):
+            each.example_weight_key = "weight"
+    ours = evaluated(tmp_path, batches, own, by_row=False)
+    theirs = evaluated(tmp_path, batches, original, by_row=True)
+    assert {key.example_weighted for values in ours.values() for key in values} == {has_weights}
     assert len(theirs) == 19
     assert ours.keys() == theirs.keys()
     for slice_key, expected in theirs.items():

@@ -94,8 +94,13 @@ MULTICLASS = Problem(
     task="multiclass", label=Label(name="month_cyclical", column="colour", classes=COLOURS), features=A_FEW
 )
 REGRESSION = Problem(task="regression", label=Label(name="Preis (€)", column="amount", log=True), features=A_FEW)
-# A regression whose network learns the label itself, and not the z-score of its logarithm.
-UNSCALED = Problem(task="regression", label=Label(name="plain price", column="amount", scale="none"), features=A_FEW)
+# A regression with weights whose network learns the label itself, and not the z-score of its logarithm.
+UNSCALED = Problem(
+    task="regression",
+    label=Label(name="plain price", column="amount", scale="none"),
+    features=A_FEW,
+    weight=RATIO,
+)
 PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION)}
 
 
