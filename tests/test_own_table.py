@@ -2,6 +2,7 @@ import csv
 import random
 import sys
 from pathlib import Path
+from typing import Any
 
 import forked
 import pytest
@@ -36,7 +37,7 @@ def write_table(folder: Path, rows: int = 600) -> None:
             table.writerow(row)
 
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "name": "penguin",
     "task": "multiclass",
     "label": {"name": "inputs", "column": "inputs", "classes": list(CLASSES)},
@@ -62,14 +63,22 @@ SETTINGS = {
 }
 
 
+def edited(settings: dict[str, Any]) -> dict[str, Any]:
+    """Drafted settings with other features in addition, and with all that SETTINGS has."""
+    assert (settings["task"], settings["label"]["classes"]) == (SETTINGS["task"], list(CLASSES))
+    for kind, columns in SETTINGS["features"].items():
+        settings["features"].setdefault(kind, {}).update(columns)
+    return {**settings, **{key: value for key, value in SETTINGS.items() if key != "features"}}
+
+
 @pytest.mark.slow
-def test_own_table_needs_a_drafted_schema_and_a_yaml(tmp_path: Path) -> None:
-    data, schema, settings = tmp_path / "my data", tmp_path / "schema.pbtxt", tmp_path / "penguin.yaml"
+def test_own_table_needs_one_command_and_takes_edits(tmp_path: Path) -> None:
+    data, settings = tmp_path / "my data", tmp_path / "penguin.yaml"
     write_table(data)
-    draft = [sys.executable, "-m", "pipeline.drafting.schema_command", f"--data={data}", f"--out={schema}"]
-    drafted = forked.run(draft, cwd=ROOT)
+    draft = ["init", f"--data={data}", "--label=inputs", "--name=penguin", f"--into={tmp_path}"]
+    drafted = forked.run([sys.executable, str(ROOT / "local_runner.py"), *draft])
     assert drafted.returncode == 0, drafted.stderr
-    settings.write_text(yaml.safe_dump({**SETTINGS, "data": {"path": str(data), "schema": str(schema)}}))
+    settings.write_text(yaml.safe_dump(edited(yaml.safe_load((tmp_path / "configs/penguin.yaml").read_text()))))
     command = [sys.executable, str(ROOT / "local_runner.py"), f"--config={settings}", f"--output={tmp_path / 'out'}"]
     result = forked.run(command, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr

@@ -68,8 +68,9 @@ def find_files(given: Given) -> Files:
         TableError: A file cannot be read.
     """
     if is_remote(given.data):
-        copy = f"gcloud storage cp -r {given.data} data/" if given.data.startswith("gs://") else "into this folder"
-        raise DraftError(f"--data: found {given.data}; expected files on this machine: copy them first: {copy}")
+        hints = {"gs": f"copy them with 'gcloud storage cp -r {given.data} data/'", "bq": "export the table as Parquet"}
+        hint = hints.get(given.data.partition(":")[0], "copy them first")
+        raise DraftError(f"--data: found {given.data}; expected files on this machine: {hint}")
     path = Path(given.data)
     try:
         is_dir, is_file = path.is_dir(), path.is_file()

@@ -110,7 +110,8 @@ def test_what_cannot_be_found_for_sure_is_asked_for(
     ("data", "said"),
     [
         ("nothing", "found nothing there; expected a file or a folder of files"),
-        ("gs://bucket/table.csv", "expected files on this machine: copy them first: gcloud storage cp -r gs://bucket"),
+        ("gs://bucket/table.csv", "expected files on this machine: copy them with 'gcloud storage cp -r gs://bucket"),
+        ("bq://project.set.table", "expected files on this machine: export the table as Parquet"),
         ("mixed", "found a.csv, b.parquet in"),
         ("empty", "found no files in"),
         ("a.xlsx", "expected a file that ends in .csv, .parquet, .tfrecord or .txt: save the table as CSV or Parquet"),
