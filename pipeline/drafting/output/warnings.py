@@ -56,7 +56,7 @@ def _columns(draft: Draft) -> Iterator[str]:
         mixed = [
             f"'{counts.name}': {counts.numbers:,} of {counts.cells:,} are numbers"
             for counts in draft.read.counts.values()
-            if counts.numbers and not counts.is_typed and counts.numbers < counts.cells
+            if counts.numbers and not counts.stored_type and counts.numbers < counts.cells
         ]
         where = f" ({'; '.join(mixed[:SHOWN])})" if mixed else ""
         yield f"read as missing values: {shown_cells(draft.missing_values)}{where}"

@@ -18,6 +18,7 @@ from pipeline.drafting.table.missing import is_likely
 from pipeline.drafting.table.reading import Read
 
 Type = Literal["INT", "FLOAT", "BYTES"]
+NAN = ("nan", "-nan")  # as Arrow writes it
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -92,11 +93,11 @@ def missing_cells(counts: ColumnCounts) -> set[str]:
 
 def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) -> Column:
     """Describes a column, given the cells that mean a missing value anywhere in the table."""
-    missing = read.rows - counts.cells + _rows_with(counts, missing_values)
+    missing = read.rows - counts.cells + counts.undefined + _rows_with(counts, missing_values)
     words = sum(count for word, count in (counts.words or {}).items() if word not in missing_values)
     values = None
     if counts.values is not None:
-        values = {value: count for value, count in counts.values.items() if value not in missing_values}
+        values = {value: count for value, count in counts.values.items() if value not in {*missing_values, *NAN}}
     type_ = _type(counts, words, read.rows - missing)
     sample = _sample(read.sample_of(counts.name), type_, missing_values)
     distinct = len(values) if values is not None else sample.drop_null().unique()
@@ -111,7 +112,7 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) 
         values=values,
         min=counts.min,
         max=counts.max,
-        is_finite=counts.not_finite == 0,
+        is_finite=counts.infinite == 0,
         max_bytes=counts.max_bytes,
         is_text=not counts.is_binary,
         sample=sample,
@@ -121,7 +122,7 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) 
 
 def _rows_with(counts: ColumnCounts, missing_values: Collection[str]) -> int:
     """Rows with a cell that means a missing value."""
-    if counts.is_typed:
+    if counts.stored_type:
         return 0
     found = dict(counts.missing) | {
         word: count for word, count in (counts.words or {}).items() if word in missing_values
@@ -132,8 +133,8 @@ def _rows_with(counts: ColumnCounts, missing_values: Collection[str]) -> int:
 
 
 def _type(counts: ColumnCounts, words: int, present: int) -> Type:
-    if counts.is_typed:
-        return counts.is_typed  # type: ignore[return-value]
+    if counts.stored_type:
+        return counts.stored_type  # type: ignore[return-value]
     if not present or words or counts.words is None or counts.zeros:
         return "BYTES"
     if counts.integers == counts.numbers:

@@ -32,11 +32,12 @@ class ColumnCounts:
         zeros: Rows with an integer that has leading zeros, such as ``00123``.
         min: Smallest finite number.
         max: Largest finite number.
-        not_finite: Rows with NaN or an infinity as a number, which are not cells that mean a missing value.
+        infinite: Rows with an infinity.
+        undefined: Rows with NaN as a number, which mean a missing value.
         max_bytes: Length of the longest value.
         is_list: Whether a row has several values.
         is_binary: Whether a value is not text.
-        is_typed: Whether the files have a type for the column, and which: ``INT``, ``FLOAT`` or ``BYTES``.
+        stored_type: Type of the column in the files: ``INT``, ``FLOAT`` or ``BYTES``, or empty for text files.
     """
 
     name: str
@@ -49,11 +50,12 @@ class ColumnCounts:
     zeros: int = 0
     min: float = math.inf
     max: float = -math.inf
-    not_finite: int = 0
+    infinite: int = 0
+    undefined: int = 0
     max_bytes: int = 0
     is_list: bool = False
     is_binary: bool = False
-    is_typed: str = ""
+    stored_type: str = ""
 
     def add(self, column: pa.Array) -> None:
         """Counts the values of a batch."""
@@ -71,10 +73,10 @@ class ColumnCounts:
         if pa.types.is_string(kind):
             self._add_cells(distinct, counts)
         elif pa.types.is_integer(distinct.type) or pa.types.is_floating(distinct.type):
-            self.is_typed = "INT" if pa.types.is_integer(distinct.type) else "FLOAT"
+            self.stored_type = "INT" if pa.types.is_integer(distinct.type) else "FLOAT"
             self._add_typed_numbers(distinct, counts)
         else:
-            self.is_typed = "BYTES"
+            self.stored_type = "BYTES"
             self._add_text(distinct.cast(pa.large_binary()), counts)
 
     def _add_lists(self, column: pa.Array) -> None:
@@ -84,7 +86,9 @@ class ColumnCounts:
             self.cells += len(column) - column.null_count
             self.values = None
             value = column.type.value_type
-            self.is_typed = "INT" if pa.types.is_integer(value) else "FLOAT" if pa.types.is_floating(value) else "BYTES"
+            self.stored_type = (
+                "INT" if pa.types.is_integer(value) else "FLOAT" if pa.types.is_floating(value) else "BYTES"
+            )
         else:
             self.add(pc.list_flatten(column))
 
@@ -135,7 +139,9 @@ class ColumnCounts:
 
     def _add_range(self, numbers: pa.Array, counts: pa.Array) -> None:
         finite = pc.is_finite(numbers)
-        self.not_finite += pc.sum(counts.filter(pc.invert(finite))).as_py() or 0
+        undefined = pc.sum(counts.filter(pc.is_nan(numbers))).as_py() or 0
+        self.undefined += undefined
+        self.infinite += (pc.sum(counts.filter(pc.invert(finite))).as_py() or 0) - undefined
         ends = pc.min_max(numbers.filter(finite)).as_py()
         if ends["min"] is not None:
             self.min, self.max = min(self.min, float(ends["min"])), max(self.max, float(ends["max"]))

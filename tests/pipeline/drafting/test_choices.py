@@ -84,6 +84,20 @@ def test_the_use_of_a_column_and_its_reason(tmp_path: Path, cell: object, use: s
     assert reason in found.reasons["b"]
 
 
+def test_undefined_numbers_of_parquet_are_missing_values(tmp_path: Path) -> None:
+    numbers = [math.nan if row % 4 == 0 else float(number(row)) for row in range(120)]
+    labels = [math.nan if row % 9 == 0 else float(row * 7 % 2) for row in range(120)]
+    pq.write_table(
+        pa.table({"a": numbers, "b": [word(row) for row in range(120)], "label": labels}), tmp_path / "a.parquet"
+    )
+    found = drafted(tmp_path / "a.parquet", "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.settings["label"]["classes"] == ["0", "1"]
+    assert [each["missing"] for each in found.choices["columns"]] == [30, 0, 14]
+    assert found.schema["a"].float_domain.max > 0
+    assert any("14 of 120 rows have no label" in line for line in found.choices["warnings"])
+
+
 def test_integers_that_identify_something_are_codes(tmp_path: Path) -> None:
     text = rows(number, lambda row: row * 7919 % 40, yes, header="a,customerId,label")
     found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
