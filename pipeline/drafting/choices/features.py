@@ -61,10 +61,10 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
     for column in columns:
         if column.name == label:
             choices.append(Choice(column, "label"))
-        elif column.name in left_out:
-            choices.append(Choice(column, "left out", reason=left_out[column.name]))
         elif column.name in uses:
             choices.append(Choice(column, uses[column.name], reason="given"))
+        elif column.name in left_out:
+            choices.append(Choice(column, "left out", reason=left_out[column.name]))
         elif reason := LEFT_OUT.get(column.form):
             choices.append(Choice(column, "left out", reason=_left_out(column, reason)))
         else:
