@@ -19,6 +19,14 @@ def test_flags_configure_one_model() -> None:
     assert config == model()
 
 
+def test_special_file_is_refused(tmp_path: Path) -> None:
+    """/dev/zero would never end, and opening a pipe would wait for a writer. This one would look empty."""
+    path = tmp_path / "models.config"
+    path.symlink_to("/dev/null")
+    with pytest.raises(ServingError, match="Not a regular file"):
+        read_model_configs(path)
+
+
 def test_config_file_lists_several_models(tmp_path: Path) -> None:
     path = tmp_path / "models.config"
     path.write_text(
