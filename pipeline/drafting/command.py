@@ -20,6 +20,7 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
 @click.option("--task", type=click.Choice(TASKS), help="Task.  [default: from the label's values]")
 @click.option("--group", metavar="COLUMN", help="Keep rows with the same value in one split.")
 @click.option("--time", metavar="COLUMN", help="Split by time: train before validation before eval.")
+@click.option("--weight", metavar="COLUMN", help="Column with the weight of each row in training.")
 @click.option("--test", metavar="PATH", help="A file or a folder with the rows of the eval split.")
 @click.option("--leave-out", multiple=True, metavar="COLUMN", help="Do not use a column. Can be repeated.")
 @click.option(

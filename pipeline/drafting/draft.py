@@ -33,6 +33,7 @@ class Options:
         task: The task, or ``None`` to infer it.
         group: Column whose rows with the same value stay in one split, or ``None``.
         time: Column of times that decides the split, or ``None``.
+        weight: Column with the weight of each row, or ``None``.
         leave_out: Columns that are not used.
         missing_values: Cells that mean a missing value, in addition to those that are found.
         max_rows: Maximum number of rows in the sample.
@@ -44,6 +45,7 @@ class Options:
     task: Task | None = None
     group: str | None = None
     time: str | None = None
+    weight: str | None = None
     leave_out: Collection[str] = ()
     missing_values: Collection[str] = ()
     max_rows: int = ROWS
@@ -155,17 +157,19 @@ def _check_columns(options: Options, read: Read, files: Files) -> None:
         ("label", options.label),
         ("group", options.group),
         ("time", options.time),
+        ("weight", options.weight),
         *(("leave-out", each) for each in options.leave_out),
     ]
     for option, column in named:
         if column is not None and column not in read.counts:
             raise DraftError(unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts))
-    if options.label in (options.group, options.time, *options.leave_out):
+    if options.label in (options.group, options.time, options.weight, *options.leave_out):
         raise DraftError(f"--label: '{options.label}' has another use, too; expected one")
 
 
 def _uses(options: Options) -> dict[str, Use]:
-    return {column: "split" for column in (options.group, options.time) if column}
+    uses: dict[str | None, Use] = {options.weight: "weight", options.group: "split", options.time: "split"}
+    return {column: use for column, use in uses.items() if column is not None}
 
 
 def _split(options: Options, files: Files) -> dict[str, str]:

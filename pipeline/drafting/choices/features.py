@@ -9,7 +9,7 @@ from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows
 
-Use = Literal["label", "feature", "split", "left out"]
+Use = Literal["label", "feature", "split", "weight", "left out"]
 
 LEFT_OUT: Mapping[Form, str] = {
     "identifier": "a different value in every row",

@@ -18,7 +18,7 @@ from pipeline.drafting.output.warnings import warnings
 from pipeline.drafting.table.location import project_path
 
 MAX_ROWS = 60
-STYLES = {"label": "bold green", "feature": "", "split": "cyan", "left out": "dim"}
+STYLES = {"label": "bold green", "feature": "", "split": "cyan", "weight": "cyan", "left out": "dim"}
 
 
 def print_draft(draft: Draft, saved: Saved) -> None:

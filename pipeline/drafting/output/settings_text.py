@@ -5,6 +5,7 @@ from typing import Any
 
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from pipeline.drafting.choices.evaluation import METRICS, choose_slices, choose_thresholds
+from pipeline.drafting.choices.features import names
 from pipeline.drafting.choices.plan import TRIALS
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.output.yaml_text import block, commented, scalar
@@ -78,6 +79,8 @@ def _data(draft: Draft, schema_path: str) -> Iterator[str]:
         yield commented(f"  split_seed: {draft.seed}", "the first one with which the fewest splits lack a class")
     for key, value in draft.split.items():
         yield commented(f"  {key}: {scalar(value)}", SPLITS[key])
+    for name in names(draft.choices, {"weight"}):
+        yield commented(f"  weight_column: {scalar(name)}", "in training; evaluation.weighted uses it there, too")
 
 
 def _training(draft: Draft) -> Iterator[str]:

@@ -42,6 +42,15 @@ def test_a_column_that_decides_the_split_is_no_feature(
     assert {key: getattr(data, key) for key in split} == split
 
 
+def test_a_column_of_weights_is_no_feature(tmp_path: Path) -> None:
+    text = rows(number, lambda row: row % 5 + 1, yes, header="size,weight,label")
+    path = table(tmp_path / "a.csv", text)
+    found = drafted(path, "label", tmp_path / "out", "--weight", "weight")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.uses["weight"] == "weight"
+    assert load_config(tmp_path / "out/configs/a.yaml").data.weight_column == "weight"
+
+
 def test_values_may_be_missing_in_one_part_of_the_time(tmp_path: Path) -> None:
     text = rows(day, lambda row: number(row) if row > 60 else "", yes, header=TIMED)
     path = table(tmp_path / "a.csv", text)
