@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS."""
+"""Certificates for tests of TLS. The package cryptography is a dependency of Google's libraries."""
 
 import datetime
 import ipaddress

@@ -91,7 +91,7 @@ def test_slot_goes_to_the_call_that_has_waited_longest_and_not_to_an_abandoned_o
             status = hold(slots, "model", gate, context, lambda: started.append(index))
             assert status == ("CANCELLED" if index == 1 else "done")
 
-        threads.append(threading.Thread(target=run))
+        threads.append(threading.Thread(target=run, daemon=True))
         threads[-1].start()
         wait_until(lambda index=index: slots._total == index + 1)  # type: ignore[misc]
     contexts[1].end()
