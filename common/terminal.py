@@ -81,7 +81,7 @@ def run_command(command: Callable[[], object]) -> None:
     codecs.register_error(ESCAPE, _escape)
     sys.stdout = output_file(1, sys.stdout.encoding, ESCAPE, line_buffering=sys.stdout.isatty())
     errors = io.BufferedWriter(_StandardError(2, "w", closefd=False))
-    sys.stderr = io.TextIOWrapper(errors, sys.stderr.encoding, sys.stderr.errors, write_through=True)
+    sys.stderr = io.TextIOWrapper(errors, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
     try:
         try:
             command()

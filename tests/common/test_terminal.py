@@ -42,6 +42,11 @@ def test_a_full_standard_error_does_not_change_the_exit_code() -> None:
     assert done.returncode == 2
 
 
+def test_a_line_on_standard_error_is_written_at_once() -> None:
+    code = "import os, sys\ndef work():\n    print('x', file=sys.stderr)\n    os._exit(0)\nrun_command(work)"
+    assert run(code, subprocess.DEVNULL).stderr == "x\n"
+
+
 def test_the_error_of_another_file_is_not_taken_for_standard_output() -> None:
     done = run(f"run_command(lambda: open('{FULL}', 'w').write('x' * 100_000))", subprocess.DEVNULL)
     assert "standard output" not in done.stderr
