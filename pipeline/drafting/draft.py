@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from custom_components.arrow_example_gen.formats.csv_types import NUMBER
 from custom_components.arrow_example_gen.formats.file_format import FORMATS
 from models.features import MAX_NAME, Task
 from pipeline.config.errors import unknown_name
@@ -66,6 +67,7 @@ class Draft:
         seed: Seed of a random split.
         plan: Sizes that depend on the number of rows.
         suspects: Columns to think about.
+        mixed: One line for each column of numbers and texts.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Draft:
     seed: int
     plan: Plan
     suspects: Suspects
+    mixed: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[Column]:
@@ -119,7 +122,7 @@ def draft(options: Options) -> Draft:
     _check_columns(options, read, files)
     missing_values = find_missing_values(read, options.missing_values)
     columns = {each: describe(read, counts, missing_values) for each, counts in read.counts.items()}
-    check_cells(files, read, columns, {*options.leave_out}, missing_values)
+    mixed = check_cells(files, read, columns, {*options.leave_out}, missing_values)
     target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
     suspects = find_suspects(columns.values(), target)
     choices = choose(columns.values(), options.label, _uses(options), _left_out(options, suspects))
@@ -130,7 +133,7 @@ def draft(options: Options) -> Draft:
             f"--data: found no column to predict '{options.label}' from; expected one ({reasons or 'none'})"
         )
     plan = make_plan(target.column.present - read.test_rows, len(features), target.task, bool(read.test_rows))
-    made = Draft(name, files, read, missing_values, target, choices, split, 0, plan, suspects)
+    made = Draft(name, files, read, missing_values, target, choices, split, 0, plan, suspects, tuple(mixed))
     if split.keys() & {"split_time", "test_path"}:
         return made
     seed = choose_seed(files, made.columns, target, plan.splits, options.group, missing_values)
@@ -162,7 +165,14 @@ def _check_columns(options: Options, read: Read, files: Files) -> None:
     ]
     for option, column in named:
         if column is not None and column not in read.counts:
-            raise DraftError(unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts))
+            line = unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts)
+            numbers = sum(re.fullmatch(NUMBER, name) is not None for name in read.counts)
+            hint = (
+                "; the first line looks like values: expected a line of column names"
+                if 2 * numbers > len(read.counts)
+                else ""
+            )
+            raise DraftError(line + hint)
     if options.label in (options.group, options.time, options.weight, *options.leave_out):
         raise DraftError(f"--label: '{options.label}' has another use, too; expected one")
 

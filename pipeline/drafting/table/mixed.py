@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from custom_components.arrow_example_gen.formats.csv_errors import line_of_row
+from custom_components.arrow_example_gen.formats.csv_types import NUMBER
 from custom_components.arrow_example_gen.formats.file_format import FORMATS
-from custom_components.arrow_example_gen.formats.files import shown
+from custom_components.arrow_example_gen.formats.files import name_of, shown
 from custom_components.arrow_example_gen.table import Table
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column
@@ -18,6 +20,7 @@ from pipeline.drafting.table.reading import Read
 
 FEW = 0.02  # of the values of a column of numbers that are mistakes rather than categories
 FEW_DIFFERENT = 5
+MOSTLY = 0.5  # of the values of a column that is worth a warning if others are text
 
 
 def check_cells(
@@ -26,19 +29,30 @@ def check_cells(
     columns: Mapping[str, Column],
     left_out: Collection[str],
     missing_values: Collection[str],
-) -> None:
+) -> list[str]:
     """Checks the columns of a text file that are not left out.
+
+    Returns:
+        One line for each column that is text because of some cells, although most are numbers.
 
     Raises:
         DraftError: A column has numbers and a few texts, or dates of two orders.
     """
     if not FORMATS[files.source.format].is_text:
-        return
+        return []
+    mixed = []
     for name, column in columns.items():
         if name not in left_out:
             _check_numbers(files, read.counts[name], missing_values)
             if column.form == "date":
                 _check_dates(files, column)
+            elif column.type == "BYTES" and MOSTLY <= _share_of_numbers(column) < 1:
+                path, line, cell = _first(files, name, lambda text: _is_word(text, missing_values))
+                mixed.append(
+                    f"'{name}' is read as text: {_share_of_numbers(column):.0%} of its values are numbers, but line "
+                    f"{line} of {name_of(path)} has {shown(cell)}"
+                )
+    return mixed
 
 
 def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collection[str]) -> None:
@@ -52,6 +66,22 @@ def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collectio
         f"values are numbers: correct the cell, give --missing-value {cell!r} if it means a missing value, or "
         f"--leave-out {counts.name!r}"
     )
+
+
+def _share_of_numbers(column: Column) -> float:
+    texts = column.sample.drop_null()
+    return float(pc.mean(pc.match_substring_regex(texts, NUMBER).cast("float64")).as_py() or 0)
+
+
+def _is_word(text: str, missing_values: Collection[str]) -> bool:
+    """Whether a cell is neither a number nor a missing value."""
+    if not text or text in missing_values:
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
 
 
 def _check_dates(files: Files, column: Column) -> None:

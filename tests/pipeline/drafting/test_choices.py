@@ -84,6 +84,15 @@ def test_the_use_of_a_column_and_its_reason(tmp_path: Path, cell: object, use: s
     assert reason in found.reasons["b"]
 
 
+def test_a_column_of_numbers_and_texts_is_text_and_named_with_a_line(tmp_path: Path) -> None:
+    text = rows(number, lambda row: f"V{row % 9}" if row % 3 == 2 else row % 11, yes)
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert found.uses["b"] == "vocabulary"
+    assert (
+        "'b' is read as text: 67% of its values are numbers, but line 4 of a.csv has 'V2'" in found.choices["warnings"]
+    )
+
+
 def test_undefined_numbers_of_parquet_are_missing_values(tmp_path: Path) -> None:
     numbers = [math.nan if row % 4 == 0 else float(number(row)) for row in range(120)]
     labels = [math.nan if row % 9 == 0 else float(row * 7 % 2) for row in range(120)]
