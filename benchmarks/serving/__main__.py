@@ -122,7 +122,8 @@ def _concurrent_clients(pushed: Pushed, signatures: Any, servers: Mapping[str, P
             "MLServer": functools.partial(rest_rate, third, f"/v2/models/{MODEL}/infer", open_body),
         }
         for load in loads.values():
-            load(max(CLIENTS), SECONDS)  # to warm up
+            for clients in CLIENTS:  # to warm up; TensorFlow's functions can block for good if many threads come first
+                load(clients, SECONDS / 2)
         rates = {clients: _rates(loads, clients) for clients in CLIENTS}
     names = {name: ", ".join(f"{rates[clients][name]:.0f}" for clients in CLIENTS) for name in loads}
     ratios = {
