@@ -25,14 +25,16 @@ class Around(NamedTuple):
     Attributes:
         low: Fraction of the rows up to the quantile below.
         high: Fraction of the rows up to the quantile above.
-        width: Their distance.
+        width: Their distance, 0 if the value is a quantile or outside of all.
         next_width: The smaller distance to the next quantile on either side.
+        is_gap: Whether many rows have the value of the quantile above.
     """
 
     low: float
     high: float
     width: float
     next_width: float
+    is_gap: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,11 +78,11 @@ class NumericValues:
         low, high = bisect.bisect_right(at, value) - 1, bisect.bisect_left(at, value)
         if low < 0 or high >= len(at):
             fraction = float(high >= len(at))
-            return Around(fraction, fraction, 0.0, 0.0)
+            return Around(fraction, fraction, 0.0, math.inf)
         next_widths = [at[each + 1] - at[each] for each in (low - 1, high) if 0 <= each < len(at) - 1]
-        return Around(
-            self.quantiles[low][1], self.quantiles[high][1], at[high] - at[low], min(next_widths, default=math.inf)
-        )
+        is_gap = low < high and any(above == at[high] for _, above in self.gaps)
+        width, next_width = at[high] - at[low], min(next_widths, default=math.inf)
+        return Around(self.quantiles[low][1], self.quantiles[high][1], width, next_width, is_gap)
 
     def fractions_below(self, values: Values) -> list[float]:
         """Returns the fraction of the rows up to each value."""

@@ -126,9 +126,11 @@ def _fractions_up_to(values: Sequence[NumericValues | StringValues | None], edge
     found = [each.fractions_up_to(edges) for each in given]
     for index, edge in enumerate(edges):
         around = [each.around(float(edge)) for each in given]
-        limit = FAR_APART * min(each.width for each in around)
+        limit = FAR_APART * min(each.width or each.next_width for each in around)
         ranges = [
-            (each.low, each.high) if each.width > min(limit, FAR_APART * each.next_width) else (at[index], at[index])
+            (each.low, each.high)
+            if each.is_gap or each.width > min(limit, FAR_APART * each.next_width)
+            else (at[index], at[index])
             for each, at in zip(around, found, strict=True)
         ]
         low, high = max(each[0] for each in ranges), min(each[1] for each in ranges)
@@ -157,9 +159,11 @@ def _edges(first: Sample, second: Sample) -> Values:
     pooled = np.mean([each.fractions_up_to(at) for each in given], axis=0)
     deciles = np.interp(np.arange(1, BINS) / BINS, pooled, at)
     # The histograms do not tell how many rows are between two quantiles if the upper one is the value of many rows.
-    hidden = [gap for each in given for gap in each.gaps]
-    known = [next((low for low, high in hidden if low < each < high), each) for each in deciles.tolist()]
-    return np.unique([*(each for each in known if each not in lowest), *common])
+    hidden: dict[float, float] = {}
+    for low, high in (gap for each in given for gap in each.gaps):
+        hidden[high] = min(low, hidden.get(high, low))
+    known = [next((low for high, low in hidden.items() if low < each < high), each) for each in deciles.tolist()]
+    return np.unique([*(np.nextafter(each, -np.inf) if each in lowest else each for each in known), *common])
 
 
 def _string_shift(first: Sample, second: Sample, alpha: float) -> Shift:

@@ -141,6 +141,15 @@ def test_rows_without_a_time_are_left_out_unless_the_schema_demands_one(tmp_path
         splits_of(paths, missing=("NA",), time="day", required=True)
 
 
+def test_the_newest_rows_without_a_label_do_not_count(tmp_path: Path) -> None:
+    """They are left out, so the sizes are those of the rows with a label."""
+    paths = table_of(tmp_path, "day,y\n" + "".join(f"{day},{day % 2 if day < 10 else ''}\n" for day in range(40)))
+    assert splits_of(paths, time="day", labels=LabelRows("y", absent=("y",)))[:10] == [0] * 7 + [1] + [2] * 2
+    words = table_of(tmp_path, "set,y\ntrain,1\ntest,\n")
+    with pytest.raises(TableError, match="expected rows of the eval split, too"):
+        splits_of(words, column="set", labels=LabelRows("y", absent=("y",)))
+
+
 @pytest.mark.parametrize(
     ("cells", "by", "message"),
     [

@@ -116,6 +116,12 @@ def test_one_date_tells_the_order_of_all() -> None:
         assert found.normalized(times.values).tolist() == [micros(date) for date in dates]
 
 
+def test_with_dots_the_day_is_first() -> None:
+    found = form("03.04.2020", "05.06.2020")
+    assert found.style == Style.DAY_FIRST
+    assert found.normalized(read_times(pa.array(["03.04.2020"])).values)[0] == micros(datetime.datetime(2020, 4, 3))
+
+
 def test_integers_among_floats_are_floats() -> None:
     found = form("1", "2.5")
     assert found.style == Style.FLOAT
