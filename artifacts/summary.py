@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artifacts.files import read_object, to_record
+from artifacts.nodes.training import TrainingRecord
 from artifacts.thresholds import ThresholdResult
-from artifacts.training import TrainingRecord
 from common.terminal import printable_json
 
 Status = Literal["pushed", "not_blessed", "anomalies", "failed", "partial"]

@@ -46,7 +46,7 @@ from pipeline.vertex_jobs import job_settings, with_job_executor
 from pipeline.vertex_serving import serving_settings
 
 # Modules outside of models that write the Trainer's records.
-RECORD_MODULES = ("artifacts.names", "artifacts.files", "artifacts.training")
+RECORD_MODULES = ("artifacts.names", "artifacts.files", "artifacts.nodes.training")
 
 
 class Validated(NamedTuple):

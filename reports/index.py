@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from artifacts.files import UNREADABLE
 from artifacts.names import SAVED_MODEL_FILE, SUMMARY_FILE
-from artifacts.push import is_version
+from artifacts.nodes.push import is_version
 from artifacts.summary import read_summary
 from lineage.records import RunRecord
 from lineage.store.reader import MetadataReader

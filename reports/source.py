@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.files import UNREADABLE
-from artifacts.metrics import Metrics, read_metrics
 from artifacts.names import SUMMARY_FILE
+from artifacts.nodes.metrics import Metrics, read_metrics
 from artifacts.summary import RunSummary, read_summary
 from lineage.graph.run_nodes import NodeRun, read_run_nodes
 from lineage.queries.find_run import find_run

@@ -14,7 +14,7 @@ from conftest import Finished
 from pushed_run import PushedRun
 from server_process import Server, free_port, wait_until_open
 
-from artifacts.label_counts import read_label_counts
+from artifacts.nodes.label_counts import read_label_counts
 from common.project import ROOT
 from serving.edge import load
 

@@ -14,7 +14,7 @@ from conftest import ROOT, Finished, arguments
 from pushed_run import PushedRun
 
 import vertex_runner
-from artifacts.metrics import Metrics, read_metrics
+from artifacts.nodes.metrics import Metrics, read_metrics
 from cloud.stand_in import StandIn
 from common.terminal import OutputError
 

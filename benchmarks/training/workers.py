@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from artifacts.training import read_training
+from artifacts.nodes.training import read_training
 from benchmarks.targets import Target, print_table
 from benchmarks.training.transformed import TransformedData
 from models.distributed.supervisor import run_cluster

@@ -41,5 +41,5 @@ class AnomalyGate(base_component.BaseComponent):
         """
         blessing = types.Channel(type=DataBlessing)
         # Part of the cache key, so that changed code runs again.
-        code = source_digest(__package__, "artifacts.anomalies", "artifacts.names")
+        code = source_digest(__package__, "artifacts.nodes.anomalies", "artifacts.names")
         super().__init__(AnomalyGateSpec(anomalies=anomalies, schema=schema, blessing=blessing, code=code))

@@ -11,8 +11,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from artifacts.anomalies import NO_EXAMPLES, FoundAnomaly, parse_anomalies
 from artifacts.names import ANOMALIES_FILE
+from artifacts.nodes.anomalies import NO_EXAMPLES, FoundAnomaly, parse_anomalies
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 
 MAX_VALUES_SHOWN = 12

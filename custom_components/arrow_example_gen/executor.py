@@ -13,7 +13,7 @@ from tfx.types import Artifact
 from tfx.types.standard_component_specs import INPUT_BASE_KEY
 
 from artifacts.fingerprint import ContentDigest
-from artifacts.left_out import NO_LABEL
+from artifacts.nodes.left_out import NO_LABEL
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
 from custom_components.arrow_example_gen.formats.dialect import Dialect

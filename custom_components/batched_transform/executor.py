@@ -25,7 +25,7 @@ from tfx.types.standard_component_specs import (
 )
 from tfx.utils import io_utils
 
-from artifacts.label_counts import label_counts_file
+from artifacts.nodes.label_counts import label_counts_file
 from common.source_code import import_function
 from custom_components.batched_transform.label_counts import CountLabels
 from custom_components.batched_transform.table_names import remove_folders

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tfx.dsl.io import fileio
 
-from artifacts.label_counts import label_counts_json
+from artifacts.nodes.label_counts import label_counts_json
 
 Counts = dict[int, int]
 

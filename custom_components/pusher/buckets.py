@@ -22,7 +22,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from artifacts.names import SAVED_MODEL_FILE, TFLITE_FILE
-from artifacts.push import is_version
+from artifacts.nodes.push import is_version
 from custom_components.pusher.folders import STAGING_PREFIX, Writer
 from serving.edge import MANIFEST_FILE
 

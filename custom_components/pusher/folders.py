@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from artifacts.push import is_version
+from artifacts.nodes.push import is_version
 
 STAGING_PREFIX = ".pushing-"  # TensorFlow Serving ignores names that are not numbers
 

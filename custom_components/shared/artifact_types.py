@@ -16,7 +16,7 @@ class DataBlessing(types.artifact.Artifact):
 
 
 class SkewReport(types.artifact.Artifact):
-    """Output of SkewGuard: ``report.json``, see :class:`artifacts.skew.SkewReport`."""
+    """Output of SkewGuard: ``report.json``, see :class:`artifacts.nodes.skew.SkewReport`."""
 
     TYPE_NAME = "custom_components.SkewReport"
 

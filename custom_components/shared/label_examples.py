@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from apache_beam.io.filesystems import FileSystems
 
-from artifacts.left_out import NO_LABEL
+from artifacts.nodes.left_out import NO_LABEL
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from custom_components.shared.label_rows import LabelRows
 from custom_components.shared.left_out import write_left_out

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from apache_beam.io.filesystems import FileSystems
 
-from artifacts.left_out import left_out_json
 from artifacts.names import LEFT_OUT_FILE
+from artifacts.nodes.left_out import left_out_json
 
 
 def write_left_out(folder: str, rows: Mapping[str, int]) -> None:

@@ -87,5 +87,5 @@ def output_folder(artifact: types.Artifact) -> Path:
 
 
 def write_report(folder: Path, content: str) -> None:
-    """Writes ``report.json``, such as :meth:`artifacts.skew.SkewReport.to_json`."""
+    """Writes ``report.json``, such as :meth:`artifacts.nodes.skew.SkewReport.to_json`."""
     (folder / REPORT_FILE).write_text(content)

@@ -33,7 +33,7 @@ MODULES = (
     "custom_components.shared.left_out",
     "models.class_values",
     "artifacts.fingerprint",
-    "artifacts.left_out",
+    "artifacts.nodes.left_out",
     "artifacts.names",
 )
 

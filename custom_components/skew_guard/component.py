@@ -38,4 +38,4 @@ class SkewGuard(ModelCheck):
 
     SPEC_CLASS = SkewGuardSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-    MODULES: ClassVar[tuple[str, ...]] = ("artifacts.skew", "artifacts.files")
+    MODULES: ClassVar[tuple[str, ...]] = ("artifacts.nodes.skew", "artifacts.files")

@@ -12,7 +12,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from artifacts.names import BLESSED, HAS_MODEL, MODEL_ID, REASON
-from artifacts.skew import Skew, SkewReport
+from artifacts.nodes.skew import Skew, SkewReport
 from common.bucket_paths import mounted_path
 from custom_components.shared.examples import NO_ROWS, records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from artifacts.skew import Skew, SkewReport
+from artifacts.nodes.skew import Skew, SkewReport
 from common.error_reason import reason
 from custom_components.shared.examples import records
 from custom_components.shared.machine_failures import is_machine_failure

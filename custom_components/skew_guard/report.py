@@ -1,6 +1,6 @@
 """The error that ends SkewGuard's checks."""
 
-from artifacts.skew import Skew
+from artifacts.nodes.skew import Skew
 
 
 class SkewError(Exception):

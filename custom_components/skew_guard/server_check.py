@@ -10,7 +10,7 @@ from typing import IO
 
 import psutil
 
-from artifacts.skew import Skew
+from artifacts.nodes.skew import Skew
 from common.child_processes import child_environment, exit_description, python_module
 from custom_components.skew_guard.report import SkewError
 

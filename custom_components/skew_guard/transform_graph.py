@@ -11,7 +11,7 @@ from tensorflow.core.framework import attr_value_pb2, function_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from artifacts.names import SAVED_MODEL_FILE
-from artifacts.skew import Skew
+from artifacts.nodes.skew import Skew
 from custom_components.skew_guard.report import SkewError
 
 ASSETS_FOLDER = "assets"

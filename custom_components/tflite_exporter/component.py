@@ -44,7 +44,7 @@ class TfliteExporter(ModelCheck):
     MODULES: ClassVar[tuple[str, ...]] = (
         "artifacts.files",
         "artifacts.slices",
-        "artifacts.tflite",
+        "artifacts.nodes.tflite",
         "artifacts.thresholds",
         "custom_components.shared.tflite_file",
         "serving.edge",

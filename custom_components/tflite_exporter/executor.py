@@ -16,7 +16,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from artifacts.names import BLESSED, REASON, TFLITE_FILE
-from artifacts.tflite import TfliteReport, upper_bound
+from artifacts.nodes.tflite import TfliteReport, upper_bound
 from custom_components.shared.examples import records, split_files
 from custom_components.shared.model_check import output_folder, problem_of, transform_output_of, write_report
 from custom_components.shared.tflite_file import operator_names, with_metadata

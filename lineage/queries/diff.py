@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from artifacts.statistics import read_readable_rows, split_names
+from artifacts.nodes.statistics import read_readable_rows, split_names
 from lineage.graph.run_nodes import RunNodes, read_run_nodes
 from lineage.queries.changes import changed_settings, changed_values, flat, merged
 from lineage.queries.results import Change, MetricChange, NodeChange, RunDiff

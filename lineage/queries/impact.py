@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Sequence
 
-from artifacts.push import read_push
+from artifacts.nodes.push import read_push
 from lineage.graph.walker import GraphWalker
 from lineage.queries.pushed_version import PUSHED_MODEL
 from lineage.queries.results import Impact, NamedArtifact, PushedVersion

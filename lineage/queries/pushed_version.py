@@ -1,6 +1,6 @@
 """Finds the version that a model was pushed as."""
 
-from artifacts.push import read_push
+from artifacts.nodes.push import read_push
 from lineage.graph.walker import GraphWalker
 from lineage.store.reader import MetadataReader
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from artifacts.blessing import read_blessing
-from artifacts.data_source import DataSource
 from artifacts.files import UNREADABLE
 from artifacts.fingerprint import matches_fingerprint
 from artifacts.names import INPUT_FINGERPRINT, SPAN, VERSION
-from artifacts.push import read_push
-from artifacts.statistics import read_readable_rows, split_names
-from artifacts.training import read_hyperparameters
-from artifacts.trials import read_trials
+from artifacts.nodes.blessing import read_blessing
+from artifacts.nodes.data_source import DataSource
+from artifacts.nodes.push import read_push
+from artifacts.nodes.statistics import read_readable_rows, split_names
+from artifacts.nodes.training import read_hyperparameters
+from artifacts.nodes.trials import read_trials
 from lineage.errors import LineageError
 from lineage.graph.walker import GraphWalker
 from lineage.queries.find_artifact import find_target, provenance_of, unknown_version

@@ -8,7 +8,7 @@ from typing import Any
 import tf_keras as keras
 
 from artifacts.names import HISTORY_FILE, STATE_FILE
-from artifacts.training import format_history
+from artifacts.nodes.training import format_history
 from common.progress import report
 from models.job import Job
 from models.training.remote_files import write_atomically

@@ -11,7 +11,7 @@ import tf_keras as keras
 from absl import logging
 
 from artifacts.names import HYPERPARAMETERS_FILE, SAVED_MODEL_FILE, STATE_FILE, TRAINING_FILE
-from artifacts.training import TrainingRecord
+from artifacts.nodes.training import TrainingRecord
 from common.source_code import import_function
 from models.distributed.peers import wait_for_chief
 from models.distributed.strategy import densify_gradients, make_strategy, resolve_strategy, run_server

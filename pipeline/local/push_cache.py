@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from artifacts.names import SAVED_MODEL_FILE
-from artifacts.push import is_version, read_push
+from artifacts.nodes.push import is_version, read_push
 from custom_components.pusher.device import is_complete
 from lineage.queries.pushed_version import PUSHED_MODEL
 from lineage.store.reader import MetadataReader

@@ -15,7 +15,7 @@ from tfx.types.standard_artifacts import PushedModel
 from tfx.version import __version__ as tfx_version
 
 from artifacts.names import PROVENANCE_FILE, PUSHED, PUSHED_DESTINATION, PUSHED_TFLITE, PUSHED_VERSION, TFLITE_FILE
-from artifacts.push import is_version
+from artifacts.nodes.push import is_version
 from custom_components.pusher.executor import TFLITE_DIRECTORY
 from custom_components.pusher.folders import STAGING_PREFIX
 from lineage.recorded.provenance import read_provenance

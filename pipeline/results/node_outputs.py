@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from artifacts.blessing import read_blessing
-from artifacts.left_out import read_left_out
-from artifacts.metrics import read_metrics
 from artifacts.names import REPORT_FILE
-from artifacts.push import Push, read_push
+from artifacts.nodes.blessing import read_blessing
+from artifacts.nodes.left_out import read_left_out
+from artifacts.nodes.metrics import read_metrics
+from artifacts.nodes.push import Push, read_push
+from artifacts.nodes.statistics import read_rows, split_names
+from artifacts.nodes.tflite import TfliteReport, read_tflite_report
+from artifacts.nodes.training import TrainingRecord, read_hyperparameters, read_training
 from artifacts.slices import OVERALL
-from artifacts.statistics import read_rows, split_names
 from artifacts.summary import Pushed, Tflite
-from artifacts.tflite import TfliteReport, read_tflite_report
 from artifacts.thresholds import ThresholdResult, check_all
-from artifacts.training import TrainingRecord, read_hyperparameters, read_training
 from lineage.queries.pushed_version import last_pushed_version
 from lineage.records import Artifact
 from lineage.store.reader import MetadataReader

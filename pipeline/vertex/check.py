@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from concurrent import futures
 from pathlib import Path
 
-from artifacts.push import read_push
+from artifacts.nodes.push import read_push
 from artifacts.summary import Node
 from cloud.stand_in import LocalJobs, StandIn
 from cloud.vertex import ENDPOINT_VARIABLE

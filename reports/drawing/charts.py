@@ -13,9 +13,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from artifacts.nodes.training import Curve
+from artifacts.nodes.trials import Trial
 from artifacts.slices import OVERALL
-from artifacts.training import Curve
-from artifacts.trials import Trial
 from reports.drawing.svg import COLORS, shorten, to_markup
 from reports.statistics.buckets import Bin
 from reports.statistics.slices import SliceResult

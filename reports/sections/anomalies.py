@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from artifacts.anomalies import FoundAnomaly, read_anomalies
-from artifacts.statistics import split_names
+from artifacts.nodes.anomalies import FoundAnomaly, read_anomalies
+from artifacts.nodes.statistics import split_names
 from reports.section import Section
 from reports.source import Source
 

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from artifacts.files import UNREADABLE
-from artifacts.label_counts import read_label_counts
-from artifacts.left_out import read_left_out
-from artifacts.statistics import read_statistics, split_names
+from artifacts.nodes.label_counts import read_label_counts
+from artifacts.nodes.left_out import read_left_out
+from artifacts.nodes.statistics import read_statistics, split_names
 from reports.section import Section
 from reports.source import Source
 from reports.statistics.distributions import NumericValues, StringValues, numeric_values, string_values

@@ -3,7 +3,7 @@
 import dataclasses
 
 from artifacts.names import REPORT_FILE
-from artifacts.tflite import TfliteReport, read_tflite_report
+from artifacts.nodes.tflite import TfliteReport, read_tflite_report
 from reports.section import Section
 from reports.source import MissingError, Source
 

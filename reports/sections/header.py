@@ -6,7 +6,7 @@ import datetime
 from collections.abc import Mapping, Sequence
 
 from artifacts.files import UNREADABLE
-from artifacts.statistics import read_rows, split_names
+from artifacts.nodes.statistics import read_rows, split_names
 from artifacts.thresholds import ThresholdResult
 from reports.source import Source
 

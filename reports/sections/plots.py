@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from artifacts.metrics import read_plots
+from artifacts.nodes.metrics import read_plots
 from artifacts.slices import OVERALL
 from reports.drawing import charts
 from reports.section import Section

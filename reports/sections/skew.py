@@ -1,6 +1,6 @@
 """SkewGuard's comparison of serving with training."""
 
-from artifacts.skew import SkewReport, read_skew_report
+from artifacts.nodes.skew import SkewReport, read_skew_report
 from reports.section import Section
 from reports.source import Source
 

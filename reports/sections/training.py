@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from artifacts.names import HISTORY_FILE
-from artifacts.training import Curve, TrainingRecord, best_step, read_history, read_hyperparameters, read_training
+from artifacts.nodes.training import Curve, TrainingRecord, best_step, read_history, read_hyperparameters, read_training
 from reports.drawing import charts
 from reports.section import Section
 from reports.source import MissingError, Source

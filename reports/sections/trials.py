@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from artifacts.trials import Trial, read_trials
+from artifacts.nodes.trials import Trial, read_trials
 from reports.drawing import charts
 from reports.section import Section
 from reports.source import Source

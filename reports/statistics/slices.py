@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from artifacts.metrics import SliceMetrics
+from artifacts.nodes.metrics import SliceMetrics
 from reports.statistics.buckets import Bucket, counts
 from reports.statistics.intervals import BINARY, Interval, mean_absolute_error, wilson
 

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from artifacts.anomalies import read_anomalies
-from artifacts.blessing import Blessing, read_blessing
-from artifacts.data_source import DataSource
 from artifacts.files import UNREADABLE
 from artifacts.fingerprint import matches_fingerprint
 from artifacts.names import (
@@ -22,12 +19,14 @@ from artifacts.names import (
     TRAINING_FILE,
     TRIALS_FILE,
 )
-from artifacts.push import Push, read_push
-from artifacts.skew import Skew, SkewReport, read_skew_report
-from artifacts.statistics import read_readable_rows, read_rows, split_names
-from artifacts.summary import read_summary
-from artifacts.tflite import TfliteReport, read_tflite_report, upper_bound
-from artifacts.training import (
+from artifacts.nodes.anomalies import read_anomalies
+from artifacts.nodes.blessing import Blessing, read_blessing
+from artifacts.nodes.data_source import DataSource
+from artifacts.nodes.push import Push, read_push
+from artifacts.nodes.skew import Skew, SkewReport, read_skew_report
+from artifacts.nodes.statistics import read_readable_rows, read_rows, split_names
+from artifacts.nodes.tflite import TfliteReport, read_tflite_report, upper_bound
+from artifacts.nodes.training import (
     Curve,
     TrainingRecord,
     format_history,
@@ -35,7 +34,8 @@ from artifacts.training import (
     read_hyperparameters,
     read_training,
 )
-from artifacts.trials import Trial, read_trials
+from artifacts.nodes.trials import Trial, read_trials
+from artifacts.summary import read_summary
 
 Reader = Callable[[Path], Any]
 READERS: dict[str, Reader] = {

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.nodes.training import TrainingRecord
 from artifacts.summary import Node, Pushed, RunSummary, failed_summary, read_summary
 from artifacts.thresholds import ThresholdResult
-from artifacts.training import TrainingRecord
 
 THRESHOLD = ThresholdResult("auc", "overall", "value", ">=", 0.9, 0.95, True)
 

@@ -10,7 +10,7 @@ from tensorflow_model_analysis.slicer import slicer_lib
 from tensorflow_model_analysis.slicer.slicer_lib import serialize_slice_key
 from tensorflow_model_analysis.utils.config_util import update_eval_config_with_defaults
 
-from artifacts.metrics import Metrics, SliceMetrics, name_of
+from artifacts.nodes.metrics import Metrics, SliceMetrics, name_of
 from artifacts.slices import SliceValue, read_by_tfma, slice_name
 from artifacts.thresholds import ThresholdResult, check_all
 from common.project import ROOT

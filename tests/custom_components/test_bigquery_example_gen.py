@@ -13,7 +13,7 @@ from tfx.dsl.components.base.base_beam_component import BaseBeamComponent
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import Examples
 
-from artifacts.left_out import read_left_out
+from artifacts.nodes.left_out import read_left_out
 from custom_components.anomaly_gate.anomaly import DataAnomaliesError
 from custom_components.arrow_example_gen.component import ArrowExampleGen
 from custom_components.arrow_example_gen.source import Source

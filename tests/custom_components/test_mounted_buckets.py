@@ -10,7 +10,7 @@ from small_table import BINARY
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
 
 import common.bucket_paths
-from artifacts.skew import SkewReport, read_skew_report
+from artifacts.nodes.skew import SkewReport, read_skew_report
 from custom_components.shared.artifact_types import TfliteModel
 from custom_components.shared.examples import split_files
 from custom_components.skew_guard import executor as skew_guard

@@ -24,7 +24,7 @@ from random_rows import random_rows
 from small_table import IN_FULL, PLAIN, SPEC, encode, export_random, small_table, write_raw
 
 from artifacts.names import WARMUP_FILE
-from artifacts.skew import SkewReport
+from artifacts.nodes.skew import SkewReport
 from common.project import ROOT
 from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.skew_guard.executor import with_own_names

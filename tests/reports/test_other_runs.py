@@ -12,7 +12,7 @@ import pytest
 from report_run import ORIGIN, TinyStore, summary, write_anomalies, write_evaluation, write_statistics
 from whole_run import words
 
-from artifacts.skew import Skew, SkewReport
+from artifacts.nodes.skew import Skew, SkewReport
 from artifacts.summary import RunSummary, State
 from lineage.errors import LineageError
 from models.features import Task

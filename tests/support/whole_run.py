@@ -21,10 +21,10 @@ from report_run import (
     write_statistics,
 )
 
-from artifacts.label_counts import label_counts_file, label_counts_json
-from artifacts.skew import SkewReport
+from artifacts.nodes.label_counts import label_counts_file, label_counts_json
+from artifacts.nodes.skew import SkewReport
+from artifacts.nodes.tflite import TfliteReport
 from artifacts.summary import Pushed, State
-from artifacts.tflite import TfliteReport
 from reports.index import write_index
 from reports.page import write_page
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from artifacts.left_out import NO_SPLIT
+from artifacts.nodes.left_out import NO_SPLIT
 from custom_components.arrow_example_gen.formats.csv_errors import MISSING_HINT
 from custom_components.arrow_example_gen.formats.files import TableError, shown
 from custom_components.arrow_example_gen.splits.cells import cells_of, read_column, texts_of

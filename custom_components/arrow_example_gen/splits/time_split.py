@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from artifacts.left_out import NO_TIME, gap_before
+from artifacts.nodes.left_out import NO_TIME, gap_before
 from custom_components.arrow_example_gen.formats.csv_errors import MISSING_HINT
 from custom_components.arrow_example_gen.formats.files import TableError, shown
 from custom_components.arrow_example_gen.splits.cells import cells_of, read_column

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ingest import ingest, parsed
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-from artifacts.left_out import read_left_out
+from artifacts.nodes.left_out import read_left_out
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import format_of
 from custom_components.arrow_example_gen.splits.choice import decide, numbered_files, strategy_of

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from ingest import ingest
 
-from artifacts.left_out import read_left_out
+from artifacts.nodes.left_out import read_left_out
 from custom_components.arrow_example_gen.component import SchemaRules
 from custom_components.arrow_example_gen.executor import batches_of
 from custom_components.arrow_example_gen.formats.files import TableError

@@ -19,7 +19,7 @@ from small_table import CODE, IN_FULL, PLAIN, USER, Row, encode, export_random, 
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
 from artifacts.names import REPORT_FILE, TFLITE_FILE
-from artifacts.tflite import upper_bound
+from artifacts.nodes.tflite import upper_bound
 from common.error_reason import reason
 from custom_components.shared.artifact_types import TfliteModel
 from custom_components.tflite_exporter import executor

@@ -4,7 +4,7 @@ import pytest
 from tiny_problem import config_for
 from tiny_runs import FAILED, FIRST, MORE_STEPS, SAME, shared_runs
 
-from artifacts.metrics import Metrics, SliceMetrics
+from artifacts.nodes.metrics import Metrics, SliceMetrics
 from lineage.store.reader import MetadataReader
 from pipeline.config.settings import Config
 from pipeline.results import node_outputs
