@@ -94,7 +94,7 @@ class LargeBodies:
                 raise
             is_reusable = True
         except (OSError, EOFError) as error:
-            how = exit_description(process.kill()) if process else f"did not start: {error}"
+            how = exit_description(process.close()) if process else f"did not start: {error}"
             raise ServingError(Code.INTERNAL, f"The process that converts large bodies {how}.") from error
         finally:
             self._give_back(process, is_reusable)
@@ -119,6 +119,8 @@ class _Process:
             OSError: It cannot be started.
         """
         self._connection, other_end = socket.socketpair()
+        for end in (self._connection, other_end):
+            end.settimeout(None)  # a library may have set a default, which would make both ends non-blocking
         with other_end, all_cpus():
             number = other_end.fileno()
             self._process = subprocess.Popen(  # noqa: S603 - our own module
@@ -148,13 +150,13 @@ class _Process:
         with contextlib.suppress(OSError):  # it has ended, which the next request notices
             send(self._connection, None)
 
-    def close(self) -> None:
-        """Ends the process, which has nothing to do."""
+    def close(self) -> int:
+        """Ends the process, which has nothing to do or is ending, and returns its exit code."""
         self._connection.close()
         try:
-            self._process.wait(END_SECONDS)
+            return self._process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
+            return self.kill()
 
     def kill(self) -> int:
         """Ends the process, whatever it does, and returns its exit code."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import tensorflow as tf
-from small_table import BINARY
-from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing
+from small_table import BINARY, small_table
+from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
 import common.bucket_paths
 from artifacts.nodes.skew import SkewReport, read_skew_report
@@ -64,7 +64,15 @@ def test_the_tflite_exporter_writes_its_model_into_a_bucket(
     exported.uri = "gs://ours/exported"
     blessing.set_int_custom_property("blessed", 1)
     guard.set_int_custom_property("blessed", 1)
-    inputs: dict[str, Any] = {"model": [model], "examples": [], "model_blessing": [blessing], "infra_blessing": [guard]}
+    graph = TransformGraph()
+    graph.uri = small_table().graph_dir
+    inputs: dict[str, Any] = {
+        "model": [model],
+        "transform_graph": [graph],
+        "examples": [],
+        "model_blessing": [blessing],
+        "infra_blessing": [guard],
+    }
     settings = {
         "problem": json.dumps(BINARY.to_config()),
         "split": "eval",

@@ -17,6 +17,7 @@ VERTEX: dict[str, Any] = {
     "bucket": "gs://bucket",
     "image": "host/image:1",
 }
+SCHEMA = (ROOT / "schema/taxi/schema.pbtxt").read_text()
 ENDPOINT = (
     "{name: rides, image: host/serving:1, traffic: 10, min_replicas: 2, max_replicas: 3, "
     "machine: {type: n1-standard-8, accelerator: NVIDIA_TESLA_T4, accelerators: 2}}"
@@ -26,9 +27,9 @@ ENDPOINT = (
 def test_nodes_match_the_pipeline_in_topological_order(tmp_path: Path) -> None:
     here = load_config(ROOT / "configs/taxi.yaml", ALL, output=str(tmp_path))
     there = load_vertex_config(ROOT / "configs/taxi.yaml", {**ALL, "vertex.endpoint": ENDPOINT}, **VERTEX)
-    ids = {node.id for node in create_pipeline(here, schema_text="").components}
+    ids = {node.id for node in create_pipeline(here, schema_text=SCHEMA).components}
     assert sorted({*ids, "VertexEndpoint"}) == sorted(NODES)
-    components = create_pipeline(there, schema_text="").components
+    components = create_pipeline(there, schema_text=SCHEMA).components
     assert sorted(component.id for component in components) == sorted(NODES)
     for component in components:
         for upstream in component.upstream_nodes:
@@ -39,7 +40,7 @@ def test_warm_start_passes_a_blessed_model_to_the_trainer(tmp_path: Path) -> Non
     config = load_config(
         ROOT / "configs/taxi.yaml", {"training.warm_start": "true"}, output=str(tmp_path), tune=False, workers=2
     )
-    [trainer] = [each for each in create_pipeline(config, schema_text="").components if each.id == "Trainer"]
+    [trainer] = [each for each in create_pipeline(config, schema_text=SCHEMA).components if each.id == "Trainer"]
     assert trainer.inputs["base_model"].producer_component_id == "WarmStartModel"
     assert '"workers": 2' in trainer.exec_properties["custom_config"]
 
@@ -52,7 +53,7 @@ def test_endpoint_has_the_serving_settings() -> None:
         "vertex.encryption_key": "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k",
     }
     config = load_vertex_config(ROOT / "configs/taxi.yaml", settings, **VERTEX)
-    [node] = [each for each in create_pipeline(config, schema_text="").components if each.id == "VertexEndpoint"]
+    [node] = [each for each in create_pipeline(config, schema_text=SCHEMA).components if each.id == "VertexEndpoint"]
     assert node.inputs["pushed_model"].producer_component_id == "Pusher"
     assert node.exec_properties["project"] == "my-project"
     assert node.exec_properties["region"] == "europe-west4"
