@@ -1,6 +1,6 @@
 r"""Dotted keys of settings, such as ``training.steps``.
 
-A part that has a dot of its own is quoted like a JSON string: ``features.dense."trip.miles".log``.
+A part that contains a dot is quoted like a JSON string: ``features.dense."trip.miles".log``.
 """
 
 import json

@@ -74,8 +74,8 @@ class Training:
             size.
         shuffle_rows: Size of the shuffle buffer, in rows.
         warm_start: Whether training starts with the weights of the latest blessed model.
-        class_weights: Factor of the loss of a row by class, 1 by default, or ``balanced``: classes of all sizes have
-            the same influence. ``None`` uses the same for all.
+        class_weights: Weight of each class in the loss, 1 for classes that are not listed, or ``balanced``, which gives
+            all classes the same influence. ``None`` weights all rows equally.
     """
 
     steps: PositiveInt = 1000

@@ -160,7 +160,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = MappingProx
         environment: Environment variables. Those that start with ``ONEGRAPH_SERVING_`` have to be flags.
 
     Raises:
-        OptionError: A variable is no flag, or the value of a variable or of an operator's flag cannot be used.
+        OptionError: A variable does not name a flag, or the value of a variable or an operator's flag cannot be used.
         ValueError: The value of another flag has the wrong type or is out of range.
     """
     values = _from_environment(environment)

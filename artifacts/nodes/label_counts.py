@@ -15,7 +15,7 @@ def label_counts_file(split: str) -> str:
 
 
 def label_counts_json(rows: Mapping[int, int]) -> str:
-    """The content of a file: the number of rows by index of the class. -1 is a label that is no class."""
+    """The content of a file: the number of rows by index of the class. -1 stands for labels that are not a class."""
     return json.dumps({str(index): count for index, count in sorted(rows.items())}, indent=2) + "\n"
 
 

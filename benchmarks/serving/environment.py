@@ -1,4 +1,4 @@
-"""The environment of the servers to compare with, which are no dependencies of this project."""
+"""The environment of the servers to compare with, which are not dependencies of this project."""
 
 import hashlib
 import subprocess

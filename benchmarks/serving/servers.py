@@ -1,4 +1,4 @@
-"""The servers that are compared, each in processes of its own."""
+"""The servers that are compared, each in its own processes."""
 
 import contextlib
 import dataclasses

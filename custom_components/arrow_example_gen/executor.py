@@ -36,7 +36,7 @@ FORMAT, MISSING_VALUES, SCHEMA_TYPES, DIALECT = "format", "missing_values", "sch
 class Executor(base_beam_executor.BaseBeamExecutor):
     """Reads the files of a table. CSV files with columns that the schema does not name are read twice, for their types.
 
-    The column of a split by time, or of one that names the splits, is read in a pass of its own.
+    The column of a split by time, or of one that names the splits, is read in a separate pass.
 
     Batches pass one at a time through one Beam step that reads and encodes rows, so memory does not grow with the
     table.

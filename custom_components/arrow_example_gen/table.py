@@ -198,7 +198,7 @@ class RowChecks:
             before: Number of rows before these in the file.
 
         Raises:
-            TableError: A cell does not have the type that the schema names, a record is no tf.Example, a feature has
+            TableError: A cell does not have the type that the schema names, a record is not a tf.Example, a feature has
                 another type than in another record, or a row has several values in a column that must have one.
         """
         if isinstance(batch, list):

@@ -44,7 +44,7 @@ def fit_trivial(settings: TrivialSettings, batches: Iterable[tuple[np.ndarray, n
 
     Args:
         settings: The task and the number of classes.
-        batches: Labels [N] and weights [N] of the split's rows. A label of -1 is no class.
+        batches: Labels [N] and weights [N] of the split's rows. A label of -1 stands for no class.
 
     Raises:
         ValueError: There are no rows, or all weights are 0.

@@ -112,7 +112,7 @@ def check_class_weights(config: Config) -> None:
     """Checks that class weights are for classes of the label.
 
     Raises:
-        ValueError: The task has no classes, or a name is none of them.
+        ValueError: The task has no classes, or a name is not one of them.
     """
     weights, key = config.training.class_weights, "training.class_weights"
     if weights is None:

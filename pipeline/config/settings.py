@@ -74,7 +74,7 @@ class Data:
         weight_column: Column with the weight of each row in training, and with ``evaluation.weighted`` in evaluation.
         split_time: Column of times that decides the split: training rows are earlier than validation rows, and these
             earlier than eval rows.
-        split_gap: Least time between two splits by time: a number in the unit of the column, or a duration such as
+        split_gap: Minimum time between two splits by time: a number in the unit of the column, or a duration such as
             ``7d``.
         split_column: Column whose values name the split of each row.
         test_path: File or folder with the rows of the eval split. The other rows are split between train and
@@ -109,7 +109,7 @@ class Data:
         self._check_splits()
 
     def _check_splits(self) -> None:
-        """Checks that one thing decides the split of a row.
+        """Checks that only one setting decides the split of a row.
 
         Raises:
             ValueError: Two settings exclude each other.
@@ -196,7 +196,7 @@ class Evaluation:
         slices: Columns to slice by. Each entry is one slicing, by one or more columns.
         thresholds: Bounds that a model has to meet to be blessed.
         weighted: Whether rows count by ``data.weight_column``.
-        min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves it fewer.
+        min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves fewer.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]

@@ -27,9 +27,7 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
     "--missing-value", multiple=True, metavar="TEXT", help="A cell that means a missing value. Can be repeated."
 )
 @click.option("--pattern", metavar="GLOB", help="Files of the folder.  [default: all of one format]")
-@click.option(
-    "--delimiter", metavar="CHAR", help=r"Delimiter of CSV files, such as ';' or '\t'.  [default: found in the file]"
-)
+@click.option("--delimiter", metavar="CHAR", help=r"Delimiter of CSV files, such as ';' or '\t'.  [default: detected]")
 @click.option("--encoding", metavar="NAME", help="Encoding of CSV files.  [default: UTF-8, or the byte-order mark's]")
 @click.option(
     "--max-rows",
@@ -37,10 +35,13 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
     default=50_000,
     show_default=True,
     metavar="N",
-    help="Maximum rows in the sample. All rows are counted.",
+    help="Maximum number of rows in the sample. All rows are counted.",
 )
 @click.option(
-    "--into", default=str(ROOT), metavar="DIR", help="Folder of configs/ and schema/.  [default: the project]"
+    "--into",
+    default=str(ROOT),
+    metavar="DIR",
+    help="Folder to write configs/ and schema/ into.  [default: the project]",
 )
 @click.option("--force", is_flag=True, help="Replace the settings and the schema if they exist.")
 @click.option("--json", "as_json", is_flag=True, help="Print the choices as JSON.")

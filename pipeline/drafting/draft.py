@@ -59,15 +59,15 @@ class Draft:
     Attributes:
         name: Name of the problem.
         files: The files.
-        read: What they have.
+        read: The content of the files.
         missing_values: Cells that mean a missing value.
         target: The label.
         choices: The use of each column.
         split: What decides the split besides sizes, as keys of ``data``. Empty for a random split.
         seed: Seed of a random split.
         plan: Sizes that depend on the number of rows.
-        suspects: Columns to think about.
-        mixed: One line for each column of numbers and texts.
+        suspects: Columns that deserve a second look.
+        mixed: One line for each column that mixes numbers and text.
     """
 
     name: str
@@ -174,7 +174,7 @@ def _check_columns(options: Options, read: Read, files: Files) -> None:
             )
             raise DraftError(line + hint)
     if options.label in (options.group, options.time, options.weight, *options.leave_out):
-        raise DraftError(f"--label: '{options.label}' has another use, too; expected one")
+        raise DraftError(f"--label: '{options.label}' is named by another option, too; expected only one use of it")
 
 
 def _uses(options: Options) -> dict[str, Use]:

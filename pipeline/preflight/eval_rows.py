@@ -9,7 +9,7 @@ from pipeline.preflight.labels import LabelSummary
 from pipeline.preflight.table import CheckedTable
 from reports.statistics.intervals import Interval, Z, roc_area, wilson
 
-# Half the width of the 95 % interval of an error divided by its expected value, times the square root of the number of
+# Half the width of the 95% interval of an error divided by its expected value, times the square root of the number of
 # rows, for errors that are normally distributed.
 RELATIVE_ERRORS = {"mse": Z * math.sqrt(2), "mae": Z * math.sqrt(math.pi / 2 - 1)}
 
@@ -18,7 +18,7 @@ def check_eval_rows(config: Config, table: CheckedTable) -> list[str]:
     """Refuses a table that leaves too few rows for the eval split, and says which thresholds are close to chance.
 
     Returns:
-        One line for each threshold over all rows whose margin is smaller than half of the metric's 95 % interval.
+        One line for each threshold over all rows whose margin is smaller than half of the metric's 95% interval.
 
     Raises:
         UserError: The eval split will have fewer rows than ``evaluation.min_rows``.
@@ -40,7 +40,7 @@ def check_eval_rows(config: Config, table: CheckedTable) -> list[str]:
         if margin is not None and half is not None and half > margin:
             found.append(
                 f"evaluation.thresholds.{index}: with about {rows:,} rows in the eval split, {threshold.metric} is "
-                f"only known to ±{half:.2g} (95 %), but the margin over the trivial model is {margin:.2g}: the "
+                f"only known to ±{half:.2g} (95%), but the margin over the trivial model is {margin:.2g}: the "
                 "decision is mostly chance, so add rows or raise the threshold"
             )
     return found
@@ -64,7 +64,7 @@ def _margin(threshold: Threshold, labels: LabelSummary) -> float | None:
 
 
 def _half_width(metric: str, rows: int, labels: LabelSummary, margin: float) -> float | None:
-    """Half of the 95 % interval of a metric that just meets its margin, or ``None`` if there is no closed form."""
+    """Half of the 95% interval of a metric that just meets its margin, or ``None`` if there is no closed form."""
     if metric in RELATIVE_ERRORS:
         return RELATIVE_ERRORS[metric] / math.sqrt(rows)
     counts: Sequence[float] = [count * rows / max(labels.rows, 1) for count in labels.classes.values()]

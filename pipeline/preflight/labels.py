@@ -20,7 +20,7 @@ from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, Domain, domain_of, feature_of
 
 MIN_CLASSES = 2
-MAX_SHOWN = 12  # classes in a message
+MAX_SHOWN = 12  # classes in a message, at most
 OTHER = -1  # index of values that stand for no class
 
 
@@ -52,7 +52,7 @@ def check_label(config: Config, schema: schema_pb2.Schema, settings: Path) -> No
 def label_rows(config: Config, schema: schema_pb2.Schema) -> LabelRows:
     """What a row must have in the columns of the label, according to the schema.
 
-    Without a domain that is at most the classes, the classes themselves limit the column.
+    If the schema has no domain, or one with other values, the classes limit the column.
     """
     label = config.label
     features = [feature_of(schema, column) for column in label.columns]
@@ -70,7 +70,7 @@ class LabelSummary:
     """What a table has in the column of the label.
 
     Attributes:
-        rows: Number of rows that are used. One without a label, although the schema demands it, is one of them.
+        rows: Number of rows that are used. Includes rows without a label if the schema demands one.
         unlabeled: Number of rows that are left out because they have no label.
         classes: Number of rows by class, or empty for a regression.
         others: Number of rows whose value stands for no class, which the anomaly gate will find.
@@ -91,7 +91,7 @@ class LabelSummary:
 
 
 def check_summary(config: Config, summary: LabelSummary) -> list[str]:
-    """Checks that a table can be learned from, and returns what to know about its label, one line each.
+    """Checks that a table can be learned from, and returns warnings about its label, one line each.
 
     Raises:
         UserError: No row has a label, or all have the same. One line with the counts.
@@ -189,7 +189,7 @@ def _classes(column: pa.Array, names: tuple[str, ...]) -> Mapping[int, int]:
 
 
 def _check_classes(problem: Problem, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Requires a domain, if there is one, that allows classes of the label and no other text."""
+    """Checks that the domain, if there is one, allows classes of the label and no other text."""
     column, classes = problem.label.column, problem.class_names
     kind, domain = feature_of(schema, column).type, domain_of(schema, column)
     key = f"{settings}: label.column"

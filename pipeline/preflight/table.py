@@ -48,8 +48,8 @@ def check_table(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
 
     Raises:
         DataError: The folder is missing or has no rows, the columns differ or lack the label, a file cannot be read,
-            a value has another type than in the schema, or is none of the label's classes. One line with the file and
-            the row.
+            a value has another type than in the schema, or is not one of the label's classes. One line with the file
+            and the row.
     """
     if config.data.bigquery:
         return UNREAD

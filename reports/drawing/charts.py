@@ -103,9 +103,9 @@ def by_slice(slices: Sequence[SliceResult], metric: str, name: str) -> Markup:
         metric = shorten(metric, 24)
         axes.set_xlabel(metric)
         # From the edge of the chart, since the axes start far to the right.
-        title = f"{metric} by slice" + (", 95 % intervals" if any(each.interval for each in found) else "")
+        title = f"{metric} by slice" + (", 95% intervals" if any(each.interval for each in found) else "")
         figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
-        return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95 % intervals")
+        return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95% intervals")
 
 
 def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
@@ -119,7 +119,7 @@ def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:
         ]
         axes.plot((0, 1), (0, 1), ":", color=COLORS["muted"], label="perfect")
         axes.errorbar(
-            predicted, observed, errors, fmt="o-", color=COLORS["first"], label="observed, 95 % interval", capsize=2
+            predicted, observed, errors, fmt="o-", color=COLORS["first"], label="observed, 95% interval", capsize=2
         )
         axes.set(title="Calibration", xlabel="mean prediction", ylabel=f"fraction of {shorten(positive, 24)}")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

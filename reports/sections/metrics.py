@@ -1,4 +1,4 @@
-"""The metrics of a run's model by slice, with 95 % intervals."""
+"""The metrics of a run's model by slice, with 95% intervals."""
 
 import dataclasses
 from collections.abc import Sequence

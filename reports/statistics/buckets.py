@@ -36,7 +36,7 @@ class Bin:
         predicted: Mean prediction.
         observed: Fraction of class 1.
         rows: Number of rows.
-        interval: 95 % interval of the fraction (Wilson).
+        interval: 95% interval of the fraction (Wilson).
     """
 
     predicted: float

@@ -1,4 +1,4 @@
-"""95 % intervals of metrics, in closed form from counts.
+"""95% intervals of metrics, in closed form from counts.
 
 Resampling (TFMA's jackknife) would compute every metric twenty times. The counts are enough to show whether a slice is
 too small to draw conclusions from.
@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-Z = 1.959964  # two-sided 95 % of the normal distribution
+Z = 1.959964  # two-sided 95% of the normal distribution
 
 
 class Interval(NamedTuple):
-    """Bounds of a 95 % interval."""
+    """Bounds of a 95% interval."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""Metrics of a slice with their 95 % intervals."""
+"""Metrics of a slice with their 95% intervals."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ class MetricResult:
 
     Attributes:
         value: The value, or ``None`` if it is not defined.
-        interval: Its 95 % interval, or ``None`` if there is no closed form.
+        interval: Its 95% interval, or ``None`` if there is no closed form.
         change: Difference from the baseline, or ``None`` if there is no baseline.
     """
 

@@ -20,7 +20,7 @@ class CallSlots:
     """The calls of each model that run, and those that wait for one of them to end, in their order.
 
     A call keeps running when its deadline has passed, because TensorFlow cannot be interrupted. A call that waits ends
-    with its deadline, or when its client disconnects, and is never begun.
+    with its deadline, or when its client disconnects, and is never started.
 
     Every call holds a thread. Overloaded models can have 7/8 of them. The rest is for models with fewer than 8 calls.
     """

@@ -38,7 +38,7 @@ class HttpAccess:
 
         Args:
             request: The request.
-            respond: Handles all requests that are allowed and are no health checks.
+            respond: Handles all requests that are allowed and are not health checks.
         """
         if not self._access.log:
             return await self._respond(request, respond)

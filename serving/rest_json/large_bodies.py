@@ -1,4 +1,4 @@
-"""Converts large bodies in processes of their own, because Python's JSON parsers keep its interpreter lock.
+"""Converts large bodies in separate processes, because Python's JSON parsers keep its interpreter lock.
 
 In this process, a body of 60 MB would keep all other requests waiting for seconds.
 """

@@ -45,8 +45,8 @@ class RecordTypes:
             before: Number of records before these in the file.
 
         Raises:
-            TableError: A record is no tf.Example, a feature has another type than elsewhere, or it has several values
-                and must have one.
+            TableError: A record is not a tf.Example, a feature has another type than elsewhere, or it has several
+                values and must have one.
         """
         for number, record in enumerate(records, start=before + 1):
             if is_sequence_example(record):

@@ -32,7 +32,7 @@ def read_column(table: Table, path: str, column: str, labels: LabelRows | None) 
     """Reads a column of a file, and which rows have a label.
 
     Raises:
-        TableError: As in :meth:`.table.Table.read`, a record is no tf.Example, or a label stands for no class.
+        TableError: As in :meth:`.table.Table.read`, a record is not a tf.Example, or a label stands for no class.
     """
     before = 0
     names = tuple(dict.fromkeys((column, *(labels.columns if labels else ()))))

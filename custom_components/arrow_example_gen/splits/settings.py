@@ -19,7 +19,7 @@ class SplitBy:
     Attributes:
         key: Column to hash. ``None`` hashes the complete row.
         time: Column of times. Earlier rows are in earlier splits.
-        gap: Least time between the last row of a split and the first row of the next, as for :func:`parse_gap`.
+        gap: Minimum time between the last row of a split and the first row of the next, as for :func:`parse_gap`.
         column: Column whose values name the splits.
         test: A file or a folder with the rows of the last split.
         test_pattern: Pattern of the files in that folder.

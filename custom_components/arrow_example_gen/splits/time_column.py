@@ -57,7 +57,7 @@ class Times(NamedTuple):
     """The times of some rows.
 
     Attributes:
-        values: int64, or float64 if one of them is no integer. See :attr:`.time_cells.Time.value`. 0 where missing.
+        values: int64, or float64 if one of them is not an integer. See :attr:`.time_cells.Time.value`. 0 where missing.
         present: Whether a row has a time.
         first: Index of the first row by how its time is written.
     """

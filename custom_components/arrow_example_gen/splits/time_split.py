@@ -54,7 +54,7 @@ class TimeSplit:
 
     Attributes:
         column: The column of times.
-        gap: Least time between the last row of a split and the first row of the next one.
+        gap: Minimum time between the last row of a split and the first row of the next one.
         names: Names of the splits, the earliest first.
         weights: Their relative sizes.
         required: Whether each row must have a time.

@@ -16,9 +16,9 @@ METRICS: dict[Task, tuple[str, ...]] = {
     "regression": ("mse", "mae", "mean_label", "mean_prediction", "example_count"),
 }
 BETTER = "better_than_trivial"
-MARGIN, SMALL_TABLE_MARGIN = 0.02, 0.05  # by which it has to be better
+MARGIN, SMALL_TABLE_MARGIN = 0.02, 0.05  # by which a model has to be better than the trivial one
 MANY_ROWS = 1_000  # in the eval split, for the smaller margin
-SLICED_VALUES = 10  # values of a column that is sliced by
+SLICED_VALUES = 10  # of a column to slice by, at most
 SLICES = 2
 
 
@@ -42,26 +42,26 @@ def choose_thresholds(target: Target, eval_rows: int) -> list[Bound]:
     margin = MARGIN if eval_rows >= MANY_ROWS else SMALL_TABLE_MARGIN
     better = {BETTER: margin}
     by_chance = round(max(0.01, 0.5 / math.sqrt(max(eval_rows, 1))), 3)
-    change = f"compared with the latest blessed model; {eval_rows:,} eval rows vary by chance"
+    change = f"change from the latest blessed model, with room for chance on {eval_rows:,} eval rows"
     match target.task:
         case "binary":
             first = Bound("auc", better, f"at least {0.5 + margin:g}, where 0.5 is guessing")
             return [first, Bound("auc", {"min_change": -by_chance}, change)]
         case "multiclass":
-            first = Bound("loss", better, "than predicting the shares of the classes, as a fraction of its loss")
+            first = Bound("loss", better, "gain over predicting the class frequencies, as a fraction of that loss")
             return [first, Bound("accuracy", {"min_change": -by_chance}, change)]
     numbers = target.column.numbers
     if target.log:  # the network learns the median of the label, not the mean
         error = float(np.nanmean(np.abs(numbers - np.nanmedian(numbers))))
-        first = Bound("mae", better, "than predicting the median, as a fraction of its error")
+        first = Bound("mae", better, "gain over predicting the median, as a fraction of that error")
         return [first, Bound("mae", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
     error = float(np.nanvar(numbers))
-    first = Bound("mse", better, "than predicting the mean, as a fraction of its error")
+    first = Bound("mse", better, "gain over predicting the mean, as a fraction of that error")
     return [first, Bound("mse", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
 
 
 def choose_slices(choices: Iterable[Choice]) -> list[str]:
-    """Columns of few values, by which errors are shown."""
+    """Columns with few values, by which metrics are sliced."""
     found = [
         choice.column
         for choice in choices

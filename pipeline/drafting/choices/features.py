@@ -18,14 +18,14 @@ LEFT_OUT: Mapping[Form, str] = {
     "date": "dates, which no kind of feature reads yet",
     "text": "free text, which no kind of feature reads yet",
     "list": "several values per row, which no kind of feature reads yet",
-    "decimal_comma": "numbers with decimal commas, which are text: write them with points",
+    "decimal_comma": "numbers with decimal commas, which are read as text: write them with decimal points",
 }
-BUCKET_ROWS = 1_000  # from which on numbers are also bucketed
+BUCKET_ROWS = 1_000  # rows from which on numbers are also bucketed
 BUCKETS = 10
-FEW_INTEGERS = 50  # different integers that are also used as categories
-INTEGER_ROWS = 500  # from which on they are
+FEW_INTEGERS = 50  # distinct integers that are also used as categories
+INTEGER_ROWS = 500  # rows from which on they are
 INTEGER_RANGE = 200
-VOCABULARY = 200  # different texts of a vocabulary
+VOCABULARY = 200  # distinct texts of a vocabulary, at most
 MAX_HASH_BUCKETS = 1_000
 HASHED_BYTES = 64  # of a text that a device can hash
 
@@ -84,7 +84,7 @@ def _left_out(column: Column, reason: str) -> str:
 def _number(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     if column.type == "INT" and names_rows(column.name) and column.distinct > 2:
         buckets = min(max(4 * column.distinct, 8), MAX_HASH_BUCKETS)
-        return {"hashed": {"buckets": buckets}}, "numbers that identify something, by its name"
+        return {"hashed": {"buckets": buckets}}, "numbers that identify something, judging by the name"
     log = is_skewed(column.numbers)
     kinds: dict[Kind, Mapping[str, Any]] = {"dense": {"log": True} if log else {}}
     reason = f"{shown_number(column.min)} to {shown_number(column.max)}" + (", skewed" if log else "")

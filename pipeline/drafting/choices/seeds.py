@@ -16,8 +16,8 @@ from pipeline.drafting.table.location import Files
 
 MAX_ROWS = 20_000  # of a table that is hashed with several seeds
 SEEDS = 50
-FEW = 20  # expected rows of the rarest class in the smallest split, from which on it has some for sure
-COMMON = 8  # rows of a class that can be in each of the splits
+FEW = 20  # expected rows of the rarest class in the smallest split; with more, it practically never has none
+COMMON = 8  # rows of a class from which on it should be in every split
 
 
 def choose_seed(

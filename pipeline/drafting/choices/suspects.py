@@ -22,7 +22,7 @@ Codes = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Suspects:
-    """Columns to think about.
+    """Columns that deserve a second look.
 
     Attributes:
         copies: For columns that divide the rows exactly as an earlier one does: its name.
@@ -65,7 +65,7 @@ def _copies(columns: Sequence[Column], target: Target) -> tuple[dict[str, str], 
 
 
 def _same_order(columns: Sequence[Column], name: str, column: Column) -> bool:
-    """Whether two columns of different numbers are equal, and not only different in the same rows."""
+    """Whether two columns have the same numbers, and not only the same pattern of distinct values."""
     other = next(each for each in columns if each.name == name)
     return other.is_number and column.is_number and bool(np.array_equal(other.numbers, column.numbers, equal_nan=True))
 

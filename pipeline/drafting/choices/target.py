@@ -9,11 +9,11 @@ from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column, Type
 
 MAX_CLASSES = 200
-MAX_INTEGER_CLASSES = 12  # different integers of a label that are classes rather than counts
-CLASS_ROWS = 10  # mean number of rows for each of them
+MAX_INTEGER_CLASSES = 12  # distinct integers of a label that are taken for classes rather than counts
+CLASS_ROWS = 10  # mean number of rows per integer class, at least
 MIN_ROWS = 50
-MIN_CLASS_ROWS = 3  # mean number of rows of any classes
-# The second class of a binary task is the one that is predicted. These are second.
+MIN_CLASS_ROWS = 3  # mean number of rows per class of any kind, at least
+# A binary model predicts the probability of the second class. Classes with these names come second.
 _POSITIVE = frozenset(
     ("1", "yes", "y", "true", "t", "positive", "pos", "malignant", "bad", "dead", "died", "fraud", "spam", "default")
 )

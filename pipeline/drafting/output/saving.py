@@ -1,4 +1,4 @@
-"""Writes a draft after it passed the checks that a run makes, or nothing."""
+"""Writes a draft, but only if it passes the checks before a run."""
 
 import contextlib
 import os
@@ -83,7 +83,7 @@ def _check(written: Path, settings: Path) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def _temporary(path: Path, text: str) -> Iterator[Path]:
-    """A new file with a text next to ``path``. At the end it is removed, with folders that are empty without it."""
+    """A new file with a text next to ``path``. Removes it at the end, and the folders that this leaves empty."""
     created = [each for each in path.parents if not each.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

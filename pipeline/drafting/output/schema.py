@@ -12,9 +12,9 @@ from pipeline.drafting.table.columns import Column
 PRESENCE_MARGIN = 0.05  # of the rows: more of them may lack a value than in the table
 RANGE_MARGIN = 0.5  # of a column's range: how far numbers may lie outside of it
 DOMAIN_MASS = 0.95  # of the values that have to be among those of the table
-MAX_DOMAIN = 100  # values that are listed
+MAX_DOMAIN = 100  # distinct values of a column whose values are listed
 SIGMAS = 4  # of the share of missing values in a split
-DRIFT = 0.1  # distance between two tables that is drift or skew, for many rows
+DRIFT = 0.1  # distance between two large tables from which on it is drift or skew
 MAX_DRIFT = 0.5
 HEADER = """\
 # Drafted from {rows:,} rows. It decides which data the pipeline refuses. Review it, and tighten what you know better.
@@ -93,7 +93,7 @@ def _limit_numbers(feature: schema_pb2.Feature, column: Column) -> None:
 
 
 def _label(column: Column, classes: tuple[str, ...], rows: int) -> schema_pb2.Feature:
-    """The label, which has no values but the classes. Rows without one are left out, if the table has any."""
+    """The label, whose only values are the classes. If the table has rows without a label, they are left out."""
     feature = schema_pb2.Feature(name=column.name, type=schema_pb2.FeatureType.Value(column.type))
     feature.value_count.max = 1
     _require_presence(feature, column, rows, 0)
@@ -139,5 +139,5 @@ def _rounded(number: float, towards: Callable[[float], int]) -> float:
 
 
 def _drift(rows: int) -> float:
-    """The distance that is drift. With few rows, two halves of one table have a distance by chance."""
+    """The distance that is drift. With few rows, two halves of one table differ by chance."""
     return round(min(DRIFT + 2 / math.sqrt(max(rows, 1)), MAX_DRIFT), 2)

@@ -76,11 +76,11 @@ def _data(draft: Draft, schema_path: str) -> Iterator[str]:
     sizes = ", ".join(f"{rows:,}" for rows in draft.split_rows.values())
     yield commented(f"  splits: {scalar(draft.plan.splits)}", f"about {sizes} rows")
     if draft.seed:
-        yield commented(f"  split_seed: {draft.seed}", "the first one with which the fewest splits lack a class")
+        yield commented(f"  split_seed: {draft.seed}", "the first seed with which the fewest splits lack a class")
     for key, value in draft.split.items():
         yield commented(f"  {key}: {scalar(value)}", SPLITS[key])
     for name in names(draft.choices, {"weight"}):
-        yield commented(f"  weight_column: {scalar(name)}", "in training; evaluation.weighted uses it there, too")
+        yield commented(f"  weight_column: {scalar(name)}", "only in training, unless evaluation.weighted is true")
 
 
 def _training(draft: Draft) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _training(draft: Draft) -> Iterator[str]:
     yield from block(plan.hyperparameters, 4)
     yield ""
     yield "training:"
-    yield commented(f"  steps: {plan.steps}", "at most: it stops when the validation loss does")
+    yield commented(f"  steps: {plan.steps}", "at most: training stops when the validation loss no longer improves")
     yield from block({"batch_size": plan.batch_size, "evaluate_every": plan.evaluate_every, "patience": plan.patience})
     yield ""
     yield "tuning:"

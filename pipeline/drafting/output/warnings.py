@@ -1,4 +1,4 @@
-"""What a person should know about a table before trusting a model of it."""
+"""What a user should know about a table before trusting a model trained on it."""
 
 from collections.abc import Iterator
 
@@ -12,15 +12,15 @@ RARE_ROWS = 10
 
 
 def warnings(draft: Draft) -> list[str]:
-    """One line for each."""
+    """Returns one line for each warning."""
     return [*_rows(draft), *_label(draft), *_columns(draft)]
 
 
 def _rows(draft: Draft) -> Iterator[str]:
     if draft.read.is_sampled:
         yield (
-            f"types, ranges, counts and missing values are those of all {draft.read.rows:,} rows; everything else is "
-            f"judged by a seeded sample of {draft.read.sample.num_rows:,} rows"
+            f"types, ranges, counts and missing values come from all {draft.read.rows:,} rows, and everything else "
+            f"from a seeded sample of {draft.read.sample.num_rows:,} rows"
         )
     if draft.eval_rows < FEW_EVAL_ROWS:
         yield (

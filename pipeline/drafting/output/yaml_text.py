@@ -1,4 +1,4 @@
-"""Writes settings as YAML that a person would write: short, with a comment for each choice."""
+"""Writes YAML as a person would: short, with a comment for each choice."""
 
 import json
 import re
@@ -12,7 +12,7 @@ _SPECIAL = re.compile(r"true|false|null|yes|no|on|off|y|n|nan|inf", re.I)
 
 
 def scalar(value: object) -> str:
-    """A value of YAML 1.2, quoted where another reader of YAML could take it for something else.
+    """A value as YAML 1.2, quoted where other YAML parsers could read it as something else.
 
     >>> print(scalar("Zürich"), scalar("No"), scalar("12"), scalar(12), scalar(True), scalar(None))
     "Zürich" "No" "12" 12 true null

@@ -1,4 +1,4 @@
-"""The columns of a table, as far as counts over all rows and a sample show what they are."""
+"""Describes the columns of a table from counts over all rows and a sample."""
 
 import dataclasses
 import functools

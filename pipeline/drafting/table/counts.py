@@ -25,8 +25,8 @@ class ColumnCounts:
         cells: Rows with a value, including cells that mean a missing value.
         values: Rows by distinct value, or ``None`` if there are too many.
         missing: Rows by cell that means a missing value in any column.
-        words: Rows by distinct cell that is no number and does not certainly mean a missing value, or ``None`` if there
-            are too many.
+        words: Rows by distinct cell that is not a number and does not certainly mean a missing value, or ``None`` if
+            there are too many.
         numbers: Rows with a number.
         integers: Rows with an integer of 64 bits.
         zeros: Rows with an integer that has leading zeros, such as ``00123``.

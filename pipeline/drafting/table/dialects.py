@@ -1,4 +1,4 @@
-"""Finds the delimiter and the encoding of a CSV file, as far as they can be determined for sure."""
+"""Finds the delimiter and the encoding of a CSV file, if they can be determined with certainty."""
 
 import codecs
 import csv

@@ -18,9 +18,9 @@ from pipeline.drafting.table.forms import day_month_order
 from pipeline.drafting.table.location import Files
 from pipeline.drafting.table.reading import Read
 
-FEW = 0.02  # of the values of a column of numbers that are mistakes rather than categories
+FEW = 0.02  # of the values: so few texts among numbers are taken for mistakes
 FEW_DIFFERENT = 5
-MOSTLY = 0.5  # of the values of a column that is worth a warning if others are text
+MOSTLY = 0.5  # of the values: a column of text with so many numbers gets a warning
 
 
 def check_cells(
@@ -36,7 +36,7 @@ def check_cells(
         One line for each column that is text because of some cells, although most are numbers.
 
     Raises:
-        DraftError: A column has numbers and a few texts, or dates of two orders.
+        DraftError: A column has numbers and a few texts, or dates with different orders of day and month.
     """
     if not FORMATS[files.source.format].is_text:
         return []

@@ -77,7 +77,7 @@ def test_a_test_table_becomes_the_eval_split(tmp_path: Path) -> None:
         (["--group", "few"], "column 'few': the validation split has no rows: found 2 groups; expected more"),
         (["--group", "size"], "--group: unknown column 'size'; allowed: a, few, label"),
         (["--time", "a", "--group", "few"], "--group: found --time, too; expected one option that decides the split"),
-        (["--time", "label"], "--label: 'label' has another use, too; expected one"),
+        (["--time", "label"], "--label: 'label' is named by another option, too; expected only one use of it"),
     ],
 )
 def test_a_split_that_cannot_be_made_ends_in_one_line(

@@ -142,7 +142,7 @@ def test_all_rows_are_counted_and_a_seeded_sample_is_judged(tmp_path: Path) -> N
     assert counts.values is not None
     assert sum(counts.values.values()) == 40_000
     found = drafted(path, "label", tmp_path / "out", "--max-rows", "500")
-    assert "judged by a seeded sample of 500 rows" in found.choices["warnings"][0]
+    assert "from a seeded sample of 500 rows" in found.choices["warnings"][0]
 
 
 def test_a_wide_table_is_drafted(tmp_path: Path) -> None:

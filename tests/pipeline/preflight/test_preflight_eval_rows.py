@@ -48,7 +48,7 @@ def test_a_table_with_too_few_rows_to_evaluate_on_is_refused(
 @pytest.mark.parametrize(
     ("classes", "policy", "found"),
     [
-        ({"a": 100, "b": 100}, BETTER, "with about 40 rows in the eval split, accuracy is only known to ±0.15 (95 %)"),
+        ({"a": 100, "b": 100}, BETTER, "with about 40 rows in the eval split, accuracy is only known to ±0.15 (95%)"),
         ({"a": 100, "b": 100}, "[{metric: accuracy, min: 0.6}]", "but the margin over the trivial model is 0.1"),
         ({"a": 90, "b": 10}, "[{metric: auc, better_than_trivial: 0.2}]", "auc is only known to ±0.3"),
         ({"all": 200}, "[{metric: mae, better_than_trivial: 0.05}]", "mae is only known to ±0.23"),
