@@ -13,6 +13,7 @@ BINS = 50
 MIN_ROWS = 40
 ALMOST_ALL = 0.98  # of the classes or of the variance that one column alone predicts
 ERROR_SHARE = 0.2  # of the errors of the majority class that are left
+ORDERED = 0.998  # of the order of the labels
 MAX_PAIRS_COLUMNS = 2_000
 CORRELATION = 0.9999
 SHOWN = 5
@@ -26,7 +27,7 @@ class Suspects:
 
     Attributes:
         copies: For columns that divide the rows exactly as an earlier one does: its name.
-        labels: Columns that divide the rows exactly as the label does.
+        labels: Columns that divide the rows exactly as the label does, or have its numbers.
         leaks: For columns that almost determine the label: how well they do.
         correlated: Pairs of columns of numbers that are almost a linear function of each other.
     """
@@ -55,7 +56,7 @@ def _copies(columns: Sequence[Column], target: Target) -> tuple[dict[str, str], 
     copies, labels = {}, []
     for column in columns:
         key = column.codes.tobytes()
-        if target.classes and key == label:
+        if key == label and (target.classes or _same_numbers(target.column, column)):
             labels.append(column.name)
         elif key in first and (column.type == "BYTES" or _same_order(columns, first[key], column)):
             copies[column.name] = first[key]
@@ -66,49 +67,75 @@ def _copies(columns: Sequence[Column], target: Target) -> tuple[dict[str, str], 
 
 def _same_order(columns: Sequence[Column], name: str, column: Column) -> bool:
     """Whether two columns have the same numbers, and not only the same pattern of distinct values."""
-    other = next(each for each in columns if each.name == name)
-    return other.is_number and column.is_number and bool(np.array_equal(other.numbers, column.numbers, equal_nan=True))
+    return _same_numbers(next(each for each in columns if each.name == name), column)
+
+
+def _same_numbers(first: Column, second: Column) -> bool:
+    both = "BYTES" not in (first.type, second.type)
+    return both and bool(np.array_equal(first.numbers, second.numbers, equal_nan=True))
 
 
 def _leak(column: Column, target: Target) -> str | None:
     """How well a column alone predicts the label of rows that it was not fitted on, if it is too good to be true."""
-    codes = column.codes + 1 if column.distinct <= BINS or not column.is_number else _bins(column.numbers)
     known = target.column.codes >= 0
-    codes = codes[known]
-    if len(codes) < MIN_ROWS or len(np.unique(codes)) > len(codes) / 4:
+    if known.sum() < MIN_ROWS:
         return None
-    if target.classes:
-        return _accuracy(codes, target.column.codes[known])
-    return _explained(codes, target.column.numbers[known], column, known)
+    first, second = _halves(int(known.sum()))
+    found = None
+    for codes in _codes(column, known):
+        if target.classes:
+            labels = target.column.codes[known]
+            found = found or _accuracy(codes[first], labels[first], codes[second], labels[second])
+        else:
+            numbers = target.column.numbers[known]
+            found = found or _explained(codes[first], numbers[first], codes[second], numbers[second])
+    if found or target.classes or not column.is_number or column.distinct <= BINS:
+        return found
+    return _ordered(column.numbers[known], target.column.numbers[known])
 
 
-def _accuracy(codes: Codes, labels: Codes) -> str | None:
-    width = int(labels.max()) + 1
-    table = np.zeros((int(codes.max()) + 1, width), np.int64)
-    np.add.at(table, (codes[::2], labels[::2]), 1)
-    best, rest = table.argmax(axis=1), labels[1::2]
-    right = float((best[codes[1::2]] == rest).mean())
-    majority = float((rest == np.bincount(labels[::2], minlength=width).argmax()).mean())
+def _codes(column: Column, known: npt.NDArray[np.bool_]) -> list[Codes]:
+    """The values of the rows with a label as codes, and those of many numbers as bins, too. Each code repeats."""
+    found = [column.codes[known] + 1]
+    if column.is_number and column.distinct > BINS:
+        found.append(_bins(column.numbers)[known])
+    return [codes for codes in found if len(np.unique(codes)) <= len(codes) / 4]
+
+
+def _halves(rows: int) -> tuple[Codes, Codes]:
+    """Rows to fit on, and others. Alternate ones would divide a table of pairs into the first and the second ones."""
+    order = np.random.default_rng(0).permutation(rows)
+    return order[: rows // 2], order[rows // 2 :]
+
+
+def _accuracy(codes: Codes, labels: Codes, other: Codes, rest: Codes) -> str | None:
+    width = int(max(labels.max(), rest.max())) + 1
+    table = np.zeros((int(max(codes.max(), other.max())) + 1, width), np.int64)
+    np.add.at(table, (codes, labels), 1)
+    right = float((table.argmax(axis=1)[other] == rest).mean())
+    majority = float((rest == np.bincount(labels, minlength=width).argmax()).mean())
     if right >= ALMOST_ALL and 1 - right <= ERROR_SHARE * (1 - majority):
         return f"alone it predicts {right:.1%} of the labels"
     return None
 
 
 def _explained(
-    codes: Codes, labels: npt.NDArray[np.float64], column: Column, known: npt.NDArray[np.bool_]
+    codes: Codes, labels: npt.NDArray[np.float64], other: Codes, rest: npt.NDArray[np.float64]
 ) -> str | None:
-    if column.is_number and column.distinct > BINS:
-        numbers = column.numbers[known]
-        both = np.isfinite(numbers) & np.isfinite(labels)
-        share = _correlation(_ranks(numbers[both]), _ranks(labels[both])) ** 2 if both.sum() >= MIN_ROWS else 0.0
-        return f"alone it explains {share:.1%} of the order of the labels" if share >= 0.998 else None
-    count = np.bincount(codes[::2])
-    mean = np.bincount(codes[::2], labels[::2]) / np.maximum(count, 1)
-    rest = labels[1::2]
-    seen = codes[1::2] < len(count)
-    error = float(((mean[np.minimum(codes[1::2], len(count) - 1)] - rest)[seen] ** 2).mean())
-    share = 1 - error / max(float(rest.var()), 1e-30)
+    count = np.bincount(codes, minlength=int(other.max()) + 1)
+    mean = np.bincount(codes, labels, len(count)) / np.maximum(count, 1)
+    seen = count[other] > 0
+    if not seen.any():
+        return None
+    error = float(((mean[other] - rest)[seen] ** 2).mean())
+    share = 1 - error / max(float(rest[seen].var()), 1e-30)
     return f"alone it explains {share:.1%} of the label" if share >= ALMOST_ALL else None
+
+
+def _ordered(numbers: npt.NDArray[np.float64], labels: npt.NDArray[np.float64]) -> str | None:
+    both = np.isfinite(numbers) & np.isfinite(labels)
+    share = _correlation(_ranks(numbers[both]), _ranks(labels[both])) ** 2 if both.sum() >= MIN_ROWS else 0.0
+    return f"alone it explains {share:.1%} of the order of the labels" if share >= ORDERED else None
 
 
 def _correlated(columns: Sequence[Column]) -> list[tuple[str, str]]:
@@ -133,8 +160,11 @@ def _bins(numbers: npt.NDArray[np.float64]) -> Codes:
 
 
 def _ranks(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.argsort(np.argsort(numbers, kind="stable"), kind="stable").astype(np.float64)
+    """The rank of each number. Equal ones have the mean of their ranks."""
+    _, places, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - counts / 2)[places]
 
 
 def _correlation(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> float:
-    return float(np.corrcoef(first, second)[0, 1])
+    with np.errstate(all="ignore"):  # one value has no correlation
+        return float(np.nan_to_num(np.corrcoef(first, second)[0, 1]))

@@ -113,7 +113,7 @@ def test_a_seed_is_chosen_with_which_no_split_lacks_a_class(
 
 
 def shifted(offset: int) -> Callable[[int], float]:
-    return lambda row: number(row) + offset
+    return lambda row: 2 * number(row) + offset  # not the label itself
 
 
 def shifted_group(offset: int) -> Callable[[int], int]:
