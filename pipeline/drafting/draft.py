@@ -13,7 +13,7 @@ from pipeline.config.errors import unknown_name
 from pipeline.drafting.choices.features import Choice, Use, choose, names
 from pipeline.drafting.choices.plan import Plan, make_plan
 from pipeline.drafting.choices.seeds import choose_seed
-from pipeline.drafting.choices.suspects import Suspects, find_suspects
+from pipeline.drafting.choices.suspects import SHOWN, Suspects, find_suspects
 from pipeline.drafting.choices.target import Target, find_target
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column, describe, missing_cells
@@ -122,15 +122,14 @@ def draft(options: Options) -> Draft:
     _check_columns(options, read, files)
     missing_values = find_missing_values(read, options.missing_values)
     columns = {each: describe(read, counts, missing_values) for each, counts in read.counts.items()}
-    mixed = check_cells(files, read, columns, {*options.leave_out}, missing_values)
+    mixed = check_cells(files, read, columns, {*options.leave_out}, missing_values, options.label)
     target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
     suspects = find_suspects(columns.values(), target)
     choices = choose(columns.values(), options.label, _uses(options), _left_out(options, suspects))
     features = names(choices, {"feature"})
     if not features:
-        reasons = ", ".join(f"'{each.column.name}': {each.reason}" for each in choices if each.use == "left out")
         raise DraftError(
-            f"--data: found no column to predict '{options.label}' from; expected one ({reasons or 'none'})"
+            f"--data: found no column to predict '{options.label}' from; expected one ({_reasons(choices)})"
         )
     plan = make_plan(target.column.present - read.test_rows, len(features), target.task, bool(read.test_rows))
     made = Draft(name, files, read, missing_values, target, choices, split, 0, plan, suspects, tuple(mixed))
@@ -138,6 +137,13 @@ def draft(options: Options) -> Draft:
         return made
     seed = choose_seed(files, made.columns, target, plan.splits, options.group, missing_values)
     return dataclasses.replace(made, seed=seed)
+
+
+def _reasons(choices: list[Choice]) -> str:
+    """Why the first columns are left out, for an error."""
+    reasons = [f"'{each.column.name}': {each.reason}" for each in choices if each.use == "left out"]
+    more = [f"and {len(reasons) - SHOWN:,} more"] if len(reasons) > SHOWN else []
+    return ", ".join(reasons[:SHOWN] + more) or "none"
 
 
 def find_missing_values(read: Read, given: Collection[str] = ()) -> tuple[str, ...]:

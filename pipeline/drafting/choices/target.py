@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from custom_components.arrow_example_gen.formats.files import shown
 from models.features import Task
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.errors import DraftError
@@ -80,7 +81,9 @@ def _check(column: Column) -> None:
         raise DraftError(f"--label: '{name}' has no value in any of the {column.rows:,} rows; expected labels")
     if column.distinct == 1 and column.is_exact:
         [value] = column.values or column.sample.drop_null().unique().to_pylist()
-        raise DraftError(f"--label: '{name}' is '{value}' in all {column.present:,} rows; expected at least two values")
+        raise DraftError(
+            f"--label: '{name}' is {shown(str(value))} in all {column.present:,} rows; expected at least two values"
+        )
     if column.present < MIN_ROWS:
         raise DraftError(
             f"--data: found {column.present} rows with a label; expected at least {MIN_ROWS}, since metrics on fewer "

@@ -20,6 +20,7 @@ from pipeline.drafting.table.reading import Read
 
 FEW = 0.02  # of the values: so few texts among numbers are taken for mistakes
 FEW_DIFFERENT = 5
+FEW_VALUES, REPEATS = 20, 10  # distinct values of a column of categories, and rows of each
 MOSTLY = 0.5  # of the values: a column of text with so many numbers gets a warning
 
 
@@ -29,6 +30,7 @@ def check_cells(
     columns: Mapping[str, Column],
     left_out: Collection[str],
     missing_values: Collection[str],
+    label: str,
 ) -> list[str]:
     """Checks the columns of a text file that are not left out.
 
@@ -43,8 +45,9 @@ def check_cells(
     mixed = []
     for name, column in columns.items():
         if name not in left_out:
-            _check_numbers(files, read.counts[name], missing_values)
-            if column.form == "date":
+            if not _are_categories(column):
+                _check_numbers(files, read.counts[name], missing_values, hint="" if name == label else _leave_out(name))
+            if column.form == "date" and column.type == "BYTES":
                 _check_dates(files, column)
             elif column.type == "BYTES" and MOSTLY <= _share_of_numbers(column) < 1:
                 path, line, cell = _first(files, name, lambda text: _is_word(text, missing_values))
@@ -55,7 +58,17 @@ def check_cells(
     return mixed
 
 
-def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collection[str]) -> None:
+def _are_categories(column: Column) -> bool:
+    """Whether a column has a few values that all repeat, such as ``1``, ``2`` and ``3+``, rather than a mistake."""
+    values = column.values
+    return values is not None and len(values) <= FEW_VALUES and min(values.values(), default=0) >= REPEATS
+
+
+def _leave_out(name: str) -> str:
+    return f", or --leave-out {name!r}"
+
+
+def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collection[str], hint: str) -> None:
     words = {word: count for word, count in (counts.words or {}).items() if word not in missing_values}
     if not words or len(words) > FEW_DIFFERENT or not sum(words.values()) <= FEW * counts.numbers:
         return
@@ -63,8 +76,7 @@ def _check_numbers(files: Files, counts: ColumnCounts, missing_values: Collectio
     total = counts.numbers + sum(words.values())
     raise DraftError(
         f"{path}: line {line}: column {shown(counts.name)}: found {shown(cell)}; {counts.numbers:,} of {total:,} "
-        f"values are numbers: correct the cell, give --missing-value {cell!r} if it means a missing value, or "
-        f"--leave-out {counts.name!r}"
+        f"values are numbers: correct the cell, or give --missing-value {cell!r} if it means a missing value{hint}"
     )
 
 

@@ -68,7 +68,13 @@ def test_a_good_table_is_drafted(tmp_path: Path) -> None:
         (
             rows(lambda row: "abc" if row == 70 else number(row), word, yes),
             "label",
-            "line 72: column 'a': found 'abc'; 119 of 120 values are numbers: correct the cell, give --missing-value",
+            "line 72: column 'a': found 'abc'; 119 of 120 values are numbers: correct the cell, or give",
+        ),
+        (
+            rows(number, word, lambda row: "abc" if row == 70 else number(row)),
+            "label",
+            "line 72: column 'label': found 'abc'; 119 of 120 values are numbers: correct the cell, or give "
+            "--missing-value 'abc' if it means a missing value",
         ),
         (
             rows(lambda row: "12/31/2020" if row == 50 else f"{row % 28 + 1:02}/02/2020", word, yes),
@@ -89,6 +95,21 @@ def test_a_good_table_is_drafted(tmp_path: Path) -> None:
 def test_a_table_that_cannot_be_used_ends_in_one_line(tmp_path: Path, text: str, label: str, said: str) -> None:
     found = drafted(table(tmp_path / "bad.csv", text), label, tmp_path / "out")
     assert said in refusal_in(found, tmp_path)
+
+
+def test_the_line_is_short_for_a_long_value_and_for_many_columns(tmp_path: Path) -> None:
+    long = rows(number, word, lambda _: "x" * 3_000)
+    assert len(refusal_in(drafted(table(tmp_path / "a.csv", long), "label", tmp_path / "out"), tmp_path)) < 300
+    wide = rows(yes, *[lambda _: 1] * 500, header=",".join(["label", *map(str, range(500))]))
+    line = refusal_in(drafted(table(tmp_path / "b.csv", wide), "label", tmp_path / "out"), tmp_path)
+    assert "'4': the same value in every row, and 495 more)" in line
+
+
+def test_only_the_label_cannot_be_left_out(tmp_path: Path) -> None:
+    text = rows(lambda row: "abc" if row == 70 else number(row), word, yes)
+    path = table(tmp_path / "a.csv", text)
+    assert "or --leave-out 'a'" in drafted(path, "label", tmp_path / "out").stderr
+    assert "--leave-out" not in drafted(path, "a", tmp_path / "out").stderr
 
 
 def refusal_in(found: Drafted, folder: Path) -> str:
