@@ -13,12 +13,13 @@ import pyarrow.compute as pc
 
 from custom_components.arrow_example_gen.formats.csv_types import without_missing
 from pipeline.drafting.table.counts import ColumnCounts
-from pipeline.drafting.table.forms import MIN_ROWS, Form, form_of_texts, names_rows
+from pipeline.drafting.table.forms import MIN_ROWS, Form, are_dates, form_of_texts, names_rows
 from pipeline.drafting.table.missing import is_likely
 from pipeline.drafting.table.reading import Read
 
 Type = Literal["INT", "FLOAT", "BYTES"]
 NAN = ("nan", "-nan")  # as Arrow writes it
+MIN_DATES = 5  # different integers that are dates by more than chance
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -176,17 +177,21 @@ def _form(column: Column, counts: ColumnCounts) -> Form:
         texts = column.sample.drop_null()
         form = form_of_texts(texts.unique().to_pylist(), len(texts)) if len(texts) else "category"
         return "category" if form == "identifier" and _few(column) else form
-    return "identifier" if column.type == "INT" and _identifies_rows(column) else "number"
+    return _form_of_integers(column) if column.type == "INT" else "number"
 
 
 def _few(column: Column) -> bool:
     return column.values is not None and column.distinct <= column.present / 2
 
 
-def _identifies_rows(column: Column) -> bool:
-    """Whether integers number the rows, or have a name that says so and never repeat."""
-    present = len(column.sample) - column.sample.null_count
-    if column.distinct < present or present < MIN_ROWS:
-        return False
-    counts_rows = column.min in (0, 1) and column.max - column.min + 1 == column.present
-    return counts_rows or names_rows(column.name)
+def _form_of_integers(column: Column) -> Form:
+    """Numbers, dates, or identifiers: these number the rows, or have a name that says so and hardly repeat."""
+    numbers = column.sample.drop_null()
+    if len(numbers) < MIN_ROWS:
+        return "number"
+    differ = column.distinct >= len(numbers)
+    counts_rows = differ and column.min in (0, 1) and column.max - column.min + 1 == column.present
+    if counts_rows or (names_rows(column.name) and column.distinct > len(numbers) / 2):
+        return "identifier"
+    distinct = numbers.unique()
+    return "date" if len(distinct) > MIN_DATES and are_dates(distinct.to_pylist()) else "number"

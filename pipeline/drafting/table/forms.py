@@ -1,10 +1,13 @@
 """Finds what the texts of a column are: categories, dates, lists, free text or identifiers."""
 
+import calendar
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
-Form = Literal["number", "category", "date", "text", "list", "identifier", "constant", "empty", "decimal_comma"]
+Form = Literal[
+    "number", "category", "date", "text", "list", "identifier", "constant", "empty", "decimal_comma", "written_number"
+]
 
 _TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"
 _MONTH = r"[A-Za-z]{3,9}\.?"
@@ -15,10 +18,13 @@ _DATES = re.compile(
 )
 _ORDERED = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2\d{{2,4}}{_TIME}")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(?:\.?\d{3})*,\d+")
-_IDENTIFIER = re.compile(r"(?:^|[^a-z])(?:id|ids|uuid|guid|key|index|idx|row|rownames?|serial|unnamed: 0)$", re.I)
+_WRITTEN_NUMBER = re.compile(r"[+-]?\(?[$€£¥]? ?[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)? ?[%$€£¥]?\)?")
+_SIGN = re.compile(r"[,%$€£¥]")
+_IDENTIFIER = re.compile(r"(?:^|[^a-z])(?:id|ids|uid|uuid|guid|key|index|idx|row|rownames?|serial|unnamed: 0)$", re.I)
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 _SEPARATORS = "|;,"
 SHARE = 0.95  # of the values that have to look like a date
+YEARS = range(1900, 2101)  # of dates that are written as integers
 MAX_MONTH = 12
 TEXT_WORDS, TEXT_CHARACTERS = 5, 100  # of the mean value of a column of texts
 MIN_ROWS = 20  # in which every value may differ by chance
@@ -43,9 +49,12 @@ def form_of_texts(texts: Sequence[str], rows: int) -> Form:
     """
     if _share(texts, lambda text: bool(_DATES.fullmatch(text) or _ORDERED.fullmatch(text))) >= SHARE:
         return "date"
+    repeats = len(texts) <= rows / 2
+    with_sign = any(map(_SIGN.search, texts))  # a column of digits is text because of its leading zeros
+    if with_sign and _share(texts, lambda text: bool(_WRITTEN_NUMBER.fullmatch(text))) >= SHARE:
+        return "category" if repeats and len(texts) <= MIN_ROWS else "written_number"
     if _share(texts, lambda text: bool(_DECIMAL_COMMA.fullmatch(text))) >= SHARE:
         return "decimal_comma"
-    repeats = len(texts) <= rows / 2
     words = sum(len(text.split()) for text in texts) / len(texts)
     characters = sum(map(len, texts)) / len(texts)
     if not repeats and rows >= MIN_ROWS and (words >= TEXT_WORDS or characters >= TEXT_CHARACTERS):
@@ -53,6 +62,20 @@ def form_of_texts(texts: Sequence[str], rows: int) -> Form:
     if len(texts) > MIN_ROWS and _is_list(texts):
         return "list"
     return "identifier" if not repeats and rows >= MIN_ROWS else "category"
+
+
+def are_dates(numbers: Iterable[float]) -> bool:
+    """Whether all integers are days of the calendar, written as ``YYYYMMDD``.
+
+    >>> are_dates([20240228, 20240229]), are_dates([20240229, 20240230])
+    (True, False)
+    """
+    return all(map(_is_date, numbers))
+
+
+def _is_date(number: float) -> bool:
+    year, month, day = int(number) // 10_000, int(number) // 100 % 100, int(number) % 100
+    return year in YEARS and 1 <= month <= MAX_MONTH and 1 <= day <= calendar.monthrange(year, month)[1]
 
 
 def day_month_order(text: str) -> str | None:

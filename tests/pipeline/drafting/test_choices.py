@@ -65,11 +65,16 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
         (lambda row: "", "left out", "no value in any row"),
         (lambda row: f"2024-0{row % 9 + 1}-1{row % 7}", "left out", "dates"),
         (lambda row: f"{row % 28 + 1}.{row % 12 + 1}.2024 10:00", "left out", "dates"),
+        (lambda row: 20240100 + row % 31 + 1, "left out", "dates"),
+        (lambda row: 20240100 + row % 60, "dense", "20,240,100 to 20,240,159"),
         (lambda row: f"it said {row} words and then some {row * 7} more", "left out", "free text"),
         (lambda row: f"{'abcdefg'[row % 7]}|{'hijklmn'[row // 7 % 7]}|{'opq'[row % 3]}", "left out", "several values"),
         (lambda row: f"0{row % 30:04}", "vocabulary", "30 different values"),
         (lambda row: round(math.exp(row % 50 / 4)), "dense", "skewed"),
         (lambda row: '"1.234,5"' if row % 2 else '"7,25"', "left out", "decimal commas"),
+        (lambda row: f'"${row * 77:,}.50"', "left out", "thousands separators"),
+        (lambda row: f"{row * 7 / 10} %", "left out", "signs such as $ and %"),
+        (lambda row: f"{row % 5}0%", "vocabulary", "5 different values"),
         (lambda row: ["NA", "?", "unknown", "-"][row % 4] if row < 8 else row % 50 / 4, "dense", "0 to 12.25"),
         (number, "left out", "the same as 'a' in every row"),
         (lambda row: {"yes": "Y", "no": "N"}[str(yes(row))], "left out", "the label under other names"),
@@ -111,6 +116,21 @@ def test_integers_that_identify_something_are_codes(tmp_path: Path) -> None:
     text = rows(number, lambda row: row * 7919 % 40, yes, header="a,customerId,label")
     found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
     assert found.uses["customerId"] == "hashed"
+
+
+def test_integers_that_identify_something_and_hardly_repeat_are_left_out(tmp_path: Path) -> None:
+    text = rows(number, lambda row: row % 100 * 7919, yes, header="a,patient id,label")
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert found.uses["patient id"] == "left out"
+    assert found.reasons["patient id"] == "values that hardly repeat"
+
+
+def test_a_few_values_of_which_one_is_text_are_classes(tmp_path: Path) -> None:
+    text = rows(number, word, lambda row: "5+" if row % 99 == 0 else row * 31 % 4 + 1, count=2_000)
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.settings["label"]["classes"] == ["1", "2", "3", "4", "5+"]
+    assert any("'label' is read as text: 99% of its values are numbers" in line for line in found.choices["warnings"])
 
 
 def test_warnings_name_leaks_imbalance_near_duplicates_and_few_rows(tmp_path: Path) -> None:
