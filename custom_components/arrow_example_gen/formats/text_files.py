@@ -15,7 +15,7 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def open_text(path: str, encoding: str, digest: ContentDigest | None = None, errors: str = "strict") -> IO[bytes]:
     """Opens a text file. Its bytes are UTF-8, whatever encoding the file has, without a byte-order mark.
 
-    It is converted as it is read, in constant memory. A file in UTF-8 is not checked: whoever reads it does that.
+    It is converted as it is read, in constant memory. A file in UTF-8 is not checked here, but by its reader.
 
     Args:
         path: The file, which is decompressed if its extension is ``.gz``.

@@ -114,7 +114,8 @@ class ColumnSplit:
             if not by_split[index]:
                 found = ", ".join(sorted(shown(each.word) for each in words.values())) or "no values"
                 raise TableError(
-                    f"{where}: found {found}; expected rows of the {names[index]} split, too, as {SETTING} names it"
+                    f"{where}: found {found}; expected rows of the {names[index]} split, too, since {SETTING} names this "
+                    "column"
                 )
         taken = None if by_split[1] else HashSplit(self.split.first(2))
         return NamedSplits(self.column, names, taken)
@@ -124,7 +125,7 @@ class ColumnSplit:
         others = [other for name in self.split.names for other in SYNONYMS.get(name, ())]
         return TableError(
             f"{table.location(path, row)}: column {shown(self.column)}: found {shown(word)}; expected "
-            f"{', '.join(self.split.names)}, or one of {', '.join(others)}, as {SETTING} names the splits{hint}"
+            f"{', '.join(self.split.names)}, or one of {', '.join(others)}, since {SETTING} names this column{hint}"
         )
 
 

@@ -92,7 +92,9 @@ class TimeSplit:
         evidence = merge_evidence(part.evidence for part in found)
         folder_of = f"{table.first}: column {shown(self.column)}"
         if not evidence:
-            raise TableError(f"{folder_of}: found no value in any row; expected times, as {SETTING} names it")
+            raise TableError(
+                f"{folder_of}: found no value in any row; expected times, since {SETTING} names this column"
+            )
         form = form_of(evidence, self.column, location_of(table))
         values, counts = np.unique(np.concatenate([form.normalized(part.values) for part in found]), return_counts=True)
         if len(values) < len(self.names):

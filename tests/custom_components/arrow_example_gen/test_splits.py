@@ -215,7 +215,10 @@ def test_missing_validation_rows_are_taken_from_the_training_rows(tmp_path: Path
             ["train", "test", "valdation"],
             r"line 4: column 'set': found 'valdation'; expected train, validation, eval, or",
         ),
-        (["train", "dev"], "found 'dev', 'train'; expected rows of the eval split, too, as data.split_column names it"),
+        (
+            ["train", "dev"],
+            "found 'dev', 'train'; expected rows of the eval split, too, since data.split_column names this column",
+        ),
         (["test", "dev"], "expected rows of the train split, too"),
         (
             ["train", "eval", "test"],

@@ -75,7 +75,11 @@ def test_tables_that_can_be_split_pass(tmp_path: Path, settings: dict[str, str],
             {"table/a.csv": table("train", "tset")},
             "table/a.csv: line 3: column 'company': found 'tset'; expected",
         ),
-        (WORDS, {"table/a.csv": table("train", "dev")}, "expected rows of the eval split, too, as data.split_column"),
+        (
+            WORDS,
+            {"table/a.csv": table("train", "dev")},
+            "expected rows of the eval split, too, since data.split_column",
+        ),
         (
             {"data.split_time": "seconds"},
             {"table/a.csv": "tips,fare,payment,company\n1.5,5.0,cash,a\n"},
