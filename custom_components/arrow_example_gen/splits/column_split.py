@@ -114,8 +114,8 @@ class ColumnSplit:
             if not by_split[index]:
                 found = ", ".join(sorted(shown(each.word) for each in words.values())) or "no values"
                 raise TableError(
-                    f"{where}: found {found}; expected rows of the {names[index]} split, too, since {SETTING} names this "
-                    "column"
+                    f"{where}: found {found}; expected rows of the {names[index]} split, too, since {SETTING} names "
+                    "this column"
                 )
         taken = None if by_split[1] else HashSplit(self.split.first(2))
         return NamedSplits(self.column, names, taken)

@@ -19,7 +19,7 @@ LEFT_OUT: Mapping[Form, str] = {
     "text": "free text, which no kind of feature reads yet",
     "list": "several values per row, which no kind of feature reads yet",
     "decimal_comma": "numbers with decimal commas, which are read as text: write them with decimal points",
-    "written_number": "numbers with signs such as $ and %, or thousands separators, read as text: write only digits",
+    "written_number": "numbers with symbols such as $ and %, or thousands separators, read as text: write only digits",
 }
 BUCKET_ROWS = 1_000  # rows from which on numbers are also bucketed
 BUCKETS = 10
