@@ -154,7 +154,7 @@ def _sample(column: pa.Array, type_: Type, missing_values: Collection[str]) -> p
     if type_ == "BYTES":
         texts = [None if each is None else each.decode(errors="replace") for each in column.to_pylist()]
         return pa.array(texts, pa.string())
-    numbers = column.cast(pa.float64())
+    numbers = column.cast(pa.float64(), safe=False)  # integers from 2**53 on are rounded
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
 

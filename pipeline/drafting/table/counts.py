@@ -150,7 +150,7 @@ class ColumnCounts:
         total = pc.sum(counts).as_py() or 0
         self.numbers += total
         self.integers += total if pa.types.is_integer(numbers.type) else 0
-        self._add_range(numbers.cast(pa.float64()), counts)
+        self._add_range(numbers.cast(pa.float64(), safe=False), counts)
         self._count_values(numbers.cast(pa.string()), counts)
 
     def _add_text(self, texts: pa.Array, counts: pa.Array) -> None:
