@@ -16,9 +16,9 @@ MIN_ROWS = 50
 MIN_CLASS_ROWS = 3  # mean number of rows per class of any kind, at least
 # A binary model predicts the probability of the second class. Classes with these names come second.
 _POSITIVE = frozenset(
-    ("1", "yes", "y", "true", "t", "positive", "pos", "malignant", "bad", "dead", "died", "fraud", "spam", "default")
+    ("yes", "y", "true", "t", "positive", "pos", "malignant", "bad", "dead", "died", "fraud", "spam", "default")
 )
-_NEGATIVE = frozenset(("0", "-1", "no", "n", "false", "f", "negative", "neg", "benign", "good", "alive", "survived"))
+_NEGATIVE = frozenset(("no", "n", "false", "f", "negative", "neg", "benign", "good", "alive", "survived"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +58,11 @@ def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
     """
     _check(column)
     if column.type == "BYTES":
+        if task in (None, "regression") and column.form in ("decimal_comma", "written_number"):
+            raise DraftError(
+                f"--label: '{column.name}' has numbers that are read as text, such as {shown(_first_text(column))}; "
+                "expected digits with a decimal point: rewrite the column, or give --task multiclass"
+            )
         if task == "regression":
             raise DraftError(
                 f"--task: found regression, and text in the label's column '{column.name}'; expected numbers"
@@ -68,8 +73,14 @@ def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
         kind = "integers" if classes.type == "INT" else "numbers"
         return _classes(classes, task, f"{classes.distinct} different {kind}")
     reason = f"{column.distinct:,} different numbers" if column.is_exact else "numbers"
+    if not column.is_finite:
+        raise DraftError(f"--label: '{column.name}' has infinite numbers; expected finite ones: correct these rows")
     log = column.min >= 0 and is_skewed(column.numbers)
     return Target(column, "regression", {}, reason + (", skewed" if log else ""), log)
+
+
+def _first_text(column: Column) -> str:
+    return str(column.sample.drop_null()[0].as_py())
 
 
 def _check(column: Column) -> None:
@@ -103,13 +114,20 @@ def _as_numbers(column: Column, rewritable: bool) -> Column:
     """A column whose values are written in one way: ``1.0``, ``+1`` and ``1`` are the class ``1``."""
     values: dict[str, int] = {}
     for text, count in (column.values or {}).items():
-        number = float(text)
-        name = str(int(number)) if number.is_integer() else repr(number)
+        name = _number_name(text)
         values[name] = values.get(name, 0) + count
     whole = all(name.lstrip("-").isdigit() for name in values)
     kind: Type = "INT" if column.type == "INT" or (rewritable and whole) else "FLOAT"
     distinct = len(values) if column.values is not None else column.distinct
     return dataclasses.replace(column, type=kind, values=column.values and values, distinct=distinct)
+
+
+def _number_name(text: str) -> str:
+    try:
+        return str(int(text))  # float64 would merge large ones
+    except ValueError:
+        number = float(text)
+        return str(int(number)) if number.is_integer() else repr(number)
 
 
 def _classes(column: Column, task: Task | None, reason: str) -> Target:
@@ -125,14 +143,18 @@ def _classes(column: Column, task: Task | None, reason: str) -> Target:
     numbers = column.type != "BYTES"
     values = dict(sorted(column.values.items(), key=lambda each: float(each[0]) if numbers else each[0]))
     found: Task = task or ("binary" if len(values) == 2 else "multiclass")
-    return Target(column, found, _ordered(values) if found == "binary" else values, reason)
+    return Target(column, found, _ordered(values) if found == "binary" and not numbers else values, reason)
 
 
 def _ordered(values: Mapping[str, int]) -> Mapping[str, int]:
-    """Two classes, the one to predict last: the one whose name says so, else the higher number or the rarer text."""
+    """Two texts, the one to predict last: the one whose name says so, else the higher number or the rarer one."""
     first, second = values
-    swap = first.lower() in _POSITIVE or second.lower() in _NEGATIVE
-    named = {first.lower(), second.lower()} & (_POSITIVE | _NEGATIVE)
+    swap = _known(first) in _POSITIVE or _known(second) in _NEGATIVE
+    named = {_known(first), _known(second)} & (_POSITIVE | _NEGATIVE)
     if not named and not first.lstrip("-").replace(".", "").isdigit():
         swap = values[first] < values[second]
     return {second: values[second], first: values[first]} if swap else values
+
+
+def _known(name: str) -> str:
+    return name.strip().lower()

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from drafts import drafted, table
-from test_refused_tables import number, rows, word, yes
+from test_refused_tables import ROWS, number, rows, word, yes
 
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
 from pipeline.drafting.choices.plan import make_plan
@@ -24,6 +24,9 @@ from pipeline.drafting.choices.plan import make_plan
         (["True", "False"], "binary", ["False", "True"]),
         (["malignant", "benign"], "binary", ["benign", "malignant"]),
         (["1", "0"], "binary", ["0", "1"]),
+        (["2", "1", "2"], "binary", ["1", "2"]),
+        ([" TRUE", "FALSE"], "binary", ["FALSE", " TRUE"]),
+        (["1000000000000000000", "1000000000000000001"], "binary", ["1000000000000000000", "1000000000000000001"]),
         (["1", "-1"], "binary", ["-1", "1"]),
         (["1.0", "0.0"], "binary", ["0", "1"]),
         (["0.5", "1.5"], "binary", ["0.5", "1.5"]),
@@ -123,6 +126,18 @@ def test_integers_that_identify_something_and_hardly_repeat_are_left_out(tmp_pat
     found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
     assert found.uses["patient id"] == "left out"
     assert found.reasons["patient id"] == "values that hardly repeat"
+
+
+def test_large_integers_of_parquet_are_drafted(tmp_path: Path) -> None:
+    columns = {
+        "a": [(number % 97 - 48) * 10**17 + number for number in range(ROWS)],
+        "label": [(2**62, -(2**62), 0)[number * 31 % 3] for number in range(ROWS)],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = drafted(tmp_path / "a.parquet", "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.settings["label"]["classes"] == [str(-(2**62)), "0", str(2**62)]
+    assert found.uses["a"] == "dense"
 
 
 def test_a_few_values_of_which_one_is_text_are_classes(tmp_path: Path) -> None:

@@ -87,6 +87,21 @@ def test_a_good_table_is_drafted(tmp_path: Path) -> None:
             "label",
             "120 different texts in 120 rows; expected",
         ),
+        (
+            rows(number, word, lambda row: "inf" if row == 7 else number(row)),
+            "label",
+            "--label: 'label' has infinite numbers; expected finite ones: correct these rows",
+        ),
+        (
+            rows(number, word, lambda row: f'"${row % 40 * 77:,}"'),
+            "label",
+            "--label: 'label' has numbers that are read as text, such as '$0'; expected digits with a decimal point",
+        ),
+        (
+            rows(number, word, lambda row: f'"{row % 30},5"'),
+            "label",
+            "has numbers that are read as text, such as '0,5'; expected digits with a decimal point",
+        ),
         ("a,b,label\n", "label", "found a header and no rows; expected at least one row"),
         ("", "label", "the file is empty; expected a header line and rows"),
         ("a,b,label\n1,2\n", "label", "line 2: found 2 values; expected 3, as in the header"),
