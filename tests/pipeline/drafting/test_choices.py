@@ -76,7 +76,7 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
         (lambda row: round(math.exp(row % 50 / 4)), "dense", "skewed"),
         (lambda row: '"1.234,5"' if row % 2 else '"7,25"', "left out", "decimal commas"),
         (lambda row: f'"${row * 77:,}.50"', "left out", "thousands separators"),
-        (lambda row: f"{row * 7 / 10} %", "left out", "signs such as $ and %"),
+        (lambda row: f"{row * 7 / 10} %", "left out", "symbols such as $ and %"),
         (lambda row: f"{row % 5}0%", "vocabulary", "5 different values"),
         (lambda row: ["NA", "?", "unknown", "-"][row % 4] if row < 8 else row % 50 / 4, "dense", "0 to 12.25"),
         (number, "left out", "the same as 'a' in every row"),
