@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+
 from custom_components.arrow_example_gen.formats.files import shown
 from models.features import Task
 from pipeline.drafting.choices.skewness import is_skewed
@@ -75,7 +77,7 @@ def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
     reason = f"{column.distinct:,} different numbers" if column.is_exact else "numbers"
     if not column.is_finite:
         raise DraftError(f"--label: '{column.name}' has infinite numbers; expected finite ones: correct these rows")
-    log = column.min >= 0 and is_skewed(column.numbers)
+    log = column.min >= 0 and is_skewed(column.numbers) and not _is_mostly_one(column)
     return Target(column, "regression", {}, reason + (", skewed" if log else ""), log)
 
 
@@ -108,6 +110,12 @@ def _are_classes(column: Column) -> bool:
         return True
     whole = column.values is not None and all(float(each).is_integer() for each in column.values)
     return whole and column.distinct <= MAX_INTEGER_CLASSES and column.present >= CLASS_ROWS * column.distinct
+
+
+def _is_mostly_one(column: Column) -> bool:
+    """Whether most rows have the same number: their median. Hardly a model of a logarithm has a smaller mean error."""
+    codes = column.codes[column.codes >= 0]
+    return 2 * int(np.bincount(codes).max()) > len(codes)
 
 
 def _as_numbers(column: Column, rewritable: bool) -> Column:

@@ -222,7 +222,14 @@ def skewed(row: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("label", "metric"), [(yes, "auc"), (word, "loss"), (lambda row: row * 7919 % 1013 / 7, "mse"), (skewed, "mae")]
+    ("label", "metric"),
+    [
+        (yes, "auc"),
+        (word, "loss"),
+        (lambda row: row * 7919 % 1013 / 7, "mse"),
+        (skewed, "mae"),
+        (lambda row: skewed(row) if row % 5 < 2 else 0, "mse"),  # the median is 0
+    ],
 )
 def test_a_model_has_to_be_better_than_the_trivial_one(
     tmp_path: Path, label: Callable[[int], object], metric: str
