@@ -17,7 +17,7 @@ from pipeline.drafting.table.location import Files
 MAX_ROWS = 20_000  # of a table that is hashed with several seeds
 SEEDS = 50
 FEW = 20  # expected rows of the rarest class in the smallest split; with more, it practically never has none
-COMMON = 8  # rows of a class from which on it should be in every split
+COMMON = 8  # rows of one of many classes from which on it should be in every split
 
 
 def choose_seed(
@@ -47,7 +47,8 @@ def choose_seed(
     batches = list(_labeled(table, files.paths, target.column.name))
     labels = [label for columns, _ in batches for label in _labels(columns[target.column.name], target)]
     rows = Counter(labels)
-    needed = {label for label, count in rows.items() if count >= COMMON} or set(rows)
+    common = {label for label, count in rows.items() if count >= COMMON or target.task == "binary"}
+    needed = common or set(rows)
     best, most = 0, 0
     for seed in range(SEEDS):
         split = Split(tuple(sizes), tuple(itertools.accumulate(sizes.values())), seed, key)

@@ -16,6 +16,7 @@ MAX_INTEGER_CLASSES = 12  # distinct integers of a label that are taken for clas
 CLASS_ROWS = 10  # mean number of rows per integer class, at least
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 3  # mean number of rows per class of any kind, at least
+SPLITS = 3  # none of which can be judged without both of two classes
 # A binary model predicts the probability of the second class. Classes with these names come second.
 _POSITIVE = frozenset(
     ("yes", "y", "true", "t", "positive", "pos", "malignant", "bad", "dead", "died", "fraud", "spam", "default")
@@ -151,6 +152,12 @@ def _classes(column: Column, task: Task | None, reason: str) -> Target:
     numbers = column.type != "BYTES"
     values = dict(sorted(column.values.items(), key=lambda each: float(each[0]) if numbers else each[0]))
     found: Task = task or ("binary" if len(values) == 2 else "multiclass")
+    rare, count = min(values.items(), key=lambda each: each[1])
+    if found == "binary" and count < SPLITS:
+        raise DraftError(
+            f"--label: '{column.name}' is {shown(rare)} in only {count} of {column.present:,} rows; expected at least "
+            f"{SPLITS} rows of each class, one for each split: collect more rows, or name another column"
+        )
     return Target(column, found, _ordered(values) if found == "binary" and not numbers else values, reason)
 
 

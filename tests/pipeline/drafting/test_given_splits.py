@@ -96,6 +96,7 @@ def test_a_split_that_cannot_be_made_ends_in_one_line(
     ("label", "options"),
     [
         (lambda row: "yes" if row % 15 == 0 else "no", []),  # eight rows, of which each split needs one
+        (lambda row: "yes" if row % 40 == 0 else "no", []),  # three rows
         (number, ["--group", "group"]),  # four groups for three splits
         (lambda row: "yes" if row % 15 < 2 else "no", ["--group", "group"]),
     ],

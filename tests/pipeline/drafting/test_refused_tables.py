@@ -88,6 +88,11 @@ def test_a_good_table_is_drafted(tmp_path: Path) -> None:
             "120 different texts in 120 rows; expected",
         ),
         (
+            rows(number, word, lambda row: "yes" if row % 99 == 0 else "no"),
+            "label",
+            "'label' is 'yes' in only 2 of 120 rows; expected at least 3 rows of each class, one for each split",
+        ),
+        (
             rows(number, word, lambda row: "inf" if row == 7 else number(row)),
             "label",
             "--label: 'label' has infinite numbers; expected finite ones: correct these rows",
