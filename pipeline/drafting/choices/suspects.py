@@ -13,6 +13,8 @@ BINS = 50
 MIN_ROWS = 40
 ALMOST_ALL = 0.98  # of the classes or of the variance that one column alone predicts
 ERROR_SHARE = 0.2  # of the errors of the majority class that are left
+MIN_ERRORS = 5  # of the majority class, from which on fewer are not a coincidence
+SEEN = 0.9  # of the rows that are judged: their code is in the rows that were fitted
 ORDERED = 0.998  # of the order of the labels
 MAX_PAIRS_COLUMNS = 2_000
 CORRELATION = 0.9999
@@ -112,9 +114,13 @@ def _accuracy(codes: Codes, labels: Codes, other: Codes, rest: Codes) -> str | N
     width = int(max(labels.max(), rest.max())) + 1
     table = np.zeros((int(max(codes.max(), other.max())) + 1, width), np.int64)
     np.add.at(table, (codes, labels), 1)
-    right = float((table.argmax(axis=1)[other] == rest).mean())
-    majority = float((rest == np.bincount(labels, minlength=width).argmax()).mean())
-    if right >= ALMOST_ALL and 1 - right <= ERROR_SHARE * (1 - majority):
+    seen = table.sum(axis=1)[other] > 0
+    if seen.mean() < SEEN:
+        return None
+    wrong = (table.argmax(axis=1)[other] != rest)[seen]
+    trivially_wrong = int((rest != np.bincount(labels, minlength=width).argmax())[seen].sum())
+    right = 1 - float(wrong.mean())
+    if right >= ALMOST_ALL and trivially_wrong >= MIN_ERRORS and wrong.sum() <= ERROR_SHARE * trivially_wrong:
         return f"alone it predicts {right:.1%} of the labels"
     return None
 
@@ -125,10 +131,9 @@ def _explained(
     count = np.bincount(codes, minlength=int(other.max()) + 1)
     mean = np.bincount(codes, labels, len(count)) / np.maximum(count, 1)
     seen = count[other] > 0
-    if not seen.any():
+    if seen.mean() < SEEN or not rest[seen].var():
         return None
-    error = float(((mean[other] - rest)[seen] ** 2).mean())
-    share = 1 - error / max(float(rest[seen].var()), 1e-30)
+    share = 1 - float(((mean[other] - rest)[seen] ** 2).mean() / rest[seen].var())
     return f"alone it explains {share:.1%} of the label" if share >= ALMOST_ALL else None
 
 

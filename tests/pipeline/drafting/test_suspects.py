@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from drafts import drafted, table
 from test_refused_tables import number, rows, yes
 
@@ -31,6 +32,16 @@ def test_a_code_of_many_values_that_determines_the_class_is_a_leak(tmp_path: Pat
 def test_a_code_of_many_values_that_determines_the_number_is_a_leak(tmp_path: Path) -> None:
     text = warnings(tmp_path, lambda row: row * 7919 % 101, lambda row: row * 7919 % 101 * 37 % 101 + 0.5)
     assert "'b' may leak the label: alone it explains 100.0% of the label" in text
+
+
+def test_a_code_with_few_rows_each_is_a_leak(tmp_path: Path) -> None:
+    text = warnings(tmp_path, lambda row: f"P{row // 5}", lambda row: yes(row // 5))
+    assert "'b' may leak the label: alone it predicts 100.0% of the labels" in text
+
+
+@pytest.mark.parametrize("label", [lambda row: "x" if row % 40 else "y", lambda row: row / 3 if row % 20 == 0 else 0.5])
+def test_a_column_that_is_mostly_zero_is_no_leak(tmp_path: Path, label: Callable[[int], object]) -> None:
+    assert "may leak" not in warnings(tmp_path, lambda row: 0 if row % 20 else row / 7, label)
 
 
 def test_rare_values_do_not_hide_a_leak(tmp_path: Path) -> None:
