@@ -185,7 +185,8 @@ class GrpcServer:
         end = time.monotonic() + 1.2 * CONNECTION_SECONDS  # gRPC adds up to 10% to the age
         while time.monotonic() < end and self._has_connections():
             time.sleep(0.05)
-        self._server.stop(DRAIN_SECONDS).wait()
+        # gRPC cancels the calls after that time. It has been seen to wait for one that had ended.
+        self._server.stop(DRAIN_SECONDS).wait(DRAIN_SECONDS + CONNECTION_SECONDS)
 
     def _has_connections(self) -> bool:
         connections = duplicate_sockets(self._port, listening=False)

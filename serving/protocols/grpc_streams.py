@@ -113,13 +113,17 @@ class HealthService(health_pb2_grpc.HealthServicer):
 def add_health(server: grpc.Server) -> HealthService:
     """Adds the health service to a server, and returns it."""
     service = HealthService()
-    settings = {
-        "request_deserializer": _parser(health_pb2.HealthCheckRequest),
-        "response_serializer": Response.SerializeToString,
-    }
+
+    def check(serialized: bytes, context: grpc.ServicerContext) -> Any:
+        return service.Check(_parsed(health_pb2.HealthCheckRequest, serialized, context), context)
+
+    def watch(serialized: bytes, context: grpc.ServicerContext) -> Iterator[Any]:
+        return service.Watch(_parsed(health_pb2.HealthCheckRequest, serialized, context), context)
+
+    serialize = Response.SerializeToString
     handlers = {
-        "Check": grpc.unary_unary_rpc_method_handler(service.Check, **settings),
-        "Watch": grpc.unary_stream_rpc_method_handler(service.Watch, **settings),
+        "Check": grpc.unary_unary_rpc_method_handler(check, response_serializer=serialize),
+        "Watch": grpc.unary_stream_rpc_method_handler(watch, response_serializer=serialize),
     }
     _add(server, health_pb2.DESCRIPTOR, handlers)
     return service
@@ -149,10 +153,13 @@ class ReflectionService(reflection.ReflectionServicer):
 def add_reflection(server: grpc.Server, methods: Methods, others: Iterable[FileDescriptor]) -> OpenStreams:
     """Adds the reflection service to a server, and returns its streams. See :class:`ReflectionService`."""
     service = ReflectionService(methods, others)
+
+    def reflect(serialized: Iterator[bytes], context: grpc.ServicerContext) -> Any:
+        requests = (_parsed(reflection_pb2.ServerReflectionRequest, each, context) for each in serialized)
+        return service.ServerReflectionInfo(requests, context)
+
     handler = grpc.stream_stream_rpc_method_handler(
-        service.ServerReflectionInfo,
-        _parser(reflection_pb2.ServerReflectionRequest),
-        reflection_pb2.ServerReflectionResponse.SerializeToString,
+        reflect, response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString
     )
     _add(server, reflection_pb2.DESCRIPTOR, {"ServerReflectionInfo": handler})
     return service.streams
@@ -163,17 +170,16 @@ def _add(server: grpc.Server, file: FileDescriptor, handlers: Mapping[str, grpc.
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
 
-def _parser(message: Any) -> Callable[[bytes], Any]:
-    """Returns a function that parses a message. gRPC would log a stack trace for a malformed one."""
+def _parsed(message: Any, serialized: bytes, context: grpc.ServicerContext) -> Any:
+    """Parses a message, or aborts the call.
 
-    def parse(serialized: bytes) -> Any:
-        try:
-            return message.FromString(serialized)
-        except DecodeError:
-            logging.warning("Malformed %s", message.DESCRIPTOR.name)
-            return None  # makes gRPC abort the call
-
-    return parse
+    gRPC would log a stack trace for a malformed one, and can then wait for the call without end when the server stops.
+    """
+    try:
+        return message.FromString(serialized)
+    except DecodeError:
+        logging.warning("Malformed %s", message.DESCRIPTOR.name)
+        context.abort(Code.INTERNAL, f"Malformed {message.DESCRIPTOR.name}")
 
 
 def _pool(methods: Methods, others: Iterable[FileDescriptor]) -> descriptor_pool.DescriptorPool:
