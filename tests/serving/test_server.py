@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import tensorflow as tf
-from server_process import Embedded, predict_request, wait_for_stack
+from server_process import Embedded, models_flag, predict_request, slow_and_quick, wait_for_stack
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import classification_pb2, predict_pb2, prediction_service_pb2_grpc
 
@@ -150,12 +150,7 @@ def test_tflite_model_is_preferred_on_request(embed: Callable[..., Embedded], ti
     converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()], tf.Module())
     (version / "model.tflite").write_bytes(converter.convert())
     shutil.copytree(tiny, tmp_path / "other/1")  # without model.tflite
-    models = " ".join(
-        f"config {{ name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow' }}"
-        for name in ("base", "other")
-    )
-    (tmp_path / "models").write_text(f"model_config_list {{ {models} }}")
-    server = embed(f"--model_config_file={tmp_path / 'models'}", "--prefer_tflite_model", "--enable_batching")
+    server = embed(models_flag(tmp_path, "base", "other"), "--prefer_tflite_model", "--enable_batching")
     assert (server.predict("base"), server.predict("other")) == ([101.0], [2.5])
     rows = {"instances": [{"x": 1.0}, {"x": 2.0}]}
     assert server.json("POST", "/v1/models/base:predict", rows) == (200, {"predictions": [[101.0], [102.0]]})
@@ -164,17 +159,9 @@ def test_tflite_model_is_preferred_on_request(embed: Callable[..., Embedded], ti
 def test_abandoned_slow_calls_do_not_delay_other_models(
     embed: Callable[..., Embedded], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("slow", "quick"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1").symlink_to(tiny)
-    models = " ".join(
-        f"config {{ name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow' }}"
-        for name in ("slow", "quick")
-    )
-    (tmp_path / "models").write_text(f"model_config_list {{ {models} }}")
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true }")
     server = embed(
-        f"--model_config_file={tmp_path / 'models'}",
+        slow_and_quick(tmp_path, tiny),
         f"--monitoring_config_file={tmp_path / 'monitoring'}",
         "--grpc_max_threads=2",
     )

@@ -191,6 +191,23 @@ def embedded(folder: Path, *flags: str) -> Embedded:
     return Embedded(port, rest_port, log, ModelServer(parse([*ports, *flags])))
 
 
+def models_flag(folder: Path, *names: str) -> str:
+    """The flag that serves the models in the folders of these names in ``folder``."""
+    models = " ".join(
+        f"config {{ name: '{name}' base_path: '{folder / name}' model_platform: 'tensorflow' }}" for name in names
+    )
+    (folder / "models").write_text(f"model_config_list {{ {models} }}")
+    return f"--model_config_file={folder / 'models'}"
+
+
+def slow_and_quick(folder: Path, model: Path) -> str:
+    """The flag that serves a model twice, as ``slow`` and ``quick``."""
+    for name in ("slow", "quick"):
+        (folder / name).mkdir()
+        (folder / name / "1").symlink_to(model)
+    return models_flag(folder, "slow", "quick")
+
+
 def wait_for_stack(*functions: str, count: int = 1) -> None:
     """Waits until as many threads of this process are inside all of these functions."""
     deadline = time.monotonic() + 30

@@ -4,7 +4,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from server_process import Embedded, predict_request, wait_for_stack
+from server_process import Embedded, predict_request, slow_and_quick, wait_for_stack
 
 WAIT = '{"signature_name": "wait", "inputs": [1.0]}'
 
@@ -12,15 +12,7 @@ WAIT = '{"signature_name": "wait", "inputs": [1.0]}'
 def test_calls_beyond_the_limit_of_their_model_are_refused_at_once(
     embed: Callable[..., Embedded], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("slow", "quick"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "1").symlink_to(tiny)
-    models = " ".join(
-        f"config {{ name: '{name}' base_path: '{tmp_path / name}' model_platform: 'tensorflow' }}"
-        for name in ("slow", "quick")
-    )
-    (tmp_path / "models").write_text(f"model_config_list {{ {models} }}")
-    server = embed(f"--model_config_file={tmp_path / 'models'}", "--max_calls_per_model=2")
+    server = embed(slow_and_quick(tmp_path, tiny), "--max_calls_per_model=2")
     monkeypatch.setattr(server.server._rest, "_timeout_seconds", 0.1)
     wait = predict_request("slow", np.array([1], np.float32), signature_name="wait")
     running = server.prediction.Predict.future(wait, timeout=30)

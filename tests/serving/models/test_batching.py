@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from server_process import Embedded, embedded, predict_request
+from server_process import Embedded, embedded, models_flag, predict_request
 from tiny_models import numbers
 
 from serving.errors import ServingError
@@ -310,18 +310,15 @@ def test_version_can_have_its_own_batching_parameters(
     embed: Callable[..., Embedded], counting: Path, tmp_path: Path
 ) -> None:
     """A version without such a file is not batched. The number of threads is always the server's."""
-    models = []
     for name, own in (("alone", ""), ("own", "max_batch_size { value: 4 } allowed_batch_sizes: 4")):
         folder = tmp_path / name / "1"
         shutil.copytree(counting, folder)
         if own:
             (folder / "batching_params.pbtxt").write_text(own)
-        models.append(f'config {{ name: "{name}" base_path: "{folder.parent}" model_platform: "tensorflow" }}')
-    (tmp_path / "models").write_text(f"model_config_list {{ {' '.join(models)} }}")
     (tmp_path / "monitoring").write_text("prometheus_config { enable: true path: '/numbers' }")
     (tmp_path / "common").write_text("max_batch_size { value: 100 } allowed_batch_sizes: 100")
     server = embed(
-        f"--model_config_file={tmp_path / 'models'}",
+        models_flag(tmp_path, "alone", "own"),
         f"--monitoring_config_file={tmp_path / 'monitoring'}",
         "--enable_batching",
         f"--batching_parameters_file={tmp_path / 'common'}",
