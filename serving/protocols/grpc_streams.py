@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from serving.descriptor_files import with_dependencies
 from serving.errors import Code
 
 MAX_STREAMS = 64  # of each service, because each one takes a call or a thread from the others
@@ -184,24 +185,16 @@ def _parsed(message: Any, serialized: bytes, context: grpc.ServicerContext) -> A
 
 def _pool(methods: Methods, others: Iterable[FileDescriptor]) -> descriptor_pool.DescriptorPool:
     """Returns a pool with the files of all services, of their messages, and of everything that these import."""
-    pool, added = descriptor_pool.DescriptorPool(), set[str]()
-
-    def add(file: FileDescriptor) -> None:
-        if file.name not in added:
-            added.add(file.name)
-            for each in file.dependencies:
-                add(each)
-            pool.AddSerializedFile(file.serialized_pb)
-
-    for file in others:
-        add(file)
+    pool = descriptor_pool.DescriptorPool()
+    of_messages = [each.DESCRIPTOR.file for pairs in methods.values() for pair in pairs.values() for each in pair]
+    for file in with_dependencies([*others, *of_messages]):
+        pool.AddSerializedFile(file.serialized_pb)
     for service, messages in methods.items():
         package, _, name = service.rpartition(".")
         definition = descriptor_pb2.FileDescriptorProto(name=SERVICE_FILES[service], package=package, syntax="proto3")
         entry = definition.service.add(name=name)
         for method, (request, response) in messages.items():
             for each in (request.DESCRIPTOR, response.DESCRIPTOR):
-                add(each.file)
                 if each.file.name not in definition.dependency:
                     definition.dependency.append(each.file.name)
             input_type, output_type = (f".{each.DESCRIPTOR.full_name}" for each in (request, response))

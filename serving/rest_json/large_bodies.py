@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor
 from numpy.typing import NDArray
 
 from common.child_processes import child_environment, exit_description, python_module
+from serving.descriptor_files import with_dependencies
 from serving.errors import Code, ServingError, invalid_argument
 from serving.large_messages import merge
 from serving.models.cpu_affinity import all_cpus
@@ -180,7 +180,8 @@ class _RemoteDocument:
     def examples(self, request_input: Any) -> None:
         """See :meth:`Document.examples`."""
         descriptor = request_input.DESCRIPTOR
-        _, [serialized] = self._process.call("examples", _serialized_files(descriptor.file), descriptor.full_name)
+        files = [file.serialized_pb for file in with_dependencies([descriptor.file])]
+        _, [serialized] = self._process.call("examples", files, descriptor.full_name)
         merge(request_input, serialized)
 
     def encoding_error(self, text: str) -> ServingError:
@@ -193,16 +194,3 @@ def _json_bytes(arrays: Mapping[str, NDArray[Any]]) -> int:
     """Returns the approximate size of arrays as JSON."""
     texts = (sum(map(len, array.ravel().tolist())) for array in arrays.values() if array.dtype == object)
     return VALUE_BYTES * sum(array.size for array in arrays.values()) + sum(texts)
-
-
-def _serialized_files(file: FileDescriptor) -> list[bytes]:
-    """Returns the descriptor of a file, after those of the files it depends on."""
-    found: dict[str, bytes] = {}
-
-    def add(each: FileDescriptor) -> None:
-        for dependency in each.dependencies:
-            add(dependency)
-        found[each.name] = each.serialized_pb
-
-    add(file)
-    return list(found.values())
