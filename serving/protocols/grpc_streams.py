@@ -142,7 +142,7 @@ class ReflectionService(reflection.ReflectionServicer):
         """
         self.streams = OpenStreams()
         files = [reflection_pb2.DESCRIPTOR, *others]
-        names = [name for file in files for name in (each.full_name for each in file.services_by_name.values())]
+        names = [each.full_name for file in files for each in file.services_by_name.values()]
         super().__init__([*methods, *names], _pool(methods, files))
 
     def ServerReflectionInfo(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
