@@ -52,18 +52,20 @@ class _AccessLogInterceptor(grpc.ServerInterceptor):
         if handler is None:  # there is no such method
             return None
         kind = next(name for name in KINDS if getattr(handler, name))
-        logged = _LoggedCall(self._log, call, details, handler)
+        logged = _LoggedCall(self._log, call, details, getattr(handler, kind), handler.response_serializer)
         return handler._replace(**{kind: logged.behave}, response_serializer=logged.serialize)
 
 
 class _LoggedCall:
     """A call that is logged when it ends: when its reply is sent, its deadline passes, or its client disconnects."""
 
-    def __init__(self, log: AccessLog, call: CurrentCall, details: grpc.HandlerCallDetails, handler: Any) -> None:
+    def __init__(
+        self, log: AccessLog, call: CurrentCall, details: grpc.HandlerCallDetails, method: Any, serializer: Any
+    ) -> None:
         self._log = log
         self._call = call
-        self._serializer = handler.response_serializer
-        self._method = next(getattr(handler, name) for name in KINDS if getattr(handler, name))
+        self._method = method
+        self._serializer = serializer
         self._fields: dict[str, Any] = {"protocol": "grpc", "path": details.method}
         self._fields["user_agent"] = " ".join(_values(details, "user-agent"))
         self._response_bytes = 0
