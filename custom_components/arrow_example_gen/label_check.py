@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from custom_components.arrow_example_gen.formats.files import TableError, shown
 from custom_components.arrow_example_gen.table import Table
-from custom_components.shared.label_rows import LabelRows, first_values
+from custom_components.shared.label_rows import LabelRows, first_values, value_text
 
 
 def labeled_rows(
@@ -28,8 +28,7 @@ def labeled_rows(
     labeled = rows.labeled(columns, count)
     other = rows.first_other(columns, labeled)
     if other is not None:
-        value = first_values(columns[rows.column])[other].as_py()
-        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value:g}"
+        text = value_text(first_values(columns[rows.column])[other].as_py())
         raise TableError(
             f"{table.location(path, before + other + 1)}: column {shown(rows.column)}: found {shown(text)}; expected "
             f"one of the label's classes {', '.join(rows.classes)}: correct the value, or add it to label.classes"

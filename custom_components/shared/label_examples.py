@@ -12,7 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from artifacts.nodes.left_out import NO_LABEL
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
-from custom_components.shared.label_rows import LabelRows
+from custom_components.shared.label_rows import LabelRows, value_text
 from custom_components.shared.left_out import write_left_out
 from models.class_values import numeric_values, text_values
 
@@ -71,8 +71,7 @@ class CountLabels(beam.CombineFn):
             return LabelCounts(counts.unlabeled + 1, counts.others)
         if value is None or not self._rows.classes or _is_class(value, self._rows.classes):
             return counts
-        shown = value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value:g}"
-        return self.merge_accumulators([counts, LabelCounts(0, {shown: 1})])
+        return self.merge_accumulators([counts, LabelCounts(0, {value_text(value): 1})])
 
     def merge_accumulators(self, accumulators: Iterable[LabelCounts]) -> LabelCounts:
         """Adds up counts."""

@@ -93,6 +93,15 @@ def class_values(classes: Sequence[str], kind: pa.DataType) -> pa.Array:
     return pa.array([text.encode() for text in text_values(classes)], kind)
 
 
+def value_text(value: float | bytes) -> str:
+    """A value of the label as text, for errors.
+
+    >>> value_text(b"Cash"), value_text(7), value_text(0.5)
+    ('Cash', '7', '0.5')
+    """
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else f"{value:g}"
+
+
 def first_values(column: pa.Array) -> pa.Array:
     """The first value of each row, or null where there is none."""
     if isinstance(column, pa.DictionaryArray):
