@@ -1,5 +1,6 @@
 """Leaves tf.Examples without a label out of all splits, for ExampleGens that read row by row."""
 
+import functools
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -124,6 +125,22 @@ def _is_undefined(value: Value) -> bool:
 
 def _is_class(value: float | int | bytes, classes: tuple[str, ...]) -> bool:
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace") in text_values(classes)
-    numbers = numeric_values(classes)
-    return value in numbers or (isinstance(value, float) and value in {float(np.float32(number)) for number in numbers})
+        return value.decode("utf-8", "replace") in _texts(classes)
+    return value in (_floats if isinstance(value, float) else _numbers)(classes)
+
+
+@functools.cache
+def _texts(classes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(text_values(classes))
+
+
+@functools.cache
+def _numbers(classes: tuple[str, ...]) -> frozenset[int | float]:
+    return frozenset(numeric_values(classes))
+
+
+@functools.cache
+def _floats(classes: tuple[str, ...]) -> frozenset[int | float]:
+    """The numbers, and what is left of each in a float32."""
+    numbers = _numbers(classes)
+    return numbers | {float(np.float32(number)) for number in numbers}
