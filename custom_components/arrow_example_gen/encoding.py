@@ -49,7 +49,8 @@ def encode_values(name: str, values: pa.Array) -> list[bytes]:
 def feature_bytes(example: bytes, name: str) -> bytes:
     """The serialized feature in a tf.Example that has no other, as :func:`encode_values` returns it."""
     key = name.encode()
-    start = example.index(b"\n" + varint(len(key)) + key + VALUE_TAG) + 1 + len(varint(len(key))) + len(key) + 1
+    before = b"\n" + varint(len(key)) + key + VALUE_TAG
+    start = example.index(before) + len(before)
     while example[start] >= ONE_BYTE_VARINT:  # the feature's length
         start += 1
     return example[start + 1 :]
