@@ -11,7 +11,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 
 from custom_components.batched_evaluator.trivial_settings import CLASS_NAME, FIT, TrivialSettings
-from custom_components.shared.examples import split_files
+from custom_components.shared.examples import records, split_files
 from models.signatures import TRANSFORM_LABEL
 
 BATCH = 8192
@@ -95,7 +95,7 @@ def read_labels(
         transform_label: The signature of the model that computes the label.
         settings: Name of the label and the column of the weights.
     """
-    for batch in tf.data.TFRecordDataset(list(files), compression_type="GZIP").batch(BATCH):
+    for batch in records(files).batch(BATCH):
         labels = transform_label(examples=batch)[settings.label].numpy()[:, 0]
         yield labels, raw_weights(batch, settings.weight) if settings.weight else np.ones(len(labels))
 
