@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifacts.files import read_object
+
 
 def label_counts_file(split: str) -> str:
     """Returns the name of a split's file in the folder of the artifact.
@@ -30,8 +32,5 @@ def read_label_counts(folder: Path, split: str) -> dict[int, int]:
         OSError: The file cannot be read, or does not exist, as for a regression.
         ValueError: It does not hold numbers of rows.
     """
-    path = folder / label_counts_file(split)
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: found no object; expected numbers of rows by class")
+    found = read_object(folder / label_counts_file(split))
     return {int(index): int(count) for index, count in found.items()}

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from artifacts.files import read_object
 from artifacts.names import LEFT_OUT_FILE
 
 NO_LABEL = "no label"
@@ -39,7 +40,4 @@ def read_left_out(folder: Path) -> dict[str, int]:
     path = folder / LEFT_OUT_FILE
     if not path.exists():
         return {}
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: found no object; expected numbers of rows by reason")
-    return {str(reason): int(rows) for reason, rows in found.items()}
+    return {reason: int(rows) for reason, rows in read_object(path).items()}
