@@ -8,7 +8,6 @@ import math
 from concurrent import futures
 from typing import Any
 
-import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from absl import logging
@@ -18,7 +17,7 @@ from models.distributed.strategy import is_asynchronous, needs_static_shapes
 from models.distributed.task import SINGLE_PROCESS, Task
 from models.job import Job
 from models.training.callbacks import Checkpoints
-from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory
+from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory, matching_files
 from models.training.job_digest import job_digest
 from models.training.state import Array, TrainingState
 from models.training.steps import StepRunner
@@ -112,7 +111,7 @@ class _Fitting:
     @functools.cached_property
     def weights(self) -> RowWeights:
         """The weights of the rows, on both splits."""
-        files = [path for pattern in self.data.train_files for path in sorted(tf.io.gfile.glob(pattern))]
+        files = matching_files(self.data.train_files)
         return row_weights(self.config.training, self.config.problem, files, self.data.transform_output)
 
     def synchronous(self) -> tuple[Checkpoints, dict[str, Any]]:

@@ -62,9 +62,9 @@ def input_fn(
     Raises:
         ValueError: No file matches.
     """
-    records = tf.data.TFRecordDataset(_files(file_patterns), compression_type=COMPRESSION)
+    records = tf.data.TFRecordDataset(matching_files(file_patterns), compression_type=COMPRESSION)
     if equal_sizes:
-        rows = _count(_files(file_patterns))
+        rows = _count(matching_files(file_patterns))
         records = records.repeat().take(-(-rows // batch_size) * batch_size)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -110,7 +110,7 @@ class TrainingInput:
             ValueError: No file matches.
         """
         self.steps = max(1, min(MAX_FETCHED_STEPS, MAX_FETCHED_ROWS // batch_size))
-        self._files = _files(file_patterns)
+        self._files = matching_files(file_patterns)
         self._weights = weights
         self._parse = _parser(transform_output, problem, weights)
         self._batch_size = batch_size
@@ -188,10 +188,15 @@ def keep_in_memory(file_patterns: Sequence[str], cache: str) -> bool:
     """
     if cache != "auto":
         return cache == "memory"
-    return sum(tf.io.gfile.stat(path).length for path in _files(file_patterns)) <= MAX_BYTES_IN_MEMORY
+    return sum(tf.io.gfile.stat(path).length for path in matching_files(file_patterns)) <= MAX_BYTES_IN_MEMORY
 
 
-def _files(patterns: Sequence[str]) -> list[str]:
+def matching_files(patterns: Sequence[str]) -> list[str]:
+    """The files that match any of the patterns, sorted.
+
+    Raises:
+        ValueError: No file matches.
+    """
     files = sorted(path for pattern in patterns for path in tf.io.gfile.glob(pattern))
     if not files:
         raise ValueError(f"found no transformed examples at {list(patterns)}; expected TFRecord files")
