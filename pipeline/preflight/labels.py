@@ -129,8 +129,8 @@ class LabelCounts:
         self._ends: tuple[float, ...] = ()
         self._labeled = self._unlabeled = 0
 
-    def add(self, batch: pa.RecordBatch, path: str, before: int) -> None:
-        """Counts a batch.
+    def add(self, batch: pa.RecordBatch, path: str, before: int) -> pa.BooleanArray:
+        """Counts a batch, and returns which of its rows have a label.
 
         Args:
             batch: Rows of a file, as :meth:`custom_components.arrow_example_gen.table.RowChecks.check` returns them.
@@ -147,6 +147,7 @@ class LabelCounts:
         self._unlabeled += kept.false_count
         if len(columns) == len(self._problem.label.columns):
             self._count({name: first_values(column).filter(kept) for name, column in columns.items()})
+        return kept
 
     @property
     def summary(self) -> LabelSummary:

@@ -12,7 +12,7 @@ from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.config.errors import DataError, unknown_name
 from pipeline.config.settings import Config
-from pipeline.preflight.labels import LabelCounts, LabelSummary, label_rows
+from pipeline.preflight.labels import LabelCounts, LabelSummary
 from pipeline.preflight.schema import column_types
 from pipeline.preflight.splits import files_to_split
 from pipeline.preflight.weights import WeightCheck
@@ -82,13 +82,13 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     weight = config.data.weight_column
     single = {*config.features.columns, *config.label.columns, *([weight] if weight else [])}
     rows, digests, checks = [], {}, RowChecks(table, single)
-    labels, weights = LabelCounts(config, schema, table), WeightCheck(weight, label_rows(config, schema), table)
+    labels, weights = LabelCounts(config, schema, table), WeightCheck(weight, table)
     for file in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(file.path, digest):
             columns = checks.check(batch, file.path, before)
-            labels.add(columns, file.path, before)
-            weights.add(columns, file.path, before)
+            labeled = labels.add(columns, file.path, before)
+            weights.add(columns, labeled, file.path, before)
             before += len(batch)
         rows.append(before)
         digests[file.number] = digest.result()

@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from custom_components.arrow_example_gen.formats.files import TableError, shown
 from custom_components.arrow_example_gen.table import Table
-from custom_components.shared.label_rows import LabelRows, first_values
+from custom_components.shared.label_rows import first_values
 from pipeline.config.errors import ConfigError
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import FLOAT, INT, feature_of
@@ -44,16 +44,17 @@ def check_weight_column(config: Config, schema: schema_pb2.Schema, settings: Pat
 class WeightCheck:
     """Checks the weights of all rows that are used."""
 
-    def __init__(self, column: str | None, rows: LabelRows, table: Table) -> None:
+    def __init__(self, column: str | None, table: Table) -> None:
         """Starts with no rows. Without a column, nothing is checked."""
-        self._column, self._rows, self._table = column, rows, table
+        self._column, self._table = column, table
         self._total = 0.0
 
-    def add(self, batch: pa.RecordBatch, path: str, before: int) -> None:
+    def add(self, batch: pa.RecordBatch, labeled: pa.BooleanArray, path: str, before: int) -> None:
         """Checks a batch.
 
         Args:
             batch: Rows of a file, as :meth:`custom_components.arrow_example_gen.table.RowChecks.check` returns them.
+            labeled: Which of them have a label. The others are not used.
             path: The file, for errors.
             before: Number of rows before these in the file.
 
@@ -62,9 +63,9 @@ class WeightCheck:
         """
         if self._column is None:
             return
-        names = [name for name in dict.fromkeys((self._column, *self._rows.columns)) if name in batch.schema.names]
+        names = [self._column] if self._column in batch.schema.names else []
         columns = self._table.to_columns(batch.select(names), {}, path, before)
-        kept = np.asarray(self._rows.labeled(columns, len(batch)))
+        kept = np.asarray(labeled)
         found = first_values(columns[self._column]) if self._column in columns else pa.nulls(len(batch), pa.float64())
         weights = found.cast(pa.float64()).to_numpy(zero_copy_only=False)  # NaN where it is missing
         invalid = kept & ~(np.isfinite(weights) & (weights >= 0))
