@@ -81,7 +81,8 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
         _check_needed_columns(config, table)
     weight = config.data.weight_column
     single = {*config.features.columns, *config.label.columns, *([weight] if weight else [])}
-    rows, digests, checks = [], {}, RowChecks(table, single)
+    rows = dict.fromkeys((file.is_test for file in files), 0)
+    digests, checks = {}, RowChecks(table, single)
     labels, weights = LabelCounts(config, schema, table), WeightCheck(weight, table)
     for file in files:
         digest, before = ContentDigest(), 0
@@ -90,20 +91,16 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             labeled = labels.add(columns, file.path, before)
             weights.add(columns, labeled, file.path, before)
             before += len(batch)
-        rows.append(before)
+        rows[file.is_test] += before
         digests[file.number] = digest.result()
-    counts = {
-        is_test: sum(n for file, n in zip(files, rows, strict=True) if file.is_test == is_test)
-        for is_test in (False, True)
-    }
-    for is_test in dict.fromkeys(file.is_test for file in files):
-        if not counts[is_test]:
+    for is_test, count in rows.items():
+        if not count:
             first = next(file.path for file in files if file.is_test == is_test)
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
     weights.finish()
     renamed = table.renamed_columns()
-    return CheckedTable(sum(rows), fingerprint_of(files, digests), labels.summary, renamed, counts[True])
+    return CheckedTable(sum(rows.values()), fingerprint_of(files, digests), labels.summary, renamed, rows.get(True, 0))
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:
