@@ -54,25 +54,21 @@ def _copies(columns: Sequence[Column], target: Target) -> tuple[dict[str, str], 
     if not columns or len(columns[0].codes) < MIN_ROWS:
         return {}, []
     label = target.column.codes.tobytes()
-    first: dict[bytes, str] = {}
+    first: dict[bytes, Column] = {}
     copies, labels = {}, []
     for column in columns:
         key = column.codes.tobytes()
         if key == label and (target.classes or _same_numbers(target.column, column)):
             labels.append(column.name)
-        elif key in first and (column.type == "BYTES" or _same_order(columns, first[key], column)):
-            copies[column.name] = first[key]
+        elif key in first and (column.type == "BYTES" or _same_numbers(first[key], column)):
+            copies[column.name] = first[key].name
         else:
-            first.setdefault(key, column.name)
+            first.setdefault(key, column)
     return copies, labels
 
 
-def _same_order(columns: Sequence[Column], name: str, column: Column) -> bool:
-    """Whether two columns have the same numbers, and not only the same pattern of distinct values."""
-    return _same_numbers(next(each for each in columns if each.name == name), column)
-
-
 def _same_numbers(first: Column, second: Column) -> bool:
+    """Whether two columns have the same numbers, and not only the same pattern of distinct values."""
     both = "BYTES" not in (first.type, second.type)
     return both and bool(np.array_equal(first.numbers, second.numbers, equal_nan=True))
 
