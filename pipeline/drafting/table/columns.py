@@ -98,17 +98,18 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) 
     words = sum(count for word, count in (counts.words or {}).items() if word not in missing_values)
     values = None
     if counts.values is not None:
-        values = {value: count for value, count in counts.values.items() if value not in {*missing_values, *NAN}}
+        not_values = {*missing_values, *NAN}
+        values = {value: count for value, count in counts.values.items() if value not in not_values}
     type_ = _type(counts, words, read.rows - missing)
     sample = _sample(read.sample_of(counts.name), type_, missing_values)
-    distinct = len(values) if values is not None else sample.drop_null().unique()
+    distinct = len(sample.drop_null().unique() if values is None else values)
     column = Column(
         name=counts.name,
         type=type_,
         form="number",
         rows=read.rows,
         missing=missing,
-        distinct=distinct if isinstance(distinct, int) else len(distinct),
+        distinct=distinct,
         is_exact=values is not None or not read.is_sampled,
         values=values,
         min=counts.min,
