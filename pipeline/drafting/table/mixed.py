@@ -117,7 +117,7 @@ def _first(files: Files, name: str, test: Callable[[str], bool]) -> tuple[str, i
     table = Table.of(files.source.format, files.paths[0], dialect=files.source.dialect)
     for path in files.paths:
         row = 0
-        for batch in table.read(path):
+        for batch in table.read(path, only=[name]):
             assert isinstance(batch, pa.RecordBatch)
             for cell in batch.column(name).to_pylist():
                 row += 1
