@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from custom_components.arrow_example_gen.formats.csv_types import INT64, INTEGER, NUMBER
-from pipeline.drafting.table.missing import is_certain
+from pipeline.drafting.table.missing import LONGEST, is_certain
 
 MAX_VALUES = 1_000  # distinct values of a column that are counted one by one
 MAX_WORDS = 200  # distinct cells among numbers that are counted one by one
@@ -162,7 +162,7 @@ class ColumnCounts:
 
     def _count_missing(self, cells: pa.Array, counts: pa.Array) -> None:
         trimmed = pc.utf8_trim_whitespace(cells)
-        rows = pc.less_equal(pc.binary_length(trimmed), max(map(len, ("#N/A", "NULL"))))
+        rows = pc.less_equal(pc.binary_length(trimmed), LONGEST)
         for cell, count in zip(cells.filter(rows).to_pylist(), counts.filter(rows).to_pylist(), strict=True):
             if is_certain(cell):
                 self.missing[cell] += count

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 CERTAIN = frozenset(
     {"NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "NaT", "NULL", "null", "Null", "?", "\\N"}
 )
+LONGEST = max(map(len, CERTAIN))
 # What people write. It can be the value of a category, too, so it only counts in columns of numbers.
 _LIKELY = frozenset(
     {"na", "none", "missing", "unknown", "unk", "undefined", "nil", "not available", "not applicable", "n.a.", "n.d."}
 )
 _SIGNS = frozenset("-.*/_\N{EN DASH}\N{EM DASH}")
-INFINITE = frozenset({"inf", "infinity"})
 
 
 def is_certain(cell: str) -> bool:
