@@ -85,8 +85,8 @@ def find_files(given: Given) -> Files:
         )
     kind = _format(folder, pattern)
     absolute = _checked_path(folder)
-    paths = files_of(Source(absolute, pattern, kind))
     source = Source(absolute, pattern, kind)
+    paths = files_of(source)
     if FORMATS[kind].is_text:
         delimiter = _checked("--delimiter", checked_delimiter, given.delimiter)
         encoding = _checked("--encoding", checked_encoding, given.encoding)
