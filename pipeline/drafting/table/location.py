@@ -10,7 +10,7 @@ from common.project import ROOT
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.dialect import checked_delimiter, checked_encoding
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format
-from custom_components.arrow_example_gen.source import Source, check_pattern, format_of
+from custom_components.arrow_example_gen.source import Source, check_pattern, format_of, last_part
 from custom_components.arrow_example_gen.spans import files_of
 from pipeline.config.loading import GLOB_CHARACTERS
 from pipeline.drafting.errors import DraftError
@@ -129,7 +129,7 @@ def _test_paths(test: str, pattern: str) -> list[str]:
         return [str(path.absolute())]
     if not path.is_dir():
         raise DraftError(f"--test: {test}: found nothing there; expected a file or a folder of files")
-    last = pattern.rpartition("/")[2]
+    last = last_part(pattern)
     found = sorted(str(each) for each in path.absolute().glob(last) if each.is_file())
     if not found:
         raise DraftError(f"--test: found no file in {test} that matches {last}; expected one, or a file")

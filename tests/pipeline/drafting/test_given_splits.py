@@ -69,6 +69,14 @@ def test_a_test_table_becomes_the_eval_split(tmp_path: Path) -> None:
     assert found.schema["a"].float_domain.max > 1000  # the schema allows the values of both tables
 
 
+def test_the_files_of_a_test_table_are_those_that_a_run_reads(tmp_path: Path) -> None:
+    path = table(tmp_path / "train/day-2.csv", rows(number, word, yes))
+    test = table(tmp_path / "test/day-7.csv", rows(number, word, yes))
+    options = ("--name", "a", "--pattern", "day-{SPAN}.csv", "--test", str(test.parent))
+    found = drafted(path.parent, "label", tmp_path / "out", *options)
+    assert (found.code, found.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
