@@ -62,7 +62,7 @@ class ColumnSplit:
     labels: LabelRows | None = None
 
     def survey(self, file: NumberedFile, table: Table) -> Iterator[Mapping[str, Named]]:
-        """Yields the words of a file, in lower case.
+        """Yields the words of a file, as they are written.
 
         Raises:
             TableError: A row names no split.

@@ -1,4 +1,4 @@
-"""What each way to split a table provides, and how a node's settings choose one."""
+"""What each way to split a table provides. See :mod:`.choice` for how settings choose one."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
