@@ -13,7 +13,7 @@ from custom_components.batched_transform.executor import Executor
 from custom_components.shared.record_batches import MODULES
 
 # Modules that write the records next to the splits.
-RECORDS = ("artifacts.names", "artifacts.nodes.label_counts")
+RECORDS = ("artifacts.names", "artifacts.files", "artifacts.nodes.label_counts")
 
 
 class BatchedTransform(Transform):

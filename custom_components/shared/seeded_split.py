@@ -35,6 +35,7 @@ MODULES = (
     "artifacts.fingerprint",
     "artifacts.nodes.left_out",
     "artifacts.names",
+    "artifacts.files",
 )
 
 
