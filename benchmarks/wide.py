@@ -19,9 +19,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tensorflow_transform import graph_tools
 
 from benchmarks.targets import Target, print_table, report_targets
-from models.features import Vocabulary
-from models.graph_inputs import inputs_by_output
-from models.vocabularies import Column, vocabulary_files
+from models.problem.kinds import Vocabulary
+from models.transforms.graph_inputs import inputs_by_output
+from models.transforms.vocabularies import Column, vocabulary_files
 
 ROWS = 2930  # the Ames housing table has 2,930 rows and 43 columns of text
 MIN_ANALYSIS, MIN_SEARCH = 3.0, 20.0

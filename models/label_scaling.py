@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Problem
+from models.problem.problem import Problem
 
 MARGIN = math.log(10)  # how far a prediction may be outside of the labels of the train split, on the logarithmic scale
 LARGEST = 88.0  # exp of more is infinite in float32

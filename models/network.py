@@ -7,7 +7,8 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras as keras
 
-from models.features import FEATURE_KINDS, Features, Problem
+from models.problem.features import Features
+from models.problem.problem import Problem
 from models.training_settings import Hyperparameters, Scalar
 
 
@@ -68,11 +69,9 @@ def build_network(
 
 def feature_inputs(features: Features) -> dict[str, tf.Tensor]:
     """Keras inputs of the transformed features, by name in TensorFlow's graphs."""
-    inputs = {}
-    for kind, column in features:
-        name = features.tensor_name(kind, column)
-        inputs[name] = keras.Input((FEATURE_KINDS[kind].width,), name=name, dtype=FEATURE_KINDS[kind].dtype)
-    return inputs
+    return {
+        name: keras.Input((output.width,), name=name, dtype=output.dtype) for name, output in features.outputs.items()
+    }
 
 
 def output_width(problem: Problem) -> int:

@@ -1,7 +1,7 @@
 """The signatures of an exported model, all of which use the saved Transform graph.
 
 A missing value is an absent feature in a ``tf.Example``, and in ``serve_raw`` the placeholder of its dtype
-(:data:`models.preprocessing.MISSING`): NaN, the smallest int64, or the empty string. The prediction is the same.
+(:data:`models.transforms.columns.MISSING`): NaN, the smallest int64, or the empty string. The prediction is the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,10 +11,10 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
-from models.features import Problem
 from models.label_scaling import LabelScaling
-from models.preprocessing import is_present
+from models.problem.problem import Problem
 from models.signature_names import Names, rename_tensors
+from models.transforms.columns import is_present
 
 SERVING = "serving_default"
 SERVE_RAW = "serve_raw"
@@ -54,7 +54,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     ``network_of_one``, the same for a batch of one row, which some layers need for conversion to TFLite.
 
     In the signatures that servers read, columns and features have their own names. The functions of the loaded model
-    take and return them by their names in TensorFlow's graphs (:mod:`models.tensor_names`).
+    take and return them by their names in TensorFlow's graphs (:mod:`models.problem.tensor_names`).
 
     Args:
         model: Maps transformed features by name to predictions [N, 1] or [N, C].

@@ -1,4 +1,4 @@
-"""Settings of the network, its training and its tuning, as plain records like those of :mod:`models.features`."""
+"""Settings of the network, its training and its tuning, as plain records like those of :mod:`models.problem`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -7,7 +7,8 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from models.features import STRICT, PositiveInt, Problem
+from models.problem.problem import Problem
+from models.problem.types import STRICT, PositiveInt
 
 DEFAULT_NETWORK = "models.network.build_network"
 Scalar = bool | int | float | str

@@ -10,7 +10,7 @@ from tensorflow_model_analysis.proto import config_pb2
 from artifacts.slices import tfma_text
 from artifacts.thresholds import bounds_of
 from custom_components.batched_evaluator.trivial_settings import FIT, TrivialSettings, gain_name
-from models.features import Task
+from models.problem.problem import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import TRAIN, Config, Threshold

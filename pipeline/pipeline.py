@@ -131,7 +131,7 @@ def transform(config: Config, examples: types.BaseChannel, validated: Validated)
         preprocessing_fn="models.preprocessing.preprocessing_fn",
         splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=SPLITS),
         custom_config={"problem": config.problem.to_config()},
-        code=["models.preprocessing", "models.vocabularies", "models.features", "models.class_values"],
+        code=["models.preprocessing", "models.problem", "models.transforms"],
     ).with_id("Transform")
     node.add_upstream_node(validated.gate)
     return node

@@ -19,7 +19,7 @@ from conftest import ROOT
 import local_runner
 import vertex_runner
 from lineage.commands.cli import main as lineage_main
-from models.features import KINDS
+from models.problem.kinds import KINDS
 from models.training_settings import Hyperparameters
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS

@@ -32,7 +32,7 @@ from custom_components.batched_transform.table_names import remove_folders
 from custom_components.batched_transform.used_columns import used_columns
 from custom_components.shared.examples import split_files
 from custom_components.shared.record_batches import ExamplesByBatch, WriteExamples
-from models.features import Problem
+from models.problem.problem import Problem
 
 PREFIX = "transformed_examples"
 TEMPORARY = ".temp_path"

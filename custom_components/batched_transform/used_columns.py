@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow_transform import analyzer_nodes, graph_tools, impl_helper, nodes
 
-from models.graph_inputs import columns_before
+from models.transforms.graph_inputs import columns_before
 
 
 def used_columns(

@@ -15,7 +15,7 @@ from artifacts.nodes.left_out import NO_LABEL
 from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from custom_components.shared.label_rows import LabelRows, value_text
 from custom_components.shared.left_out import write_left_out
-from models.class_values import numeric_values, text_values
+from models.problem.class_values import numeric_values, text_values
 
 OTHERS_FILE = "other_labels.json"  # from the pipeline to the executor
 MAX_OTHERS = 10  # distinct values that are counted, of those that stand for no class

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.class_values import numeric_values, text_values
+from models.problem.class_values import numeric_values, text_values
 
 LABEL_ROWS = "label_rows"  # option of ExampleGen
 

@@ -14,7 +14,7 @@ from tfx.types.component_spec import ChannelParameter, ComponentSpec, ExecutionP
 from artifacts.names import REPORT_FILE
 from common.bucket_paths import mounted_path
 from common.source_code import source_digest
-from models.features import Problem
+from models.problem.problem import Problem
 
 # Modules of other packages that every check runs, for the digest in a node's properties.
 SHARED = "custom_components.shared"
@@ -56,8 +56,8 @@ class ModelCheck(base_component.BaseComponent):
         Args:
             inputs: Channels by the names of the spec's inputs. ``examples`` are raw.
             settings: Values of the spec's parameters, without ``code``. ``problem`` is
-                :meth:`models.features.Problem.to_config`, ``model_name`` the name that the model is served under,
-                ``split`` the split to check on and ``max_examples`` the number of its rows.
+                :meth:`models.problem.problem.Problem.to_config`, ``model_name`` the name that the model is served
+                under, ``split`` the split to check on and ``max_examples`` the number of its rows.
         """
         package = type(self).__module__.rpartition(".")[0]
         properties = {

@@ -31,7 +31,7 @@ MODULES = (
     "custom_components.shared.label_examples",
     "custom_components.shared.label_rows",
     "custom_components.shared.left_out",
-    "models.class_values",
+    "models.problem.class_values",
     "artifacts.fingerprint",
     "artifacts.nodes.left_out",
     "artifacts.names",

@@ -21,7 +21,7 @@ from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import check_server
 from custom_components.skew_guard.transform_graph import SavedModelFunctions, check_graph, check_vocabularies
 from custom_components.skew_guard.warmup import BATCH, write_warmup
-from models.features import Problem
+from models.problem.problem import Problem
 
 
 class Executor(base_executor.BaseExecutor):

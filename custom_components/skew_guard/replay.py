@@ -15,10 +15,10 @@ from common.error_reason import reason
 from custom_components.shared.examples import records
 from custom_components.shared.machine_failures import is_machine_failure
 from custom_components.skew_guard.report import SkewError
-from models.features import Problem
 from models.label_scaling import LabelScaling, magnitudes
-from models.preprocessing import as_column
+from models.problem.problem import Problem
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
+from models.transforms.columns import as_column
 
 BATCH = 2048  # large, since TensorFlow formats the inputs as text in each call of a saved function
 MAX_CANDIDATES = 10_000  # transformed rows that a missing row is compared with

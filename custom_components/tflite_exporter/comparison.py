@@ -11,8 +11,8 @@ import sklearn.metrics
 import tensorflow as tf
 
 from custom_components.shared.examples import NO_ROWS, records
-from models.features import Problem
 from models.label_scaling import LabelScaling, magnitudes
+from models.problem.problem import Problem
 from models.signatures import SERVING, TRANSFORM_LABEL
 from serving.edge import EdgeModel
 

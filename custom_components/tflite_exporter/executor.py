@@ -23,8 +23,8 @@ from custom_components.shared.tflite_file import operator_names, with_metadata
 from custom_components.tflite_exporter.comparison import Comparison, compare
 from custom_components.tflite_exporter.convert import Row, convert
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
-from models.features import Problem
 from models.label_scaling import LabelScaling
+from models.problem.problem import Problem
 from serving.edge import METADATA
 
 REPRESENTATIVE_ROWS = 500

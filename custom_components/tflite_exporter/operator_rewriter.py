@@ -20,7 +20,7 @@ from custom_components.tflite_exporter.graph_helpers import (
     constant_value,
     copy_operator,
 )
-from models.preprocessing import MISSING
+from models.transforms.columns import MISSING
 from serving.edge import NO_BYTE
 
 

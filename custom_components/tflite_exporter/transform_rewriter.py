@@ -10,7 +10,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import skip_identities
 from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter, StringBytes, Table, Value
-from models.features import Problem
+from models.problem.problem import Problem
 
 
 class RawInput(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Problem
+from models.problem.problem import Problem
 from models.training.memory_table import Batch, MemoryTable
 from models.training.weights import RowWeights
 

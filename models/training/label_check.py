@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Problem
+from models.problem.problem import Problem
 from models.training.input import input_fn
 
 

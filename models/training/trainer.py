@@ -18,13 +18,13 @@ from models.distributed.strategy import densify_gradients, make_strategy, resolv
 from models.distributed.task import Task
 from models.job import Job
 from models.network import NetworkFunction, feature_inputs, output_width
-from models.preprocessing import categorical_sizes
 from models.signatures import export
 from models.training.fitting import FitResult, TrainingData, fit
 from models.training.label_check import check_label
 from models.training.remote_files import write_atomically
 from models.training.warm_start import warm_start
 from models.training_settings import ModelConfig, Scalar, StrategyName
+from models.transforms.kinds import categorical_sizes
 
 EXPORT_SECONDS = 1800.0  # for the chief to export the model
 LEARNING_RATE = "learning_rate"

@@ -8,7 +8,7 @@ import tf_keras as keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from common.progress import report
-from models.features import Problem
+from models.problem.problem import Problem
 from models.training.state import Array
 
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py

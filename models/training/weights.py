@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import Problem
+from models.problem.problem import Problem
 from models.training_settings import Training
 
 READ_ROWS = 8192

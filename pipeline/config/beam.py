@@ -6,7 +6,7 @@ from annotated_types import Ge, Le
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from models.features import STRICT
+from models.problem.types import STRICT
 from pipeline.config.errors import check_names
 from pipeline.config.names import Address, Count, Folder, Image, MachineType, OptionalAddress, Subnetwork
 from pipeline.nodes import BEAM_NODES

@@ -7,7 +7,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from lineage.store.location import Server
-from models.features import STRICT
+from models.problem.types import STRICT
 
 PORTS = {"mysql": 3306, "postgresql": 5432}
 

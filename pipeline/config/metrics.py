@@ -1,6 +1,6 @@
 """Metrics that settings may name, and their TFMA classes."""
 
-from models.features import Task
+from models.problem.problem import Task
 
 METRICS: dict[Task, dict[str, str]] = {
     "binary": {

@@ -13,7 +13,10 @@ from custom_components.arrow_example_gen.formats.file_format import Format
 from custom_components.arrow_example_gen.source import Source, format_of, last_part
 from custom_components.arrow_example_gen.splits.settings import SplitBy, parse_gap
 from lineage.store.location import SQLITE_FILE, Sqlite, StoreLocation
-from models.features import MAX_COUNT, MAX_NAME, STRICT, Features, Int64, Label, PositiveInt, Problem, Task
+from models.problem.features import Features
+from models.problem.label import Label
+from models.problem.problem import Problem, Task
+from models.problem.types import MAX_COUNT, MAX_NAME, STRICT, Int64, PositiveInt
 from models.training_settings import Network, Training, Tuning
 from pipeline.config.beam import Beam, Dataflow
 from pipeline.config.metadata import Metadata

@@ -8,7 +8,8 @@ from typing import Any
 
 from custom_components.arrow_example_gen.formats.csv_types import NUMBER
 from custom_components.arrow_example_gen.formats.file_format import FORMATS
-from models.features import MAX_NAME, Task
+from models.problem.problem import Task
+from models.problem.types import MAX_NAME
 from pipeline.config.errors import unknown_name
 from pipeline.drafting.choices.features import Choice, Use, choose, names
 from pipeline.drafting.choices.plan import Plan, make_plan

@@ -13,8 +13,8 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from custom_components.arrow_example_gen.label_check import labeled_rows
 from custom_components.arrow_example_gen.table import Table
 from custom_components.shared.label_rows import LabelRows, first_values
-from models.class_values import numeric_values, text_values
-from models.features import Problem
+from models.problem.class_values import numeric_values, text_values
+from models.problem.problem import Problem
 from pipeline.config.errors import ConfigError, UserError
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, Domain, domain_of, feature_of

@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from common.dotted_keys import join_key
 from common.small_files import read_small_text
-from models.features import FEATURE_KINDS, Kind
+from models.problem.kinds import FEATURE_KINDS, Kind
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
@@ -75,9 +75,9 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
                 "have missing values: remove 'shape { … }' from the feature"
             )
     _check_lists(config, schema, settings)
-    for feature_kind, column in config.features:
-        key = join_key(["features", feature_kind, column])
-        _check_type(f"{settings}: {key}", feature_kind, types[column])
+    for kind, name in config.features:
+        for column in config.features.raw_columns(kind, name):
+            _check_type(f"{settings}: {join_key(['features', kind, name])}", kind, types[column])
     check_label(config, schema, settings)
     check_weight_column(config, schema, settings)
     check_slices(config, schema, settings)
@@ -108,8 +108,9 @@ def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
 
 
 def _named_columns(config: Config) -> Iterator[tuple[str, str]]:
-    for kind, column in config.features:
-        yield join_key(["features", kind, column]), column
+    for kind, name in config.features:
+        for column in config.features.raw_columns(kind, name):
+            yield join_key(["features", kind, name]), column
     yield "label.column", config.label.column
     if config.label.above and config.label.above.of:
         yield "label.above.of", config.label.above.of

@@ -17,9 +17,9 @@ from tfx.types import Channel, artifact_utils
 from tfx.types.standard_artifacts import Examples, Schema, TransformCache, TransformGraph
 
 from custom_components.batched_transform.component import BatchedTransform
-from models.features import Vocabulary
-from models.preprocessing import as_column
-from models.vocabularies import Column, vocabulary_files
+from models.problem.kinds import Vocabulary
+from models.transforms.columns import as_column
+from models.transforms.vocabularies import Column, vocabulary_files
 
 RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 Outputs = dict[str, list[Any]]

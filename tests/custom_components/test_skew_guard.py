@@ -32,10 +32,10 @@ from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import MODULE, WITHOUT_KERAS, ServerCheckError, check_server
 from custom_components.skew_guard.warmup import write_warmup
-from models.features import Problem
 from models.network import build_network, feature_inputs
-from models.preprocessing import categorical_sizes
+from models.problem.problem import Problem
 from models.signatures import export
+from models.transforms.kinds import categorical_sizes
 
 ROWS = 40
 Outputs = dict[str, tf.Tensor]

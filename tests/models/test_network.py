@@ -6,8 +6,10 @@ import tensorflow as tf
 import tf_keras as keras
 from small_table import BINARY, MULTICLASS, PROBLEMS, REGRESSION
 
-from models.features import Cyclical, Dense, Features, Hashed, Problem
 from models.network import build_network
+from models.problem.features import Features
+from models.problem.kinds import Cyclical, Dense, Hashed
+from models.problem.problem import Problem
 
 SIZES = {"share_bucketed": 5, "city_vocabulary": 8}
 ROWS = 6

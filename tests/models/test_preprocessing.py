@@ -10,29 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_table import BINARY, CODE, COLOURS, EVERY_KIND, PAINT, PLAIN, RATIO, REGRESSION, TAIL, USER, small_table
 
-from models.features import (
-    FEATURE_KINDS,
-    KINDS,
-    Above,
-    Bucketed,
-    Cyclical,
-    Dense,
-    Features,
-    Hashed,
-    Integer,
-    Kind,
-    Label,
-    Problem,
-    Vocabulary,
-)
-from models.preprocessing import (
-    NUMERIC_KINDS,
-    SIZES,
-    TRANSFORMS,
-    as_column,
-    categorical_sizes,
-    preprocessing_fn,
-)
+from models.preprocessing import preprocessing_fn
+from models.problem.features import Features
+from models.problem.kinds import FEATURE_KINDS, KINDS, Bucketed, Cyclical, Dense, Hashed, Integer, Kind, Vocabulary
+from models.problem.label import Above, Label
+from models.problem.problem import Problem
+from models.transforms.columns import as_column
+from models.transforms.kinds import NUMERIC_KINDS, SIZES, TRANSFORMS, categorical_sizes
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 MANY = settings(max_examples=30, deadline=None)

@@ -17,10 +17,11 @@ from predictions import assert_same_predictions
 from small_table import IN_FULL, SPEC, Row, encode, small_table
 from tensorflow.core.protobuf import saved_model_pb2
 
-from models.features import Problem
 from models.network import build_network
-from models.preprocessing import MISSING, categorical_sizes
+from models.problem.problem import Problem
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL, export
+from models.transforms.columns import MISSING
+from models.transforms.kinds import categorical_sizes
 from serving.models.servable import Servable
 from serving.rest_json.dtype_rules import rules_for
 from serving.rest_json.predict import read_inputs

@@ -15,7 +15,7 @@ from whole_run import words
 from artifacts.nodes.skew import Skew, SkewReport
 from artifacts.summary import RunSummary, State
 from lineage.errors import LineageError
-from models.features import Task
+from models.problem.problem import Task
 from reports import index
 from reports.index import write_index
 from reports.page import write_page

@@ -14,7 +14,7 @@ from conftest import ROOT
 from custom_components.pusher.device import write_device_model
 from custom_components.shared.tflite_file import with_metadata
 from custom_components.tflite_exporter.convert import convert_function
-from models.preprocessing import MISSING
+from models.transforms.columns import MISSING
 from serving import edge
 from serving.edge import METADATA, EdgeModel, encode, load
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import tf_keras as keras
 
-from models.features import Problem
 from models.network import compile_for, feature_inputs
+from models.problem.problem import Problem
 from models.training_settings import Scalar
 
 

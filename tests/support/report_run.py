@@ -26,7 +26,7 @@ from artifacts.thresholds import ThresholdResult
 from lineage.recorded.run_recorder import RunRecorder
 from lineage.records import Origin
 from lineage.store.reader import MetadataReader
-from models.features import Task
+from models.problem.problem import Task
 from pipeline.config.metrics import METRICS
 from pipeline.eval_config import PLOTS
 

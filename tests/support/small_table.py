@@ -22,21 +22,14 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from common.project import ROOT
 from common.source_code import source_digest
-from models.features import (
-    Above,
-    Bucketed,
-    Cyclical,
-    Dense,
-    Features,
-    Hashed,
-    Integer,
-    Label,
-    Problem,
-    Vocabulary,
-)
 from models.network import build_network
-from models.preprocessing import categorical_sizes, preprocessing_fn
+from models.preprocessing import preprocessing_fn
+from models.problem.features import Features
+from models.problem.kinds import Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary
+from models.problem.label import Above, Label
+from models.problem.problem import Problem
 from models.signatures import export
+from models.transforms.kinds import categorical_sizes
 
 Row = Mapping[str, float | int | str | bytes | None]
 
@@ -243,8 +236,7 @@ def small_table() -> SmallTable:
 
 def _digest() -> str:
     """Digest of the code that makes the table, its libraries and the processor."""
-    modules = ("class_values", "features", "preprocessing", "tensor_names", "vocabularies")
-    sources = source_digest(*(f"models.{name}" for name in modules), "small_table")
+    sources = source_digest("models.preprocessing", "models.problem", "models.transforms", "small_table")
     versions = [metadata.version(name) for name in ("apache-beam", "numpy", "tensorflow", "tensorflow-transform")]
     # Transformed values are only equal to the bit on one kind of machine.
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags")][:1]

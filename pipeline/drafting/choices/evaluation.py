@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from models.features import Task
+from models.problem.problem import Task
 from pipeline.drafting.choices.features import Choice
 from pipeline.drafting.choices.target import Target
 

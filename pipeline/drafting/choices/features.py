@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
-from models.features import Kind
+from models.problem.kinds import Kind
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows

@@ -14,7 +14,7 @@ The rule is written for the default network on two cores: a model is trained wit
 import dataclasses
 import math
 
-from models.features import Task
+from models.problem.problem import Task
 
 MIN_BATCH, MAX_BATCH = 16, 512
 PASSES = 40

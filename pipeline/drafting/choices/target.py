@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from custom_components.arrow_example_gen.formats.files import shown
-from models.features import Task
+from models.problem.problem import Task
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column, Type

@@ -25,7 +25,7 @@ from custom_components.shared.artifact_types import TfliteModel
 from custom_components.tflite_exporter import executor
 from custom_components.tflite_exporter.comparison import compare, quality
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
-from models.features import Problem
+from models.problem.problem import Problem
 from models.signatures import SERVING
 from serving.edge import EdgeModel
 from serving.models.tflite_servable import TfliteServable

@@ -20,8 +20,9 @@ from custom_components.tflite_exporter.convert import convert_function
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
-from models.features import KINDS, Dense, Features
-from models.preprocessing import as_column
+from models.problem.features import Features
+from models.problem.kinds import KINDS, Dense
+from models.transforms.columns import as_column
 from serving.edge import encode
 
 PROBLEM = IN_FULL["regression"]

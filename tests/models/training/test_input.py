@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from small_table import BINARY, COLOURS, MULTICLASS, ROWS, UNSCALED, Row, small_table
 
-from models.features import Problem
+from models.problem.problem import Problem
 from models.training.input import RowOrder, TrainingInput, input_fn
 from models.training.label_check import check_label
 

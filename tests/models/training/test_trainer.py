@@ -16,8 +16,8 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from training_job import assert_same_weights, training_job
 
 from models.distributed.task import SINGLE_PROCESS
-from models.features import Problem
 from models.job import Job
+from models.problem.problem import Problem
 from models.run_fn import run_fn
 from models.training.callbacks import DivergedError
 from models.training.fitting import TrainingData, fit

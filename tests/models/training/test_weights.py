@@ -7,11 +7,11 @@ import tensorflow as tf
 from small_table import BINARY, MULTICLASS, RATIO, UNSCALED, small_table
 
 from models.network import build_network
-from models.preprocessing import categorical_sizes
 from models.training.fitting import TrainingData, fit
 from models.training.input import RowOrder, TrainingInput, input_fn
 from models.training.weights import RowWeights, balanced, row_weights
 from models.training_settings import ModelConfig, Network, Training
+from models.transforms.kinds import categorical_sizes
 
 Arrays = np.ndarray[Any, Any]
 BY_COLUMN = RowWeights(UNSCALED.weight_tensor)

@@ -6,7 +6,7 @@ import tensorflow_model_analysis as tfma
 from numpy.typing import ArrayLike
 from tensorflow_model_analysis.proto import config_pb2
 
-from models.features import Task
+from models.problem.problem import Task
 from pipeline.config.metrics import METRICS
 
 

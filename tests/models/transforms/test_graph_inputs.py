@@ -7,7 +7,7 @@ from small_table import small_table
 from tensorflow_transform import graph_tools
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
-from models.graph_inputs import Sources, inputs_by_output
+from models.transforms.graph_inputs import Sources, inputs_by_output
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from models.features import (
-    KINDS,
-    Above,
-    Bucketed,
-    Cyclical,
-    Dense,
-    Features,
-    Hashed,
-    Integer,
-    Label,
-    Problem,
-    Vocabulary,
-    transformed_name,
-)
+from models.problem.features import Features, transformed_name
+from models.problem.kinds import KINDS, Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary
+from models.problem.label import Above, Label
+from models.problem.problem import Problem
 
 names = st.text(min_size=1, max_size=6).map("c_{}".format)
 numbers = st.floats(allow_nan=False, allow_infinity=False)

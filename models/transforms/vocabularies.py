@@ -20,7 +20,7 @@ from apache_beam.transforms.window import GlobalWindows
 from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value, sanitized_vocab_filename
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 
-from models.features import Vocabulary
+from models.problem.kinds import Vocabulary
 
 # What a file contains while the graph is traced, before its words are known. It can be read as text and as a number.
 UNKNOWN_WORDS = b"-777777"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.tensor_names import tensor_names
+from models.problem.tensor_names import tensor_names
 
 WORDS = ["Mass", "mass", "MASS", "a b", "a.b", "a_b", "1st", "class", "self", "_x", "", "x" * 128, "x" * 129, "东京"]
 names = st.lists(st.sampled_from(WORDS) | st.text(max_size=12), unique=True)
