@@ -24,6 +24,9 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
 @click.option("--test", metavar="PATH", help="A file or a folder with the rows of the eval split.")
 @click.option("--leave-out", multiple=True, metavar="COLUMN", help="Do not use a column. Can be repeated.")
 @click.option(
+    "--category", multiple=True, metavar="COLUMN", help="Read a column as categories, such as codes. Can be repeated."
+)
+@click.option(
     "--missing-value", multiple=True, metavar="TEXT", help="A cell that means a missing value. Can be repeated."
 )
 @click.option("--pattern", metavar="GLOB", help="Files of the folder.  [default: all of one format]")
@@ -62,7 +65,8 @@ def run(values: dict[str, Any]) -> int:
 
     into, force, as_json = Path(values.pop("into")).absolute(), values.pop("force"), values.pop("as_json")
     given = Given(*(values.pop(key) for key in ("data", "pattern", "delimiter", "encoding", "test")))
-    options = Options(given, missing_values=values.pop("missing_value"), **values)
+    repeated = {"missing_values": values.pop("missing_value"), "categories": values.pop("category")}
+    options = Options(given, **repeated, **values)
     try:
         if options.name:
             check_new(options.name, into, force)

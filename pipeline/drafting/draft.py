@@ -37,6 +37,7 @@ class Options:
         time: Column of times that decides the split, or ``None``.
         weight: Column with the weight of each row, or ``None``.
         leave_out: Columns that are not used.
+        categories: Columns whose values are categories, whatever they look like.
         missing_values: Cells that mean a missing value, in addition to those that are found.
         max_rows: Maximum number of rows in the sample.
     """
@@ -49,6 +50,7 @@ class Options:
     time: str | None = None
     weight: str | None = None
     leave_out: Collection[str] = ()
+    categories: Collection[str] = ()
     missing_values: Collection[str] = ()
     max_rows: int = ROWS
 
@@ -121,9 +123,13 @@ def draft(options: Options) -> Draft:
     name, split = options.name or name_of_problem(files), _split(options, files)
     read = read_table(files, options.max_rows)
     _check_columns(options, read, files)
-    missing_values = find_missing_values(read, options.missing_values)
-    columns = {each: describe(read, counts, missing_values) for each, counts in read.counts.items()}
-    mixed = check_cells(files, read, columns, {*options.leave_out}, missing_values, options.label)
+    missing_values = find_missing_values(read, options.missing_values, options.categories)
+    columns = {
+        each: describe(read, counts, missing_values, each in options.categories) for each, counts in read.counts.items()
+    }
+    _check_categories(options.categories, columns)
+    unchecked = {*options.leave_out, *options.categories}
+    mixed = check_cells(files, read, columns, unchecked, missing_values, options.label)
     target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
     suspects = find_suspects(columns.values(), target)
     choices = choose(columns.values(), options.label, _uses(options), _left_out(options, suspects))
@@ -147,9 +153,26 @@ def _reasons(choices: list[Choice]) -> str:
     return ", ".join(reasons[:SHOWN] + more) or "none"
 
 
-def find_missing_values(read: Read, given: Collection[str] = ()) -> tuple[str, ...]:
-    """The cells that mean a missing value in any column, without the empty one."""
-    return tuple(sorted({*given}.union(*map(missing_cells, read.counts.values()))))
+def find_missing_values(read: Read, given: Collection[str] = (), categories: Collection[str] = ()) -> tuple[str, ...]:
+    """The cells that mean a missing value in any column, without the empty one.
+
+    Args:
+        read: The content of the files.
+        given: Cells that mean a missing value, in addition to those that are found.
+        categories: Columns in which only cells that certainly mean a missing value do.
+    """
+    found = (missing_cells(counts, name in categories) for name, counts in read.counts.items())
+    return tuple(sorted({*given}.union(*found)))
+
+
+def _check_categories(names: Collection[str], columns: Mapping[str, Column]) -> None:
+    """Checks that a category can be drafted for columns that are to be one."""
+    for name in names:
+        found = {"list": "several values per row", "empty": "no value in any row"}.get(columns[name].form)
+        if columns[name].type == "FLOAT":
+            found = "floats, which the files store as such"
+        if found:
+            raise DraftError(f"--category: '{name}' has {found}; expected texts or integers")
 
 
 def name_of_problem(files: Files) -> str:
@@ -169,6 +192,7 @@ def _check_columns(options: Options, read: Read, files: Files) -> None:
         ("time", options.time),
         ("weight", options.weight),
         *(("leave-out", each) for each in options.leave_out),
+        *(("category", each) for each in options.categories),
     ]
     for option, column in named:
         if column is not None and column not in read.counts:
@@ -180,7 +204,7 @@ def _check_columns(options: Options, read: Read, files: Files) -> None:
                 else ""
             )
             raise DraftError(line + hint)
-    if options.label in (options.group, options.time, options.weight, *options.leave_out):
+    if options.label in (options.group, options.time, options.weight, *options.leave_out, *options.categories):
         raise DraftError(f"--label: '{options.label}' is named by another option, too; expected only one use of it")
 
 

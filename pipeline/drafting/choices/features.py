@@ -20,6 +20,8 @@ LEFT_OUT: Mapping[Form, str] = {
     "list": "several values per row, which no kind of feature reads yet",
     "decimal_comma": "numbers with decimal commas, which are read as text: write them with decimal points",
     "written_number": "numbers with symbols such as $ and %, or thousands separators, read as text: write only digits",
+    "too_large": "numbers beyond 3.4e38, the largest that a feature can have: rescale them",
+    "infinite": "no finite number in any row",
 }
 BUCKET_ROWS = 1_000  # rows from which on numbers are also bucketed
 BUCKETS = 10

@@ -60,6 +60,11 @@ def find_target(column: Column, task: Task | None, rewritable: bool) -> Target:
         DraftError: Nothing can be learned from the column, or the task does not fit it.
     """
     _check(column)
+    if column.form == "too_large" and task in (None, "regression"):
+        raise DraftError(
+            f"--label: '{column.name}' has numbers beyond 3.4e38, the largest that a label can have; expected smaller "
+            "ones: rescale the column"
+        )
     if column.type == "BYTES":
         if task in (None, "regression") and column.form in ("decimal_comma", "written_number"):
             raise DraftError(

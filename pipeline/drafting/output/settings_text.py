@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
+from pipeline.drafting.choices.device import why_no_device
 from pipeline.drafting.choices.evaluation import METRICS, choose_slices, choose_thresholds
 from pipeline.drafting.choices.features import names
 from pipeline.drafting.choices.plan import TRIALS
@@ -27,6 +28,8 @@ def settings_text(draft: Draft, schema_path: str) -> str:
         schema_path: Path of the schema, as ``data.schema`` names it.
     """
     parts = [_problem(draft), _features(draft), _data(draft, schema_path), _training(draft), _evaluation(draft)]
+    if why := why_no_device(draft.choices):
+        parts.append(_device(why))
     return "\n".join("\n".join(part) + "\n" for part in parts)
 
 
@@ -114,3 +117,8 @@ def _evaluation(draft: Draft) -> Iterator[str]:
     yield "  thresholds:"
     for bound in choose_thresholds(draft.target, draft.eval_rows):
         yield commented(f"    - {scalar({'metric': bound.metric, **bound.bounds})}", bound.reason)
+
+
+def _device(why: str) -> Iterator[str]:
+    yield "tflite:"
+    yield commented("  enabled: false", why)

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from pipeline.drafting.choices.device import why_no_device
+from pipeline.drafting.choices.groups import find_groups
 from pipeline.drafting.choices.suspects import SHOWN
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.table.missing import shown_cells
@@ -13,7 +15,7 @@ RARE_ROWS = 10
 
 def warnings(draft: Draft) -> list[str]:
     """Returns one line for each warning."""
-    return [*_rows(draft), *_label(draft), *_columns(draft)]
+    return [*_rows(draft), *_label(draft), *_columns(draft), *_groups(draft), *_device(draft)]
 
 
 def _rows(draft: Draft) -> Iterator[str]:
@@ -61,6 +63,25 @@ def _columns(draft: Draft) -> Iterator[str]:
         ]
         where = f" ({'; '.join(mixed[:SHOWN])})" if mixed else ""
         yield f"read as missing values: {shown_cells(draft.missing_values)}{where}"
+
+
+def _groups(draft: Draft) -> Iterator[str]:
+    found = [] if draft.split else find_groups(draft.columns, draft.target.column.name)
+    if found:
+        each = (
+            "has the same value in several rows, which a"
+            if len(found) == 1
+            else "have the same values in several rows, which a"
+        )
+        yield (
+            f"{_shown(found)} {each} random split spreads over the splits; if you predict for new values, give "
+            f"--group '{found[0]}'"
+        )
+
+
+def _device(draft: Draft) -> Iterator[str]:
+    if why := why_no_device(draft.choices):
+        yield f"no model for devices (tflite.enabled: false): {why}"
 
 
 def _shown(names: list[str]) -> str:

@@ -84,23 +84,31 @@ class Column:
         return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def missing_cells(counts: ColumnCounts) -> set[str]:
+def missing_cells(counts: ColumnCounts, is_category: bool = False) -> set[str]:
     """The cells of a column that mean a missing value: those that certainly do, and likely ones among numbers."""
     cells = set(counts.missing)
-    if counts.numbers and counts.words and all(map(is_likely, counts.words)):
+    if not is_category and counts.numbers and counts.words and all(map(is_likely, counts.words)):
         cells |= set(counts.words)
     return cells
 
 
-def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) -> Column:
-    """Describes a column, given the cells that mean a missing value anywhere in the table."""
+def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str], is_category: bool = False) -> Column:
+    """Describes a column.
+
+    Args:
+        read: The content of the files.
+        counts: Counts of the column.
+        missing_values: Cells that mean a missing value anywhere in the table.
+        is_category: Whether its values are categories, whatever they look like.
+    """
     missing = read.rows - counts.cells + counts.undefined + _rows_with(counts, missing_values)
     words = sum(count for word, count in (counts.words or {}).items() if word not in missing_values)
     values = None
     if counts.values is not None:
         not_values = {*missing_values, *NAN}
         values = {value: count for value, count in counts.values.items() if value not in not_values}
-    type_ = _type(counts, words, read.rows - missing)
+    as_text = is_category and not counts.stored_type
+    type_: Type = "BYTES" if as_text else _type(counts, words, read.rows - missing)
     sample = _sample(read.sample_of(counts.name), type_, missing_values)
     distinct = len(sample.drop_null().unique() if values is None else values)
     column = Column(
@@ -119,7 +127,7 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str]) 
         is_text=not counts.is_binary,
         sample=sample,
     )
-    return dataclasses.replace(column, form=_form(column, counts))
+    return dataclasses.replace(column, form=_form(column, counts, is_category))
 
 
 def _rows_with(counts: ColumnCounts, missing_values: Collection[str]) -> int:
@@ -141,8 +149,7 @@ def _type(counts: ColumnCounts, words: int, present: int) -> Type:
         return "BYTES"
     if counts.integers == counts.numbers:
         return "INT"
-    fits = max(abs(counts.min), abs(counts.max)) <= FLOAT32_MAX if counts.min <= counts.max else True
-    return "FLOAT" if fits else "BYTES"
+    return "FLOAT" if _fits(counts) else "BYTES"
 
 
 def _sample(column: pa.Array, type_: Type, missing_values: Collection[str]) -> pa.Array:
@@ -167,28 +174,40 @@ def _numbers(cells: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
 
-def _form(column: Column, counts: ColumnCounts) -> Form:
+def _form(column: Column, counts: ColumnCounts, is_category: bool) -> Form:
     if counts.is_list:
         return "list"
     if not column.present:
         return "empty"
     if column.distinct == 1 and column.is_exact:
         return "constant"
-    if column.type == "BYTES":
-        texts = column.sample.drop_null()
-        form = form_of_texts(texts.unique().to_pylist(), len(texts)) if len(texts) else "category"
-        return "category" if form == "identifier" and _few(column) else form
-    return _form_of_integers(column) if column.type == "INT" else "number"
+    if is_category:
+        return "category"
+    return _form_of_texts(column, counts) if column.type == "BYTES" else _form_of_numbers(column)
+
+
+def _form_of_texts(column: Column, counts: ColumnCounts) -> Form:
+    if 0 < counts.numbers >= column.present and not counts.zeros and not _fits(counts):
+        return "too_large"
+    texts = column.sample.drop_null()
+    form = form_of_texts(texts.unique().to_pylist(), len(texts)) if len(texts) else "category"
+    return "category" if form == "identifier" and _few(column) else form
+
+
+def _fits(counts: ColumnCounts) -> bool:
+    return counts.min > counts.max or max(abs(counts.min), abs(counts.max)) <= FLOAT32_MAX
 
 
 def _few(column: Column) -> bool:
     return column.values is not None and column.distinct <= column.present / 2
 
 
-def _form_of_integers(column: Column) -> Form:
+def _form_of_numbers(column: Column) -> Form:
     """Numbers, dates, or identifiers: these number the rows, or have a name that says so and hardly repeat."""
+    if column.min > column.max:
+        return "infinite"
     numbers = column.sample.drop_null()
-    if len(numbers) < MIN_ROWS:
+    if column.type == "FLOAT" or len(numbers) < MIN_ROWS:
         return "number"
     differ = column.distinct >= len(numbers)
     counts_rows = differ and column.min in (0, 1) and column.max - column.min + 1 == column.present

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 Form = Literal[
-    "number", "category", "date", "text", "list", "identifier", "constant", "empty", "decimal_comma", "written_number"
+    "number",
+    "category",
+    "date",
+    "text",
+    "list",
+    "identifier",
+    "constant",
+    "empty",
+    "decimal_comma",
+    "written_number",
+    "too_large",
+    "infinite",
 ]
 
 _TIME = r"(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?)?"

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 from drafts import drafted, table
+from tensorflow_metadata.proto.v0 import schema_pb2
 from test_refused_tables import ROWS, number, rows, word, yes
 
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
@@ -78,6 +79,8 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
         (lambda row: f'"${row * 77:,}.50"', "left out", "thousands separators"),
         (lambda row: f"{row * 7 / 10} %", "left out", "symbols such as $ and %"),
         (lambda row: f"{row % 5}0%", "vocabulary", "5 different values"),
+        (lambda row: f"{row + 1}e300", "left out", "numbers beyond 3.4e38"),
+        (lambda row: "inf" if row % 2 else "-inf", "left out", "no finite number in any row"),
         (lambda row: ["NA", "?", "unknown", "-"][row % 4] if row < 8 else row % 50 / 4, "dense", "0 to 12.25"),
         (number, "left out", "the same as 'a' in every row"),
         (lambda row: {"yes": "Y", "no": "N"}[str(yes(row))], "left out", "the label under other names"),
@@ -119,6 +122,57 @@ def test_integers_that_identify_something_are_codes(tmp_path: Path) -> None:
     text = rows(number, lambda row: row * 7919 % 40, yes, header="a,customerId,label")
     found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
     assert found.uses["customerId"] == "hashed"
+
+
+def test_a_column_can_be_given_as_categories(tmp_path: Path) -> None:
+    cells = [
+        lambda row: 94110 + row % 30,
+        lambda row: 20240101 + row % 28,
+        lambda row: "-" if row % 60 == 0 else row % 9,
+    ]
+    path = table(tmp_path / "a.csv", rows(*cells, yes, header="zip,day,kind,label"))
+    found = drafted(path, "label", tmp_path / "out", "--category", "zip", "--category", "day", "--category", "kind")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.uses == {"zip": "vocabulary", "day": "vocabulary", "kind": "vocabulary", "label": "label"}
+    assert set(found.schema["kind"].string_domain.value) == {*map(str, range(9)), "-"}
+    assert found.schema["zip"].type == schema_pb2.BYTES
+
+
+def test_stored_integers_can_be_categories_and_floats_cannot(tmp_path: Path) -> None:
+    columns = {"code": [row % 30 for row in range(ROWS)], "size": [number(row) for row in range(ROWS)]}
+    columns["label"] = [yes(row) for row in range(ROWS)]
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = drafted(tmp_path / "a.parquet", "label", tmp_path / "out", "--category", "code")
+    assert (found.code, found.uses["code"]) == (0, "vocabulary")
+    refused = drafted(tmp_path / "a.parquet", "label", tmp_path / "new", "--category", "size")
+    assert "--category: 'size' has floats, which the files store as such; expected texts or int" in refused.stderr
+
+
+def test_texts_that_are_too_long_to_hash_on_a_device_switch_it_off(tmp_path: Path) -> None:
+    long = [f"{row % 1100}-{'x' * 70}" for row in range(2400)]
+    text = "\n".join(["name,size,label", *(f"{each},{number(row)},{yes(row)}" for row, each in enumerate(long))])
+    found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
+    assert (found.code, found.uses["name"]) == (0, "hashed")
+    assert found.settings["tflite"] == {"enabled": False}
+    assert "no model for devices" in " ".join(found.choices["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("patient", lambda row: row // 4),
+        ("customer_id", lambda row: f"C{row % 37}"),
+        ("country", lambda row: f"land {row % 40}"),  # each three times
+    ],
+)
+def test_groups_that_a_random_split_spreads_are_named(tmp_path: Path, name: str, cell: Callable[[int], object]) -> None:
+    path = table(tmp_path / "a.csv", rows(cell, number, yes, header=f"{name},size,label"))
+    found = drafted(path, "label", tmp_path / "out")
+    said = [line for line in found.choices["warnings"] if "random split" in line]
+    assert len(said) == 1
+    assert said[0].endswith(f"if you predict for new values, give --group '{name}'")
+    by_group = drafted(path, "label", tmp_path / "new", "--group", name)
+    assert not [line for line in by_group.choices["warnings"] if "random split" in line]
 
 
 def test_integers_that_identify_something_and_hardly_repeat_are_left_out(tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ def test_a_good_table_is_drafted(tmp_path: Path) -> None:
             "'label' is 'yes' in all 120 rows; expected at least two values",
         ),
         ("5.1,3.5,setosa\n" * 99, "label", "the first line looks like values: expected a line of column names"),
+        (
+            rows(number, word, lambda row: f"{row + 1}e300"),
+            "label",
+            "--label: 'label' has numbers beyond 3.4e38, the largest that a label can have; expected smaller ones",
+        ),
         (rows(number, word, lambda _: ""), "label", "'label' has no value in any of the 120 rows; expected labels"),
         (rows(number, word, lambda _: "NA"), "label", "'label' has no value in any of the 120 rows; expected labels"),
         (rows(number, word, yes, count=10), "label", "found 10 rows with a label; expected at least 50"),
