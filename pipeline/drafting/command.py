@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from common.project import ROOT
+from common.remote_paths import is_remote
 from pipeline import cli, exit_codes
 
 TASKS = ("binary", "multiclass", "regression")
@@ -14,7 +15,13 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
 
 
 @click.command("init", epilog=EPILOG, context_settings=cli.CONTEXT)
-@click.option("--data", required=True, metavar="PATH", help="A file, or a folder of files that have the same columns.")
+@click.option(
+    "--data",
+    required=True,
+    metavar="PATH",
+    help="A file, or a folder of files that have the same columns. gs://BUCKET/PATH and bq://PROJECT.DATASET.TABLE are "
+    "copied to data/NAME.",
+)
 @click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
 @click.option("--name", metavar="NAME", help="Name of the problem.  [default: name of the file]")
 @click.option("--task", type=click.Choice(TASKS), help="Task.  [default: from the label's values]")
@@ -57,22 +64,25 @@ def run(values: dict[str, Any]) -> int:
     """Writes a draft, and returns the exit code."""
     from custom_components.arrow_example_gen.formats.files import TableError
     from pipeline.config.errors import UserError
-    from pipeline.drafting.draft import Options, draft
+    from pipeline.drafting.draft import Options, draft, problem_name
     from pipeline.drafting.output.report import json_of, print_draft
     from pipeline.drafting.output.saving import check_new, save
+    from pipeline.drafting.table.copies import local_copies, name_of_url
     from pipeline.drafting.table.location import Given
     from pipeline.results.console import RunConsole
 
     into, force, as_json = Path(values.pop("into")).absolute(), values.pop("force"), values.pop("as_json")
     given = Given(*(values.pop(key) for key in ("data", "pattern", "delimiter", "encoding", "test")))
     repeated = {"missing_values": values.pop("missing_value"), "categories": values.pop("category")}
-    options = Options(given, **repeated, **values)
+    copied = problem_name(values["name"] or name_of_url(given.data))
+    values["name"] = values["name"] or (copied if is_remote(given.data) else None)
     try:
-        if options.name:
-            check_new(options.name, into, force)
-        made = draft(options)
-        check_new(made.name, into, force)
-        saved = save(made, into, force)
+        if values["name"]:
+            check_new(values["name"], into, force)
+        with local_copies(given, into / "data" / copied, force) as local:
+            made = draft(Options(local, **repeated, **values))
+            check_new(made.name, into, force)
+            saved = save(made, into, force)
     except (UserError, TableError, OSError) as error:
         RunConsole(sys.stderr).error(str(error))
         return exit_codes.REFUSED

@@ -178,7 +178,15 @@ def _check_categories(names: Collection[str], columns: Mapping[str, Column]) -> 
 def name_of_problem(files: Files) -> str:
     """A name for the problem, from the file or the folder."""
     path = Path(files.paths[0]) if len(files.paths) == 1 else Path(files.source.folder)
-    stem = path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.is_file() else path.name
+    return problem_name(path.name.removesuffix(".gz").rsplit(".", 1)[0] if path.is_file() else path.name)
+
+
+def problem_name(stem: str) -> str:
+    """A name for a problem, from that of its table.
+
+    >>> problem_name("2024 Houses")
+    'table_2024_houses'
+    """
     name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")[:MAX_NAME]
     if not re.match(r"[a-z]", name):
         name = f"table_{name}".strip("_")[:MAX_NAME]

@@ -64,7 +64,7 @@ def _features(draft: Draft) -> Iterator[str]:
 def _data(draft: Draft, schema_path: str) -> Iterator[str]:
     files = draft.files
     yield "data:"
-    yield f"  path: {scalar(files.path)}"
+    yield commented(f"  path: {scalar(files.path)}", f"a copy of {files.origin}" if files.origin else "")
     yield f"  pattern: {scalar(files.source.pattern)}"
     if not files.names_format:
         yield f"  format: {files.source.format}"

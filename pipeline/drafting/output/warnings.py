@@ -19,6 +19,8 @@ def warnings(draft: Draft) -> list[str]:
 
 
 def _rows(draft: Draft) -> Iterator[str]:
+    if draft.files.origin:
+        yield f"runs read {draft.files.path}, a copy of {draft.files.origin}, which does not change with it"
     if draft.read.is_sampled:
         yield (
             f"types, ranges, counts and missing values come from all {draft.read.rows:,} rows, and everything else "

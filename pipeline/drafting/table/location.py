@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from common.project import ROOT
-from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.dialect import checked_delimiter, checked_encoding
 from custom_components.arrow_example_gen.formats.file_format import FORMATS, Format
 from custom_components.arrow_example_gen.source import Source, check_pattern, format_of, last_part
@@ -30,6 +29,7 @@ class Given:
         delimiter: Delimiter of CSV files, or ``None`` to find it.
         encoding: Encoding of CSV files, or ``None`` to find it.
         test: A file or a folder with the rows of the eval split, or ``None``.
+        origin: Where ``data`` was copied from, or empty.
     """
 
     data: str
@@ -37,6 +37,7 @@ class Given:
     delimiter: str | None = None
     encoding: str | None = None
     test: str | None = None
+    origin: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Files:
         names_format: Whether the pattern's extension names the format.
         test: The test table as ``data.test_path`` names it, or ``None``.
         test_paths: The files of the test table.
+        origin: Where the files were copied from, or empty.
     """
 
     source: Source
@@ -58,6 +60,7 @@ class Files:
     names_format: bool
     test: str | None
     test_paths: list[str]
+    origin: str = ""
 
 
 def find_files(given: Given) -> Files:
@@ -67,10 +70,6 @@ def find_files(given: Given) -> Files:
         DraftError: There are none, or of several formats, or nothing says which format or dialect they have.
         TableError: A file cannot be read.
     """
-    if is_remote(given.data):
-        hints = {"gs": f"copy them with 'gcloud storage cp -r {given.data} data/'", "bq": "export the table as Parquet"}
-        hint = hints.get(given.data.partition(":")[0], "copy them first")
-        raise DraftError(f"--data: found {given.data}; expected files on this machine: {hint}")
     path = Path(given.data)
     try:
         is_dir, is_file = path.is_dir(), path.is_file()
@@ -95,7 +94,8 @@ def find_files(given: Given) -> Files:
         raise DraftError(f"{paths[0]}: found a {kind} file; expected no --delimiter and no --encoding for it")
     test = None if given.test is None else project_path(os.path.abspath(given.test))
     test_paths = [] if given.test is None else _test_paths(given.test, pattern)
-    return Files(source, paths, project_path(absolute), format_of(pattern) == kind, test, test_paths)
+    names_format = format_of(pattern) == kind
+    return Files(source, paths, project_path(absolute), names_format, test, test_paths, given.origin)
 
 
 def project_path(absolute: str) -> str:
@@ -122,8 +122,6 @@ def _checked_path(folder: Path) -> str:
 
 def _test_paths(test: str, pattern: str) -> list[str]:
     """The files of a test table: a file, or those of a folder that match the last part of the table's pattern."""
-    if is_remote(test):
-        raise DraftError(f"--test: found {test}; expected files on this machine")
     path = Path(test)
     if path.is_file():
         return [str(path.absolute())]
@@ -146,6 +144,11 @@ def _pattern(folder: Path) -> str:
     shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     what = f"{shown or 'no files'} in {folder}"
     raise DraftError(f"--data: found {what}; expected files of one format: name one of them, or give --pattern")
+
+
+def is_table_name(name: str) -> bool:
+    """Whether the extension of a file is one of a table's."""
+    return not name.startswith(".") and (format_of(name) is not None or _extension(name) in TEXT[:-1])
 
 
 def _extension(name: str) -> str:
