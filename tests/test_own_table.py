@@ -1,4 +1,5 @@
 import csv
+import json
 import random
 import sys
 from pathlib import Path
@@ -17,14 +18,14 @@ pytestmark = pytest.mark.e2e
 CLASSES = ("adelie", "chinstrap", "gentoo")
 
 
-def write_table(folder: Path, rows: int = 600) -> None:
+def write_table(folder: Path, rows: int = 600, seed: int = 7) -> None:
     """Writes a table of three classes that depend on two numbers and a category; some cells are empty.
 
     The columns have names of TFMA's extracts, of Keras's arguments and of the signatures' inputs, and names that
     TensorFlow cannot have in its graphs: two that differ only in case, one that is there twice, and none.
     """
     folder.mkdir()
-    draw = random.Random(7)
+    draw = random.Random(seed)
     with (folder / "penguins.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["", "features", "labels", "Größe (mm)", "größe (MM)", "examples", "name", "name", "inputs"])
@@ -73,15 +74,18 @@ def edited(settings: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_own_table_needs_one_command_and_takes_edits(tmp_path: Path) -> None:
-    data, settings = tmp_path / "my data", tmp_path / "penguin.yaml"
+    data, test, settings = tmp_path / "my data", tmp_path / "held out", tmp_path / "penguin.yaml"
     write_table(data)
-    draft = ["init", f"--data={data}", "--label=inputs", "--name=penguin", f"--into={tmp_path}"]
+    write_table(test, 150, seed=8)
+    draft = ["init", f"--data={data}", f"--test={test}", "--label=inputs", "--name=penguin", f"--into={tmp_path}"]
     drafted = forked.run([sys.executable, str(ROOT / "local_runner.py"), *draft])
     assert drafted.returncode == 0, drafted.stderr
     settings.write_text(yaml.safe_dump(edited(yaml.safe_load((tmp_path / "configs/penguin.yaml").read_text()))))
     command = [sys.executable, str(ROOT / "local_runner.py"), f"--config={settings}", f"--output={tmp_path / 'out'}"]
     result = forked.run(command, cwd=tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+    rows = json.loads((tmp_path / "out/runs/latest/summary.json").read_text())["rows"]
+    assert (rows["eval"], rows["train"] + rows["validation"]) == (150, 600)
     [version] = (tmp_path / "out/serving/penguin").iterdir()
     serve = tf.saved_model.load(str(version)).signatures["serving_default"]
     answer = serve(examples=tf.constant([tf.train.Example().SerializeToString()]))

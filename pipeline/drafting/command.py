@@ -20,7 +20,7 @@ EPILOG = "Exit codes: 0 both files were written; 2 invalid usage or data, and no
     required=True,
     metavar="PATH",
     help="A file, or a folder of files that have the same columns. gs://BUCKET/PATH and bq://PROJECT.DATASET.TABLE are "
-    "copied to data/NAME.",
+    "copied to data/<name>.",
 )
 @click.option("--label", required=True, metavar="COLUMN", help="Column to predict.")
 @click.option("--name", metavar="NAME", help="Name of the problem.  [default: name of the file]")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingest import RUNNER, SPLITS
+from ingest import RUNNER, SPLITS, parsed, records
 from ml_metadata.proto import metadata_store_pb2
 from tfx.components.example_gen import utils as tfx_utils
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
@@ -17,9 +17,11 @@ from custom_components.arrow_example_gen.executor import table_files
 from custom_components.arrow_example_gen.formats.files import TableError
 from custom_components.arrow_example_gen.source import Source, check_pattern
 from custom_components.arrow_example_gen.spans import matching, resolve
+from custom_components.arrow_example_gen.splits.settings import SplitBy
 from pipeline.local.dag_runner import DagRunner
 
 NOBODY = 65_534
+BY_ROW = SplitBy()
 
 
 def files(folder: Path, *names: str) -> str:
@@ -163,9 +165,11 @@ class Silent:
     def node_finished(self, node: Node) -> None: ...
 
 
-def run(table: Path, output: Path, pattern: str, span: int | None = None) -> tuple[str, dict[str, int]]:
+def run(
+    table: Path, output: Path, pattern: str, span: int | None = None, by: SplitBy = BY_ROW
+) -> tuple[str, dict[str, int]]:
     """Runs the node with its driver and its publisher; how it went, and span and version of what it gave out."""
-    node = ArrowExampleGen(Source(str(table), pattern, "csv", span), SPLITS).with_id("ExampleGen")
+    node = ArrowExampleGen(Source(str(table), pattern, "csv", span), SPLITS, by=by).with_id("ExampleGen")
     pipeline = Pipeline(
         pipeline_name="spans",
         pipeline_root=str(output),
@@ -194,3 +198,20 @@ def test_a_new_span_is_new_data_and_an_unchanged_one_is_cached(tmp_path: Path) -
     files(table, "2/v1/a.csv", "2/v2/a.csv")
     assert run(table, output, pattern) == ("ran", {"span": 2, "version": 2})
     assert run(table, output, pattern, span=1) == ("ran", {"span": 1, "version": 1})
+
+
+def test_only_the_rows_of_the_latest_span_are_split_by_time(tmp_path: Path) -> None:
+    table, output, by = tmp_path / "table", tmp_path / "out", SplitBy(time="day")
+    for span, days in {1: range(1, 31), 2: range(101, 141)}.items():
+        (table / str(span)).mkdir(parents=True)
+        for number, part in enumerate((days[1::2], days[::2])):  # the files of a span overlap in time
+            (table / f"{span}/{number}.csv").write_text("day\n" + "".join(f"{day}\n" for day in part))
+    assert run(table, output, "{SPAN}/*.csv", by=by) == ("ran", {"span": 2})
+    [folder] = (output / "ExampleGen/examples").iterdir()
+    rows = parsed({split: records(folder, split) for split in SPLITS})
+    found = {
+        split: sorted(each.features.feature["day"].int64_list.value[0] for each in rows[split]) for split in SPLITS
+    }
+    assert [*found["train"], *found["validation"], *found["eval"]] == list(range(101, 141))
+    assert len(found["eval"]) == 8
+    assert run(table, output, "{SPAN}/*.csv", by=by) == ("cached", {"span": 2})
