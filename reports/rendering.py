@@ -91,15 +91,15 @@ def percent(value: float | None) -> str:
     """Formats a fraction as a percentage. A tiny fraction is not shown as zero.
 
     >>> percent(0.125), percent(0.00001), percent(0.99999)
-    ('12.5 %', '< 0.1 %', '> 99.9 %')
+    ('12.5%', '< 0.1%', '> 99.9%')
     """
     if value is None:
         return NO_VALUE
     if 0 < value < 0.001:
-        return "< 0.1 %"
+        return "< 0.1%"
     if 0.999 < value < 1:
-        return "> 99.9 %"
-    return f"{100 * value:.1f} %"
+        return "> 99.9%"
+    return f"{100 * value:.1f}%"
 
 
 def outline(fractions: Sequence[float], top: float, width: float, height: float) -> str:

@@ -45,9 +45,9 @@ def test_graph_of_the_pipeline_has_every_node_and_edge(pages: RunPages) -> None:
 
 def test_rows_and_missing_values_are_those_of_the_table(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "data") + "<script>")
-    assert "train 8 66.7 % eval 4 33.3 %" in said
+    assert "train 8 66.7% eval 4 33.3%" in said
     fare = said[said.index("fare FLOAT") :]
-    assert "missing 12.5 % 0.0 %" in fare[: fare.index("shift")]
+    assert "missing 12.5% 0.0%" in fare[: fare.index("shift")]
     assert "min 1 2" in fare
     assert "max 8 8" in fare
     assert "no values" in said[said.index("nothing FLOAT") :]
@@ -56,7 +56,7 @@ def test_rows_and_missing_values_are_those_of_the_table(pages: RunPages) -> None
 def test_classes_of_the_label_are_shown_by_split(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "data") + "<script>")
     assert "Fraction of each class of tip split mean " in said
-    assert re.search(r"train 75\.0 % 25\.0 % .*eval 75\.0 % 25\.0 %", said)
+    assert re.search(r"train 75\.0% 25\.0% .*eval 75\.0% 25\.0%", said)
 
 
 def test_shifts_within_chance_are_not_marked(pages: RunPages) -> None:
@@ -73,7 +73,7 @@ def test_columns_that_differ_most_come_first(pages: RunPages) -> None:
 
 def test_strings_are_shown_with_their_fractions(pages: RunPages) -> None:
     said = words("<body>" + section(pages, "data") + "<script>")
-    assert "Genf 85.7 %" in said  # of the 7 that are there
+    assert "Genf 85.7%" in said  # of the 7 that are there
 
 
 def test_anomalies_are_those_that_the_gate_would_stop_on(pages: RunPages) -> None:
