@@ -5,6 +5,7 @@ import io
 import itertools
 import zlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from custom_components.arrow_example_gen.formats.csv_types import CellError
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
@@ -22,19 +23,33 @@ from custom_components.arrow_example_gen.formats.text_files import open_text
 MISSING_HINT = "if it means a missing value, add it to data.missing_values"
 
 
-def ragged_row(path: str, columns: int, dialect: Dialect = COMMAS) -> tuple[int, int] | None:
-    """The line of the first row that does not have ``columns`` values, and how many it has."""
-    return next(((line, found) for line, found in _rows(path, dialect) if found != columns), None)
+class Row(NamedTuple):
+    """A row of a file.
+
+    Attributes:
+        line: Line at which it starts.
+        values: Number of its values.
+        end: Line at which it ends.
+    """
+
+    line: int
+    values: int
+    end: int
+
+
+def ragged_row(path: str, columns: int, dialect: Dialect = COMMAS) -> Row | None:
+    """The first row that does not have ``columns`` values."""
+    return next((row for row in _rows(path, dialect) if row.values != columns), None)
 
 
 def last_row(path: str, dialect: Dialect = COMMAS) -> int:
     """The line at which the last row starts."""
-    return max((line for line, _ in _rows(path, dialect)), default=1)
+    return max((row.line for row in _rows(path, dialect)), default=1)
 
 
 def line_of_row(path: str, row: int, dialect: Dialect = COMMAS) -> int:
     """The line at which a row starts, where row 0 is the header."""
-    return next((line for line, _ in itertools.islice(_rows(path, dialect), row, None)), 1)
+    return next((found.line for found in itertools.islice(_rows(path, dialect), row, None)), 1)
 
 
 def cell_error(path: str, row: int, column: str, error: CellError, dialect: Dialect = COMMAS) -> TableError:
@@ -43,8 +58,8 @@ def cell_error(path: str, row: int, column: str, error: CellError, dialect: Dial
     return TableError(f"{text}; {MISSING_HINT}")
 
 
-def _rows(path: str, dialect: Dialect) -> Iterator[tuple[int, int]]:
-    """Yields the line at which each row starts, and the number of its values. Ends before a row that is too long."""
+def _rows(path: str, dialect: Dialect) -> Iterator[Row]:
+    """Yields each row. Ends before a row that is too long."""
     # Latin-1 accepts any byte: encoding errors are reported elsewhere.
     opened = open_text(path, dialect.encoding, errors="replace")
     with opened as file, io.TextIOWrapper(file, encoding="latin-1", newline="") as text:
@@ -54,7 +69,7 @@ def _rows(path: str, dialect: Dialect) -> Iterator[tuple[int, int]]:
             line = 1
             for cells in reader:
                 if cells:
-                    yield line, len(cells)
+                    yield Row(line, len(cells), reader.line_num)
                 line = reader.line_num + 1
         except (csv.Error, LongLineError):
             return

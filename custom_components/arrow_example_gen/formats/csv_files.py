@@ -170,8 +170,12 @@ def _table_error(path: str, columns: Sequence[str], dialect: Dialect, message: s
     if "UTF8" in message:
         return not_utf8(path)
     if "columns" in message and (ragged := csv_errors.ragged_row(path, len(columns), dialect)):
-        line, found = ragged
-        return TableError(f"{path}: line {line}: found {found} values; expected {len(columns)}, as in the header")
+        found = f"{ragged.values} value{'' if ragged.values == 1 else 's'}"
+        if ragged.end > ragged.line:
+            found += f" up to line {ragged.end}"
+        hint = ": is a quote unclosed?" if ragged.end > ragged.line else ""
+        text = f"{path}: line {ragged.line}: found {found}; expected {len(columns)}, as in the header"
+        return TableError(text + hint)
     if "straddl" in message:
         line, limit = csv_errors.long_row(path, BLOCK_BYTES, dialect.encoding), BLOCK_BYTES >> 20
         return TableError(

@@ -1,9 +1,13 @@
 """What a user should know about a table before trusting a model trained on it."""
 
-from collections.abc import Iterator
+import collections
+from collections.abc import Iterable, Iterator
 
+from custom_components.arrow_example_gen.formats.file_format import FORMATS
 from pipeline.drafting.choices.device import why_no_device
+from pipeline.drafting.choices.features import shown_number
 from pipeline.drafting.choices.groups import find_groups
+from pipeline.drafting.choices.sentinels import find_sentinel
 from pipeline.drafting.choices.suspects import SHOWN
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.table.missing import shown_cells
@@ -42,9 +46,19 @@ def _label(draft: Draft) -> Iterator[str]:
     if target.task == "binary" and rare:
         [(name, count)] = rare.items()
         yield f"imbalance: only {count:,} of {total:,} rows are '{name}', so accuracy says little"
+    if alike := _alike(target.classes):
+        yield f"classes {_shown(alike)} differ only in case or blanks; if they mean the same, write them alike"
     few = [name for name, count in target.classes.items() if count < RARE_ROWS]
     if target.task == "multiclass" and few:
         yield f"imbalance: fewer than {RARE_ROWS} rows are {_shown(few)}; a split may lack them"
+
+
+def _alike(names: Iterable[str]) -> list[str]:
+    """Names of which another one has the same letters."""
+    groups = collections.defaultdict(list)
+    for name in names:
+        groups[" ".join(name.casefold().split())].append(name)
+    return [name for group in groups.values() if len(group) > 1 for name in group]
 
 
 def _columns(draft: Draft) -> Iterator[str]:
@@ -57,6 +71,7 @@ def _columns(draft: Draft) -> Iterator[str]:
         shown = ", ".join(f"'{first}' and '{second}'" for first, second in pairs[:SHOWN])
         more = f" and {len(pairs) - SHOWN:,} more pairs" if len(pairs) > SHOWN else ""
         yield f"near-duplicates: {shown}{more} are almost the same numbers"
+    yield from _sentinels(draft)
     if draft.missing_values:
         mixed = [
             f"'{counts.name}': {counts.numbers:,} of {counts.cells:,} are numbers"
@@ -65,6 +80,17 @@ def _columns(draft: Draft) -> Iterator[str]:
         ]
         where = f" ({'; '.join(mixed[:SHOWN])})" if mixed else ""
         yield f"read as missing values: {shown_cells(draft.missing_values)}{where}"
+
+
+def _sentinels(draft: Draft) -> Iterator[str]:
+    used = [each.column for each in draft.choices if each.use in ("feature", "label")]
+    for column in used if FORMATS[draft.files.source.format].is_text else ():
+        if found := find_sentinel(column, draft.read.sample_of(column.name)):
+            rest = f"{shown_number(found.low)} to {shown_number(found.high)}"
+            yield (
+                f"'{column.name}' is {found.cell} in {found.rows:,} rows and {rest} in all others; if {found.cell} "
+                f"means a missing value, give --missing-value={found.cell}"
+            )
 
 
 def _groups(draft: Draft) -> Iterator[str]:

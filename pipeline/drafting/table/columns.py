@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from custom_components.arrow_example_gen.formats.csv_types import without_missing
-from pipeline.drafting.table.counts import ColumnCounts
+from pipeline.drafting.table.counts import ColumnCounts, number_of
 from pipeline.drafting.table.forms import MIN_ROWS, Form, are_dates, form_of_texts, names_rows
 from pipeline.drafting.table.missing import is_likely
 from pipeline.drafting.table.reading import Read
@@ -170,7 +170,7 @@ def _numbers(cells: pa.Array) -> pa.Array:
     try:
         numbers = cells.cast(pa.float64())
     except pa.ArrowInvalid:  # such as ' 7' and '1_000', which Python accepts
-        numbers = pa.array([None if cell is None else float(cell) for cell in cells.to_pylist()], pa.float64())
+        numbers = pa.array([None if cell is None else number_of(cell) for cell in cells.to_pylist()], pa.float64())
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
 

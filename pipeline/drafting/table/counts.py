@@ -123,9 +123,8 @@ class ColumnCounts:
         if is_certain(cell):
             self.missing[cell] += count
             return
-        try:
-            number = float(cell)
-        except ValueError:
+        number = number_of(cell)
+        if number is None:
             self._add_word(cell, count)
             return
         self.numbers += count
@@ -176,8 +175,20 @@ class ColumnCounts:
         self.values = self.values if len(self.values) <= MAX_VALUES else None
 
 
+def number_of(cell: str) -> float | None:
+    """The number of a cell, or ``None`` if it is none for the reader, which takes only ASCII digits and blanks.
+
+    >>> number_of(" 7"), number_of("\N{NO-BREAK SPACE}7")
+    (7.0, None)
+    """
+    try:
+        return float(cell.encode())
+    except ValueError:
+        return None
+
+
 def _is_int64(cell: str) -> bool:
     try:
-        return int(cell) in INT64
+        return int(cell.encode()) in INT64
     except ValueError:
         return False

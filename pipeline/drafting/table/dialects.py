@@ -72,6 +72,8 @@ def find_delimiter(path: str, encoding: str) -> str:
         DraftError: Several delimiters do.
     """
     found = {each: columns for each in (*DELIMITERS, " ") if (columns := _columns(path, encoding, each)) > 1}
+    if not found:  # such as a file with a quote that is not closed: the reader says where
+        found = {each: columns for each in DELIMITERS if (columns := _columns(path, encoding, each, rows=1)) > 1}
     if len(found) > 1:
         found.pop(" ", None)  # of the texts in the cells
     if not found:
@@ -84,13 +86,13 @@ def find_delimiter(path: str, encoding: str) -> str:
     return best[0]
 
 
-def _columns(path: str, encoding: str, delimiter: str) -> int:
+def _columns(path: str, encoding: str, delimiter: str, rows: int = ROWS) -> int:
     """The number of cells in each of the first rows, or 0 if it differs."""
     with open_text(path, encoding) as file, io.TextIOWrapper(file, encoding=UTF8, newline="") as text:
         limit = csv.field_size_limit(BLOCK_BYTES)
         try:
-            rows = csv.reader(bounded_lines(text, BLOCK_BYTES), delimiter=delimiter)
-            counts = {len(cells) for cells in itertools.islice(rows, ROWS) if cells}
+            lines = csv.reader(bounded_lines(text, BLOCK_BYTES), delimiter=delimiter)
+            counts = {len(cells) for cells in itertools.islice(lines, rows) if cells}
         except (csv.Error, LongLineError):
             return 0
         finally:

@@ -13,7 +13,7 @@ from custom_components.arrow_example_gen.formats.files import name_of, shown
 from custom_components.arrow_example_gen.table import Table
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column
-from pipeline.drafting.table.counts import ColumnCounts
+from pipeline.drafting.table.counts import ColumnCounts, number_of
 from pipeline.drafting.table.forms import day_month_order
 from pipeline.drafting.table.location import Files
 from pipeline.drafting.table.reading import Read
@@ -87,13 +87,7 @@ def _share_of_numbers(column: Column) -> float:
 
 def _is_word(text: str, missing_values: Collection[str]) -> bool:
     """Whether a cell is neither a number nor a missing value."""
-    if not text or text in missing_values:
-        return False
-    try:
-        float(text)
-    except ValueError:
-        return True
-    return False
+    return bool(text) and text not in missing_values and number_of(text) is None
 
 
 def _check_dates(files: Files, column: Column) -> None:

@@ -99,7 +99,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_leaves_no_split(tmp_path: Pa
     (folder / "b.csv").write_bytes(b"a,b\n1,2\n3\n")
     with pytest.raises(ValueError, match=r"b\.csv") as caught:
         ingest(folder, tmp_path / "out")
-    assert reason(caught.value) == f"{folder}/b.csv: line 3: found 1 values; expected 2, as in the header"
+    assert reason(caught.value) == f"{folder}/b.csv: line 3: found 1 value; expected 2, as in the header"
     assert list((tmp_path / "out").glob("Split-*/*")) == []
 
 

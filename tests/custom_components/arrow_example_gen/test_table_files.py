@@ -92,11 +92,11 @@ def test_more_rows_than_a_batch_has(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (CSV + b"3\n", "line 5: found 1 values; expected 2, as in the header"),
+        (CSV + b"3\n", "line 5: found 1 value; expected 2, as in the header"),
         (CSV.replace(b",", b";"), "line 1: the columns look separated by semicolons; expected commas"),
         (CSV + b"3,b,c\n", "line 5: found 3 values; expected 2"),
         (CSV + b'\n3,"two\nlines"\n4,b,c\n', "line 8: found 3 values"),
-        (CSV + b'"3\n4,b\n', "line 5: found 1 values"),  # from a quote that is never closed to the file's end
+        (CSV + b'"3\n4,b\n', "line 5: found 1 value"),  # from a quote that is never closed to the file's end
         (CSV + b'3,b\n4,"b\n5,c\n', "line 6: found a quote that is never closed; expected a closing quote"),
         (CSV + b'3,"', "line 5: found a quote that is never closed"),
         (CSV + b"3,\xff\n", "line 5: byte 0xff is not UTF-8; save the file as UTF-8, or set data.encoding to its"),

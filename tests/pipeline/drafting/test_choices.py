@@ -80,6 +80,7 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
         (lambda row: f"{row * 7 / 10} %", "left out", "symbols such as $ and %"),
         (lambda row: f"{row % 5}0%", "vocabulary", "5 different values"),
         (lambda row: f"{row + 1}e300", "left out", "numbers beyond 3.4e38"),
+        (lambda row: f"\N{NO-BREAK SPACE}{row % 9}", "vocabulary", "9 different values"),
         (lambda row: "inf" if row % 2 else "-inf", "left out", "no finite number in any row"),
         (lambda row: ["NA", "?", "unknown", "-"][row % 4] if row < 8 else row % 50 / 4, "dense", "0 to 12.25"),
         (number, "left out", "the same as 'a' in every row"),
@@ -146,6 +147,20 @@ def test_stored_integers_can_be_categories_and_floats_cannot(tmp_path: Path) -> 
     assert (found.code, found.uses["code"]) == (0, "vocabulary")
     refused = drafted(tmp_path / "a.parquet", "label", tmp_path / "new", "--category", "size")
     assert "--category: 'size' has floats, which the files store as such; expected texts or int" in refused.stderr
+
+
+def test_numbers_that_stand_for_missing_values_and_similar_classes_are_named(tmp_path: Path) -> None:
+    size = lambda row: -999 if row % 9 == 0 else number(row) / 10  # noqa: E731
+    answer = lambda row: 99 if row % 8 == 0 else row % 5  # noqa: E731
+    age = lambda row: 90 + row % 10  # noqa: E731
+    text = rows(size, answer, age, lambda row: ("Yes", "yes ", "No")[row * 31 % 3], header="size,answer,age,label")
+    said = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out").choices["warnings"]
+    assert [line for line in said if "--missing-value" in line] == [
+        "'size' is -999 in 14 rows and 0.03 to 9.78 in all others; if -999 means a missing value, give "
+        "--missing-value=-999",
+        "'answer' is 99 in 15 rows and 0 to 4 in all others; if 99 means a missing value, give --missing-value=99",
+    ]
+    assert "classes 'Yes', 'yes ' differ only in case or blanks; if they mean the same, write them alike" in said
 
 
 def test_texts_that_are_too_long_to_hash_on_a_device_switch_it_off(tmp_path: Path) -> None:

@@ -93,6 +93,11 @@ def test_delimiter_and_encoding_are_found(tmp_path: Path, delimiter: str, encodi
         (GOOD.encode(), ["--delimiter", "ab"], "--delimiter: found 'ab'; expected one ASCII character"),
         (GOOD.encode(), ["--encoding", "utf-9"], "--encoding: found 'utf-9'; expected an encoding of text"),
         (GOOD.encode(), ["--name", "My Table"], "name: found 'My Table'"),
+        (
+            GOOD.replace(",", "\t").replace("red", '"red', 1).encode(),
+            [],
+            "line 2: found 2 values up to line 121; expected 3, as in the header: is a quote unclosed?",
+        ),
     ],
 )
 def test_what_cannot_be_found_for_sure_is_asked_for(

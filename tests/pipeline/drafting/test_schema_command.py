@@ -54,7 +54,7 @@ def test_files_of_each_format_give_the_same_schema(tmp_path: Path, pattern: str)
     [
         ("*.txt", "pattern: found '*.txt', whose extension names no format"),
         ("*.parquet", "found no file that matches *.parquet"),
-        ("*.csv", "a.csv: line 3: found 1 values; expected 2"),
+        ("*.csv", "a.csv: line 3: found 1 value; expected 2"),
     ],
 )
 def test_a_table_that_cannot_be_read_ends_in_one_line(tmp_path: Path, pattern: str, said: str) -> None:
