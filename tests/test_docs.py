@@ -7,14 +7,16 @@ import importlib
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
-import yaml
 from conftest import ROOT
+from drafts import drafted
 
 import local_runner
 import vertex_runner
@@ -157,11 +159,23 @@ def test_settings_in_commands_are_accepted(page: str) -> None:
             load_config(ROOT / "configs/taxi.yaml", {key: value})
 
 
-def test_the_settings_of_the_tutorial_are_accepted(tmp_path: Path) -> None:
-    [settings] = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs/tutorial.md").read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "cancer.yaml").write_text(settings)
-    overrides = {"data.path": "data/taxi", "data.schema": "schema/taxi/schema.pbtxt"}
-    assert load_config(tmp_path / "cancer.yaml", overrides).name == yaml.safe_load(settings)["name"]
+def test_the_tutorial_shows_what_is_drafted_and_edits_it(tmp_path: Path) -> None:
+    page = (ROOT / "docs/tutorial.md").read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    [script], (shown, edited) = ([text for kind, text in blocks if kind == each] for each in ("python", "yaml"))
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    found = drafted(tmp_path / "data/cancer", "diagnosis", tmp_path)
+    settings, schema = ((tmp_path / found.choices[key]).read_text() for key in ("config", "schema"))
+    for line in shown.splitlines():
+        assert line in settings.splitlines()
+    head, key, _ = settings.partition("  thresholds:\n")
+    assert key == edited.splitlines(keepends=True)[0]
+    (tmp_path / "cancer.yaml").write_text(head + edited)
+    load_config(tmp_path / "cancer.yaml")
+    feature = next(text for kind, text in blocks if text.startswith("feature {"))
+    assert feature.replace("35.0", "38.7") in schema
+    for line in found.choices["warnings"]:
+        assert f"    warning {line}\n" in page
 
 
 def test_every_component_has_its_own_page() -> None:
