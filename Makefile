@@ -7,7 +7,7 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
   --python-version 3.11 --python-platform x86_64-manylinux_2_40
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-wide bench-runs bench-tables schema lint format lock image-locks docs-images doctor clean
+.PHONY: help run test test-slow flink-test flink-cluster flink-workers serve lineage bench bench-tflite bench-serving bench-training bench-lineage bench-wide bench-runs bench-tables bench-quality schema lint format lock image-locks docs-images doctor clean
 
 help:  ## list all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -77,6 +77,10 @@ bench-tables:  ## draft settings for public tables and run them, an hour (option
 	$(INSTALL)
 	@$(PY) -m benchmarks.tables $(ARGS)
 
+bench-quality:  ## compare drafted models with boosted trees on public tables, hours (options: ARGS="--only iris ames")
+	$(INSTALL)
+	@$(PY) -m benchmarks.quality $(ARGS)
+
 schema:  ## draft a schema (DATA=my/folder OUT=schema/mine/schema.pbtxt PATTERN='*.parquet' MISSING='NA ?')
 	$(INSTALL)
 	@$(PY) -m pipeline.drafting.schema_command --data "$(DATA)" --out "$(OUT)" $(if $(PATTERN),--pattern '$(PATTERN)') \
@@ -101,6 +105,7 @@ lock:  ## upgrade all dependencies and pin them with hashes in every lock file
 	@$(COMPILE) pyproject.toml --group dev --group setup --upgrade -o requirements.lock
 	@echo ziglang | $(COMPILE) - --upgrade -o scripts/compiler.lock
 	@$(COMPILE) benchmarks/serving/requirements.in --upgrade -o benchmarks/serving/requirements.lock
+	@$(COMPILE) benchmarks/quality/requirements.in --no-deps --upgrade -o benchmarks/quality/requirements.lock
 	@$(MAKE) --no-print-directory image-locks
 
 image-locks:  ## pin the packages of the images in deploy/ to the versions in requirements.lock
