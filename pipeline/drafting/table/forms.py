@@ -31,7 +31,11 @@ _ORDERED = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2\d{{2,4}}{_TIME}")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,3}(?:\.?\d{3})*,\d+")
 _WRITTEN_NUMBER = re.compile(r"[+-]?\(?[$€£¥]? ?[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)? ?[%$€£¥]?\)?")
 _SIGN = re.compile(r"[,%$€£¥]")
-_IDENTIFIER = re.compile(r"(?:^|[^a-z])(?:id|ids|uid|uuid|guid|key|index|idx|row|rownames?|serial|unnamed: 0)$", re.I)
+_IDENTIFIER = re.compile(
+    r"(?:^|[^a-z])(?:id|ids|id[_. ]?(?:code|no|nr|num|number)|uid|uuid|guid|key|index|idx|row|rownames?|serial"
+    r"|unnamed: 0)$",
+    re.I,
+)
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 _SEPARATORS = "|;,"
 SHARE = 0.95  # of the values that have to look like a date
@@ -45,8 +49,8 @@ LIST_SHARE = 0.3  # of the values with a separator
 def names_rows(name: str) -> bool:
     """Whether a column's name says that its values identify rows.
 
-    >>> names_rows("customer_id"), names_rows("PassengerId"), names_rows("covid")
-    (True, True, False)
+    >>> names_rows("customer_id"), names_rows("PassengerId"), names_rows("idcode"), names_rows("covid")
+    (True, True, True, False)
     """
     return bool(_IDENTIFIER.search(name) or _CAMEL_ID.search(name))
 
