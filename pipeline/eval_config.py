@@ -31,7 +31,7 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
     The Evaluator calls the signature that is served, on raw examples. The label comes from the same Transform graph.
     """
-    policy = config.evaluation
+    policy = config.policy
     return config_pb2.EvalConfig(
         model_specs=[
             config_pb2.ModelSpec(
@@ -60,16 +60,16 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
 def _gains(config: Config) -> list[config_pb2.MetricConfig]:
     """The gains over the trivial model, after the metrics that they are computed from, with their thresholds."""
-    weight = config.data.weight_column if config.evaluation.weighted else None
+    weight = config.data.weight_column if config.policy.weighted else None
     label, classes = config.problem.label_tensor, len(config.problem.class_names)
     fit = TrivialSettings(TRAIN, config.task, label, classes, weight)
-    compared = [each.metric for each in config.evaluation.thresholds if each.better_than_trivial is not None]
+    compared = [each.metric for each in config.policy.thresholds if each.better_than_trivial is not None]
     found = []
     for metric in dict.fromkeys(compared):
         settings = {"name": gain_name(metric), "metric": metric, "task": config.task, FIT: dataclasses.asdict(fit)}
         relative = [
             Threshold(metric=gain_name(metric), slice=each.slice, min=each.better_than_trivial)
-            for each in config.evaluation.thresholds
+            for each in config.policy.thresholds
             if each.metric == metric and each.better_than_trivial is not None
         ]
         found.append(_bounded(_batched("Gain", settings, TRIVIAL_MODULE), relative))
@@ -79,7 +79,7 @@ def _gains(config: Config) -> list[config_pb2.MetricConfig]:
 def _metric(config: Config, name: str) -> config_pb2.MetricConfig:
     thresholds = [
         each
-        for each in config.evaluation.thresholds
+        for each in config.policy.thresholds
         if each.metric == name and any(bound.kind != "better_than_trivial" for bound in bounds_of(each))
     ]
     return _bounded(_batched(METRICS[config.task][name], {"name": name}), thresholds)

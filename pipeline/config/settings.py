@@ -1,5 +1,6 @@
 """All settings of one problem, as frozen dataclasses that check their own values."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +24,7 @@ from pipeline.config.metadata import Metadata
 from pipeline.config.vertex import Vertex
 
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
+EXAMPLE_COUNT = "example_count"  # the metric
 
 Weight = Annotated[int, Ge(1), Le(1_000_000)]
 
@@ -200,6 +202,7 @@ class Evaluation:
         thresholds: Bounds that a model has to meet to be blessed.
         weighted: Whether rows count by ``data.weight_column``.
         min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves fewer.
+            If it cannot read the table, as on Vertex AI, the model is not blessed.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -295,6 +298,20 @@ class Config:
     def problem(self) -> Problem:
         """Task, label and features as one record."""
         return Problem(task=self.task, label=self.label, features=self.features, weight=self.data.weight_column)
+
+    @property
+    def policy(self) -> Evaluation:
+        """What the Evaluator computes and demands.
+
+        If nothing reads the table before the run, as on Vertex AI and for BigQuery, the Evaluator counts its rows. With
+        weights, it counts their sum instead, which says nothing about the number of rows.
+        """
+        evaluation = self.evaluation
+        if evaluation.weighted or (self.orchestrator == "local" and not self.data.bigquery):
+            return evaluation
+        enough = Threshold(metric=EXAMPLE_COUNT, min=evaluation.min_rows)
+        metrics = dict.fromkeys((*evaluation.metrics, EXAMPLE_COUNT))
+        return replace(evaluation, metrics=tuple(metrics), thresholds=(*evaluation.thresholds, enough))
 
     @property
     def pipeline_name(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 from tensorflow_model_analysis.proto import config_pb2
 
 from common.project import ROOT
-from pipeline.config.loading import load_config
+from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.eval_config import eval_config
 
 POLICY = {
@@ -100,3 +100,23 @@ def test_plots_are_separate_from_the_policy_and_have_no_thresholds(
     drawn = [each for spec in others for each in spec.metrics]
     assert [each.class_name for each in drawn] == plots
     assert not any(each.per_slice_thresholds for each in drawn)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({}, 12),
+        ({"evaluation.metrics": "[auc, loss, accuracy, example_count]"}, 12),
+        ({"evaluation.weighted": "true", "data.weight_column": "trip_miles"}, None),  # the count is a sum of weights
+    ],
+)
+def test_a_table_that_no_check_reads_must_have_enough_rows(overrides: dict[str, str], expected: int | None) -> None:
+    where = {"project": "our-project", "region": "europe-west4", "bucket": "gs://bucket", "image": "registry/image:1"}
+    config = load_vertex_config(
+        ROOT / "configs/taxi.yaml", {**POLICY, "evaluation.min_rows": "12", **overrides}, **where
+    )
+    found = {json.loads(each.config)["name"]: each for each in eval_config(config).metrics_specs[0].metrics}
+    bounds = [each.threshold for each in found["example_count"].per_slice_thresholds] if expected else []
+    assert [each.value_threshold.lower_bound.value for each in bounds] == ([expected] if expected else [])
+    assert ("example_count" in found) == (expected is not None)
+    assert "example_count" not in {json.loads(each.config)["name"] for each in made().metrics_specs[0].metrics}
