@@ -1,15 +1,14 @@
 """Finds columns that identify what several rows are about, such as a patient with one row per visit."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from pipeline.drafting.table.columns import Column
+from pipeline.drafting.table.columns import REPEATED, Column
 from pipeline.drafting.table.forms import names_rows
 
 MIN_GROUPS = 10
-REPEATED = 0.5  # of the rows whose value is in other rows, too
 _ENTITY = re.compile(
     r"(?:^|[^a-z])(?:subject|patient|person|individual|participant|respondent|user|customer|client|member|household"
     r"|family|student|pupil|animal|player|firm)"
@@ -23,7 +22,7 @@ def find_groups(columns: Iterable[Column], label: str) -> list[str]:
 
     Their name says so, or they are texts that each are in the same number of rows, as in a balanced panel.
     """
-    return [each.name for each in columns if each.name != label and _identifies(each) and _repeats(each)]
+    return [each.name for each in columns if each.name != label and _repeats(each) and _identifies(each)]
 
 
 def _identifies(column: Column) -> bool:
@@ -33,17 +32,11 @@ def _identifies(column: Column) -> bool:
 
 
 def _repeats(column: Column) -> bool:
-    counts = _counts(column)
-    return len(counts) >= MIN_GROUPS and sum(each for each in counts if each > 1) >= REPEATED * sum(counts)
+    return column.distinct >= MIN_GROUPS and column.repetition >= REPEATED
 
 
 def _is_balanced(column: Column) -> bool:
-    return column.type == "BYTES" and len(set(_counts(column))) == 1
-
-
-def _counts(column: Column) -> Sequence[int]:
-    """Rows by value, of all rows or of the sample."""
-    if column.values is not None:
-        return list(column.values.values())
-    codes = column.codes
-    return list(np.bincount(codes[codes >= 0]).tolist())
+    if column.type != "BYTES" or not column.is_exact:
+        return False
+    counts = np.bincount(column.codes[column.codes >= 0]).tolist() if column.values is None else column.values.values()
+    return len(set(counts)) == 1

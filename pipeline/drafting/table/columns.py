@@ -20,6 +20,7 @@ from pipeline.drafting.table.reading import Read
 Type = Literal["INT", "FLOAT", "BYTES"]
 NAN = ("nan", "-nan")  # as Arrow writes it
 MIN_DATES = 5  # different integers that are dates by more than chance
+REPEATED = 2  # rows per value from which on values do not identify a row
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -73,6 +74,20 @@ class Column:
     def numbers(self) -> npt.NDArray[np.float64]:
         """The sample as float64 [N], with NaN where a value is missing."""
         return self.sample.cast(pa.float64()).fill_null(math.nan).to_numpy(zero_copy_only=False)
+
+    @functools.cached_property
+    def repetition(self) -> float:
+        """Mean number of rows per distinct value. If values are only counted in a sample, an estimate.
+
+        The sample lacks values, and many of those that repeat in the table are in it once. From the numbers of values
+        that it has once and twice, Chao's estimator (Chao, 1984, bias-corrected) gives how many the table has.
+        """
+        distinct = float(self.distinct)
+        if not self.is_exact:
+            counts = np.bincount(self.codes[self.codes >= 0])
+            once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+            distinct = min(distinct + once * (once - 1) / (2 * (twice + 1)), self.present)
+        return self.present / max(distinct, 1.0)
 
     @functools.cached_property
     def codes(self) -> npt.NDArray[np.int64]:
@@ -189,8 +204,8 @@ def _form(column: Column, counts: ColumnCounts, is_category: bool) -> Form:
 def _form_of_texts(column: Column, counts: ColumnCounts) -> Form:
     if 0 < counts.numbers >= column.present and not counts.zeros and not _fits(counts):
         return "too_large"
-    texts = column.sample.drop_null()
-    form = form_of_texts(texts.unique().to_pylist(), len(texts)) if len(texts) else "category"
+    texts = column.sample.drop_null().unique().to_pylist()
+    form = form_of_texts(texts, round(len(texts) * column.repetition)) if texts else "category"
     return "category" if form == "identifier" and _few(column) else form
 
 
@@ -211,7 +226,7 @@ def _form_of_numbers(column: Column) -> Form:
         return "number"
     differ = column.distinct >= len(numbers)
     counts_rows = differ and column.min in (0, 1) and column.max - column.min + 1 == column.present
-    if counts_rows or (names_rows(column.name) and column.distinct > len(numbers) / 2):
+    if counts_rows or (names_rows(column.name) and column.repetition < REPEATED):
         return "identifier"
     distinct = numbers.unique()
     return "date" if len(distinct) > MIN_DATES and are_dates(distinct.to_pylist()) else "number"

@@ -60,7 +60,7 @@ def form_of_texts(texts: Sequence[str], rows: int) -> Form:
 
     Args:
         texts: The distinct values of a sample, without missing ones.
-        rows: Rows of the sample with a value.
+        rows: How many rows of the table have one of these values.
     """
     if _share(texts, lambda text: bool(_DATES.fullmatch(text) or _ORDERED.fullmatch(text))) >= SHARE:
         return "date"

@@ -172,6 +172,15 @@ def test_texts_that_are_too_long_to_hash_on_a_device_switch_it_off(tmp_path: Pat
     assert "no model for devices" in " ".join(found.choices["warnings"])
 
 
+def test_values_that_repeat_in_the_table_may_be_unique_in_a_sample(tmp_path: Path) -> None:
+    cells = [lambda row: f"c{row * 7919 % 1500}", lambda row: f"u{row}", lambda row: row * 31 % 1200, number, yes]
+    path = table(tmp_path / "a.csv", rows(*cells, count=6000, header="code,name,user_id,size,label"))
+    found = drafted(path, "label", tmp_path / "out", "--max-rows", "300")
+    assert (found.code, found.uses["code"], found.uses["user_id"]) == (0, "hashed", "hashed")
+    assert found.reasons["name"] == "a different value in every row of the sample"
+    assert any("'user_id' has the same value in several rows" in line for line in found.choices["warnings"])
+
+
 @pytest.mark.parametrize(
     ("name", "cell"),
     [
