@@ -16,6 +16,8 @@ MAX_INTEGER_CLASSES = 12  # distinct integers of a label that are taken for clas
 CLASS_ROWS = 10  # mean number of rows per integer class, at least
 MIN_ROWS = 50
 MIN_CLASS_ROWS = 3  # mean number of rows per class of any kind, at least
+RARE, RARE_SHARE = 0.05, 0.1
+RARE_ROWS = 10
 SPLITS = 3  # none of which can be judged without both of two classes
 # A binary model predicts the probability of the second class. Classes with these names come second.
 _POSITIVE = frozenset(
@@ -41,6 +43,13 @@ class Target:
     classes: Mapping[str, int]
     reason: str
     log: bool = False
+
+    @property
+    def rare(self) -> list[str]:
+        """Classes with few rows: below 5% of all for two classes, below a tenth of an equal share for more."""
+        total = sum(self.classes.values())
+        share = RARE if self.task == "binary" else RARE_SHARE / max(len(self.classes), 1)
+        return [name for name, count in self.classes.items() if count < max(share * total, RARE_ROWS)]
 
     @property
     def unlabeled(self) -> int:

@@ -94,6 +94,9 @@ def _training(draft: Draft) -> Iterator[str]:
     yield ""
     yield "training:"
     yield commented(f"  steps: {plan.steps}", "at most: training stops when the validation loss no longer improves")
+    if rare := draft.target.rare:
+        shown = f"'{rare[0]}'" + (f" and {len(rare) - 1} more" if len(rare) > 1 else "")
+        yield commented("  # class_weights: balanced", f"finds more rows of {shown}, but overestimates probabilities")
     yield from block({"batch_size": plan.batch_size, "evaluate_every": plan.evaluate_every, "patience": plan.patience})
     yield ""
     yield "tuning:"

@@ -9,12 +9,11 @@ from pipeline.drafting.choices.features import shown_number
 from pipeline.drafting.choices.groups import find_groups
 from pipeline.drafting.choices.sentinels import find_sentinel
 from pipeline.drafting.choices.suspects import SHOWN
+from pipeline.drafting.choices.target import RARE_ROWS
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.table.missing import shown_cells
 
 FEW_EVAL_ROWS = 100
-RARE = 0.05  # of the rows
-RARE_ROWS = 10
 
 
 def warnings(draft: Draft) -> list[str]:
@@ -41,11 +40,10 @@ def _label(draft: Draft) -> Iterator[str]:
     target = draft.target
     if target.unlabeled:
         yield f"{target.unlabeled:,} of {draft.read.rows:,} rows have no label and are left out of all splits"
-    total = sum(target.classes.values())
-    rare = {name: count for name, count in target.classes.items() if count < max(RARE * total, RARE_ROWS)}
-    if target.task == "binary" and rare:
-        [(name, count)] = rare.items()
-        yield f"imbalance: only {count:,} of {total:,} rows are '{name}', so accuracy says little"
+    if target.task == "binary" and target.rare:
+        [name] = target.rare
+        total = sum(target.classes.values())
+        yield f"imbalance: only {target.classes[name]:,} of {total:,} rows are '{name}', so accuracy says little"
     if alike := _alike(target.classes):
         yield f"classes {_shown(alike)} differ only in case or blanks; if they mean the same, write them alike"
     few = [name for name, count in target.classes.items() if count < RARE_ROWS]

@@ -14,6 +14,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from test_refused_tables import ROWS, number, rows, word, yes
 
 from custom_components.arrow_example_gen.encoding import encode, to_bytes
+from pipeline.config.loading import load_config
 from pipeline.drafting.choices.plan import make_plan
 
 
@@ -248,6 +249,9 @@ def test_warnings_name_leaks_imbalance_near_duplicates_and_few_rows(tmp_path: Pa
     assert "'leak' may leak the label: alone it predicts" in text
     assert "'c' may leak the label: alone it predicts" in text
     assert drafted(path, "label", tmp_path / "new", "--leave-out", "c").uses["c"] == "left out"
+    settings = tmp_path / "out/configs/a.yaml"
+    settings.write_text(settings.read_text().replace("# class_weights: balanced ", "class_weights: balanced "))
+    assert load_config(settings).training.class_weights == "balanced"
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.tfrecord"])
