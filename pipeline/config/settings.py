@@ -129,7 +129,7 @@ class Data:
         if given and self.bigquery and given != ["split_key"]:
             raise ValueError(
                 f"found '{given[0]}' with 'bigquery'; expected a table of files, or split_key: export the table to "
-                "Parquet files"
+                "Parquet files, or copy it with 'local_runner.py init --data bq://PROJECT.DATASET.TABLE'"
             )
 
     @property

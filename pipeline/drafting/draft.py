@@ -6,17 +6,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from custom_components.arrow_example_gen.formats.csv_types import NUMBER
 from custom_components.arrow_example_gen.formats.file_format import FORMATS
 from models.problem.problem import Task
 from models.problem.types import MAX_NAME
-from pipeline.config.errors import unknown_name
 from pipeline.drafting.choices.features import Choice, Use, choose, names
 from pipeline.drafting.choices.plan import Plan, make_plan
 from pipeline.drafting.choices.seeds import choose_seed
 from pipeline.drafting.choices.suspects import SHOWN, Suspects, find_suspects
 from pipeline.drafting.choices.target import Target, find_target
 from pipeline.drafting.errors import DraftError
+from pipeline.drafting.given_columns import check_categories, check_names, check_weight
 from pipeline.drafting.table.columns import Column, describe, missing_cells
 from pipeline.drafting.table.location import Files, Given, find_files
 from pipeline.drafting.table.mixed import check_cells
@@ -122,12 +121,14 @@ def draft(options: Options) -> Draft:
     files = find_files(options.given)
     name, split = options.name or name_of_problem(files), _split(options, files)
     read = read_table(files, options.max_rows)
-    _check_columns(options, read, files)
+    check_names(options, read, files)
     missing_values = find_missing_values(read, options.missing_values, options.categories)
     columns = {
         each: describe(read, counts, missing_values, each in options.categories) for each, counts in read.counts.items()
     }
-    _check_categories(options.categories, columns)
+    check_categories(options.categories, columns)
+    if options.weight is not None:
+        check_weight(columns[options.weight])
     unchecked = {*options.leave_out, *options.categories}
     mixed = check_cells(files, read, columns, unchecked, missing_values, options.label)
     target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
@@ -165,16 +166,6 @@ def find_missing_values(read: Read, given: Collection[str] = (), categories: Col
     return tuple(sorted({*given}.union(*found)))
 
 
-def _check_categories(names: Collection[str], columns: Mapping[str, Column]) -> None:
-    """Checks that a category can be drafted for columns that are to be one."""
-    for name in names:
-        found = {"list": "several values per row", "empty": "no value in any row"}.get(columns[name].form)
-        if columns[name].type == "FLOAT":
-            found = "floats, which the files store as such"
-        if found:
-            raise DraftError(f"--category: '{name}' has {found}; expected texts or integers")
-
-
 def name_of_problem(files: Files) -> str:
     """A name for the problem, from the file or the folder."""
     path = Path(files.paths[0]) if len(files.paths) == 1 else Path(files.source.folder)
@@ -191,29 +182,6 @@ def problem_name(stem: str) -> str:
     if not re.match(r"[a-z]", name):
         name = f"table_{name}".strip("_")[:MAX_NAME]
     return name
-
-
-def _check_columns(options: Options, read: Read, files: Files) -> None:
-    named = [
-        ("label", options.label),
-        ("group", options.group),
-        ("time", options.time),
-        ("weight", options.weight),
-        *(("leave-out", each) for each in options.leave_out),
-        *(("category", each) for each in options.categories),
-    ]
-    for option, column in named:
-        if column is not None and column not in read.counts:
-            line = unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts)
-            numbers = sum(re.fullmatch(NUMBER, name) is not None for name in read.counts)
-            hint = (
-                "; the first line looks like values: expected a line of column names"
-                if 2 * numbers > len(read.counts)
-                else ""
-            )
-            raise DraftError(line + hint)
-    if options.label in (options.group, options.time, options.weight, *options.leave_out, *options.categories):
-        raise DraftError(f"--label: '{options.label}' is named by another option, too; expected only one use of it")
 
 
 def _uses(options: Options) -> dict[str, Use]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pipeline.config.errors import UserError
 from pipeline.config.loading import load_config
+from pipeline.drafting.choices.features import names
 from pipeline.drafting.draft import Draft
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.output.schema import draft_schema
@@ -59,7 +60,8 @@ def save(draft: Draft, folder: Path, force: bool) -> Saved:
     settings, schema = paths(draft.name, folder)
     classes = {draft.target.column.name: tuple(draft.target.classes)}
     missing = draft.target.column.missing
-    schema_text = draft_schema(draft.columns, draft.read.rows, classes, missing, is_random=not draft.split)
+    weights = names(draft.choices, {"weight"})
+    schema_text = draft_schema(draft.columns, draft.read.rows, classes, missing, not draft.split, weights)
     try:
         with _temporary(schema, schema_text) as new_schema:
             with _temporary(settings, settings_text(draft, project_path(str(new_schema)))) as checked:

@@ -1,7 +1,7 @@
 """Drafts the curated schema of a table."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
@@ -31,6 +31,7 @@ def draft_schema(
     classes: Mapping[str, tuple[str, ...]] | None = None,
     unlabeled: int = 0,
     is_random: bool = True,
+    weights: Collection[str] = (),
 ) -> str:
     """Drafts a schema.
 
@@ -40,6 +41,7 @@ def draft_schema(
         classes: Classes by column of a label.
         unlabeled: Rows without a label, which are left out before the data is compared with the schema.
         is_random: Whether rows are split at random. Otherwise, a split can lack any number of values.
+        weights: Columns of weights, which must be numbers in each row.
 
     Returns:
         A ``tensorflow_metadata.v0.Schema`` as text, with a comment that states its margins.
@@ -49,6 +51,8 @@ def draft_schema(
         labels = (classes or {}).get(column.name)
         if labels is None:
             schema.feature.append(_feature(column, rows, unlabeled if is_random else rows))
+            if column.name in weights and column.type == "FLOAT":
+                schema.feature[-1].float_domain.disallow_nan = True
         else:
             schema.feature.append(_label(column, labels, rows))
     header = HEADER.format(rows=rows, presence=PRESENCE_MARGIN, mass=DOMAIN_MASS, range=RANGE_MARGIN)

@@ -42,13 +42,29 @@ def test_a_column_that_decides_the_split_is_no_feature(
     assert {key: getattr(data, key) for key in split} == split
 
 
-def test_a_column_of_weights_is_no_feature(tmp_path: Path) -> None:
-    text = rows(number, lambda row: row % 5 + 1, yes, header="size,weight,label")
-    path = table(tmp_path / "a.csv", text)
+@pytest.mark.parametrize("weight", [lambda row: row % 5 + 1, lambda row: row % 5 / 2])
+def test_a_column_of_weights_is_no_feature(tmp_path: Path, weight: Callable[[int], float]) -> None:
+    path = table(tmp_path / "a.csv", rows(number, weight, yes, header="size,weight,label"))
     found = drafted(path, "label", tmp_path / "out", "--weight", "weight")
     assert (found.code, found.stderr) == (0, "")
     assert found.uses["weight"] == "weight"
     assert load_config(tmp_path / "out/configs/a.yaml").data.weight_column == "weight"
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        (word, "--weight: 'weight' has text; expected a number of at least 0 in each row"),
+        (lambda row: row or "", "--weight: 'weight' has no value in 1 of 120 rows"),
+        (lambda row: 1 - row % 3, "--weight: 'weight' has the weight -1"),
+        (lambda row: "inf" if row == 9 else 1.5, "--weight: 'weight' has infinite numbers"),
+    ],
+)
+def test_what_is_no_weight_is_refused(tmp_path: Path, weight: Callable[[int], object], said: str) -> None:
+    path = table(tmp_path / "a.csv", rows(number, weight, yes, header="size,weight,label"))
+    found = drafted(path, "label", tmp_path / "out", "--weight", "weight")
+    assert (found.code, found.files) == (2, [])
+    assert said in found.stderr
 
 
 def test_values_may_be_missing_in_one_part_of_the_time(tmp_path: Path) -> None:
