@@ -13,7 +13,7 @@ from custom_components.batched_evaluator.trivial_settings import FIT, TrivialSet
 from models.problem.problem import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config.metrics import METRICS
-from pipeline.config.settings import TRAIN, Config, Threshold
+from pipeline.config.settings import TRAIN, VALIDATION, Config, Threshold
 
 METRICS_MODULE = "custom_components.batched_evaluator.metrics"
 TRIVIAL_MODULE = "custom_components.batched_evaluator.trivial_metrics"
@@ -62,7 +62,9 @@ def _gains(config: Config) -> list[config_pb2.MetricConfig]:
     """The gains over the trivial model, after the metrics that they are computed from, with their thresholds."""
     weight = config.data.weight_column if config.policy.weighted else None
     label, classes = config.problem.label_tensor, len(config.problem.class_names)
-    fit = TrivialSettings(TRAIN, config.task, label, classes, weight)
+    # The best constant for rows that are later than all others is the one of the newest rows before them.
+    newest = config.data.split_time is not None and config.task == "regression"
+    fit = TrivialSettings(VALIDATION if newest else TRAIN, config.task, label, classes, weight)
     compared = [each.metric for each in config.policy.thresholds if each.better_than_trivial is not None]
     found = []
     for metric in dict.fromkeys(compared):

@@ -120,3 +120,27 @@ def test_a_table_that_no_check_reads_must_have_enough_rows(overrides: dict[str, 
     assert [each.value_threshold.lower_bound.value for each in bounds] == ([expected] if expected else [])
     assert ("example_count" in found) == (expected is not None)
     assert "example_count" not in {json.loads(each.config)["name"] for each in made().metrics_specs[0].metrics}
+
+
+@pytest.mark.parametrize(
+    ("task", "time", "split"),
+    [
+        ("regression", "trip_start_timestamp", "validation"),
+        ("regression", "null", "train"),
+        ("binary", "trip_start_timestamp", "train"),
+    ],
+)
+def test_the_trivial_model_of_a_forecast_knows_the_newest_rows(task: str, time: str, split: str) -> None:
+    label = {"regression": "{name: tips, column: tips}"}
+    metric = {"regression": "mse", "binary": "auc"}[task]
+    overrides = {
+        "task": task,
+        "data.split_time": time,
+        "evaluation.metrics": f"[{metric}]",
+        "evaluation.slices": "[]",
+        "evaluation.thresholds": f"[{{metric: {metric}, better_than_trivial: 0.1}}]",
+        **({"label": label[task]} if task in label else {}),
+    }
+    found = eval_config(load_config(ROOT / "configs/taxi.yaml", overrides)).metrics_specs[0].metrics
+    [fit] = [settings["fit"] for each in found if "fit" in (settings := json.loads(each.config))]
+    assert fit["split"] == split

@@ -37,8 +37,9 @@ class Bound:
     reason: str
 
 
-def choose_thresholds(target: Target, eval_rows: int) -> list[Bound]:
+def choose_thresholds(target: Target, eval_rows: int, by_time: bool = False) -> list[Bound]:
     """A bound that a model without features does not meet, and one on the change from the latest blessed model."""
+    of = " of the newest rows before them" if by_time else ""
     margin = MARGIN if eval_rows >= MANY_ROWS else SMALL_TABLE_MARGIN
     better = {BETTER: margin}
     by_chance = round(max(0.01, 0.5 / math.sqrt(max(eval_rows, 1))), 3)
@@ -53,10 +54,10 @@ def choose_thresholds(target: Target, eval_rows: int) -> list[Bound]:
     numbers = target.column.numbers
     if target.log:  # the network learns the median of the label, not the mean
         error = float(np.nanmean(np.abs(numbers - np.nanmedian(numbers))))
-        first = Bound("mae", better, "gain over predicting the median, as a fraction of that error")
+        first = Bound("mae", better, f"gain over predicting the median{of}, as a fraction of that error")
         return [first, Bound("mae", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
     error = float(np.nanvar(numbers))
-    first = Bound("mse", better, "gain over predicting the mean, as a fraction of that error")
+    first = Bound("mse", better, f"gain over predicting the mean{of}, as a fraction of that error")
     return [first, Bound("mse", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
 
 

@@ -118,7 +118,7 @@ def _evaluation(draft: Draft) -> Iterator[str]:
     if slices := choose_slices(draft.choices):
         yield f"  slices: {scalar([[name] for name in slices])}"
     yield "  thresholds:"
-    for bound in choose_thresholds(draft.target, draft.eval_rows):
+    for bound in choose_thresholds(draft.target, draft.eval_rows, "split_time" in draft.split):
         yield commented(f"    - {scalar({'metric': bound.metric, **bound.bounds})}", bound.reason)
 
 
