@@ -115,7 +115,7 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs", folder: "RunFolder
     error: Exception | None = None
     with folder.capture() as (out, err):
         console = RunConsole(err if options.as_json else out)
-        console.begin(config.name, folder.run_id, folder.log, inputs.table.renamed)
+        console.begin(config.name, folder.run_id, folder.log, inputs.table.notes)
         for warning in inputs.warnings:
             console.warning(warning)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from artifacts.fingerprint import ContentDigest
-from custom_components.arrow_example_gen.formats import csv_files, csv_types
+from custom_components.arrow_example_gen.formats import csv_types
 from custom_components.arrow_example_gen.formats.csv_errors import cell_error, line_of_row
 from custom_components.arrow_example_gen.formats.csv_types import CellError, ColumnType
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
@@ -78,9 +78,9 @@ class Table:
         """Whether values are text below a header line."""
         return FORMATS[self.format].is_text
 
-    def renamed_columns(self) -> tuple[str, ...]:
-        """Lines that describe the columns of a text file that have no name of their own in the header."""
-        return tuple(csv_files.renamed_columns(self.first, self.dialect)) if self.is_text else ()
+    def column_notes(self) -> tuple[str, ...]:
+        """Lines that describe the columns that have no name of their own in the files, and those that are not read."""
+        return tuple(file_format(self.format).column_notes(self.first, self.dialect))
 
     def check_columns(self, path: str) -> Any:
         """Checks that a file has the table's columns and returns the columns of this file.

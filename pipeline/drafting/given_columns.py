@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from custom_components.arrow_example_gen.formats.csv_types import NUMBER
+from custom_components.arrow_example_gen.formats.files import shown
 from pipeline.config.errors import unknown_name
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.columns import Column
@@ -31,6 +32,11 @@ def check_names(options: "Options", read: Read, files: Files) -> None:
     ]
     for option, column in named:
         if column is not None and column not in read.counts:
+            unread = next((note for note in read.notes if f"column {shown(column)} is " in note), "")
+            if unread and option == "leave-out":
+                continue
+            if unread:
+                raise DraftError(f"{files.paths[0]}: --{option}: {unread}")
             line = unknown_name(f"{files.paths[0]}: --{option}", "column", column, read.counts)
             numbers = sum(re.fullmatch(NUMBER, name) is not None for name in read.counts)
             hint = (

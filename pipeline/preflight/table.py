@@ -25,14 +25,14 @@ class CheckedTable(NamedTuple):
         rows: Number of rows, or 0 for BigQuery.
         fingerprint: Fingerprint of the files' content. ``None`` for BigQuery.
         labels: What the column of the label has. ``None`` for BigQuery.
-        renamed: Lines that describe the columns that have no name of their own in the files.
+        notes: Lines that describe the columns that have no name of their own in the files, and those that are not read.
         test_rows: How many of the rows are in the test table.
     """
 
     rows: int = 0
     fingerprint: str | None = None
     labels: LabelSummary | None = None
-    renamed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     test_rows: int = 0
 
 
@@ -99,8 +99,8 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
     weights.finish()
-    renamed = table.renamed_columns()
-    return CheckedTable(sum(rows.values()), fingerprint_of(files, digests), labels.summary, renamed, rows.get(True, 0))
+    notes = table.column_notes()
+    return CheckedTable(sum(rows.values()), fingerprint_of(files, digests), labels.summary, notes, rows.get(True, 0))
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:

@@ -35,7 +35,7 @@ def read_columns(path: str, _schema_types: Mapping[str, str] | None = None, dial
     return column_names.unique_names(_read_header(path, dialect))
 
 
-def renamed_columns(path: str, dialect: Dialect = COMMAS) -> list[str]:
+def column_notes(path: str, dialect: Dialect = COMMAS) -> list[str]:
     """Describes the columns that have no name of their own in the header. Raises like :func:`read_columns`."""
     return column_names.renamed_columns(_read_header(path, dialect))
 

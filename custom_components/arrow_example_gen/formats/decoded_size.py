@@ -60,7 +60,7 @@ def decoded_bytes(column: pa.Array) -> Sizes:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         ends = np.cumsum(np.append(0, pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)))
         return np.diff(np.append(0, np.cumsum(decoded_bytes(pc.list_flatten(column))))[ends])
-    if pa.types.is_primitive(kind) or pa.types.is_null(kind):
+    if pa.types.is_primitive(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return np.full(len(column), VALUE_BYTES, np.int64)
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         column = column.cast(pa.large_binary())

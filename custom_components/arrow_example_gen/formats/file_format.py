@@ -40,6 +40,13 @@ class FileFormat(Protocol):
             TableError: The columns cannot be read, or one of them cannot become a feature of the type.
         """
 
+    def column_notes(self, path: str, dialect: Dialect = COMMAS, /) -> list[str]:
+        """Describes the columns of a file that have no name of their own or are not read, one line each.
+
+        Raises:
+            TableError: The columns cannot be read.
+        """
+
     def check_columns(
         self,
         path: str,

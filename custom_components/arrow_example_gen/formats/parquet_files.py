@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from artifacts.fingerprint import ContentDigest
 from common.remote_paths import is_remote
+from custom_components.arrow_example_gen.formats import column_names
 from custom_components.arrow_example_gen.formats.decoded_size import by_bytes
 from custom_components.arrow_example_gen.formats.dialect import COMMAS, Dialect
 from custom_components.arrow_example_gen.formats.files import (
@@ -19,26 +20,21 @@ from custom_components.arrow_example_gen.formats.files import (
     TableError,
     name_of,
     open_raw,
+    shown,
 )
 from custom_components.arrow_example_gen.formats.parquet_pages import check_pages
+from custom_components.arrow_example_gen.formats.parquet_types import (
+    Unreadable,
+    as_text,
+    feature_type,
+    in_schema,
+    needs_text,
+)
 from custom_components.arrow_example_gen.formats.type_conflicts import shown_type, type_conflict
 
 BUFFER_BYTES = 1 << 20  # of each column that is read
 # The encoding in which a text stores only what differs from the text before it, and a limit for a batch of such texts.
 SHARED_PREFIXES, SHARED_BYTES = "DELTA_BYTE_ARRAY", 256 << 20
-# How to fix a column of an unsupported type.
-HINTS = {
-    "timestamp": "cast it to a number, such as the seconds since 1970",
-    "date": "cast it to a number, such as the days since 1970",
-    "time": "cast it to a number",
-    "duration": "cast it to a number",
-    "decimal": "cast it to a float",
-    "struct": "make a column for each field",
-    "map": "make a column for each key",
-    "list": "flatten it to one list per row",
-}
-# What the types of a schema become.
-SCHEMA_KINDS = {"INT": pa.int64(), "FLOAT": pa.float32(), "BYTES": pa.large_binary()}
 Types = dict[str, pa.DataType]
 SchemaTypes = Mapping[str, str]
 
@@ -46,24 +42,57 @@ SchemaTypes = Mapping[str, str]
 def read_columns(path: str, schema_types: SchemaTypes | None = None, _dialect: Dialect = COMMAS) -> Types:
     """Reads the columns with the types that they become: int64, float32, bytes, lists of these, or null.
 
+    Columns of other types are left out, unless the schema has them.
+
     Args:
         path: The file.
         schema_types: Types of columns in the schema. Integers become floats, and floats integers, where it says so.
 
     Raises:
-        TableError: The file is not a valid Parquet file, has a column twice or without a name, or has a column of an
-            unsupported type, or of one that does not fit the schema.
+        TableError: The file is not a valid Parquet file, or a column does not fit the schema, or none can be read.
+    """
+    given = schema_types or {}
+    found = {
+        field.name: in_schema(path, field, given.get(field.name))
+        for field in _read_fields(path)
+        if field.name in given or not isinstance(feature_type(field.type), Unreadable)
+    }
+    if not found:
+        raise TableError("; ".join([f"{path}: found no column that can be read", *unread_columns(path).values()]))
+    return found
+
+
+def column_notes(path: str, _dialect: Dialect = COMMAS) -> list[str]:
+    """Describes the columns that have no name of their own, and those that are not read because of their type.
+
+    Raises:
+        TableError: The file is not a valid Parquet file.
     """
     with open_raw(path) as file, _damage_in_one_line(path):
+        names = _open(path, file).schema_arrow.names
+    return [*column_names.renamed_columns(names), *unread_columns(path).values()]
+
+
+def unread_columns(path: str) -> dict[str, str]:
+    """Why columns are not read, by name.
+
+    Raises:
+        TableError: The file is not a valid Parquet file.
+    """
+    found = {field.name: (field.type, feature_type(field.type)) for field in _read_fields(path)}
+    return {
+        name: f"column {shown(name)} is {kind}, which is not read: {each.hint} to use it"
+        for name, (kind, each) in found.items()
+        if isinstance(each, Unreadable)
+    }
+
+
+def _read_fields(path: str) -> list[pa.Field]:
+    """The columns of a file. Those without a name of their own get one, as in CSV files."""
+    with open_raw(path) as file, _damage_in_one_line(path):
         schema = _open(path, file).schema_arrow
-        names = schema.names
-    if "" in names:
-        raise TableError(f"{path}: found no name for column {names.index('') + 1}; expected a name for each column")
-    if len(set(names)) != len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise TableError(f"{path}: found the column '{repeated}' twice; expected each name once")
-    given = schema_types or {}
-    return {field.name: _in_schema(path, field, _feature_type(path, field), given.get(field.name)) for field in schema}
+        names = column_names.unique_names(schema.names)
+    return [field.with_name(name) for field, name in zip(schema, names, strict=True)]
 
 
 def check_columns(
@@ -100,7 +129,7 @@ def read_rows(
 
     Args:
         path: The file.
-        types: Its columns, as returned by :func:`read_columns`.
+        types: Its columns, as returned by :func:`read_columns`. Others are not read.
         digest: Updated with the bytes of the file, which are read from start to end before the rows.
         only: The columns to yield, or empty for all.
 
@@ -114,7 +143,7 @@ def read_rows(
         if digest is not None and not is_remote(path):
             digest.update_from(file)
             file.seek(0)
-        for batch in _batches(path, file, list(only) or None):
+        for batch in _batches(path, file, list(only or types)):
             for part in by_bytes(path, batch, row):
                 cells = zip(part.schema.names, part.columns, strict=True)
                 yield pa.RecordBatch.from_pydict(
@@ -147,14 +176,18 @@ def _status(file: IO[bytes]) -> tuple[int, int, int] | None:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _batches(path: str, file: IO[bytes], columns: Sequence[str] | None) -> Iterator[pa.RecordBatch]:
-    """Yields batches whose stored size is a few megabytes. Decoded, they may have any size."""
-    metadata = _open(path, file).metadata
+def _batches(path: str, file: IO[bytes], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yields batches of columns whose stored size is a few megabytes. Decoded, they may have any size."""
+    opened = _open(path, file)
+    metadata, stored = opened.metadata, opened.schema_arrow.names
+    names = column_names.unique_names(stored)
+    # Arrow cannot select one of two columns with the same name, and selects 'a.b', too, if it is asked for 'a'.
+    selected = list(columns) if names == stored else None
     # In a bucket, the check would download the file once more.
     batch_rows = _batch_rows(metadata, 0 if is_remote(path) else check_pages(path, file, metadata))
     file.seek(0)
     batches = _open(path, file, _dictionary_columns(metadata)).iter_batches(
-        batch_rows, columns=columns, use_threads=False
+        batch_rows, columns=selected, use_threads=False
     )
     row = 0
     while True:
@@ -164,7 +197,9 @@ def _batches(path: str, file: IO[bytes], columns: Sequence[str] | None) -> Itera
             raise TableError(f"{path}: after row {row}: {error}; expected a complete Parquet file") from error
         if batch is None:
             return
-        yield batch
+        found = dict(zip(names if selected is None else batch.schema.names, batch.columns, strict=True))
+        wanted = [name for name in names if name in columns]
+        yield pa.RecordBatch.from_arrays([found[name] for name in wanted], wanted)
         row += batch.num_rows
 
 
@@ -202,59 +237,14 @@ def _open(path: str, file: object, dictionaries: Sequence[str] = ()) -> pq.Parqu
         raise TableError(f"{path}: {error}; expected a complete Parquet file") from error
 
 
-def _feature_type(path: str, field: pa.Field) -> pa.DataType:
-    kind, is_list = field.type, False
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        kind, is_list = kind.value_type, True
-    elif pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    found = _value_type(kind)
-    if found is None:
-        hint = next((hint for name, hint in HINTS.items() if name in str(kind)), "cast it, or leave it out")
-        raise TableError(
-            f"{path}: column '{field.name}' is {field.type}; expected integers, floats, booleans, text, bytes or "
-            f"lists of one of these: {hint}"
-        )
-    return pa.large_list(found) if is_list and found != pa.null() else found
-
-
-def _in_schema(path: str, field: pa.Field, kind: pa.DataType, name: str | None) -> pa.DataType:
-    """The type that a column becomes, given the name of its type in the schema.
-
-    Raises:
-        TableError: It is text and should be a number, or the other way round.
-    """
-    if name is None or pa.types.is_null(kind):
-        return kind
-    wanted, is_list = SCHEMA_KINDS[name], pa.types.is_large_list(kind)
-    value = kind.value_type if is_list else kind
-    if (value == pa.large_binary()) != (wanted == pa.large_binary()):
-        raise TableError(
-            f"{path}: column '{field.name}' is {field.type}; expected {name}, as in the schema: write it with that "
-            "type, or correct the schema"
-        )
-    return pa.large_list(wanted) if is_list else wanted
-
-
-def _value_type(kind: pa.DataType) -> pa.DataType | None:
-    if pa.types.is_null(kind):
-        return pa.null()
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_floating(kind):
-        return pa.float32()
-    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    if any(test(kind) for test in texts) or "binary" in str(kind):
-        return pa.large_binary()
-    return None
-
-
 def _converted(location: str, column: pa.Array, kind: pa.DataType, row: int) -> pa.Array:
     """Casts a column. Errors name the row. The batch starts after ``row`` rows of the file."""
     if kind == pa.null():
         return pa.nulls(len(column), pa.large_binary())
     if pa.types.is_dictionary(column.type):
         return _converted_dictionary(column, kind)
+    if needs_text(column.type):
+        return as_text(column).cast(kind)
     if pa.types.is_large_list(kind) and pc.list_flatten(column).null_count:
         index = next(index for index, values in enumerate(column.to_pylist()) if values and None in values)
         raise TableError(f"{location}: row {row + index + 1}: found null within a list; expected only values")
@@ -274,6 +264,7 @@ def _converted_dictionary(column: pa.DictionaryArray, kind: pa.DataType) -> pa.A
     indices, values = column.indices, column.dictionary
     if kind != pa.large_binary():  # numbers, from a dictionary of Arrow's own
         return _cast(column.dictionary_decode(), kind)
+    values = as_text(values) if needs_text(values.type) else values
     if len(values) > len(indices):
         used = indices.unique().drop_null()
         indices, values = pc.index_in(indices, used), values.take(used)
@@ -284,7 +275,7 @@ def _cast(column: pa.Array, kind: pa.DataType) -> pa.Array:
     value = kind.value_type if pa.types.is_large_list(kind) else kind
     if value != pa.float32() or pa.types.is_floating(_values_type(column.type)):
         return column.cast(kind)
-    # Integers are rounded, like decimal numbers, where the schema names floats.
+    # Decimals are rounded, and so are integers where the schema names floats.
     doubles = pa.large_list(pa.float64()) if value != kind else pa.float64()
     return column.cast(doubles, safe=False).cast(kind)
 
@@ -295,10 +286,11 @@ def _check_overflow(column: pa.Array, found: pa.Array) -> None:
     Raises:
         pa.ArrowInvalid: There is one.
     """
-    if _values_type(column.type) != pa.float64() or _values_type(found.type) != pa.float32():
+    stored = _values_type(column.type)
+    if _values_type(found.type) != pa.float32() or not (stored == pa.float64() or pa.types.is_decimal(stored)):
         return
     before, after = (pc.list_flatten(each) if pa.types.is_nested(each.type) else each for each in (column, found))
-    infinite = before.filter(pc.is_inf(after))
+    infinite = before.filter(pc.is_inf(after)).cast(pa.float64())
     if len(infinite) and (finite := infinite.filter(pc.is_finite(infinite))):
         raise pa.ArrowInvalid(f"found {finite[0]}")
 

@@ -31,6 +31,11 @@ def read_columns(_path: str, _schema_types: Mapping[str, str] | None = None, _di
     """Returns ``None``: each record lists its own features."""
 
 
+def column_notes(_path: str, _dialect: Dialect = COMMAS) -> list[str]:
+    """Returns nothing: all features have a name and a type."""
+    return []
+
+
 def check_columns(
     _path: str,
     _columns: None,

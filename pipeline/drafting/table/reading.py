@@ -24,14 +24,14 @@ class Read:
         rows: Number of rows.
         counts: Counts over all rows, by column in the order of the files.
         sample: Some of the rows, or all of a small table, as the files have them.
-        renamed: Lines that describe the columns that have no name of their own in the files.
+        notes: Lines that describe the columns that have no name of their own in the files, and those that are not read.
         test_rows: Number of the rows that are those of the test table.
     """
 
     rows: int
     counts: dict[str, ColumnCounts]
     sample: pa.Table
-    renamed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     test_rows: int = 0
 
     @functools.cached_property
@@ -80,7 +80,7 @@ def read_table(files: Files, max_rows: int = ROWS) -> Read:
     if not rows:
         found = "a header and no rows" if table.is_text else "no rows"
         raise DraftError(f"{files.paths[0]}: found {found}; expected at least one row")
-    return Read(rows, counts, sample.rows(), table.renamed_columns(), test_rows)
+    return Read(rows, counts, sample.rows(), table.column_notes(), test_rows)
 
 
 def _batches(table: Table, paths: list[str]) -> Iterator[tuple[str, pa.RecordBatch]]:

@@ -16,7 +16,7 @@ def test_each_row_of_the_table_names_the_module_of_its_format() -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@pytest.mark.parametrize("function", ["read_columns", "check_columns", "read_rows"])
+@pytest.mark.parametrize("function", ["read_columns", "column_notes", "check_columns", "read_rows"])
 def test_a_module_has_the_functions_of_the_protocol(name: str, function: str) -> None:
     expected = list(inspect.signature(getattr(FileFormat, function)).parameters)[1:]  # without self
     found = inspect.signature(getattr(file_format(name), function)).parameters

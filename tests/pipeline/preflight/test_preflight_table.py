@@ -149,7 +149,7 @@ def test_error_far_into_a_file_has_its_line_number(tmp_path: Path, last: bytes, 
 def test_columns_without_a_name_of_their_own_get_one(tmp_path: Path) -> None:
     files = {"a.csv": b',tips,"fare\n",fare,fare_2,fare, \n0,1,2,3,4,5,6\n'}
     config = config_for(tmp_path, files)
-    assert check(config).renamed == (
+    assert check(config).notes == (
         "column 1 has no name: it is 'column_1'",
         "column 6 is another 'fare': it is 'fare_3'",
         "column 7 has no name: it is 'column_7'",
@@ -163,7 +163,7 @@ def test_columns_without_a_name_of_their_own_get_one(tmp_path: Path) -> None:
 def test_only_some_of_many_renamed_columns_are_listed(tmp_path: Path) -> None:
     many = ",".join(["fare"] * 30)
     config = config_for(tmp_path, {"a.csv": f"tips,payment,{many}\n1,cash,{','.join('2' * 30)}\n".encode()})
-    renamed = check(config).renamed
+    renamed = check(config).notes
     assert len(renamed) == 11
     assert renamed[-1] == "and 19 more columns have no name of their own"
 
@@ -224,7 +224,11 @@ def test_other_formats_and_spans_pass(tmp_path: Path, pattern: str, files: dict[
             {"a.csv.gz": gzip.compress(HEADER + ROW)[:-9]},
             "a.csv.gz: after line 2: the gzip stream is trunc",
         ),
-        ("*.parquet", {"a.parquet": parquet(**PARQUET, **{"": [1]})}, "a.parquet: found no name for column 4"),
+        (
+            "*.parquet",
+            {"a.parquet": parquet(tips=[{"a": 1}], fare=[2.0])},
+            "a.parquet: column 'tips' is struct<a: int64>",
+        ),
         ("*.parquet", {"a.parquet": HEADER + ROW}, "a.parquet: Parquet magic bytes not found"),
         ("*.parquet", {"a.parquet": parquet(tip=[1.0], fare=[2.0])}, "a.parquet: unknown label column 'tips'"),
         ("*.parquet", {"a.parquet": parquet(tips=[], fare=[])}, "a.parquet: found no rows; expected at least one row"),
