@@ -36,6 +36,10 @@ SUMMARY_FILE = "summary.json"
 # Suffixes of what the Evaluator derives from a metric: "accuracy/gain".
 GAIN = "gain"
 TRIVIAL = "trivial"
+LOW = "low"  # of the 95% interval
+HIGH = "high"
+# Name of the metric with the number of rows of equal weight whose metrics vary as much.
+EFFECTIVE_ROWS = "rows/effective"
 
 # Properties of examples.
 SPLIT_NAMES = "split_names"

@@ -9,14 +9,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, Protocol
 
+from artifacts.metric_kinds import kind_of
 from artifacts.slices import SliceValue, slice_name
 
 Kind = Literal["value", "change", "better_than_trivial"]
 Measured = Literal[Kind, "trivial"]
 Comparison = Literal[">=", "<="]
-# Metrics that have a trivial model: the better, the larger or the smaller.
-HIGHER_IS_BETTER = ("accuracy", "auc", "pr_auc")
-LOWER_IS_BETTER = ("loss", "mse", "mae", "mape")
+NO_ROWS = "no rows"
 _WORDS: dict[Comparison, str] = {">=": "at least", "<=": "at most"}
 
 
@@ -66,6 +65,7 @@ class ThresholdResult:
         value: The measured value, or ``None`` if there is none.
         ok: Whether the bound is met.
         trivial: The metric of the trivial model, or ``None`` if it was not compared.
+        undefined: Why there is no value, in a few words, or ``None`` if there is one.
     """
 
     metric: str
@@ -76,10 +76,19 @@ class ThresholdResult:
     value: float | None
     ok: bool
     trivial: float | None = None
+    undefined: str | None = None
+
+    @property
+    def absence(self) -> str:
+        """What a table shows instead of a value."""
+        if self.ok:
+            return "no baseline"
+        return NO_ROWS if self.undefined == NO_ROWS else ": ".join(filter(None, ("not defined", self.undefined)))
 
     def __str__(self) -> str:
-        defined = self.value is not None and not math.isnan(self.value)
-        found = f"{self.value:.6g}" if defined else "not defined on the eval split"
+        found = f"{self.value:.6g}" if is_defined(self.value) else "not defined on the eval split"
+        if self.undefined:
+            found = f"{found} ({self.undefined})"
         return f"{self.metric} is {found}; expected {_WORDS[self.comparison]} {self.bound:g}"
 
 
@@ -116,7 +125,14 @@ class Bound:
         """
         met = value is not None and (value >= self.bound if self.comparison == ">=" else value <= self.bound)
         ok = met or (self.kind == "change" and not has_baseline)
-        return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok, trivial)
+        why = None if ok or is_defined(value) else self._why_undefined(value)
+        return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok, trivial, why)
+
+    def _why_undefined(self, value: float | None) -> str | None:
+        if value is None:
+            return NO_ROWS
+        kind = kind_of(self.metric)
+        return f"needs {kind.needs}" if kind else None
 
 
 def bounds_of(threshold: Threshold) -> list[Bound]:
@@ -158,17 +174,23 @@ def check_all(
     ]
 
 
+def is_defined(value: float | None) -> bool:
+    """Whether a metric has a value."""
+    return value is not None and not math.isnan(value)
+
+
 def gain(metric: str, value: float, trivial: float) -> float:
     """How much better a metric is than that of the trivial model.
 
-    This is the difference for metrics between 0 and 1 that are better when larger. For losses and errors it is the
-    fraction of the trivial model's that the model saves.
+    This is the difference for metrics that are better when larger. For losses, errors and costs it is the fraction of
+    the trivial model's that the model saves.
 
     >>> round(gain("accuracy", 0.9, 0.6), 6), gain("mse", 2.0, 8.0)
     (0.3, 0.75)
     >>> gain("mse", 0.0, 0.0)
     nan
     """
-    if metric in HIGHER_IS_BETTER:
+    kind = kind_of(metric)
+    if kind and kind.better == "higher":
         return value - trivial
-    return (trivial - value) / trivial if trivial else math.nan
+    return (trivial - value) / abs(trivial) if trivial else math.nan

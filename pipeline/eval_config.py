@@ -7,15 +7,16 @@ from typing import Any
 
 from tensorflow_model_analysis.proto import config_pb2
 
+from artifacts.names import EFFECTIVE_ROWS
 from artifacts.slices import tfma_text
 from artifacts.thresholds import bounds_of
 from custom_components.batched_evaluator.trivial_settings import FIT, TrivialSettings, gain_name
 from models.problem.problem import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
-from pipeline.config.metrics import METRICS
+from pipeline.config.metrics import METRICS_MODULE, Metric, find_metric
 from pipeline.config.settings import TRAIN, VALIDATION, Config, Threshold
 
-METRICS_MODULE = "custom_components.batched_evaluator.metrics"
+PREFIX = "Batched"
 TRIVIAL_MODULE = "custom_components.batched_evaluator.trivial_metrics"
 # TFMA's classes for the plots of the report page. They have no thresholds. A hundred buckets take 6 kB per slice and
 # are enough for the calibration plot and the ROC curve. Regression has no plot, because TFMA's buckets need bounds of
@@ -49,8 +50,9 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
         metrics_specs=[
             config_pb2.MetricsSpec(
                 metrics=[
-                    *(_metric(config, name) for name in policy.metrics),
+                    *(_metric(config, name) for name in config.metric_names),
                     *_gains(config),
+                    *([_batched("ExampleCount", {"name": EFFECTIVE_ROWS, "effective": True})] * policy.weighted),
                 ]
             ),
             *_plots(config.task),
@@ -60,22 +62,34 @@ def eval_config(config: Config) -> config_pb2.EvalConfig:
 
 def _gains(config: Config) -> list[config_pb2.MetricConfig]:
     """The gains over the trivial model, after the metrics that they are computed from, with their thresholds."""
-    weight = config.data.weight_column if config.policy.weighted else None
-    label, classes = config.problem.label_tensor, len(config.problem.class_names)
-    # The best constant for rows that are later than all others is the one of the newest rows before them.
-    newest = config.data.split_time is not None and config.task == "regression"
-    fit = TrivialSettings(VALIDATION if newest else TRAIN, config.task, label, classes, weight)
+    fit = dataclasses.asdict(_trivial_settings(config))
     compared = [each.metric for each in config.policy.thresholds if each.better_than_trivial is not None]
     found = []
     for metric in dict.fromkeys(compared):
-        settings = {"name": gain_name(metric), "metric": metric, "task": config.task, FIT: dataclasses.asdict(fit)}
+        class_name, module, settings = _found(config, metric)
+        inner = {"module": module, "class": f"{PREFIX}{class_name}", "settings": settings}
         relative = [
             Threshold(metric=gain_name(metric), slice=each.slice, min=each.better_than_trivial)
             for each in config.policy.thresholds
             if each.metric == metric and each.better_than_trivial is not None
         ]
-        found.append(_bounded(_batched("Gain", settings, TRIVIAL_MODULE), relative))
+        gain = {"name": gain_name(metric), "metric": inner, FIT: fit}
+        found.append(_bounded(_batched("Gain", gain, TRIVIAL_MODULE), relative))
     return found
+
+
+def _trivial_settings(config: Config) -> TrivialSettings:
+    weight = config.data.weight_column if config.evaluation.weighted else None
+    has_time = config.task == "regression" and config.data.split_time is not None
+    return TrivialSettings(
+        TRAIN,
+        config.task,
+        config.problem.label_tensor,
+        len(config.problem.class_names),
+        weight,
+        time=config.data.split_time if has_time else None,
+        later=VALIDATION if has_time else None,
+    )
 
 
 def _metric(config: Config, name: str) -> config_pb2.MetricConfig:
@@ -84,7 +98,17 @@ def _metric(config: Config, name: str) -> config_pb2.MetricConfig:
         for each in config.policy.thresholds
         if each.metric == name and any(bound.kind != "better_than_trivial" for bound in bounds_of(each))
     ]
-    return _bounded(_batched(METRICS[config.task][name], {"name": name}), thresholds)
+    class_name, module, settings = _found(config, name)
+    return _bounded(_batched(class_name, settings, module), thresholds)
+
+
+def _found(config: Config, name: str) -> Metric:
+    """The class of a metric, with all of its settings."""
+    found = find_metric(config.task, name, config.problem.class_names)
+    settings = {"name": name, **found.settings}
+    if found.class_name == "ExpectedCost":
+        settings["costs"] = config.evaluation.cost_matrix
+    return found._replace(settings=settings)
 
 
 def _bounded(metric: config_pb2.MetricConfig, thresholds: Sequence[Threshold]) -> config_pb2.MetricConfig:
@@ -110,11 +134,8 @@ def _plots(task: Task) -> list[config_pb2.MetricsSpec]:
 
 
 def _batched(class_name: str, settings: Mapping[str, Any], module: str = METRICS_MODULE) -> config_pb2.MetricConfig:
-    """Our batched version of one of TFMA's metrics.
-
-    It has another name, because TFMA uses its own class for a known name, regardless of the module.
-    """
-    return config_pb2.MetricConfig(class_name=f"Batched{class_name}", module=module, config=json.dumps(settings))
+    """A metric of this project."""
+    return config_pb2.MetricConfig(class_name=f"{PREFIX}{class_name}", module=module, config=json.dumps(settings))
 
 
 def _threshold(threshold: Threshold) -> config_pb2.MetricThreshold:

@@ -1,13 +1,14 @@
 """TFMA's metrics and plots by slice, as the Evaluator writes them."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from artifacts.names import GAIN, TRIVIAL
+from artifacts.names import EFFECTIVE_ROWS, GAIN, HIGH, LOW, TRIVIAL
 from artifacts.slices import SliceValue, slice_name
 from artifacts.thresholds import Measured
 
@@ -21,12 +22,16 @@ class SliceMetrics:
         changes: Differences of the metrics from the baseline, by name, or empty if there is no baseline.
         gains: Gains over the trivial model, by name of the metric. See :func:`artifacts.thresholds.gain`.
         trivial: The trivial model's metrics by name.
+        intervals: Bounds of the metrics' 95% intervals, by name, where they are known.
+        effective_rows: Number of rows of equal weight whose metrics vary as much, or ``None`` if rows have no weights.
     """
 
     values: Mapping[str, float]
     changes: Mapping[str, float]
     gains: Mapping[str, float] = dataclasses.field(default_factory=dict)
     trivial: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    effective_rows: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,16 +82,22 @@ def read_plots(folder: str | Path) -> dict[str, metrics_for_slice_pb2.PlotData]:
 def _slice(message: metrics_for_slice_pb2.MetricsForSlice) -> SliceMetrics:
     values: dict[str, float] = {}
     changes: dict[str, float] = {}
-    derived: dict[str, dict[str, float]] = {GAIN: {}, TRIVIAL: {}}
+    derived: dict[str, dict[str, float]] = {GAIN: {}, TRIVIAL: {}, LOW: {}, HIGH: {}}
+    effective_rows = None
     for each in message.metric_keys_and_values:
         if each.key.model_name == tfma.BASELINE_KEY or not each.value.HasField("double_value"):
             continue
-        name, _, suffix = each.key.name.partition("/")
-        if not suffix:
-            (changes if each.key.is_diff else values)[name] = each.value.double_value.value
-        elif not each.key.is_diff:
-            derived[suffix][name] = each.value.double_value.value
-    return SliceMetrics(values, changes, derived[GAIN], derived[TRIVIAL])
+        value = each.value.double_value.value
+        name, _, suffix = each.key.name.rpartition("/")  # the name of a class can have a slash
+        if suffix in derived and not each.key.is_diff:
+            derived[suffix][name] = value
+        elif each.key.name == EFFECTIVE_ROWS:
+            effective_rows = effective_rows if each.key.is_diff else value
+        elif suffix not in derived:
+            (changes if each.key.is_diff else values)[each.key.name] = value
+    bounds = {name: (low, derived[HIGH][name]) for name, low in derived[LOW].items()}
+    intervals = {name: each for name, each in bounds.items() if not math.isnan(sum(each))}
+    return SliceMetrics(values, changes, derived[GAIN], derived[TRIVIAL], intervals, effective_rows)
 
 
 def name_of(key: metrics_for_slice_pb2.SliceKey) -> str:

@@ -6,15 +6,12 @@ the sums, and the output, are TFMA's.
 """
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
-from tensorflow_model_analysis.contrib.aggregates import binary_confusion_matrices as aggregates
 from tensorflow_model_analysis.metrics import (
-    binary_confusion_matrices,
-    calibration,
     calibration_histogram,
     metric_types,
     metric_util,
@@ -23,8 +20,6 @@ from tensorflow_model_analysis.metrics import (
 from tensorflow_model_analysis.metrics.calibration_histogram import Bucket
 from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics import NO_PREDICTED_CLASS_ID, MatrixEntryKey
 from tensorflow_model_analysis.proto import config_pb2
-
-RowValues = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Rows(NamedTuple):
@@ -73,15 +68,23 @@ def rows_of(
 
 
 class Buckets(NamedTuple):
-    """Sums by bucket of the prediction. Arrays, because Beam pickles accumulators several times.
+    """Sums by bucket of the rows. Arrays, because Beam pickles accumulators several times.
 
     Attributes:
-        ids: int64 [B]: the buckets with rows, sorted.
-        sums: float64 [3, B]: weighted sums of labels, predictions and weights.
+        ids: [B]: the buckets with rows, sorted.
+        sums: float64 [S, B].
     """
 
     ids: np.ndarray
     sums: np.ndarray
+
+
+def merge_buckets(parts: Iterable[Buckets]) -> Buckets:
+    """Adds the sums of the same bucket. Its ids may be in any order in the parts."""
+    all_ids, all_sums = zip(*parts, strict=True)
+    ids, inverse = np.unique(np.concatenate(all_ids), return_inverse=True)
+    sums = np.concatenate(all_sums, axis=1)
+    return Buckets(ids, np.stack([np.bincount(inverse, each, len(ids)) for each in sums]))
 
 
 class Histogram(calibration_histogram._CalibrationHistogramCombiner):
@@ -111,48 +114,11 @@ class Histogram(calibration_histogram._CalibrationHistogramCombiner):
 
     def merge_accumulators(self, accumulators: Iterable[Buckets]) -> Buckets:
         """Merges accumulators."""
-        all_ids, all_sums = zip(*accumulators, strict=True)
-        ids, inverse = np.unique(np.concatenate(all_ids), return_inverse=True)
-        sums = np.concatenate(all_sums, axis=1)
-        return Buckets(ids, np.stack([np.bincount(inverse, each, len(ids)) for each in sums]))
+        return merge_buckets(accumulators)
 
     def extract_output(self, accumulator: Buckets) -> dict[metric_types.PlotKey, list[Bucket]]:
         """TFMA's histogram, by the key of the metric."""
         return {self._key: list(map(Bucket, accumulator.ids.tolist(), *accumulator.sums.tolist()))}
-
-
-class ConfusionMatrices(binary_confusion_matrices._BinaryConfusionMatrixCombiner):
-    """Weights of true and false positives and negatives by threshold, for accuracy, precision and recall."""
-
-    def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
-        """Adds rows."""
-        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
-        matrices = self._binary_confusion_matrices
-        for threshold in matrices._thresholds:
-            fraction = rows.labels if self._enable_fractional_labels else rows.labels > threshold
-            positive, negative = rows.weights * fraction, rows.weights * (1 - fraction)
-            above = rows.predictions > threshold
-            matrix = aggregates.Matrix(
-                tp=float(positive[above].sum()),
-                tn=float(negative[~above].sum()),
-                fp=float(negative[above].sum()),
-                fn=float(positive[~above].sum()),
-            )
-            entry = aggregates._ThresholdEntry(matrix, [], [], [], [])
-            accumulator[threshold] = matrices._merge_entry(accumulator, threshold, entry)
-        return accumulator
-
-
-class Totals(calibration._WeightedLabelsPredictionsExamplesCombiner):
-    """Sums of labels, predictions and weights, for calibration, mean label and mean prediction."""
-
-    def add_input(self, accumulator: Any, element: metric_types.StandardMetricInputs) -> Any:
-        """Adds rows."""
-        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
-        accumulator.total_weighted_examples += float(rows.weights.sum())
-        accumulator.total_weighted_labels += float(rows.labels @ rows.weights)
-        accumulator.total_weighted_predictions += float(rows.predictions.astype(np.float64) @ rows.weights)
-        return accumulator
 
 
 class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMatrixCombiner):
@@ -174,85 +140,43 @@ class ClassMatrices(multi_class_confusion_matrix_metrics._MultiClassConfusionMat
         return accumulator
 
 
-class Mean(beam.CombineFn):
-    """Weighted mean of one number per row."""
+class Count(beam.CombineFn):
+    """Number of rows, or sum of their weights."""
 
-    def __init__(
-        self,
-        values: RowValues,
-        key: metric_types.MetricKey,
-        eval_config: config_pb2.EvalConfig | None,
-        example_weighted: bool,
-        skips_nan: bool,
-    ) -> None:
+    def __init__(self, key: metric_types.MetricKey, example_weighted: bool, effective: bool) -> None:
         """Creates the combiner.
 
         Args:
-            values: Function of labels [N] and predictions [N] or [N, classes] that returns float64 [N].
             key: Key of the result.
-            eval_config: Specifies which outputs are labels and predictions.
-            example_weighted: Whether examples have weights.
-            skips_nan: Whether rows with NaN are left out.
+            example_weighted: Whether to sum weights.
+            effective: Whether to count how many rows of equal weight vary as little: Kish, Survey Sampling (1965).
         """
-        self._values, self._key, self._skips_nan = values, key, skips_nan
-        self._eval_config, self._example_weighted = eval_config, example_weighted
+        self._key, self._example_weighted, self._effective = key, example_weighted, effective
 
     def create_accumulator(self) -> tuple[float, float]:
-        """Sum and weight of zero rows."""
+        """Sums of the weights, and of their squares, of no rows."""
         return 0.0, 0.0
 
     def add_input(
         self, accumulator: tuple[float, float], element: metric_types.StandardMetricInputs
     ) -> tuple[float, float]:
         """Adds rows."""
-        rows = rows_of(element, self._key, self._eval_config, self._example_weighted)
-        values = self._values(rows.labels, rows.predictions)
-        known = ~np.isnan(values) | (not self._skips_nan)
-        total, weight = accumulator
-        return total + float(values[known] @ rows.weights[known]), weight + float(rows.weights[known].sum())
+        weights = element.get_example_weights(self._key.model_name, self._key.output_name)
+        weights = weights.astype(np.float64) if self._example_weighted else np.ones(weights.size)
+        return self.merge_accumulators([accumulator, (float(weights.sum()), float(np.square(weights).sum()))])
 
     def merge_accumulators(self, accumulators: Iterable[tuple[float, float]]) -> tuple[float, float]:
-        """Sum and weight of all accumulators."""
-        totals, weights = zip(*accumulators, strict=True)
-        return sum(totals), sum(weights)
+        """The sums of all accumulators."""
+        weights, squares = zip(*accumulators, strict=True)
+        return sum(weights), sum(squares)
 
     def extract_output(self, accumulator: tuple[float, float]) -> metric_types.MetricsDict:
-        """The mean, by the key of the metric, or NaN if there are no rows."""
-        total, weight = accumulator
-        return {self._key: total / weight if weight else float("nan")}
-
-
-class Count(beam.CombineFn):
-    """Number of rows, or sum of their weights."""
-
-    def __init__(self, key: metric_types.MetricKey, example_weighted: bool) -> None:
-        """Creates the combiner.
-
-        Args:
-            key: Key of the result.
-            example_weighted: Whether to sum weights.
-        """
-        self._key, self._example_weighted = key, example_weighted
-
-    def create_accumulator(self) -> float:
-        """Zero rows."""
-        return 0.0
-
-    def add_input(self, accumulator: float, element: metric_types.StandardMetricInputs) -> float:
-        """Adds rows."""
-        weights = element.get_example_weights(self._key.model_name, self._key.output_name)
-        return accumulator + float(weights.sum() if self._example_weighted else weights.size)
-
-    def merge_accumulators(self, accumulators: Iterable[float]) -> float:
-        """Sum of all accumulators."""
-        return sum(accumulators)
-
-    def extract_output(self, accumulator: float) -> metric_types.MetricsDict:
         """The number, by the key of the metric."""
-        return {self._key: accumulator}
+        weight, squares = accumulator
+        return {self._key: weight**2 / squares if self._effective and squares else weight}
 
 
-BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ConfusionMatrices, Totals, ClassMatrices)}
+BY_COLUMN = {each.__mro__[1]: each for each in (Histogram, ClassMatrices)}
 
 
 def batched_combiner(combiner: beam.CombineFn) -> beam.CombineFn:

@@ -1,5 +1,7 @@
 """TFMA's metrics, computed for all rows of a slice at once. The ``module`` of the metrics in an EvalConfig."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,9 @@ from scipy.special import xlog1py, xlogy
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
-from custom_components.batched_evaluator.combiners import Count, Mean, RowValues, batched_combiner
+from custom_components.batched_evaluator.class_metrics import predicted_classes
+from custom_components.batched_evaluator.combiners import Count, batched_combiner
+from custom_components.batched_evaluator.row_means import MeanOfRows
 
 
 class _Batched:
@@ -26,36 +30,22 @@ class _Batched:
         ]
 
 
-class BatchedAUC(_Batched, tfma.metrics.AUC):
+class _Area(_Batched):
+    """Mixin for an area under a curve, which TFMA takes for 0 if all rows have the same class."""
+
+    def _metric_value(self, matrices: Any, **kwargs: Any) -> float:
+        """The area, or NaN without rows of both classes."""
+        if matrices.tp[0] + matrices.fn[0] > 0 and matrices.fp[0] + matrices.tn[0] > 0:
+            return float(super()._metric_value(matrices=matrices, **kwargs))  # type: ignore[misc]
+        return math.nan
+
+
+class BatchedAUC(_Area, tfma.metrics.AUC):
     """Area under the ROC curve."""
 
 
-class BatchedAUCPrecisionRecall(_Batched, tfma.metrics.AUCPrecisionRecall):
+class BatchedAUCPrecisionRecall(_Area, tfma.metrics.AUCPrecisionRecall):
     """Area under the precision-recall curve."""
-
-
-class BatchedBinaryAccuracy(_Batched, tfma.metrics.BinaryAccuracy):
-    """Fraction of the rows whose prediction is on the correct side of 0.5."""
-
-
-class BatchedPrecision(_Batched, tfma.metrics.Precision):
-    """Fraction of the rows with a prediction above 0.5 that are positive."""
-
-
-class BatchedRecall(_Batched, tfma.metrics.Recall):
-    """Fraction of the positive rows with a prediction above 0.5."""
-
-
-class BatchedCalibration(_Batched, tfma.metrics.Calibration):
-    """Mean prediction divided by mean label."""
-
-
-class BatchedMeanLabel(_Batched, tfma.metrics.MeanLabel):
-    """Mean label."""
-
-
-class BatchedMeanPrediction(_Batched, tfma.metrics.MeanPrediction):
-    """Mean prediction."""
 
 
 class BatchedCalibrationPlot(_Batched, tfma.metrics.CalibrationPlot):
@@ -66,25 +56,10 @@ class BatchedMultiClassConfusionMatrixPlot(_Batched, tfma.metrics.MultiClassConf
     """Rows by actual and predicted class."""
 
 
-class _MeanOfRows(metric_types.Metric):
-    """The mean of one number per row, computed by ``values``. As in TFMA, regression errors skip rows with NaN."""
-
-    values: RowValues
-    skips_nan = False
-
-    def __init__(self, name: str) -> None:
-        super().__init__(metric_util.merge_per_key_computations(self._computations_of_key), name=name)
-
-    def _computations_of_key(
-        self, name: str, eval_config: Any, model_name: str, output_name: str, example_weighted: bool
-    ) -> metric_types.MetricComputations:
-        key = metric_types.MetricKey(name, model_name, output_name, example_weighted=example_weighted)
-        mean = Mean(type(self).values, key, eval_config, example_weighted, self.skips_nan)
-        return [metric_types.MetricComputation([key], None, mean)]
-
-
-class BatchedBinaryCrossEntropy(_MeanOfRows):
+class BatchedBinaryCrossEntropy(MeanOfRows):
     """Negative logarithm of the predicted probability of the label."""
+
+    scale = "positive"
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -93,8 +68,10 @@ class BatchedBinaryCrossEntropy(_MeanOfRows):
         return -(xlogy(labels, predictions) + xlog1py(1 - labels, -predictions))
 
 
-class BatchedSparseCategoricalCrossentropy(_MeanOfRows):
+class BatchedSparseCategoricalCrossentropy(MeanOfRows):
     """Negative logarithm of the predicted probability of the label's class."""
+
+    scale = "positive"
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -102,19 +79,82 @@ class BatchedSparseCategoricalCrossentropy(_MeanOfRows):
         return keras.losses.sparse_categorical_crossentropy(labels, predictions).numpy().astype(np.float64)
 
 
-class BatchedSparseCategoricalAccuracy(_MeanOfRows):
-    """Fraction of the rows whose most probable class is the label's."""
+class BatchedBrierScore(MeanOfRows):
+    """Mean squared error of the predicted probabilities: Brier, Monthly Weather Review 78 (1950).
+
+    For two classes, that of the probability of class 1. For more, the sum over all classes.
+    """
+
+    scale = "positive"
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """1 if the most probable class is the label's, else 0."""
-        return (predictions.argmax(axis=1) == labels).astype(np.float64)
+        """The squared error of each row."""
+        if predictions.ndim == 1:
+            return np.square(labels - predictions.astype(np.float64))
+        actual = labels[:, np.newaxis] == np.arange(predictions.shape[1])
+        return np.square(actual - predictions.astype(np.float64)).sum(axis=1)
 
 
-class BatchedMeanSquaredError(_MeanOfRows):
+class BatchedAccuracy(MeanOfRows):
+    """Fraction of the rows that are predicted to be of their class."""
+
+    @staticmethod
+    def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """1 if the predicted class is the label's, else 0."""
+        return (predicted_classes(predictions) == labels).astype(np.float64)
+
+
+class BatchedTopKAccuracy(MeanOfRows):
+    """Fraction of the rows whose class is among the k most probable ones."""
+
+    def __init__(self, name: str, k: int) -> None:
+        """Creates the metric.
+
+        Args:
+            name: Name of the metric.
+            k: Number of classes.
+        """
+        self._k = k
+        super().__init__(name)
+
+    def values(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """1 if fewer than k classes are more probable than the label's, else 0. Of equal ones, the last is first."""
+        known = (labels >= 0) & (labels < predictions.shape[1])
+        own = np.where(known, labels, 0).astype(np.int64)
+        score = np.take_along_axis(predictions, own[:, np.newaxis], axis=1)
+        later = (predictions == score) & (np.arange(predictions.shape[1]) > own[:, np.newaxis])
+        rank = ((predictions > score) | later).sum(axis=1)
+        return (known & (rank < self._k) & ~np.isnan(score[:, 0])).astype(np.float64)
+
+
+class BatchedExpectedCost(MeanOfRows):
+    """Mean cost of the predicted class."""
+
+    scale = "real"
+    skips_nan = True
+
+    def __init__(self, name: str, costs: Sequence[Sequence[float]]) -> None:
+        """Creates the metric.
+
+        Args:
+            name: Name of the metric.
+            costs: ``costs[actual][predicted]``, the cost of a row.
+        """
+        self._costs = np.array(costs, np.float64)
+        super().__init__(name)
+
+    def values(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """The cost of each row, or NaN for an unknown class."""
+        known = (labels >= 0) & (labels < len(self._costs))
+        costs = self._costs[np.where(known, labels, 0).astype(np.int64), predicted_classes(predictions)]
+        return np.where(known, costs, np.nan)
+
+
+class BatchedMeanSquaredError(MeanOfRows):
     """Mean of the squared errors."""
 
-    skips_nan = True
+    scale, skips_nan = "positive", True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -122,10 +162,19 @@ class BatchedMeanSquaredError(_MeanOfRows):
         return np.square(labels - predictions)
 
 
-class BatchedMeanAbsoluteError(_MeanOfRows):
+class BatchedRootMeanSquaredError(BatchedMeanSquaredError):
+    """Square root of the mean of the squared errors."""
+
+    @staticmethod
+    def finish(mean: float) -> float:
+        """The square root."""
+        return math.sqrt(mean)
+
+
+class BatchedMeanAbsoluteError(MeanOfRows):
     """Mean of the absolute errors."""
 
-    skips_nan = True
+    scale, skips_nan = "positive", True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -133,10 +182,10 @@ class BatchedMeanAbsoluteError(_MeanOfRows):
         return np.abs(labels - predictions)
 
 
-class BatchedMeanAbsolutePercentageError(_MeanOfRows):
+class BatchedMeanAbsolutePercentageError(MeanOfRows):
     """Mean of the absolute errors in percent of the label, over rows whose label is not 0."""
 
-    skips_nan = True
+    scale, skips_nan = "positive", True
 
     @staticmethod
     def values(labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
@@ -144,19 +193,46 @@ class BatchedMeanAbsolutePercentageError(_MeanOfRows):
         return 100 * np.abs(labels - predictions) / np.abs(np.where(labels == 0, np.nan, labels))
 
 
+class BatchedMeanLabel(MeanOfRows):
+    """Mean label."""
+
+    scale = "real"
+
+    @staticmethod
+    def values(labels: np.ndarray, _predictions: np.ndarray) -> np.ndarray:
+        """The labels."""
+        return labels
+
+
+class BatchedMeanPrediction(MeanOfRows):
+    """Mean prediction."""
+
+    scale = "real"
+
+    @staticmethod
+    def values(_labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+        """The predictions."""
+        return predictions.astype(np.float64)
+
+
 class BatchedExampleCount(metric_types.Metric):
     """Number of rows, or sum of their weights."""
 
-    def __init__(self, name: str) -> None:
-        """Names the metric."""
-        super().__init__(metric_util.merge_per_key_computations(_example_count), name=name)
+    def __init__(self, name: str, effective: bool = False) -> None:
+        """Creates the metric.
 
+        Args:
+            name: Name of the metric.
+            effective: Whether to count how many rows of equal weight vary as little.
+        """
+        self._effective = effective
+        super().__init__(metric_util.merge_per_key_computations(self._computations_of_key), name=name)
 
-def _example_count(
-    name: str, model_name: str, output_name: str, example_weighted: bool
-) -> metric_types.MetricComputations:
-    key = metric_types.MetricKey(name, model_name, output_name, example_weighted=example_weighted)
-    only_weights = metric_types.StandardMetricInputsPreprocessor(
-        include_filter={constants.EXAMPLE_WEIGHTS_KEY: {}}, include_default_inputs=False
-    )
-    return [metric_types.MetricComputation([key], [only_weights], Count(key, example_weighted))]
+    def _computations_of_key(
+        self, name: str, model_name: str, output_name: str, example_weighted: bool
+    ) -> metric_types.MetricComputations:
+        key = metric_types.MetricKey(name, model_name, output_name, example_weighted=example_weighted)
+        only_weights = metric_types.StandardMetricInputsPreprocessor(
+            include_filter={constants.EXAMPLE_WEIGHTS_KEY: {}}, include_default_inputs=False
+        )
+        return [metric_types.MetricComputation([key], [only_weights], Count(key, example_weighted, self._effective))]

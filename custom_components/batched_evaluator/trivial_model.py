@@ -2,20 +2,38 @@
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import tensorflow as tf
 from tensorflow_model_analysis.proto import config_pb2
 from tfx import types
 
+from artifacts.metric_kinds import base_name
+from custom_components.arrow_example_gen.formats.files import TableError
+from custom_components.arrow_example_gen.splits.time_column import Place, form_of, merge_evidence, read_times
 from custom_components.batched_evaluator.trivial_settings import CLASS_NAME, FIT, TrivialSettings
 from custom_components.shared.examples import records, split_files
 from models.signatures import TRANSFORM_LABEL
 
 BATCH = 8192
-MEDIAN_METRICS = ("mae", "mape")
+MEDIAN_METRICS = ("mae", "mape", "median_absolute_error", "absolute_error_quantile")
+
+
+class LabeledRows(NamedTuple):
+    """Rows of a split.
+
+    Attributes:
+        labels: [N]. A label of -1 stands for no class.
+        weights: float64 [N].
+        times: The raw values of the column of times, or ``None`` if it is not needed.
+    """
+
+    labels: np.ndarray
+    weights: np.ndarray
+    times: list[Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,26 +50,37 @@ class TrivialModel:
     mean: tuple[float, ...]
     median: float | None = None
 
-    def prediction(self, metric: str) -> list[float]:
-        """The best constant for a metric: the probability of class 1, the share of each class, or a value."""
-        if self.median is not None and metric in MEDIAN_METRICS:
+    def prediction(self, metric: str, settings: Mapping[str, Any] | None = None) -> list[float]:
+        """The best constant for a metric: the probability of class 1, of each class, or a value.
+
+        Args:
+            metric: Name of the metric.
+            settings: Its settings, which may name a class, or the costs.
+        """
+        if self.median is not None and base_name(metric) in MEDIAN_METRICS:
             return [self.median]
-        return [self.mean[1]] if self.task == "binary" else list(self.mean)
+        if self.task == "regression":
+            return list(self.mean)
+        settings, found = settings or {}, list(self.mean)
+        chosen = settings.get("index")  # F1 and precision of a class are best if all rows are taken for it
+        if "costs" in settings:
+            chosen = int(np.argmin(np.array(self.mean) @ np.array(settings["costs"])))
+        if chosen is not None:
+            found = [float(index == chosen) for index in range(len(self.mean))]
+        return [found[1]] if self.task == "binary" else found
 
 
-def fit_trivial(settings: TrivialSettings, batches: Iterable[tuple[np.ndarray, np.ndarray]]) -> TrivialModel:
+def fit_trivial(settings: TrivialSettings, batches: Iterable[LabeledRows]) -> TrivialModel:
     """Fits the trivial model.
 
     Args:
         settings: The task and the number of classes.
-        batches: Labels [N] and weights [N] of the split's rows. A label of -1 stands for no class.
+        batches: The split's rows.
 
     Raises:
         ValueError: There are no rows, or all weights are 0.
     """
-    pairs = list(batches)
-    labels = np.concatenate([pair[0] for pair in pairs]) if pairs else np.zeros(0)
-    weights = np.concatenate([pair[1] for pair in pairs]) if pairs else np.zeros(0)
+    labels, weights, _ = _joined(batches)
     total = weights.sum(dtype=np.float64)
     if not total > 0:
         raise ValueError(f"found no rows with a weight in the {settings.split} split; expected some")
@@ -65,8 +94,54 @@ def fit_trivial(settings: TrivialSettings, batches: Iterable[tuple[np.ndarray, n
 def fit_to_examples(settings: TrivialSettings, examples: list[types.Artifact], model_dir: str) -> TrivialModel:
     """Fits the trivial model to a split, with the label that a SavedModel computes."""
     served = tf.saved_model.load(model_dir)
-    files = split_files(examples, settings.split)
-    return fit_trivial(settings, read_labels(files, served.signatures[TRANSFORM_LABEL], settings))
+
+    def rows_of(split: str) -> Iterator[LabeledRows]:
+        return read_labels(split_files(examples, split), served.signatures[TRANSFORM_LABEL], settings)
+
+    if settings.time is None or settings.later is None:
+        return fit_trivial(settings, rows_of(settings.split))
+    train = _joined(rows_of(settings.split))
+    return with_last_value(fit_trivial(settings, [train]), settings, train, _joined(rows_of(settings.later)))
+
+
+def with_last_value(
+    model: TrivialModel, settings: TrivialSettings, train: LabeledRows, later: LabeledRows
+) -> TrivialModel:
+    """Replaces the mean and the median of the label by those of the latest rows, each if it is better on later rows.
+
+    Args:
+        model: The model fitted to all rows.
+        settings: Names the split.
+        train: The rows that it was fitted to, with their times.
+        later: Rows that come next.
+    """
+    latest = latest_rows(train)
+    if latest is None or not (latest.weights.sum() > 0 and later.weights.sum() > 0):
+        return model
+    last = fit_trivial(settings, [latest])
+    assert model.median is not None
+    assert last.median is not None
+    means, medians = (model.mean[0], last.mean[0]), (model.median, last.median)
+    mean = min(means, key=lambda value: float(np.square(later.labels - value) @ later.weights))
+    median = min(medians, key=lambda value: float(np.abs(later.labels - value) @ later.weights))
+    return TrivialModel(model.task, (mean,), median)
+
+
+def latest_rows(rows: LabeledRows) -> LabeledRows | None:
+    """The rows with the latest time, or ``None`` if the order of the times is not known."""
+    if rows.times is None:
+        return None
+    times = read_times(pa.array(rows.times))
+    evidence = merge_evidence([{way: Place(0, index, "", "") for way, index in times.first.items()}])
+    try:
+        form = form_of(evidence, "", str) if evidence else None
+    except TableError:  # day and month can be exchanged in all dates of the split
+        form = None
+    if form is None:
+        return None
+    values = form.normalized(times.values)
+    latest = times.present & (values == values[times.present].max())
+    return LabeledRows(rows.labels[latest], rows.weights[latest])
 
 
 def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
@@ -85,29 +160,30 @@ def weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     return float(ordered[place])
 
 
-def read_labels(
-    files: Sequence[str], transform_label: Any, settings: TrivialSettings
-) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-    """Yields the labels and the weights of raw examples, batch by batch.
+def read_labels(files: Sequence[str], transform_label: Any, settings: TrivialSettings) -> Iterator[LabeledRows]:
+    """Yields the labels, weights and times of raw examples, batch by batch.
 
     Args:
         files: Gzipped TFRecord files.
         transform_label: The signature of the model that computes the label.
-        settings: Name of the label and the column of the weights.
+        settings: Name of the label and the columns of weights and times.
     """
     for batch in records(files).batch(BATCH):
         labels = transform_label(examples=batch)[settings.label].numpy()[:, 0]
-        yield labels, raw_weights(batch, settings.weight) if settings.weight else np.ones(len(labels))
+        weights = [float(each or 0) for each in raw_values(batch, settings.weight)] if settings.weight else None
+        times = raw_values(batch, settings.time) if settings.time else None
+        yield LabeledRows(labels, np.ones(len(labels)) if weights is None else np.array(weights), times)
 
 
-def raw_weights(examples: tf.Tensor, column: str) -> np.ndarray:
-    """The weights of serialized examples, as float64 [N], from a column of integers or floats."""
+def raw_values(examples: tf.Tensor, column: str) -> list[Any]:
+    """The first value of a column in each serialized example, or ``None`` if it has none."""
     found = []
     for record in examples.numpy():
         feature = tf.train.Example.FromString(record).features.feature[column]
         kind = feature.WhichOneof("kind")
-        found.append(float(getattr(feature, kind).value[0]) if kind else 0.0)
-    return np.array(found)
+        values = getattr(feature, kind).value if kind else ()
+        found.append(values[0] if len(values) else None)
+    return found
 
 
 def settings_of(config: config_pb2.EvalConfig) -> TrivialSettings:
@@ -125,5 +201,17 @@ def with_predictions(config: config_pb2.EvalConfig, model: TrivialModel) -> conf
             if metric.class_name == CLASS_NAME:
                 settings = json.loads(metric.config)
                 del settings[FIT]
-                metric.config = json.dumps({**settings, "prediction": model.prediction(settings["metric"])})
+                compared = settings["metric"]["settings"]
+                metric.config = json.dumps({**settings, "prediction": model.prediction(compared["name"], compared)})
     return changed
+
+
+def _joined(batches: Iterable[LabeledRows]) -> LabeledRows:
+    """All rows of several batches."""
+    parts = list(batches)
+    times = [time for part in parts if part.times is not None for time in part.times]
+    return LabeledRows(
+        np.concatenate([np.zeros(0), *(part.labels for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.weights for part in parts)]),
+        times or None,
+    )

@@ -27,6 +27,9 @@ class TrivialSettings:
         label: Name of the tensor with the label, as the signature ``transform_label`` returns it.
         classes: Number of classes.
         weight: Raw column with the weights of the rows, or ``None``.
+        time: Raw column with the time of the rows, if they were split by time and the label is a number. The label of
+            the latest ones is then predicted if that is better on the rows of ``later``.
+        later: The split with the rows that come next.
     """
 
     split: str
@@ -34,3 +37,5 @@ class TrivialSettings:
     label: str
     classes: int = 0
     weight: str | None = None
+    time: str | None = None
+    later: str | None = None

@@ -2,16 +2,18 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from artifacts.thresholds import HIGHER_IS_BETTER, LOWER_IS_BETTER, bounds_of
+from artifacts.metric_kinds import has_trivial
+from artifacts.thresholds import bounds_of
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
 from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
-from pipeline.config.errors import unknown_name
-from pipeline.config.metrics import METRICS
+from pipeline.config.errors import shortened, unknown_name
+from pipeline.config.metrics import find_metric
 from pipeline.config.pydantic_errors import describe
 from pipeline.config.settings import Config
 
@@ -84,27 +86,52 @@ def check_evaluation(config: Config) -> None:
     policy = config.evaluation
     if policy.weighted and not config.data.weight_column:
         raise ValueError("evaluation.weighted: found true without data.weight_column; name the column of the weights")
-    known = list(METRICS[config.task])
-    for index, name in enumerate(policy.metrics):
-        if name not in known:
-            raise ValueError(unknown_name(f"evaluation.metrics.{index}", f"{config.task} metric", name, known))
+    names, classes = config.metric_names, config.problem.class_names
+    for name in names:
+        find_metric(config.task, name, classes, _metric_key(policy.metrics, name))
+    check_costs(config)
     slicings = [frozenset(columns) for columns in policy.slices]
-    for key, entries in (("metrics", list(policy.metrics)), ("slices", slicings)):
+    for key, entries in (("metrics", list(names)), ("slices", slicings)):
         if len(set(entries)) != len(entries):
             raise ValueError(f"evaluation.{key}: found an entry twice; expected each once")
     for index, threshold in enumerate(policy.thresholds):
         key = f"evaluation.thresholds.{index}"
-        if threshold.metric not in policy.metrics:
-            raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, policy.metrics))
+        if threshold.metric not in names:
+            raise ValueError(unknown_name(f"{key}.metric", "metric", threshold.metric, names))
         if threshold.slice and set(threshold.slice) not in slicings:
             raise ValueError(f"{key}.slice: found {list(threshold.slice)}; add it to evaluation.slices")
-        if threshold.better_than_trivial is not None and threshold.metric not in (*HIGHER_IS_BETTER, *LOWER_IS_BETTER):
-            names = ", ".join(name for name in known if name in (*HIGHER_IS_BETTER, *LOWER_IS_BETTER))
-            raise ValueError(f"{key}.better_than_trivial: found '{threshold.metric}'; expected one of {names}")
+        if threshold.better_than_trivial is not None and not has_trivial(threshold.metric):
+            allowed = ", ".join(name for name in names if has_trivial(name))
+            raise ValueError(
+                f"{key}.better_than_trivial: found '{threshold.metric}'; expected one of {allowed or 'another metric'}"
+            )
     if not any(not t.slice and any(each.kind != "change" for each in bounds_of(t)) for t in policy.thresholds):
         raise ValueError(
             "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min', 'max' or "
             "'better_than_trivial' and no 'slice', since on a first run there is no model to compare with"
+        )
+
+
+def check_costs(config: Config) -> None:
+    """Checks the cost matrix.
+
+    Raises:
+        ValueError: It is missing or not used, or does not have a row and a column for each class.
+    """
+    costs, classes, key = config.evaluation.cost_matrix, config.problem.class_names, "evaluation.cost_matrix"
+    is_used = "expected_cost" in config.evaluation.metrics
+    if costs is None:
+        if is_used:
+            raise ValueError(f"{key}: missing; expected the costs for evaluation.metrics 'expected_cost'")
+        return
+    if not is_used:
+        raise ValueError(f"{key}: found without 'expected_cost' in evaluation.metrics; add it, or remove the matrix")
+    widths = {len(row) for row in costs}
+    if len(costs) != len(classes) or widths != {len(classes)}:
+        columns = " or ".join(map(str, sorted(widths)))
+        raise ValueError(
+            f"{key}: found {len(costs)} rows of {columns or 'no'} numbers; expected {len(classes)} rows of "
+            f"{len(classes)}: for each actual class, the cost of predicting {', '.join(map(shortened, classes[:20]))}"
         )
 
 
@@ -162,6 +189,11 @@ def check_platform(config: Config) -> None:
         )
     _check_paths(config)
     _check_jobs(config)
+
+
+def _metric_key(metrics: Sequence[str], name: str) -> str:
+    """The key of a metric. One that stands for several, such as ``recall(*)``, is never invalid."""
+    return f"evaluation.metrics.{metrics.index(name)}" if name in metrics else "evaluation.metrics"
 
 
 def _check_paths(config: Config) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, Lt
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, FiniteFloat
 from pydantic.dataclasses import dataclass
 
 from artifacts.thresholds import bounds_of
@@ -21,6 +21,7 @@ from models.problem.types import MAX_COUNT, MAX_NAME, STRICT, Int64, PositiveInt
 from models.training_settings import Network, Training, Tuning
 from pipeline.config.beam import Beam, Dataflow
 from pipeline.config.metadata import Metadata
+from pipeline.config.metrics import each_class
 from pipeline.config.vertex import Vertex
 
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
@@ -169,7 +170,7 @@ class Threshold:
         min_change: Minimum difference from the latest blessed model.
         max_change: Maximum difference from the latest blessed model.
         better_than_trivial: Minimum gain over the trivial model: a difference for metrics that are better when larger,
-            and a fraction of the trivial model's for losses and errors. See :func:`artifacts.thresholds.gain`.
+            and a fraction of the trivial model's for losses, errors and costs. See :func:`artifacts.thresholds.gain`.
     """
 
     metric: str
@@ -203,6 +204,7 @@ class Evaluation:
         weighted: Whether rows count by ``data.weight_column``.
         min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves fewer.
             If it cannot read the table, as on Vertex AI, the model is not blessed.
+        cost_matrix: Cost of a row by its class and by the predicted class, for ``expected_cost``.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]
@@ -210,6 +212,7 @@ class Evaluation:
     thresholds: Annotated[tuple[Threshold, ...], Field(min_length=1)]
     weighted: bool = False
     min_rows: PositiveInt = 10
+    cost_matrix: tuple[tuple[FiniteFloat, ...], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -312,6 +315,11 @@ class Config:
         enough = Threshold(metric=EXAMPLE_COUNT, min=evaluation.min_rows)
         metrics = dict.fromkeys((*evaluation.metrics, EXAMPLE_COUNT))
         return replace(evaluation, metrics=tuple(metrics), thresholds=(*evaluation.thresholds, enough))
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics, with ``recall(*)`` replaced by the recall of each class."""
+        return tuple(each_class(self.task, self.policy.metrics, self.problem.class_names))
 
     @property
     def pipeline_name(self) -> str:

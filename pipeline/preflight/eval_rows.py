@@ -3,15 +3,21 @@
 import math
 from collections.abc import Callable, Sequence
 
+from common.intervals import Interval, Z, wilson
 from pipeline.config.errors import UserError
 from pipeline.config.settings import EVAL, Config, Threshold
 from pipeline.preflight.labels import LabelSummary
 from pipeline.preflight.table import CheckedTable
-from reports.statistics.intervals import Interval, Z, roc_area, wilson
+from reports.statistics.intervals import roc_area
 
 # Half the width of the 95% interval of an error divided by its expected value, times the square root of the number of
 # rows, for errors that are normally distributed.
-RELATIVE_ERRORS = {"mse": Z * math.sqrt(2), "mae": Z * math.sqrt(math.pi / 2 - 1)}
+RELATIVE_ERRORS = {
+    "mse": Z * math.sqrt(2),
+    "r2": Z * math.sqrt(2),
+    "rmse": Z / math.sqrt(2),
+    "mae": Z * math.sqrt(math.pi / 2 - 1),
+}
 
 
 def check_eval_rows(config: Config, table: CheckedTable) -> list[str]:

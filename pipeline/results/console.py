@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from artifacts.summary import Node, RunSummary, Tflite
-from artifacts.thresholds import ThresholdResult
+from artifacts.thresholds import ThresholdResult, is_defined
 from common.console import DataConsole
 from common.terminal import printable
 from custom_components.anomaly_gate.anomaly import Anomaly
@@ -187,9 +187,8 @@ def _bound(result: ThresholdResult) -> str:
 
 
 def _value(result: ThresholdResult) -> str:
-    if result.value is None:
-        undefined = "not defined" if result.metric.startswith("tflite_") else "no rows"
-        return "no baseline" if result.ok else undefined
+    if result.value is None or not is_defined(result.value):
+        return result.absence
     if 0 < abs(result.value) < 1e-4 and result.kind != "better_than_trivial":
         return f"{result.value:.1e}"
     trivial = f" (trivial model: {result.trivial:.5f})" if result.trivial is not None else ""

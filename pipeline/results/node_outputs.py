@@ -82,7 +82,7 @@ def read_node_outputs(reader: MetadataReader, config: Config, executions: Mappin
     if evaluation := output("Evaluator", "evaluation"):
         metrics = read_metrics(evaluation.uri)
         blessing = output("Evaluator", "blessing")
-        found["metrics"] = {name: metrics.slices[OVERALL].values[name] for name in config.policy.metrics}
+        found["metrics"] = {name: metrics.slices[OVERALL].values[name] for name in config.metric_names}
         found["thresholds"] = check_all(config.policy.thresholds, metrics.value, metrics.has_baseline)
         found["blessed"] = bool(blessing and read_blessing(blessing.properties).blessed)
         baseline = reader.input(executions["Evaluator"], "baseline_model")

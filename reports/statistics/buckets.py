@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
-from reports.statistics.intervals import Counts, Interval, wilson
+from common.intervals import Interval, wilson
+from reports.statistics.intervals import Counts
 
 BINS = 10
 
@@ -77,8 +78,6 @@ def counts(buckets: Sequence[Bucket]) -> Counts:
     return Counts(
         rows=sum(each.rows for each in buckets),
         positives=sum(each.positives for each in buckets),
-        predicted_positives=sum(each.rows for each in buckets if each.low >= 0.5),
-        label_variance=sum(max(each.predicted * (1 - each.predicted / each.rows), 0.0) for each in buckets),
     )
 
 

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from tensorflow_model_analysis.proto import metrics_for_slice_pb2
 
 from artifacts.nodes.metrics import SliceMetrics
+from common.intervals import Interval
 from reports.statistics.buckets import Bucket, counts
-from reports.statistics.intervals import BINARY, Interval, mean_absolute_error, wilson
+from reports.statistics.intervals import AREAS, Counts
 
 ROWS = "example_count"
-# TFMA returns 0 for these areas if the slice has one class only, which would look like a bad model.
-NEEDS_BOTH_CLASSES = ("auc", "pr_auc")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +20,7 @@ class MetricResult:
 
     Attributes:
         value: The value, or ``None`` if it is not defined.
-        interval: Its 95% interval, or ``None`` if there is no closed form.
+        interval: Its 95% interval, or ``None`` if it is not known.
         change: Difference from the baseline, or ``None`` if there is no baseline.
     """
 
@@ -60,7 +59,8 @@ def measure_slice(
         plot: Its plots, if there are any.
     """
     rows = _rows(measured.values, buckets, plot)
-    metrics = {metric: _result(metric, measured, rows, buckets) for metric in measured.values}
+    counted = _effective(counts(buckets), measured.effective_rows) if buckets else None
+    metrics = {metric: _result(metric, measured, counted) for metric in measured.values}
     return SliceResult(name, None if rows is None else int(rows), metrics)
 
 
@@ -92,17 +92,19 @@ def _rows(
     return sum(entry.num_weighted_examples for entry in matrices[0].entries) if matrices else None
 
 
-def _result(metric: str, measured: SliceMetrics, rows: float | None, buckets: Sequence[Bucket]) -> MetricResult:
+def _effective(counted: Counts, rows: float | None) -> Counts:
+    """Counts in rows of equal weight. The sum of the weights can be any number."""
+    factor = 1.0 if rows is None else rows / counted.rows
+    return Counts(counted.rows * factor, counted.positives * factor)
+
+
+def _result(metric: str, measured: SliceMetrics, counted: Counts | None) -> MetricResult:
     value, change = measured.values[metric], measured.changes.get(metric)
-    counted = counts(buckets) if buckets else None
-    one_class = counted is not None and counted.positives in (0, counted.rows)
-    if not math.isfinite(value) or (metric in NEEDS_BOTH_CLASSES and one_class):
+    if not math.isfinite(value):
         return MetricResult(None, None, None)
     interval = None
-    if counted and metric in BINARY:
-        interval = BINARY[metric](value, counted)
-    elif metric == "accuracy" and rows:
-        interval = wilson(value, rows)
-    elif metric == "mae" and "mse" in measured.values and rows:
-        interval = mean_absolute_error(value, measured.values["mse"], rows)
+    if bounds := measured.intervals.get(metric):
+        interval = Interval(*bounds)
+    elif counted and metric in AREAS:
+        interval = AREAS[metric](value, counted)
     return MetricResult(value, interval, change if change is not None and math.isfinite(change) else None)
