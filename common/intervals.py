@@ -13,8 +13,13 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(fraction: float, rows: float) -> Interval | None:
+def wilson(fraction: float, rows: float, z: float = Z) -> Interval | None:
     """Interval of a fraction of rows: Wilson, Journal of the American Statistical Association 22 (1927).
+
+    Args:
+        fraction: The fraction.
+        rows: Number of rows.
+        z: Quantile of the distribution of its error.
 
     >>> low, high = wilson(0.8, 5)
     >>> round(low, 3), round(high, 3)
@@ -22,6 +27,6 @@ def wilson(fraction: float, rows: float) -> Interval | None:
     """
     if not rows > 0 or not 0 <= fraction <= 1:
         return None
-    center = (fraction + Z**2 / (2 * rows)) / (1 + Z**2 / rows)
-    half = Z * math.sqrt(fraction * (1 - fraction) / rows + Z**2 / (4 * rows**2)) / (1 + Z**2 / rows)
+    center = (fraction + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z * math.sqrt(fraction * (1 - fraction) / rows + z**2 / (4 * rows**2)) / (1 + z**2 / rows)
     return Interval(max(0.0, center - half), min(1.0, center + half))

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import stdtrit
 
 from common.intervals import Interval, wilson
 
+GUESSES = 1.0
 STEP = 1e-6  # relative, of the derivatives
 
 
@@ -120,9 +122,9 @@ LOWEST = {"mcc": -1.0}  # of the values that a metric can have, otherwise 0. The
 def measure_table(table: Table, statistic: Statistic, lowest: float = 0.0) -> tuple[float, Interval | None]:
     """A metric of a table and its 95% interval.
 
-    The interval is Wilson's, for the number of rows that would give a fraction the variance of the metric. That comes
-    from the delta method: the weights of the rows times the derivatives of the metric. So that a perfect model has an
-    interval, too, the variance is that of a model which guesses one row.
+    The interval is Wilson's, with Student's quantile, for the number of rows that would give a fraction the variance of
+    the metric. That comes from the delta method: the weights of the rows times the derivatives of the metric. So that a
+    perfect model has an interval, too, the variance is that of a model which guesses one row.
 
     Args:
         table: The rows.
@@ -135,24 +137,29 @@ def measure_table(table: Table, statistic: Statistic, lowest: float = 0.0) -> tu
     value = float(statistic(observed, observed))
     if not np.isfinite(value):
         return value, None
-    rows = table.weights.sum() ** 2 / table.squares.sum()
-    guessed = Table(*(_with_guesses(each, _seen(observed), 1 / (rows + 1)) for each in table))
+    rows = float(table.weights.sum() ** 2 / table.squares.sum())
+    if rows < 2:
+        return value, None
+    guessed = _with_guesses(table, _seen(observed))
     margins = margins_of(guessed.weights)
     correct, actual, predicted = _derivatives(statistic, margins, observed)
     derivatives = actual[:, np.newaxis] + predicted + np.diag(correct)
     scale = 1 - lowest
-    variance = float((guessed.squares * derivatives**2).sum()) / scale**2
+    variance = float((guessed.squares * derivatives**2).sum()) / scale**2 * rows / (rows - 1)
     center = (float(statistic(margins, observed)) - lowest) / scale
     if not (variance > 0 and 0 < center < 1):
         return value, None
-    found = wilson((value - lowest) / scale, center * (1 - center) / variance)
+    found = wilson((value - lowest) / scale, center * (1 - center) / variance, float(stdtrit(rows - 1, 0.975)))
     return value, Interval(*(lowest + scale * bound for bound in found)) if found else None
 
 
-def _with_guesses(sums: np.ndarray, seen: np.ndarray, fraction: float) -> np.ndarray:
-    """The sums, with a fraction of each class spread over all classes."""
-    spread = sums.sum(axis=1, keepdims=True) * seen / seen.sum()
-    return (1 - fraction) * sums + fraction * spread
+def _with_guesses(table: Table, seen: np.ndarray) -> Table:
+    """The table of a model that guesses ``GUESSES`` rows of each class."""
+    weights, squares = (each.sum(axis=1) for each in table)
+    rows = np.divide(weights**2, squares, out=np.zeros_like(weights), where=squares > 0)
+    guessed = (GUESSES / (rows + GUESSES))[:, np.newaxis]
+    by_chance = seen / seen.sum()
+    return Table(*((1 - guessed) * each + guessed * each.sum(axis=1, keepdims=True) * by_chance for each in table))
 
 
 def _derivatives(statistic: Statistic, margins: Margins, observed: Margins) -> np.ndarray:

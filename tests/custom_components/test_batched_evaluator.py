@@ -15,6 +15,7 @@ import tensorflow_model_analysis as tfma
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from google.protobuf import text_format
 from google.protobuf.message import Message
+from metric_values import value_of
 from tensorflow_model_analysis import constants
 from tensorflow_model_analysis.api.types import VarLenTensorValue
 from tensorflow_model_analysis.evaluators.metrics_plots_and_validations_evaluator import (
@@ -52,7 +53,6 @@ OF_TFMA: dict[Task, dict[str, str]] = {
         "precision": "Precision",
         "recall": "Recall",
         "f1": "F1Score",
-        "mcc": "MatthewsCorrelationCoefficient",
         "calibration": "Calibration",
         "loss": "BinaryCrossEntropy",
         "example_count": "ExampleCount",
@@ -256,23 +256,9 @@ def test_rows_that_tfma_rejects_are_rejected_in_one_line(
     assert reason(caught.value).startswith(said)
 
 
-def mean(metric: Any, labels: list[float], predictions: list[float]) -> float:
-    [computation] = metric(name="mean").computations()
-    combiner = computation.combiner
-    inputs = StandardMetricInputs(
-        {
-            constants.LABELS_KEY: np.array([labels]).T,
-            constants.PREDICTIONS_KEY: np.array([predictions], np.float32).T,
-            constants.EXAMPLE_WEIGHTS_KEY: np.ones((len(labels), 1), np.float32),
-        }
-    )
-    [found] = combiner.extract_output(combiner.add_input(combiner.create_accumulator(), inputs)).values()
-    return float(found)
-
-
 @pytest.mark.parametrize("prediction", [math.nan, math.inf, 1.5, -0.1])
 def test_a_loss_of_an_invalid_probability_is_nan_as_in_tfma(prediction: float) -> None:
-    assert math.isnan(mean(metrics.BatchedBinaryCrossEntropy, [1, 0], [prediction, 0.5]))
+    assert math.isnan(value_of("binary", "loss", [1, 0], [prediction, 0.5]))
 
 
 def test_a_prediction_that_is_nan_is_of_the_first_class_as_in_tfma() -> None:
@@ -285,7 +271,7 @@ def test_a_prediction_that_is_nan_is_of_the_first_class_as_in_tfma() -> None:
 
 
 def test_an_error_of_nan_is_left_out_as_in_tfma() -> None:
-    assert mean(metrics.BatchedMeanSquaredError, [1, 0], [math.nan, 2]) == 4
+    assert value_of("regression", "mse", [1, 0], [math.nan, 2]) == 4
 
 
 def test_a_certain_prediction_has_infinite_loss_if_wrong_and_none_if_right() -> None:

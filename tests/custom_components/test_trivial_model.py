@@ -1,6 +1,6 @@
+import dataclasses
 import json
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,95 +8,112 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from metric_values import measure, metric_of
 from small_table import MULTICLASS, raw_rows, small_table, write_raw
-from tensorflow_model_analysis import constants
-from tensorflow_model_analysis.metrics.metric_types import (
-    MetricComputation,
-    MetricKey,
-    StandardMetricInputs,
-)
 
+from artifacts.metric_kinds import has_trivial, kind_of
 from common.project import ROOT
-from custom_components.batched_evaluator import metrics
 from custom_components.batched_evaluator.trivial_metrics import BatchedGain
 from custom_components.batched_evaluator.trivial_model import (
+    LabeledRows,
     TrivialModel,
     fit_trivial,
+    latest_rows,
     read_labels,
     settings_of,
     weighted_median,
+    with_last_value,
     with_predictions,
 )
 from custom_components.batched_evaluator.trivial_settings import TrivialSettings, gain_name
+from models.problem.problem import Task
 from pipeline.config.loading import load_config
+from pipeline.config.metrics import ARGUMENTS, METRICS, find_metric
 from pipeline.eval_config import eval_config
 
-Arrays = np.ndarray[Any, Any]
-LABELS: dict[str, list[float]] = {
-    "binary": [1, 0, 0, 1, 0],
-    "multiclass": [2, 0, 0, 1, 0],
-    "regression": [3.0, 1.0, -4.0, 2.0, 100.0],
+LABELS: dict[Task, list[float]] = {
+    "binary": [1, 0, 0, 1, 0, 1],
+    "multiclass": [2, 0, 0, 1, 0, 2],
+    "regression": [3.0, 1.0, -4.0, 2.0, 100.0, 0.5],
 }
-WEIGHTS = [1.0, 2.0, 0.5, 3.0, 0.0]
-
-
-def computed(found: Sequence[Any], labels: Sequence[float], predictions: Arrays, weighted: bool) -> dict[str, Any]:
-    """Computes TFMA's metrics of one batch, by name."""
-    inputs = StandardMetricInputs(
-        {
-            constants.LABELS_KEY: np.array([labels]).T,
-            constants.PREDICTIONS_KEY: predictions.astype(np.float32),
-            constants.EXAMPLE_WEIGHTS_KEY: np.array([WEIGHTS if weighted else [1.0] * len(labels)]).T,
-        }
-    )
-    values: dict[MetricKey, Any] = {}
-    for each in found:
-        for computation in each.computations(example_weighted=weighted):
-            if isinstance(computation, MetricComputation):
-                combiner = computation.combiner
-                combiner.setup()
-                values |= combiner.extract_output(combiner.add_input(combiner.create_accumulator(), inputs))
-            else:
-                values |= computation.result(values)
-    return {key.name: value for key, value in values.items()}
-
-
-OWN: dict[tuple[str, str], Any] = {
-    ("accuracy", "binary"): metrics.BatchedBinaryAccuracy,
-    ("auc", "binary"): metrics.BatchedAUC,
-    ("pr_auc", "binary"): metrics.BatchedAUCPrecisionRecall,
-    ("loss", "binary"): metrics.BatchedBinaryCrossEntropy,
-    ("accuracy", "multiclass"): metrics.BatchedSparseCategoricalAccuracy,
-    ("loss", "multiclass"): metrics.BatchedSparseCategoricalCrossentropy,
-    ("mse", "regression"): metrics.BatchedMeanSquaredError,
-    ("mae", "regression"): metrics.BatchedMeanAbsoluteError,
-    ("mape", "regression"): metrics.BatchedMeanAbsolutePercentageError,
+WEIGHTS = [1.0, 2.0, 0.5, 3.0, 0.0, 1.0]
+CLASSES: dict[Task, tuple[str, ...]] = {"binary": ("a", "b"), "multiclass": ("a", "b", "c"), "regression": ()}
+COSTS = {"binary": [[0, 1], [9, 0]], "multiclass": [[0, 1, 1], [2, 0, 3], [9, 1, 0]]}
+SHARES: dict[Task, TrivialModel] = {
+    "binary": TrivialModel("binary", (0.6, 0.4)),
+    "multiclass": TrivialModel("multiclass", (0.5, 0.2, 0.3)),
+    "regression": TrivialModel("regression", (2.5,), 1.5),
 }
-CONSTANT: dict[str, list[float]] = {"binary": [0.4], "multiclass": [0.5, 0.2, 0.3], "regression": [2.5]}
+COMPARED = [
+    (task, f"{name}({ARGUMENTS[task][name].example.replace('CLASS', 'b').replace('3', '2')})" if required else name)
+    for task, names in METRICS.items()
+    for name in names
+    if has_trivial(name)
+    for required in [name in ARGUMENTS[task] and ARGUMENTS[task][name].default is None]
+]
+
+
+def gained(task: Task, name: str, weighted: bool) -> dict[str, float]:
+    """A metric, its gain, and the same metric of the trivial model's predictions."""
+    extra = {"costs": COSTS[task]} if name == "expected_cost" else {}
+    settings = {"name": name, **find_metric(task, name, CLASSES[task]).settings, **extra}
+    own = metric_of(task, name, CLASSES[task], **extra)
+    constant = SHARES[task].prediction(name, settings)
+    inner = {"module": type(own).__module__, "class": type(own).__name__, "settings": settings}
+    labels, random = LABELS[task], np.random.default_rng(0)
+    predictions = random.dirichlet([1] * 3, len(labels))[:, : len(constant)]
+    weights = WEIGHTS if weighted else None
+    found = measure([own, BatchedGain(gain_name(name), inner, constant)], labels, predictions, weights)
+    same = measure([own], labels, np.tile(constant, (len(labels), 1)), weights)
+    return {"value": found[name], "gain": found[f"{name}/gain"], "trivial": found[f"{name}/trivial"], "same": same[name]}
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize(("metric", "task"), sorted(OWN))
+@pytest.mark.parametrize(("task", "metric"), COMPARED)
 def test_a_gain_compares_a_metric_with_that_of_a_model_that_always_predicts_the_same(
-    metric: str, task: str, weighted: bool
+    task: Task, metric: str, weighted: bool
 ) -> None:
-    labels, constant, random = LABELS[task], CONSTANT[task], np.random.default_rng(0)
-    own = OWN[metric, task](name=metric)
-    predictions = random.dirichlet([1] * 3, len(labels))[:, : len(constant)]
-    both = [own, BatchedGain(gain_name(metric), metric, task, constant)]
-    found = computed(both, labels, predictions, weighted)
-    of_constant = computed([own], labels, np.tile(np.array(constant), (len(labels), 1)), weighted)[metric]
-    assert found[f"{metric}/trivial"] == pytest.approx(of_constant, rel=1e-6)
-    value = found[metric]
-    expected = value - of_constant if metric in ("accuracy", "auc", "pr_auc") else 1 - value / of_constant
-    assert found[f"{metric}/gain"] == pytest.approx(expected, rel=1e-5)
+    found = gained(task, metric, weighted)
+    assert found["trivial"] == pytest.approx(found["same"], rel=1e-6)
+    kind = kind_of(metric)
+    assert kind
+    difference = found["value"] - found["trivial"]
+    expected = difference if kind.better == "higher" else -difference / abs(found["trivial"])
+    assert found["gain"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "trivial"),
+    [
+        ("binary", "auc", 0.5),
+        ("binary", "pr_auc", 0.5),
+        ("binary", "average_precision", 0.5),
+        ("binary", "accuracy", 0.5),
+        ("binary", "balanced_accuracy", 0.5),
+        ("binary", "mcc", 0.0),
+        ("binary", "precision", 0.5),
+        ("binary", "f1", 2 / 3),  # all rows are taken for class 1
+        ("binary", "f1(a)", 2 / 3),
+        ("binary", "f1_macro", 1 / 3),
+        ("binary", "brier", 0.26),
+        ("binary", "expected_cost", 0.5),  # class 1 for every row
+        ("multiclass", "balanced_accuracy", 1 / 3),
+        ("multiclass", "top_k_accuracy(2)", 5 / 6),  # the classes with shares of 0.5 and 0.3
+        ("multiclass", "precision(b)", 1 / 6),
+        ("multiclass", "expected_cost", 5 / 6),  # class b for every row
+        ("regression", "median_absolute_error", 1.25),
+    ],
+)
+def test_the_trivial_model_predicts_what_is_best_for_the_metric(task: Task, metric: str, trivial: float) -> None:
+    assert gained(task, metric, weighted=False)["trivial"] == pytest.approx(trivial)
 
 
 def test_the_gain_is_undefined_where_the_metric_is() -> None:
     """The error in percent of a label of 0."""
-    own = metrics.BatchedMeanAbsolutePercentageError(name="mape")
-    both = [own, BatchedGain("mape/gain", "mape", "regression", [0.5])]
-    assert math.isnan(computed(both, [0, 0], np.array([[0.5], [0.6]]), weighted=False)["mape/gain"])
+    own = metric_of("regression", "mape")
+    inner = {"module": type(own).__module__, "class": type(own).__name__, "settings": {"name": "mape"}}
+    found = measure([own, BatchedGain("mape/gain", inner, [0.5])], [0, 0], [0.5, 0.6])
+    assert math.isnan(found["mape/gain"])
 
 
 @pytest.mark.parametrize(
@@ -114,15 +131,49 @@ def test_the_trivial_model_is_the_best_constant(
     task: str, labels: list[float], weights: list[float], model: TrivialModel
 ) -> None:
     settings = TrivialSettings("train", task, "y", {"binary": 2, "multiclass": 3}.get(task, 0))
-    halves = [(np.array(labels[part]), np.array(weights[part], float)) for part in (slice(2), slice(2, None))]
+    halves = [LabeledRows(np.array(labels[part]), np.array(weights[part], float)) for part in (slice(2), slice(2, None))]
     assert fit_trivial(settings, halves) == model
 
 
-def test_predictions_are_those_that_each_metric_is_best_for() -> None:
-    assert TrivialModel("regression", (4.0,), 2.0).prediction("mse") == [4.0]
-    assert TrivialModel("regression", (4.0,), 2.0).prediction("mae") == [2.0]
-    assert TrivialModel("binary", (0.25, 0.75)).prediction("loss") == [0.75]
-    assert TrivialModel("multiclass", (0.25, 0.0, 0.75)).prediction("accuracy") == [0.25, 0.0, 0.75]
+DAYS = [1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ([9.0, 8.0], TrivialModel("regression", (8.0,), 8.0)),  # the latest value is closer
+        ([2.0, 3.0], TrivialModel("regression", (3.75,), 2.5)),
+        ([2.5, 2.5, 2.5, 2.5, 20.0], TrivialModel("regression", (8.0,), 2.5)),  # closer only by its square
+    ],
+)
+@pytest.mark.parametrize(
+    "times",
+    [
+        DAYS,
+        [day / 2 for day in DAYS],
+        [f"2024-01-{day:02}".encode() for day in DAYS],
+        [f"{day}/{20 + day}/2024".encode() for day in DAYS],  # the month comes first
+    ],
+)
+def test_the_value_of_the_latest_rows_is_predicted_if_it_is_better_on_later_rows(
+    times: list[Any], later: list[float], expected: TrivialModel
+) -> None:
+    train = LabeledRows(np.array([2.0, 2.0, 3.0, 8.0]), np.ones(4), times)
+    settings = TrivialSettings("train", "regression", "y", time="day", later="validation")
+    all_rows = fit_trivial(settings, [train])
+    found = with_last_value(all_rows, settings, train, LabeledRows(np.array(later), np.ones(len(later))))
+    assert found == expected
+
+
+def test_several_latest_rows_are_averaged_by_weight() -> None:
+    train = LabeledRows(np.array([0.0, 4.0, 8.0]), np.array([1.0, 3.0, 1.0]), [1, 7, 7])
+    settings = TrivialSettings("train", "regression", "y", time="day", later="validation")
+    found = with_last_value(fit_trivial(settings, [train]), settings, train, LabeledRows(np.full(3, 5.0), np.ones(3)))
+    assert found == TrivialModel("regression", (5.0,), 4.0)
+
+
+def test_dates_of_which_the_order_is_unknown_have_no_latest_one() -> None:
+    assert latest_rows(LabeledRows(np.zeros(2), np.ones(2), [b"01/02/2024", b"03/04/2024"])) is None
 
 
 def test_a_weighted_median_is_that_of_repeated_values() -> None:
@@ -146,9 +197,15 @@ def test_labels_are_transformed_and_weights_are_raw(tmp_path: Path) -> None:
         return small_table()._saved_graph(examples)
 
     batches = list(read_labels(write_raw(tmp_path / "rows.gz", rows), transform, settings))
-    labels, weights = (np.concatenate(column).tolist() for column in zip(*batches, strict=True))
-    assert labels == [problem.class_names.index(str(row["colour"])) for row in rows]
-    assert weights == [float(row["age"] or 0) for row in rows]
+    assert [label for batch in batches for label in batch.labels] == [
+        problem.class_names.index(str(row["colour"])) for row in rows
+    ]
+    assert [weight for batch in batches for weight in batch.weights] == [float(row["age"] or 0) for row in rows]
+    assert {batch.times for batch in batches} == {None}
+    by_time = dataclasses.replace(settings, time="age", weight=None)
+    [timed] = read_labels([str(tmp_path / "rows.gz")], transform, by_time)
+    assert timed.times == [row["age"] for row in rows]
+    assert timed.weights.tolist() == [1.0] * len(rows)
 
 
 POLICY = (
@@ -168,8 +225,11 @@ def test_thresholds_become_bounds_on_gains_whose_predictions_the_executor_adds()
     assert bound.threshold.value_threshold.lower_bound.value == 0.1
     assert json.loads(by_name["loss/gain"].config) == {
         "name": "loss/gain",
-        "metric": "loss",
-        "task": "binary",
+        "metric": {
+            "module": "custom_components.batched_evaluator.metrics",
+            "class": "BatchedBinaryCrossEntropy",
+            "settings": {"name": "loss"},
+        },
         "prediction": [0.25],
     }
     keys = tfma.metrics.metric_thresholds_from_metrics_specs(fitted.metrics_specs, eval_config=fitted)

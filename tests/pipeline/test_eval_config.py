@@ -44,7 +44,7 @@ def test_metrics_are_those_named_under_their_own_names() -> None:
     assert [(json.loads(each.config)["name"], each.class_name) for each in specs.metrics] == [
         ("auc", "BatchedAUC"),
         ("loss", "BatchedBinaryCrossEntropy"),
-        ("accuracy", "BatchedBinaryAccuracy"),
+        ("accuracy", "BatchedAccuracy"),
     ]
 
 

@@ -34,7 +34,7 @@ def measure(
         constants.PREDICTIONS_KEY: np.asarray(predictions, np.float32).reshape(size, -1),
         constants.EXAMPLE_WEIGHTS_KEY: np.ones((size, 1)) if weights is None else np.reshape(weights, (size, 1)),
     }
-    parts = np.array_split(np.arange(size), batches)
+    parts = np.array_split(np.arange(size), min(batches, size))
     inputs = [StandardMetricInputs({name: each[part] for name, each in columns.items()}) for part in parts]
     values: dict[MetricKey, Any] = {}
     for metric in metrics:
@@ -44,7 +44,7 @@ def measure(
                 continue
             combiner = computation.combiner
             combiner.setup()
-            accumulators = [combiner.add_input(combiner.create_accumulator(), each) for each in inputs if len(each)]
+            accumulators = [combiner.add_input(combiner.create_accumulator(), each) for each in inputs]
             values |= combiner.extract_output(combiner.merge_accumulators(accumulators))
     return {key.name: value for key, value in values.items()}
 

@@ -9,16 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import tensorflow_data_validation as tfdv
 import tensorflow_model_analysis as tfma
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from google.protobuf import text_format
 from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tensorflow_model_analysis import constants
+from tensorflow_model_analysis.evaluators.metrics_plots_and_validations_evaluator import (
+    MetricsPlotsAndValidationsEvaluator,
+)
 from tensorflow_model_analysis.proto import config_pb2
 
 from artifacts.summary import Node, RunSummary, State, failed_summary
@@ -27,8 +33,9 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.records import Origin
 from lineage.store.reader import MetadataReader
 from models.problem.problem import Task
-from pipeline.config.metrics import METRICS
-from pipeline.eval_config import PLOTS
+from custom_components.batched_evaluator.extractors import slices_of_batch
+from pipeline.config.metrics import ARGUMENTS, METRICS, METRICS_MODULE, find_metric
+from pipeline.eval_config import PLOTS, PREFIX
 
 Event, Execution = metadata_store_pb2.Event, metadata_store_pb2.Execution
 STATES = {"ran": Execution.COMPLETE, "cached": Execution.CACHED, "failed": Execution.FAILED}
@@ -168,24 +175,35 @@ def write_anomalies(folder: Path, statistics: Mapping[str, Any], schema: str) ->
 
 
 def write_evaluation(folder: Path, task: Task, rows: pd.DataFrame, slices: Sequence[str]) -> None:
-    """Writes the Evaluator's files from columns ``label`` and ``prediction``: all metrics and plots of the task."""
-    metrics = [
-        config_pb2.MetricConfig(class_name=name, config=json.dumps({"name": key}))
-        for key, name in METRICS[task].items()
-    ]
-    plots = [
-        config_pb2.MetricConfig(class_name=name, config=json.dumps(settings))
-        for name, settings in ([PLOTS[task]] if task in PLOTS else [])
-    ]
+    """Writes the Evaluator's files from columns ``label`` and ``prediction``: metrics and plots of the task."""
+    classes = ("0", "1", "2")[: {"binary": 2, "multiclass": 3}.get(task, 0)]
     config = config_pb2.EvalConfig(
         model_specs=[config_pb2.ModelSpec(label_key="label", prediction_key="prediction")],
         slicing_specs=[config_pb2.SlicingSpec(), *(config_pb2.SlicingSpec(feature_keys=[each]) for each in slices)],
-        metrics_specs=[
-            config_pb2.MetricsSpec(metrics=metrics),
-            *([config_pb2.MetricsSpec(metrics=plots)] * bool(plots)),
-        ],
+        metrics_specs=[config_pb2.MetricsSpec()],
     )
-    tfma.analyze_raw_data(rows, config, output_path=str(folder))
+    for name in METRICS[task]:
+        argument = ARGUMENTS[task].get(name)
+        if name != "expected_cost" and (argument is None or argument.default is not None):
+            class_name, module, settings = find_metric(task, name, classes)
+            given = json.dumps({"name": name, **settings})
+            config.metrics_specs[0].metrics.add(class_name=f"{PREFIX}{class_name}", module=module, config=given)
+    if task in PLOTS:
+        plot, given = PLOTS[task]
+        added = config.metrics_specs.add().metrics
+        added.add(class_name=f"{PREFIX}{plot}", module=METRICS_MODULE, config=json.dumps(given))
+    batch = {
+        constants.FEATURES_KEY: {each: rows[each].to_numpy(object)[:, np.newaxis] for each in slices},
+        constants.LABELS_KEY: rows.label.to_numpy()[:, np.newaxis],
+        constants.PREDICTIONS_KEY: np.array(rows.prediction.tolist(), np.float32).reshape(len(rows), -1),
+    }
+    evaluator = MetricsPlotsAndValidationsEvaluator(config)
+    paths = {constants.METRICS_KEY: f"{folder}/metrics", constants.PLOTS_KEY: f"{folder}/plots"}
+    writer = tfma.writers.MetricsPlotsAndValidationsWriter(paths, config)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        slicing = beam.FlatMap(slices_of_batch, list(config.slicing_specs))
+        extracts = pipeline | beam.Create([batch], reshuffle=False) | slicing
+        _ = extracts | evaluator.stage_name >> evaluator.ptransform | writer.stage_name >> writer.ptransform
 
 
 def binary_rows(count: int = 400) -> pd.DataFrame:
@@ -207,7 +225,7 @@ def summary(run_id: str, nodes: Mapping[str, State], **fields: Any) -> RunSummar
 
 KEPT = ThresholdResult("auc", "overall", "value", ">=", 0.5, 0.75, True)
 GAINED = ThresholdResult("auc", "overall", "better_than_trivial", ">=", 0.1, 0.25, True, 0.5)
-NO_ROWS = ThresholdResult("accuracy", "city=Atlantis", "value", ">=", 0.5, None, False)
+NO_ROWS = ThresholdResult("accuracy", "city=Atlantis", "value", ">=", 0.5, None, False, undefined="no rows")
 
 
 def _event(kind: int, key: str) -> metadata_store_pb2.Event:

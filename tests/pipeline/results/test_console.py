@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import io
 import os
 import shlex
@@ -86,11 +87,13 @@ def test_gain_over_the_trivial_model_is_shown_with_its_metric() -> None:
 
 def test_bound_without_a_value_says_why() -> None:
     no_baseline = dataclasses.replace(CHANGE, value=None)
-    no_rows = dataclasses.replace(MISSED, value=None)
-    lines = ended("not_blessed", (no_baseline, no_rows)).splitlines()
+    no_rows = dataclasses.replace(MISSED, value=None, undefined="no rows")
+    no_value = dataclasses.replace(MISSED, value=math.nan, undefined="needs rows of both classes")
+    lines = ended("not_blessed", (no_baseline, no_rows, no_value)).splitlines()
     assert lines[0] == "Thresholds, without a model to compare with:"
     assert lines[1].endswith("value: no baseline; ok")
     assert lines[2].endswith("value: no rows; MISSED")
+    assert lines[3].endswith("value: not defined: needs rows of both classes; MISSED")
 
 
 def test_pushed_run_shows_its_metrics_version_and_folder() -> None:
