@@ -129,10 +129,10 @@ class Bound:
         return ThresholdResult(self.metric, self.slice, self.kind, self.comparison, self.bound, value, ok, trivial, why)
 
     def _why_undefined(self, value: float | None) -> str | None:
-        if value is None:
-            return NO_ROWS
         kind = kind_of(self.metric)
-        return f"needs {kind.needs}" if kind else None
+        if kind is None:
+            return None
+        return NO_ROWS if value is None else f"needs {kind.needs}"
 
 
 def bounds_of(threshold: Threshold) -> list[Bound]:

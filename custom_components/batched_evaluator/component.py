@@ -11,7 +11,16 @@ from common.source_code import source_digest
 from custom_components.batched_evaluator.executor import Executor
 
 # Modules of other packages that the node runs.
-MODULES = ("custom_components.shared.examples", "artifacts.names", "artifacts.slices", "artifacts.thresholds")
+MODULES = (
+    "custom_components.shared.examples",
+    "custom_components.arrow_example_gen.splits.time_column",
+    "custom_components.arrow_example_gen.splits.time_cells",
+    "artifacts.metric_kinds",
+    "artifacts.names",
+    "artifacts.slices",
+    "artifacts.thresholds",
+    "common.intervals",
+)
 EXTRACTORS = "custom_components.batched_evaluator.extractors"
 
 

@@ -87,7 +87,14 @@ class RSquaredMoments(beam.CombineFn):
                 merged = merged or each
                 continue
             other = each.centered(merged.center)
-            merged = Moments(merged.center, *(one + two for one, two in zip(merged[1:], other[1:], strict=True)))
+            merged = Moments(
+                merged.center,
+                merged.error + other.error,
+                merged.fourth + other.fourth,
+                merged.weights + other.weights,
+                merged.squares + other.squares,
+                merged.mixed + other.mixed,
+            )
         return merged
 
     def extract_output(self, accumulator: Moments | None) -> metric_types.MetricsDict:

@@ -181,8 +181,8 @@ def raw_values(examples: tf.Tensor, column: str) -> list[Any]:
     for record in examples.numpy():
         feature = tf.train.Example.FromString(record).features.feature[column]
         kind = feature.WhichOneof("kind")
-        values = getattr(feature, kind).value if kind else ()
-        found.append(values[0] if len(values) else None)
+        values = list(getattr(feature, kind).value) if kind else []
+        found.append(values[0] if values else None)
     return found
 
 

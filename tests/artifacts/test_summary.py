@@ -38,7 +38,7 @@ def test_keys_are_those_of_the_contract() -> None:
     ]
     assert record["nodes"] == [{"id": "Trainer", "state": "ran", "seconds": 1.5, "upstream": ["Transform"]}]
     assert list(record["thresholds"][0]) == [
-        *("metric", "slice", "kind", "comparison", "bound", "value", "ok", "trivial"),
+        *("metric", "slice", "kind", "comparison", "bound", "value", "ok", "trivial", "undefined"),
     ]
     assert record["thresholds"][0]["ok"] is True
     assert record["rows"] == {"train": 7, "eval": 2}

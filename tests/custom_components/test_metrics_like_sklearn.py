@@ -38,7 +38,9 @@ OF_CLASSES: dict[str, Callable[..., float]] = {
     "balanced_accuracy": lambda y, p, w: sklearn.balanced_accuracy_score(y, p, sample_weight=w),
     "mcc": lambda y, p, w: sklearn.matthews_corrcoef(y, p, sample_weight=w),
     **{
-        f"{name}_{kind}": average(name, kind) for name in ("precision", "recall", "f1") for kind in ("macro", "weighted")
+        f"{name}_{kind}": average(name, kind)
+        for name in ("precision", "recall", "f1")
+        for kind in ("macro", "weighted")
     },
     **{f"{name}(b)": per_class(name, 1) for name in ("precision", "recall", "f1")},
 }

@@ -65,7 +65,12 @@ def gained(task: Task, name: str, weighted: bool) -> dict[str, float]:
     weights = WEIGHTS if weighted else None
     found = measure([own, BatchedGain(gain_name(name), inner, constant)], labels, predictions, weights)
     same = measure([own], labels, np.tile(constant, (len(labels), 1)), weights)
-    return {"value": found[name], "gain": found[f"{name}/gain"], "trivial": found[f"{name}/trivial"], "same": same[name]}
+    return {
+        "value": found[name],
+        "gain": found[f"{name}/gain"],
+        "trivial": found[f"{name}/trivial"],
+        "same": same[name],
+    }
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -131,7 +136,9 @@ def test_the_trivial_model_is_the_best_constant(
     task: str, labels: list[float], weights: list[float], model: TrivialModel
 ) -> None:
     settings = TrivialSettings("train", task, "y", {"binary": 2, "multiclass": 3}.get(task, 0))
-    halves = [LabeledRows(np.array(labels[part]), np.array(weights[part], float)) for part in (slice(2), slice(2, None))]
+    halves = [
+        LabeledRows(np.array(labels[part]), np.array(weights[part], float)) for part in (slice(2), slice(2, None))
+    ]
     assert fit_trivial(settings, halves) == model
 
 

@@ -29,11 +29,11 @@ from tensorflow_model_analysis.proto import config_pb2
 
 from artifacts.summary import Node, RunSummary, State, failed_summary
 from artifacts.thresholds import ThresholdResult
+from custom_components.batched_evaluator.extractors import slices_of_batch
 from lineage.recorded.run_recorder import RunRecorder
 from lineage.records import Origin
 from lineage.store.reader import MetadataReader
 from models.problem.problem import Task
-from custom_components.batched_evaluator.extractors import slices_of_batch
 from pipeline.config.metrics import ARGUMENTS, METRICS, METRICS_MODULE, find_metric
 from pipeline.eval_config import PLOTS, PREFIX
 
@@ -189,9 +189,9 @@ def write_evaluation(folder: Path, task: Task, rows: pd.DataFrame, slices: Seque
             given = json.dumps({"name": name, **settings})
             config.metrics_specs[0].metrics.add(class_name=f"{PREFIX}{class_name}", module=module, config=given)
     if task in PLOTS:
-        plot, given = PLOTS[task]
+        plot, options = PLOTS[task]
         added = config.metrics_specs.add().metrics
-        added.add(class_name=f"{PREFIX}{plot}", module=METRICS_MODULE, config=json.dumps(given))
+        added.add(class_name=f"{PREFIX}{plot}", module=METRICS_MODULE, config=json.dumps(options))
     batch = {
         constants.FEATURES_KEY: {each: rows[each].to_numpy(object)[:, np.newaxis] for each in slices},
         constants.LABELS_KEY: rows.label.to_numpy()[:, np.newaxis],

@@ -11,10 +11,12 @@ from pipeline.drafting.choices.features import Choice
 from pipeline.drafting.choices.target import Target
 
 METRICS: dict[Task, tuple[str, ...]] = {
-    "binary": ("auc", "pr_auc", "accuracy", "precision", "recall", "calibration", "loss", "example_count"),
-    "multiclass": ("accuracy", "loss", "example_count"),
-    "regression": ("mse", "mae", "mean_label", "mean_prediction", "example_count"),
+    "binary": ("auc", "accuracy", "f1", "loss", "precision", "recall", "pr_auc", "calibration", "example_count"),
+    "multiclass": ("accuracy", "balanced_accuracy", "f1_macro", "loss", "example_count"),
+    "regression": ("rmse", "mae", "r2", "mse", "mean_label", "mean_prediction", "example_count"),
 }
+IMBALANCED = ("auc", "pr_auc", "f1", "recall", "precision", "balanced_accuracy", "mcc", "calibration", "example_count")
+RARE_SHARE = 0.2  # of the rows, below which the accuracy says little about a class
 BETTER = "better_than_trivial"
 MARGIN, SMALL_TABLE_MARGIN = 0.02, 0.05  # by which a model has to be better than the trivial one
 MANY_ROWS = 1_000  # in the eval split, for the smaller margin
@@ -37,9 +39,22 @@ class Bound:
     reason: str
 
 
-def choose_thresholds(target: Target, eval_rows: int, by_time: bool = False) -> list[Bound]:
-    """A bound that a model without features does not meet, and one on the change from the latest blessed model."""
-    of = " of the newest rows before them" if by_time else ""
+def choose_metrics(target: Target) -> tuple[tuple[str, ...], str]:
+    """The metrics, the most telling ones first, and the reason, in a few words, or an empty one."""
+    shares = [count / sum(target.classes.values()) for count in target.classes.values()]
+    if target.task == "binary" and min(shares) < RARE_SHARE:
+        return IMBALANCED, f"{min(shares):.0%} of the rows are of one class, so accuracy says little"
+    return METRICS[target.task], ""
+
+
+def choose_thresholds(target: Target, eval_rows: int, by_time: bool) -> list[Bound]:
+    """A bound that a model without features does not meet, and one on the change from the latest blessed model.
+
+    Args:
+        target: The label.
+        eval_rows: Number of rows of the eval split.
+        by_time: Whether the eval rows are later than the others.
+    """
     margin = MARGIN if eval_rows >= MANY_ROWS else SMALL_TABLE_MARGIN
     better = {BETTER: margin}
     by_chance = round(max(0.01, 0.5 / math.sqrt(max(eval_rows, 1))), 3)
@@ -52,12 +67,13 @@ def choose_thresholds(target: Target, eval_rows: int, by_time: bool = False) -> 
             first = Bound("loss", better, "gain over predicting the class frequencies, as a fraction of that loss")
             return [first, Bound("accuracy", {"min_change": -by_chance}, change)]
     numbers = target.column.numbers
+    last = " or the last value" if by_time else ""
     if target.log:  # the network learns the median of the label, not the mean
         error = float(np.nanmean(np.abs(numbers - np.nanmedian(numbers))))
-        first = Bound("mae", better, f"gain over predicting the median{of}, as a fraction of that error")
+        first = Bound("mae", better, f"gain over predicting the median{last}, as a fraction of that error")
         return [first, Bound("mae", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
     error = float(np.nanvar(numbers))
-    first = Bound("mse", better, f"gain over predicting the mean{of}, as a fraction of that error")
+    first = Bound("mse", better, f"gain over predicting the mean{last}, as a fraction of that error")
     return [first, Bound("mse", {"max_change": float(f"{error * by_chance:.4g}")}, change)]
 
 

@@ -60,7 +60,10 @@ def json_of(draft: Draft, saved: Saved) -> str:
         "sampled_rows": draft.read.sample.num_rows,
         "missing_values": list(draft.missing_values),
         "columns": [_column(choice) for choice in draft.choices],
-        "thresholds": [{"metric": each.metric, **each.bounds} for each in choose_thresholds(target, draft.eval_rows)],
+        "thresholds": [
+            {"metric": each.metric, **each.bounds}
+            for each in choose_thresholds(target, draft.eval_rows, "split_time" in draft.split)
+        ],
         "warnings": [*warnings(draft), *saved.warnings],
         "config": project_path(str(saved.settings)),
         "schema": project_path(str(saved.schema)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from pipeline.drafting.choices.device import why_no_device
-from pipeline.drafting.choices.evaluation import METRICS, choose_slices, choose_thresholds
+from pipeline.drafting.choices.evaluation import choose_metrics, choose_slices, choose_thresholds
 from pipeline.drafting.choices.features import names
 from pipeline.drafting.choices.plan import TRIALS
 from pipeline.drafting.draft import Draft
@@ -114,7 +114,8 @@ def _training(draft: Draft) -> Iterator[str]:
 
 def _evaluation(draft: Draft) -> Iterator[str]:
     yield commented("evaluation:", "a model has to meet every threshold to be pushed")
-    yield f"  metrics: {scalar(list(METRICS[draft.target.task]))}"
+    metrics, reason = choose_metrics(draft.target)
+    yield commented(f"  metrics: {scalar(list(metrics))}", reason)
     if slices := choose_slices(draft.choices):
         yield f"  slices: {scalar([[name] for name in slices])}"
     yield "  thresholds:"

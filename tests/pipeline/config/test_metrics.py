@@ -120,7 +120,11 @@ def test_a_star_stands_for_each_class() -> None:
         ("multiclass", "recall", r"found 'recall'; expected recall(CLASS), with a class (a, b (or c), d/e)"),
         ("multiclass", "recall(c)", r"found 'recall(c)'; expected a class (a, b (or c), d/e)"),
         ("multiclass", "recall()", r"found 'recall()'; expected a class (a, b (or c), d/e)"),
-        ("multiclass", "top_k_accuracy", "found 'top_k_accuracy'; expected top_k_accuracy(3), with a number of classes"),
+        (
+            "multiclass",
+            "top_k_accuracy",
+            "found 'top_k_accuracy'; expected top_k_accuracy(3), with a number of classes",
+        ),
         ("multiclass", "top_k_accuracy(3)", "found 'top_k_accuracy(3)'; expected a number of classes below that"),
         ("multiclass", "top_k_accuracy(0)", "expected a number of classes below that of the label"),
         ("multiclass", "top_k_accuracy(x)", "expected a number of classes below that of the label"),
@@ -130,7 +134,7 @@ def test_a_star_stands_for_each_class() -> None:
     ],
 )
 def test_a_metric_that_does_not_exist_is_refused_in_one_line(task: Task, name: str, said: str) -> None:
-    with pytest.raises(ValueError, match="evaluation.metrics: ") as caught:
+    with pytest.raises(ValueError, match=r"^evaluation\.metrics: ") as caught:
         find_metric(task, name, CLASSES if task == "multiclass" else CLASSES[:2])
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -21,6 +21,7 @@ from pipeline.preflight.schema import check_against_schema, load_schema
 
 TAXI = ROOT / "configs/taxi.yaml"
 ABSENT = object()
+GAIN = {"better_than_trivial": 0.1}
 MINIMAL = """
 name: tiny
 task: binary
@@ -215,6 +216,28 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
             ["over all rows"],
         ),
         ({"evaluation.metrics.1": "mse"}, "evaluation.metrics.1", ["unknown binary metric 'mse'", "pr_auc"]),
+        ({"evaluation.metrics.1": "recall(rude)"}, "evaluation.metrics.1", ["'recall(rude)'", "ordinary, generous"]),
+        ({"evaluation.metrics": ["auc", "f1(*)", "f1(generous)"]}, "evaluation.metrics", ["an entry twice"]),
+        ({"evaluation.metrics.1": "expected_cost"}, "evaluation.cost_matrix", ["missing", "'expected_cost'"]),
+        ({"evaluation.cost_matrix": [[0, 1], [1, 0]]}, "evaluation.cost_matrix", ["without 'expected_cost'"]),
+        *[
+            (
+                {"evaluation.metrics.1": "expected_cost", "evaluation.cost_matrix": matrix},
+                "evaluation.cost_matrix",
+                [f"found {found} numbers; expected 2 rows of 2", "of predicting ordinary, generous"],
+            )
+            for matrix, found in (
+                ([[0, 1, 1], [1, 0, 1]], "2 rows of 3"),
+                ([[0, 1], [1, 0], [1, 1]], "3 rows of 2"),
+                ([[0, 1], [1]], "2 rows of 1 or 2"),
+                ([], "0 rows of no"),
+            )
+        ],
+        (
+            {"evaluation.metrics": ["auc", "recall"], "evaluation.thresholds.1": {"metric": "recall", **GAIN}},
+            "evaluation.thresholds.1.better_than_trivial",
+            ["found 'recall'; expected one of auc"],
+        ),
         ({"features": {}}, "features", ["found none; expected at least one"]),
         ({"features.dense.tips": {}}, "features", ["'tips'", "label"]),
         ({"label.classes": ["a", "b", "c"]}, "label.classes", ["found 3", "binary", "two"]),

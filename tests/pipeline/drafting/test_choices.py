@@ -324,3 +324,21 @@ def test_a_model_has_to_be_better_than_the_trivial_one(
     assert found.settings["label"].get("log", False) == (metric == "mae")
     by_chance = any(f"{metric} is only known to" in line for line in found.choices["warnings"])  # on 24 eval rows
     assert by_chance or metric == "loss"  # whose interval is not known
+
+
+@pytest.mark.parametrize(
+    ("label", "metrics"),
+    [
+        (yes, ["auc", "accuracy", "f1"]),
+        (lambda row: "yes" if row % 7 == 0 else "no", ["auc", "pr_auc", "f1"]),  # imbalanced
+        (word, ["accuracy", "balanced_accuracy", "f1_macro"]),
+        (lambda row: row * 7919 % 1013 / 7, ["rmse", "mae", "r2"]),
+    ],
+)
+def test_the_most_telling_metrics_come_first(
+    tmp_path: Path, label: Callable[[int], object], metrics: list[str]
+) -> None:
+    found = drafted(table(tmp_path / "a.csv", rows(number, word, label)), "label", tmp_path / "out")
+    assert found.settings["evaluation"]["metrics"][:3] == metrics
+    text = next((tmp_path / "out").rglob("*.yaml")).read_text()
+    assert ("accuracy says little" in text) == ("pr_auc" in metrics)

@@ -1,6 +1,6 @@
 import dataclasses
-import math
 import io
+import math
 import os
 import shlex
 import sys
