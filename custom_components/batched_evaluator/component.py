@@ -12,9 +12,10 @@ from custom_components.batched_evaluator.executor import Executor
 
 # Modules of other packages that the node runs.
 MODULES = (
+    "custom_components.arrow_example_gen",  # reads times
     "custom_components.shared.examples",
-    "custom_components.arrow_example_gen.splits.time_column",
-    "custom_components.arrow_example_gen.splits.time_cells",
+    "custom_components.shared.label_rows",
+    "artifacts.fingerprint",
     "artifacts.metric_kinds",
     "artifacts.names",
     "artifacts.slices",

@@ -43,6 +43,7 @@ class TfliteExporter(ModelCheck):
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
     MODULES: ClassVar[tuple[str, ...]] = (
         "artifacts.files",
+        "artifacts.metric_kinds",
         "artifacts.slices",
         "artifacts.nodes.tflite",
         "artifacts.thresholds",

@@ -13,6 +13,7 @@ from tfx.orchestration.pipeline import Pipeline
 
 from common.project import ROOT
 from custom_components.anomaly_gate import component as anomaly_gate
+from custom_components.batched_evaluator import component as evaluator
 from custom_components.batched_statistics_gen import component as statistics_gen
 from custom_components.batched_transform import component as transform
 from custom_components.shared import model_check, seeded_split
@@ -194,14 +195,22 @@ def imported(module: str, packages: tuple[str, ...]) -> set[str]:
     return found
 
 
-NODES_WITH_CODE = ["ExampleGen", "StatisticsGen", "AnomalyGate", "Transform", "SkewGuard", "TfliteExporter"]
+NODES_WITH_CODE = [
+    "ExampleGen",
+    "StatisticsGen",
+    "AnomalyGate",
+    "Transform",
+    "Evaluator",
+    "SkewGuard",
+    "TfliteExporter",
+]
 # TFX's own executors call these modules.
 MODELS_CODE = {"Trainer": "models.run_fn", "Tuner": "models.tuning.tuner"}
 
 
 @pytest.mark.parametrize("node", [*NODES_WITH_CODE, *MODELS_CODE])
 def test_digest_of_a_node_covers_every_module_that_it_runs(monkeypatch: pytest.MonkeyPatch, node: str) -> None:
-    for component in (anomaly_gate, dag, model_check, seeded_split, statistics_gen, transform):
+    for component in (anomaly_gate, dag, evaluator, model_check, seeded_split, statistics_gen, transform):
         monkeypatch.setattr(component, "source_digest", lambda *names: " ".join(names))
     built = next(each for each in wired.__wrapped__().components if each.id == node)
     settings = str(built.exec_properties)
