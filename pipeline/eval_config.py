@@ -14,7 +14,7 @@ from custom_components.batched_evaluator.trivial_settings import FIT, TrivialSet
 from models.problem.problem import Task
 from models.signatures import SERVING, TRANSFORM_LABEL
 from pipeline.config.metrics import METRICS_MODULE, Metric, find_metric
-from pipeline.config.settings import TRAIN, VALIDATION, Config, Threshold
+from pipeline.config.settings import EVAL, TRAIN, VALIDATION, Config, Threshold
 
 PREFIX = "Batched"
 TRIVIAL_MODULE = "custom_components.batched_evaluator.trivial_metrics"
@@ -80,16 +80,11 @@ def _gains(config: Config) -> list[config_pb2.MetricConfig]:
 
 def _trivial_settings(config: Config) -> TrivialSettings:
     weight = config.data.weight_column if config.evaluation.weighted else None
-    has_time = config.task == "regression" and config.data.split_time is not None
-    return TrivialSettings(
-        TRAIN,
-        config.task,
-        config.problem.label_tensor,
-        len(config.problem.class_names),
-        weight,
-        time=config.data.split_time if has_time else None,
-        later=VALIDATION if has_time else None,
-    )
+    fit = TrivialSettings(TRAIN, config.task, config.problem.label_tensor, len(config.problem.class_names), weight)
+    if config.task != "regression" or config.data.split_time is None:
+        return fit
+    # Constants of rows that are not the newest can be far from those that are later than all of them.
+    return dataclasses.replace(fit, time=config.data.split_time, newest=VALIDATION, evaluated=EVAL)
 
 
 def _metric(config: Config, name: str) -> config_pb2.MetricConfig:

@@ -13,7 +13,7 @@ from tfx import types
 
 from artifacts.metric_kinds import base_name
 from custom_components.arrow_example_gen.formats.files import TableError
-from custom_components.arrow_example_gen.splits.time_column import Place, form_of, merge_evidence, read_times
+from custom_components.arrow_example_gen.splits.time_column import Place, form_of, read_times
 from custom_components.batched_evaluator.trivial_settings import CLASS_NAME, FIT, TrivialSettings
 from custom_components.shared.examples import records, split_files
 from models.signatures import TRANSFORM_LABEL
@@ -80,7 +80,7 @@ def fit_trivial(settings: TrivialSettings, batches: Iterable[LabeledRows]) -> Tr
     Raises:
         ValueError: There are no rows, or all weights are 0.
     """
-    labels, weights, _ = _joined(batches)
+    labels, weights, _ = joined(batches)
     total = weights.sum(dtype=np.float64)
     if not total > 0:
         raise ValueError(f"found no rows with a weight in the {settings.split} split; expected some")
@@ -98,33 +98,32 @@ def fit_to_examples(settings: TrivialSettings, examples: list[types.Artifact], m
     def rows_of(split: str) -> Iterator[LabeledRows]:
         return read_labels(split_files(examples, split), served.signatures[TRANSFORM_LABEL], settings)
 
-    if settings.time is None or settings.later is None:
-        return fit_trivial(settings, rows_of(settings.split))
-    train = _joined(rows_of(settings.split))
-    return with_last_value(fit_trivial(settings, [train]), settings, train, _joined(rows_of(settings.later)))
+    train = fit_trivial(settings, rows_of(settings.split))
+    if settings.newest is None or settings.evaluated is None:
+        return train
+    newest = joined(rows_of(settings.newest))
+    return best_constants(settings, train, newest, joined(rows_of(settings.evaluated)))
 
 
-def with_last_value(
-    model: TrivialModel, settings: TrivialSettings, train: LabeledRows, later: LabeledRows
+def best_constants(
+    settings: TrivialSettings, train: TrivialModel, newest: LabeledRows, evaluated: LabeledRows
 ) -> TrivialModel:
-    """Replaces the mean and the median of the label by those of the latest rows, each if it is better on later rows.
+    """The constants that are closest to rows which are later than all others.
 
     Args:
-        model: The model fitted to all rows.
-        settings: Names the split.
-        train: The rows that it was fitted to, with their times.
-        later: Rows that come next.
+        settings: The task.
+        train: The model fitted to the train split.
+        newest: The rows before the evaluated ones, with their times. Their mean and their last value are tried.
+        evaluated: The evaluated rows.
     """
-    latest = latest_rows(train)
-    if latest is None or not (latest.weights.sum() > 0 and later.weights.sum() > 0):
-        return model
-    last = fit_trivial(settings, [latest])
-    assert model.median is not None
-    assert last.median is not None
-    means, medians = (model.mean[0], last.mean[0]), (model.median, last.median)
-    mean = min(means, key=lambda value: float(np.square(later.labels - value) @ later.weights))
-    median = min(medians, key=lambda value: float(np.abs(later.labels - value) @ later.weights))
-    return TrivialModel(model.task, (mean,), median)
+    tried = [part for part in (newest, latest_rows(newest)) if part is not None and part.weights.sum() > 0]
+    models = [train, *(fit_trivial(settings, [part]) for part in tried)]
+    means = [model.mean[0] for model in models]
+    medians = [model.median for model in models if model.median is not None]
+    labels, weights = evaluated.labels, evaluated.weights
+    mean = min(means, key=lambda value: float(np.square(labels - value) @ weights))
+    median = min(medians, key=lambda value: float(np.abs(labels - value) @ weights))
+    return TrivialModel(train.task, (mean,), median)
 
 
 def latest_rows(rows: LabeledRows) -> LabeledRows | None:
@@ -132,7 +131,7 @@ def latest_rows(rows: LabeledRows) -> LabeledRows | None:
     if rows.times is None:
         return None
     times = read_times(pa.array(rows.times))
-    evidence = merge_evidence([{way: Place(0, index, "", "") for way, index in times.first.items()}])
+    evidence = {way: Place(0, index, "", "") for way, index in times.first.items()}
     try:
         form = form_of(evidence, "", str) if evidence else None
     except TableError:  # day and month can be exchanged in all dates of the split
@@ -206,7 +205,7 @@ def with_predictions(config: config_pb2.EvalConfig, model: TrivialModel) -> conf
     return changed
 
 
-def _joined(batches: Iterable[LabeledRows]) -> LabeledRows:
+def joined(batches: Iterable[LabeledRows]) -> LabeledRows:
     """All rows of several batches."""
     parts = list(batches)
     times = [time for part in parts if part.times is not None for time in part.times]

@@ -27,9 +27,9 @@ class TrivialSettings:
         label: Name of the tensor with the label, as the signature ``transform_label`` returns it.
         classes: Number of classes.
         weight: Raw column with the weights of the rows, or ``None``.
-        time: Raw column with the time of the rows, if they were split by time and the label is a number. The label of
-            the latest ones is then predicted if that is better on the rows of ``later``.
-        later: The split with the rows that come next.
+        time: Raw column with the time of the rows, if the label is a number and the table is split by time.
+        newest: The split with the newest rows before the evaluated ones, if the table is split by time.
+        evaluated: The split of the evaluated rows, if the table is split by time.
     """
 
     split: str
@@ -38,4 +38,5 @@ class TrivialSettings:
     classes: int = 0
     weight: str | None = None
     time: str | None = None
-    later: str | None = None
+    newest: str | None = None
+    evaluated: str | None = None

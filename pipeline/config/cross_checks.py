@@ -13,7 +13,7 @@ from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
 from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
 from pipeline.config.errors import shortened, unknown_name
-from pipeline.config.metrics import find_metric
+from pipeline.config.metrics import each_class, find_metric
 from pipeline.config.pydantic_errors import describe
 from pipeline.config.settings import Config
 
@@ -86,7 +86,8 @@ def check_evaluation(config: Config) -> None:
     policy = config.evaluation
     if policy.weighted and not config.data.weight_column:
         raise ValueError("evaluation.weighted: found true without data.weight_column; name the column of the weights")
-    names, classes = config.metric_names, config.problem.class_names
+    classes = config.problem.class_names
+    names = tuple(each_class(config.task, policy.metrics, classes))
     for name in names:
         find_metric(config.task, name, classes, _metric_key(policy.metrics, name))
     check_costs(config)

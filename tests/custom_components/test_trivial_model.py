@@ -17,12 +17,12 @@ from custom_components.batched_evaluator.trivial_metrics import BatchedGain
 from custom_components.batched_evaluator.trivial_model import (
     LabeledRows,
     TrivialModel,
+    best_constants,
     fit_trivial,
     latest_rows,
     read_labels,
     settings_of,
     weighted_median,
-    with_last_value,
     with_predictions,
 )
 from custom_components.batched_evaluator.trivial_settings import TrivialSettings, gain_name
@@ -143,14 +143,20 @@ def test_the_trivial_model_is_the_best_constant(
 
 
 DAYS = [1, 2, 2, 3]
+SPLIT_BY_TIME = TrivialSettings("train", "regression", "y", time="day", newest="validation", evaluated="eval")
+
+
+def rows_with(labels: list[float], times: list[Any] | None = None, weights: list[float] | None = None) -> LabeledRows:
+    return LabeledRows(np.array(labels), np.array(weights or [1.0] * len(labels)), times)
 
 
 @pytest.mark.parametrize(
-    ("later", "expected"),
+    ("evaluated", "expected"),
     [
-        ([9.0, 8.0], TrivialModel("regression", (8.0,), 8.0)),  # the latest value is closer
-        ([2.0, 3.0], TrivialModel("regression", (3.75,), 2.5)),
-        ([2.5, 2.5, 2.5, 2.5, 20.0], TrivialModel("regression", (8.0,), 2.5)),  # closer only by its square
+        ([9.0, 8.0], TrivialModel("regression", (8.0,), 8.0)),  # the last value is closest
+        ([2.0, 3.0], TrivialModel("regression", (3.75,), 2.5)),  # the newest rows
+        ([-4.0, 1.0], TrivialModel("regression", (0.5,), 0.0)),  # the train split
+        ([2.5, 2.5, 2.5, 2.5, 20.0], TrivialModel("regression", (8.0,), 2.5)),  # the last one, but only by its square
     ],
 )
 @pytest.mark.parametrize(
@@ -162,20 +168,18 @@ DAYS = [1, 2, 2, 3]
         [f"{day}/{20 + day}/2024".encode() for day in DAYS],  # the month comes first
     ],
 )
-def test_the_value_of_the_latest_rows_is_predicted_if_it_is_better_on_later_rows(
-    times: list[Any], later: list[float], expected: TrivialModel
+def test_the_trivial_forecast_is_the_best_of_three_constants(
+    times: list[Any], evaluated: list[float], expected: TrivialModel
 ) -> None:
-    train = LabeledRows(np.array([2.0, 2.0, 3.0, 8.0]), np.ones(4), times)
-    settings = TrivialSettings("train", "regression", "y", time="day", later="validation")
-    all_rows = fit_trivial(settings, [train])
-    found = with_last_value(all_rows, settings, train, LabeledRows(np.array(later), np.ones(len(later))))
-    assert found == expected
+    newest = rows_with([2.0, 2.0, 3.0, 8.0], times)
+    train = TrivialModel("regression", (0.5,), 0.0)
+    assert best_constants(SPLIT_BY_TIME, train, newest, rows_with(evaluated)) == expected
 
 
 def test_several_latest_rows_are_averaged_by_weight() -> None:
-    train = LabeledRows(np.array([0.0, 4.0, 8.0]), np.array([1.0, 3.0, 1.0]), [1, 7, 7])
-    settings = TrivialSettings("train", "regression", "y", time="day", later="validation")
-    found = with_last_value(fit_trivial(settings, [train]), settings, train, LabeledRows(np.full(3, 5.0), np.ones(3)))
+    newest = rows_with([0.0, 4.0, 8.0], [1, 7, 7], [4.0, 3.0, 1.0])
+    train = TrivialModel("regression", (-5.0,), -5.0)
+    found = best_constants(SPLIT_BY_TIME, train, newest, rows_with([5.0, 5.0]))
     assert found == TrivialModel("regression", (5.0,), 4.0)
 
 

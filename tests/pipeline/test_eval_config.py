@@ -123,14 +123,14 @@ def test_a_table_that_no_check_reads_must_have_enough_rows(overrides: dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("task", "time", "split"),
+    ("task", "time", "newest"),
     [
         ("regression", "trip_start_timestamp", "validation"),
-        ("regression", "null", "train"),
-        ("binary", "trip_start_timestamp", "train"),
+        ("regression", "null", None),
+        ("binary", "trip_start_timestamp", None),
     ],
 )
-def test_the_trivial_model_of_a_forecast_knows_the_newest_rows(task: str, time: str, split: str) -> None:
+def test_the_trivial_model_of_a_forecast_knows_the_newest_rows(task: str, time: str, newest: str | None) -> None:
     label = {"regression": "{name: tips, column: tips}"}
     metric = {"regression": "mse", "binary": "auc"}[task]
     overrides = {
@@ -143,4 +143,5 @@ def test_the_trivial_model_of_a_forecast_knows_the_newest_rows(task: str, time: 
     }
     found = eval_config(load_config(ROOT / "configs/taxi.yaml", overrides)).metrics_specs[0].metrics
     [fit] = [settings["fit"] for each in found if "fit" in (settings := json.loads(each.config))]
-    assert fit["split"] == split
+    assert (fit["split"], fit["newest"]) == ("train", newest)
+    assert (fit["time"], fit["evaluated"]) == ((time, "eval") if newest else (None, None))

@@ -67,7 +67,7 @@ def choose_thresholds(target: Target, eval_rows: int, by_time: bool) -> list[Bou
             first = Bound("loss", better, "gain over predicting the class frequencies, as a fraction of that loss")
             return [first, Bound("accuracy", {"min_change": -by_chance}, change)]
     numbers = target.column.numbers
-    last = " or the last value" if by_time else ""
+    last = " or the last known values" if by_time else ""
     if target.log:  # the network learns the median of the label, not the mean
         error = float(np.nanmean(np.abs(numbers - np.nanmedian(numbers))))
         first = Bound("mae", better, f"gain over predicting the median{last}, as a fraction of that error")
