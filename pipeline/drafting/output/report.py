@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.markup import escape
 from rich.table import Table
 
@@ -29,9 +30,7 @@ def print_draft(draft: Draft, saved: Saved) -> None:
         f"[bold]{draft.name}[/]: {target.task} of {escape(printable(repr(target.column.name)))} from "
         f"{draft.read.rows:,} rows, {escape(target.reason)}"
     )
-    console.print(_table(draft))
-    if len(draft.choices) > MAX_ROWS:
-        console.print(f"and {len(draft.choices) - MAX_ROWS:,} more columns in {escape(project_path(str(settings)))}")
+    _print_columns(console, draft, project_path(str(settings)))
     sizes = ", ".join(f"{name} {each}" for name, each in plan.splits.items())
     tuning = "with" if plan.tuned else "without"
     console.print(
@@ -85,18 +84,29 @@ def _column(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _table(draft: Draft) -> Table:
-    table = Table(title="Columns", title_justify="left", title_style="bold")
-    for name in ("column", "type", "missing", "use", "why"):
-        table.add_column(name, overflow="fold")
+def _print_columns(console: DataConsole, draft: Draft, settings: str) -> None:
+    """Prints how each column is used: a table in a terminal, and tab-separated lines to a pipe."""
     order = sorted(draft.choices, key=lambda choice: choice.use != "label")
+    header = ("column", "type", "missing", "use", "why")
+    if not console.is_terminal:
+        for cells in (header, *(_cells(draft, choice) for choice in order)):
+            click.echo("\t".join(map(printable, cells)))  # rich would replace tabs with spaces
+        return
+    table = Table(title="Columns", title_justify="left", title_style="bold")
+    for name in header:
+        table.add_column(name, overflow="fold")
     for choice in order[:MAX_ROWS]:
-        column = choice.column
-        missing = f"{column.missing / column.rows:.1%}" if column.missing else ""
-        use = ", ".join(choice.kinds) if choice.kinds else choice.use
-        cells = [column.name, column.type, missing, use, choice.reason or _reason(draft)]
-        table.add_row(*(escape(printable(cell)) for cell in cells), style=STYLES[choice.use])
-    return table
+        table.add_row(*(escape(printable(cell)) for cell in _cells(draft, choice)), style=STYLES[choice.use])
+    console.print(table)
+    if len(order) > MAX_ROWS:
+        console.print(f"and {len(order) - MAX_ROWS:,} more columns in {escape(settings)}")
+
+
+def _cells(draft: Draft, choice: Choice) -> tuple[str, ...]:
+    column = choice.column
+    missing = f"{column.missing / column.rows:.1%}" if column.missing else ""
+    use = ", ".join(choice.kinds) if choice.kinds else choice.use
+    return column.name, column.type, missing, use, choice.reason or _reason(draft)
 
 
 def _reason(draft: Draft) -> str:

@@ -45,6 +45,8 @@ def test_a_table_for_people_shows_choices_warnings_and_the_next_command(tmp_path
     assert result.exit_code == 0
     assert "my_table: binary of 'label' from 120 rows, 2 different texts" in result.stdout
     assert "warning too few rows" in result.stdout
+    assert "column\ttype\tmissing\tuse\twhy\n" in result.stdout  # a table in a terminal
+    assert "\na\tFLOAT\t\tdense\t" in result.stdout
     [last] = result.stdout.splitlines()[-1:]
     assert last == f"Next: python local_runner.py --config {tmp_path}/out/configs/my_table.yaml"
     config = load_config(tmp_path / "out/configs/my_table.yaml")
