@@ -2,7 +2,8 @@
 
 A missing value means the same everywhere. In a ``tf.Example`` it is an absent feature. In a dense tensor it is NaN (or
 an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean, after z-scoring),
-index 0 for a categorical one (known values start at 1), and the center of the circle, (0, 0), for a cyclical one.
+index 0 for a categorical one (known values start at 1), and the center of the circle, (0, 0), for a cyclical one. Ratios
+and differences are missing if one of their numbers is, and crosses if all of their values are.
 """
 
 from collections.abc import Mapping
@@ -36,10 +37,12 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     tensors = as_columns({name: inputs[column] for column, name in features.tensor_names.items()})
     by_kind = {kind: features.of_kind(kind) for kind in TRANSFORMS}
     numeric = dict.fromkeys(name for kind in NUMERIC_KINDS for each in by_kind[kind] for name in each.columns)
-    columns = RawColumns(tensors, as_numbers({name: tensors[name] for name in numeric}))
     outputs: dict[str, tf.Tensor] = {}
-    for kind, transform in TRANSFORMS.items():
-        outputs |= transform(by_kind[kind], columns)
+    columns = RawColumns(tensors, as_numbers({name: tensors[name] for name in numeric}), outputs)
+    # Kinds with the same function are transformed together, since an analyzer costs a second at any width.
+    for transform in dict.fromkeys(TRANSFORMS.values()):
+        kinds = [kind for kind in TRANSFORMS if TRANSFORMS[kind] is transform]
+        outputs |= transform([each for kind in kinds for each in by_kind[kind]], columns)
     # The label has to depend on its own columns only.
     outputs[problem.label_tensor] = label_of(problem, {name: as_column(inputs[name]) for name in problem.label.columns})
     if problem.weight and problem.weight_tensor:

@@ -7,21 +7,26 @@ from typing import Any, NamedTuple
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from models.problem.crosses import INDEXED, Cross, cross_of
 from models.problem.kinds import (
     FEATURE_KINDS,
     KINDS,
     Bucketed,
+    Crossed,
     Cyclical,
     Dense,
+    Difference,
     FeatureSettings,
     Hashed,
     Integer,
     Kind,
+    Missing,
     Output,
+    Ratio,
     Vocabulary,
 )
 from models.problem.tensor_names import tensor_names
-from models.problem.types import STRICT
+from models.problem.types import STRICT, Name
 
 
 class Feature(NamedTuple):
@@ -30,7 +35,8 @@ class Feature(NamedTuple):
     Attributes:
         name: Name of the transformed feature.
         columns: Names of the raw columns that it is computed from.
-        spec: Its settings.
+        spec: Its settings. Those of a cross are a :class:`models.problem.crosses.Cross`, whose parts have the names of
+            the columns, or of the features that stand for them.
     """
 
     name: str
@@ -61,6 +67,10 @@ class Features:
     vocabulary: dict[str, Vocabulary] = Field(default_factory=dict)
     hashed: dict[str, Hashed] = Field(default_factory=dict)
     cyclical: dict[str, Cyclical] = Field(default_factory=dict)
+    ratio: dict[Name, Ratio] = Field(default_factory=dict)
+    difference: dict[Name, Difference] = Field(default_factory=dict)
+    missing: dict[str, Missing] = Field(default_factory=dict)
+    crossed: dict[Name, Crossed] = Field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Kind, str]]:
         """Yields ``(kind, name)`` of each feature, in the order of :data:`models.problem.kinds.KINDS`."""
@@ -121,10 +131,29 @@ class Features:
         """The features of one kind, by their names in TensorFlow's graphs."""
         return [
             Feature(
-                self.tensor_name(kind, name), tuple(self.tensor_names[each] for each in spec.raw_columns(name)), spec
+                self.tensor_name(kind, name),
+                tuple(self.tensor_names[each] for each in spec.raw_columns(name)),
+                self._cross_in_graph(spec) if isinstance(spec, Crossed) else spec,
             )
             for name, spec in getattr(self, kind).items()
         ]
+
+    def cross(self, spec: Crossed) -> Cross:
+        """Looks up the columns of a cross among the other features.
+
+        Raises:
+            ValueError: The size of the cross is unknown, or too large. See :func:`models.problem.crosses.cross_of`.
+        """
+        return cross_of(spec, {kind: getattr(self, kind) for kind in INDEXED})
+
+    def _cross_in_graph(self, spec: Crossed) -> Cross:
+        cross = self.cross(spec)
+        names = [
+            self.tensor_name(part.kind, part.column) if part.kind else self.tensor_names[part.column]
+            for part in cross.parts
+        ]
+        parts = tuple(part._replace(column=name) for part, name in zip(cross.parts, names, strict=True))
+        return cross._replace(parts=parts)
 
 
 def transformed_name(kind: Kind, name: str) -> str:

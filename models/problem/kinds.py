@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple, get_args
 
 from annotated_types import Ge, Gt, Le
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from models.problem.types import STRICT, Int64, PositiveInt
@@ -19,7 +20,18 @@ from models.problem.types import STRICT, Int64, PositiveInt
 MAX_INTEGER_RANGE = 100_000
 MAX_BUCKETS = 10_000_000
 
-Kind = Literal["dense", "bucketed", "integer", "vocabulary", "hashed", "cyclical"]
+Kind = Literal[
+    "dense",
+    "bucketed",
+    "integer",
+    "vocabulary",
+    "hashed",
+    "cyclical",
+    "ratio",
+    "difference",
+    "missing",
+    "crossed",
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RawType = Literal["INT", "FLOAT", "BYTES"]
 
@@ -60,13 +72,17 @@ FEATURE_KINDS: Mapping[Kind, FeatureKind] = {
     "vocabulary": FeatureKind(("INT", "BYTES"), Output("int64")),
     "hashed": FeatureKind(("INT", "BYTES"), Output("int64")),
     "cyclical": FeatureKind(("INT", "FLOAT"), Output("float32", width=2)),
+    "ratio": FeatureKind(("INT", "FLOAT"), Output("float32")),
+    "difference": FeatureKind(("INT", "FLOAT"), Output("float32")),
+    "missing": FeatureKind(("INT", "FLOAT", "BYTES"), Output("float32")),
+    "crossed": FeatureKind(("INT", "FLOAT", "BYTES"), Output("int64")),
 }
 
 
 class FeatureSettings:
     """What the settings of all kinds have in common."""
 
-    def raw_columns(self, name: str) -> tuple[str, ...]:
+    def raw_columns(self, name: str, /) -> tuple[str, ...]:
         """The raw columns that the feature ``name`` is computed from: the column of that name."""
         return (name,)
 
@@ -76,16 +92,21 @@ class FeatureSettings:
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class Dense(FeatureSettings):
-    """A number that the network reads directly, scaled over the training split.
+class ScaledNumber(FeatureSettings):
+    """What the settings of all numbers that the network reads directly have in common.
 
     Attributes:
-        scale: ``z_score`` (zero mean, unit variance), ``min_max`` (0 to 1) or ``none``.
-        log: Take ``sign(x) * log(1 + |x|)`` before scaling, for heavy-tailed columns.
+        scale: ``z_score`` (zero mean, unit variance over the training split), ``min_max`` (0 to 1) or ``none``.
+        log: Take ``sign(x) * log(1 + |x|)`` before scaling, for heavy-tailed numbers.
     """
 
     scale: Literal["z_score", "min_max", "none"] = "z_score"
     log: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Dense(ScaledNumber):
+    """A number that the network reads directly, scaled."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -155,3 +176,74 @@ class Cyclical(FeatureSettings):
     """
 
     period: Annotated[float, Gt(0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Ratio(ScaledNumber):
+    """One number divided by another, scaled. It is missing if one of them is, or if the quotient is not finite.
+
+    Attributes:
+        numerator: Column of the number that is divided.
+        denominator: Column of the number that it is divided by.
+    """
+
+    numerator: str
+    denominator: str
+
+    def __post_init__(self) -> None:
+        _check_different(self.numerator, self.denominator)
+
+    def raw_columns(self, _name: str, /) -> tuple[str, ...]:
+        """The two columns."""
+        return (self.numerator, self.denominator)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Difference(ScaledNumber):
+    """One number minus another, scaled. It is missing if one of them is.
+
+    Attributes:
+        of: Column of the number to subtract from.
+        minus: Column of the number that is subtracted.
+    """
+
+    of: str
+    minus: str
+
+    def __post_init__(self) -> None:
+        _check_different(self.of, self.minus)
+
+    def raw_columns(self, _name: str, /) -> tuple[str, ...]:
+        """The two columns."""
+        return (self.of, self.minus)
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Missing(FeatureSettings):
+    """Whether the value of a column is missing: 1 or 0."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Crossed(FeatureSettings):
+    """The combination of the values of several columns, as a category. See :mod:`models.problem.crosses`.
+
+    Attributes:
+        columns: The columns.
+        buckets: Number of hash buckets. ``None`` gives each combination its own index.
+    """
+
+    columns: Annotated[tuple[str, ...], Field(min_length=2)]
+    buckets: Annotated[int, Ge(2), Le(MAX_BUCKETS)] | None = None
+
+    def __post_init__(self) -> None:
+        _check_different(*self.columns)
+
+    def raw_columns(self, _name: str, /) -> tuple[str, ...]:
+        """The columns that are crossed."""
+        return self.columns
+
+
+def _check_different(*columns: str) -> None:
+    for index, column in enumerate(columns):
+        if column in columns[:index]:
+            raise ValueError(f"found the column '{column}' twice; expected different columns")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from common.dotted_keys import join_key
 from models.problem.features import Features
 from models.problem.label import Label
 from models.problem.tensor_names import tensor_names
@@ -34,10 +35,12 @@ class Problem:
     def __post_init__(self) -> None:
         if not self.features.columns:
             raise ValueError("features: found none; expected at least one")
-        if self.label.column in self.features.columns:
-            raise ValueError(
-                f"features: found '{self.label.column}', the column of the label; remove it from the features"
-            )
+        for kind, name in self.features:
+            if self.label.column in self.features.raw_columns(kind, name):
+                raise ValueError(
+                    f"{join_key(['features', kind, name])}: found '{self.label.column}', the column of the label; "
+                    "remove it from the features"
+                )
         if self.label.above and self.label.above.of == self.label.column:
             raise ValueError(
                 f"label.above.of: found '{self.label.column}', the column of the label; expected another one"

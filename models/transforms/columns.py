@@ -18,10 +18,12 @@ class RawColumns(NamedTuple):
     Attributes:
         values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing.
         numbers: The columns of :data:`NUMERIC_KINDS` as float32 [N, 1], with NaN where a value is missing or infinite.
+        transformed: The features of the kinds before this one, by name.
     """
 
     values: Columns
     numbers: Columns
+    transformed: Columns
 
 
 def as_column(values: RawColumn) -> tf.Tensor:

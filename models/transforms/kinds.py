@@ -10,13 +10,15 @@ from models.problem.features import Feature, Features
 from models.problem.kinds import Kind
 from models.transforms.categories import hashed, integer, vocabulary
 from models.transforms.columns import RawColumns
+from models.transforms.crosses import crossed
+from models.transforms.missing import missing
 from models.transforms.numbers import bucketed, cyclical, dense
 
 # Transforms all features of one kind. Returns their tensors [N, width] by name in TensorFlow's graphs.
 Transform: TypeAlias = Callable[[Sequence[Feature], RawColumns], dict[str, tf.Tensor]]
 
 # The kinds of features that read numbers, rather than the raw values.
-NUMERIC_KINDS: tuple[Kind, ...] = ("dense", "bucketed")
+NUMERIC_KINDS: tuple[Kind, ...] = ("dense", "bucketed", "ratio", "difference")
 TRANSFORMS: Mapping[Kind, Transform] = {
     "dense": dense,
     "bucketed": bucketed,
@@ -24,6 +26,10 @@ TRANSFORMS: Mapping[Kind, Transform] = {
     "vocabulary": vocabulary,
     "hashed": hashed,
     "cyclical": cyclical,
+    "ratio": dense,
+    "difference": dense,
+    "missing": missing,
+    "crossed": crossed,
 }
 # The number of indices of each kind of categorical feature.
 SIZES: Mapping[Kind, Callable[[Feature, tft.TFTransformOutput], int]] = {
@@ -31,6 +37,7 @@ SIZES: Mapping[Kind, Callable[[Feature, tft.TFTransformOutput], int]] = {
     "integer": lambda feature, _graph: feature.spec.max - feature.spec.min + 3,
     "vocabulary": lambda feature, graph: graph.vocabulary_size_by_name(feature.name) + feature.spec.oov_buckets + 1,
     "hashed": lambda feature, _graph: feature.spec.buckets + 1,
+    "crossed": lambda feature, _graph: feature.spec.size,
 }
 
 

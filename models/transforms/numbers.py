@@ -1,4 +1,4 @@
-"""Features of numbers: ``dense``, ``bucketed`` and ``cyclical``."""
+"""Features of numbers: ``dense``, ``ratio``, ``difference``, ``bucketed`` and ``cyclical``."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,20 +7,21 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.problem.features import Feature
+from models.problem.kinds import Difference, Ratio
 from models.transforms.columns import Columns, RawColumns, is_present, split, together
 
 QUANTILE_ERROR = 0.001  # fraction of the rows by which the size of a bucket may be off
+SMALLEST = 2.0**-126  # positive float32 with all of its digits
 
 
 def dense(features: Sequence[Feature], columns: RawColumns) -> dict[str, tf.Tensor]:
-    """Scales numbers. All with the same ``scale`` are scaled together, since an analyzer costs a second at any width.
+    """Scales numbers, ratios and differences. All with the same ``scale`` are scaled together.
 
     Returns:
         float32 [N, 1] by name of the feature. 0 where a number is missing.
     """
-    logged = {each.column: columns.numbers[each.column] for each in features if each.spec.log}
-    logs = together(_logarithm, logged)
-    numbers = {each.name: (logs if each.spec.log else columns.numbers)[each.column] for each in features}
+    numbers = {each.name: _number(each, columns) for each in features}
+    numbers |= together(_logarithm, {each.name: numbers[each.name] for each in features if each.spec.log})
     outputs = {}
     for scale in SCALERS:
         names = [each.name for each in features if each.spec.scale == scale]
@@ -60,6 +61,30 @@ SCALERS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "min_max": _scale_to_range,
     "none": tf.identity,
 }
+
+
+def _number(feature: Feature, columns: RawColumns) -> tf.Tensor:
+    """The number that is scaled, float32 [N, 1], with NaN where it is missing."""
+    numbers = [columns.numbers[column] for column in feature.columns]
+    match feature.spec:
+        case Ratio():
+            # Devices and servers do not agree on numbers that are almost zero.
+            numerator, denominator = numbers
+            result = tf.where(tf.abs(denominator) < SMALLEST, math.nan, numerator / denominator)
+        case Difference():
+            result = _difference(*(columns.values[column] for column in feature.columns), *numbers)
+        case _:
+            return numbers[0]
+    return tf.where(tf.math.is_finite(result), result, math.nan)
+
+
+def _difference(left: tf.Tensor, right: tf.Tensor, left_number: tf.Tensor, right_number: tf.Tensor) -> tf.Tensor:
+    """``left - right`` as float32. Integers are subtracted exactly, since a float32 cannot hold seconds since 1970."""
+    result = left_number - right_number
+    if not left.dtype == right.dtype == tf.int64:
+        return result
+    fits = tf.abs(result) < 2.0**62  # also false where a number is missing
+    return tf.where(fits, tf.cast(left - right, tf.float32), result)
 
 
 def _logarithm(numbers: tf.Tensor) -> tf.Tensor:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from artifacts.metric_kinds import has_trivial
 from artifacts.thresholds import bounds_of
+from common.dotted_keys import join_key
 from common.remote_paths import is_remote
 from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
@@ -27,6 +28,7 @@ def check_config(config: Config) -> None:
         ValueError: One line for the first that fails.
     """
     check_files(config)
+    check_crosses(config)
     check_hyperparameters(config)
     check_evaluation(config)
     check_class_weights(config)
@@ -50,6 +52,19 @@ def check_files(config: Config) -> None:
         found = getattr(config.data, key)
         if kind != "csv" and found != getattr(COMMAS, key):
             raise ValueError(f"data.{key}: found {found!r} for {kind} rows; expected csv: remove the key")
+
+
+def check_crosses(config: Config) -> None:
+    """Checks that the crosses have a known size.
+
+    Raises:
+        ValueError: The size of a cross without hash buckets is unknown, or too large.
+    """
+    for name, spec in config.features.crossed.items():
+        try:
+            config.features.cross(spec)
+        except ValueError as error:
+            raise ValueError(f"{join_key(['features', 'crossed', name])}: {error}") from error
 
 
 def check_hyperparameters(config: Config) -> None:

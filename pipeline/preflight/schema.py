@@ -77,7 +77,13 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
     _check_lists(config, schema, settings)
     for kind, name in config.features:
         for column in config.features.raw_columns(kind, name):
-            _check_type(f"{settings}: {join_key(['features', kind, name])}", kind, types[column])
+            key = f"{settings}: {join_key(['features', kind, name])}"
+            _check_type(key, kind, types[column])
+            if kind == "crossed" and types[column] == FLOAT and column not in config.features.bucketed:
+                raise ConfigError(
+                    f"{key}: the schema has type FLOAT for '{column}'; a cross needs INT or BYTES, or the buckets of a "
+                    f"number: add {join_key(['features', 'bucketed', column])}"
+                )
     check_label(config, schema, settings)
     check_weight_column(config, schema, settings)
     check_slices(config, schema, settings)

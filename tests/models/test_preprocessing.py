@@ -8,14 +8,42 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_table import BINARY, CODE, COLOURS, EVERY_KIND, PAINT, PLAIN, RATIO, REGRESSION, TAIL, USER, small_table
+from small_table import (
+    BINARY,
+    CODE,
+    COLOURS,
+    EVERY_KIND,
+    EXACT,
+    PAINT,
+    PLAIN,
+    RATIO,
+    REGRESSION,
+    TAIL,
+    USER,
+    small_table,
+)
 
 from models.preprocessing import preprocessing_fn
 from models.problem.features import Features
-from models.problem.kinds import FEATURE_KINDS, KINDS, Bucketed, Cyclical, Dense, Hashed, Integer, Kind, Vocabulary
+from models.problem.kinds import (
+    FEATURE_KINDS,
+    KINDS,
+    Bucketed,
+    Crossed,
+    Cyclical,
+    Dense,
+    Difference,
+    Hashed,
+    Integer,
+    Kind,
+    Missing,
+    Ratio,
+    Vocabulary,
+)
 from models.problem.label import Above, Label
 from models.problem.problem import Problem
 from models.transforms.columns import as_column
+from models.transforms.crosses import FACTOR, PRIME, TEXT_BUCKETS
 from models.transforms.kinds import NUMERIC_KINDS, SIZES, TRANSFORMS, categorical_sizes
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
@@ -197,6 +225,128 @@ def test_cyclical_is_on_the_unit_circle_or_at_its_centre_if_missing(
     np.testing.assert_allclose(found, [expected(value) for value in raw], atol=1e-6)
 
 
+def rows_of(**columns: st.SearchStrategy[Any]) -> st.SearchStrategy[list[dict[str, Any]]]:
+    return st.lists(st.fixed_dictionaries(columns), min_size=1, max_size=40)
+
+
+def transformed_rows(kind: Kind, name: str, rows: Sequence[Any]) -> np.ndarray[Any, Any]:
+    return small_table().transform(rows)[EVERY_KIND.tensor_name(kind, name)]
+
+
+normal_floats = (
+    st.none() | st.floats(-1e6, 1e6, width=32, allow_subnormal=False) | st.sampled_from([0.0, -0.0, math.nan])
+)
+
+
+def quotient(row: Any) -> float:
+    """The ratio of the gain and the share, or NaN."""
+    gain, share = np.float32(as_float(row["gain"])), np.float32(as_float(row["share"]))
+    with np.errstate(all="ignore"):
+        found = float(gain / share)
+    return found if math.isfinite(found) else math.nan
+
+
+@MANY
+@given(rows=rows_of(gain=normal_floats, share=normal_floats))
+def test_a_ratio_is_scaled_like_a_number_and_missing_after_a_division_by_zero(rows: list[dict[str, Any]]) -> None:
+    analyzed = np.array([quotient(row) for row in small_table().rows])
+    found = transformed_rows("ratio", "gain per share", rows)[:, 0]
+    quotients = np.array([quotient(row) for row in rows])
+    expected = np.nan_to_num(z_score(quotients, analyzed[~np.isnan(analyzed)]), nan=0.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_ratio_by_zero_equals_a_missing_one() -> None:
+    rows = [{"gain": gain, "share": share} for gain, share in [(2.0, 0.0), (0.0, -0.0), (None, 2.0), (2.0, None)]]
+    assert transformed_rows("ratio", "gain per share", rows).tolist() == [[0.0]] * 4
+    assert transformed_rows("ratio", "age", [{"age": -24, "month": 3}]) == pytest.approx(-math.log1p(8))
+
+
+@MANY
+@given(rows=rows_of(gain=normal_floats, age=integers))
+def test_a_difference_is_scaled_like_a_number(rows: list[dict[str, Any]]) -> None:
+    def gap(row: Any) -> float:
+        return float(np.float32(as_float(row["gain"])) - np.float32(as_float(row["age"])))
+
+    analyzed = np.array([gap(row) for row in small_table().rows])
+    found = transformed_rows("difference", "gain - age", rows)[:, 0]
+    expected = np.nan_to_num(z_score(np.array([gap(row) for row in rows]), analyzed[~np.isnan(analyzed)]), nan=0.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("age", "code"), [(2**62 + 7, 2**62), (1_700_000_000_007, 1_700_000_000_000)])
+def test_integers_are_subtracted_before_they_are_rounded(age: int, code: int) -> None:
+    rows = [{"age": age, CODE: code}, {"age": 7, CODE: 0}]
+    large, small = transformed_rows("difference", "age - code", rows)
+    assert large == small != 0
+
+
+def test_a_difference_of_integers_does_not_wrap_around() -> None:
+    [[found]] = transformed_rows("difference", "age - code", [{"age": 2**63 - 1, CODE: -(2**63) + 1}])
+    assert found > 1e16
+
+
+@pytest.mark.parametrize(
+    ("column", "known", "missing"),
+    [
+        ("gain", [0.0, -1e30], [None, math.nan, math.inf]),
+        ("age", [0, INT64_MAX], [None, INT64_MIN]),
+        ("city", ["x", " "], [None, ""]),
+        (USER, [b"\xff"], [None, b""]),
+    ],
+)
+def test_missing_is_one_where_there_is_no_value(column: str, known: list[Any], missing: list[Any]) -> None:
+    assert transformed("missing", column, known).tolist() == [[0.0]] * len(known)
+    assert transformed("missing", column, missing).tolist() == [[1.0]] * len(missing)
+
+
+@MANY
+@given(rows=rows_of(share=floats, street=texts("a", "b", "c", "d"), month=integers))
+def test_an_exact_cross_numbers_the_combinations_of_the_indices(rows: list[dict[str, Any]]) -> None:
+    columns = small_table().transform(rows)
+    share, street, month = (
+        columns[EVERY_KIND.tensor_name(kind, name)]
+        for kind, name in (("bucketed", "share"), ("vocabulary", "street"), ("integer", "month"))
+    )
+    expected = (share * (3 + 4 + 1) + street) * (12 + 2) + month
+    np.testing.assert_array_equal(columns[EVERY_KIND.tensor_name("crossed", EXACT)], expected)
+
+
+@MANY
+@given(rows=rows_of(**{USER: texts("user 1", "user 2"), CODE: integers, "gain": floats}))
+def test_a_hashed_cross_is_a_polynomial_of_the_values(rows: list[dict[str, Any]]) -> None:
+    buckets = small_table().transform(rows)[EVERY_KIND.tensor_name("bucketed", "gain")][:, 0].tolist()
+
+    def expected(row: dict[str, Any], bucket: int) -> int:
+        user, code = row[USER], row[CODE]
+        first = 0 if user in (None, "", b"") else 1 + hash_bucket(user, TEXT_BUCKETS)
+        second = 0 if code in (None, INT64_MIN) else 1 + code % (PRIME - 1)
+        if first == second == bucket == 0:
+            return 0
+        return 1 + ((first * FACTOR + second) % PRIME * FACTOR + bucket) % PRIME % 97
+
+    found = transformed_rows("crossed", "of values", rows)[:, 0].tolist()
+    assert found == [expected(row, bucket) for row, bucket in zip(rows, buckets, strict=True)]
+
+
+def test_hashed_crosses_spread_over_the_buckets() -> None:
+    buckets = 4096
+    features = Features(crossed={"a b": Crossed(columns=("a", "b"), buckets=buckets)})
+    problem = Problem(task="regression", label=Label(name="y", column="y", scale="none"), features=features)
+    pairs = [(a, b) for a in range(64) for b in range(64)]
+    inputs = {
+        "a": tf.constant([[f"word {a}"] for a, _ in pairs]),
+        "b": tf.constant([[b] for _, b in pairs], tf.int64),
+        "y": tf.zeros([len(pairs), 1]),
+    }
+    [name] = features.outputs
+    found = preprocessing_fn(inputs, {"problem": problem.to_config()})[name].numpy()
+    # Random hashes leave a fraction of 1 / e of the buckets empty.
+    assert len(np.unique(found)) > 0.6 * buckets
+    assert found.min() >= 1
+    assert found.max() <= buckets
+
+
 def test_the_largest_integers_keep_their_remainder() -> None:
     large = [2**62 + 5, 2**63 - 1, -(2**62) - 7]
     near = [number % 12 for number in large]
@@ -233,7 +383,7 @@ def test_a_value_does_not_depend_on_its_position_in_the_batch() -> None:
             assert column.tobytes() == together[name][index : index + 1].tobytes(), name
 
 
-_INDEXED = ("bucketed", "integer", "vocabulary", "hashed")
+_INDEXED = ("bucketed", "integer", "vocabulary", "hashed", "crossed")
 
 
 @pytest.mark.parametrize(
@@ -245,6 +395,8 @@ _INDEXED = ("bucketed", "integer", "vocabulary", "hashed")
         ("vocabulary", "street", 1 + 3 + 4),
         ("vocabulary", PAINT, 1 + 2 + 1),
         ("hashed", USER, 1 + 50),
+        ("crossed", EXACT, (1 + 4) * (1 + 3 + 4) * (1 + 12 + 1)),
+        ("crossed", "of values", 1 + 97),
     ],
 )
 def test_sizes_count_missing_known_and_unknown_values(kind: Kind, column: str, size: int) -> None:
@@ -253,7 +405,11 @@ def test_sizes_count_missing_known_and_unknown_values(kind: Kind, column: str, s
 
 @pytest.mark.parametrize(
     ("kind", "dtype", "width"),
-    [("dense", np.float32, 1), ("cyclical", np.float32, 2), *[(kind, np.int64, 1) for kind in _INDEXED]],
+    [
+        *[(kind, np.float32, 1) for kind in ("dense", "ratio", "difference", "missing")],
+        ("cyclical", np.float32, 2),
+        *[(kind, np.int64, 1) for kind in _INDEXED],
+    ],
 )
 def test_shapes_and_dtypes_of_each_kind(kind: Kind, dtype: type, width: int) -> None:
     columns = small_table().transform(small_table().rows[:5])
@@ -396,14 +552,22 @@ def test_the_label_is_in_the_same_graph_as_the_features() -> None:
         (Features(hashed={"x": Hashed(buckets=9)}), "x_hashed"),
         (Features(cyclical={"x": Cyclical(period=7)}), "x_cyclical"),
         (Features(dense={"x": Dense(scale="none")}), "x_dense"),
+        (Features(ratio={"x": Ratio(numerator="x", denominator="two", scale="none")}), "x_ratio"),
+        (Features(difference={"x": Difference(of="x", minus="one", scale="none")}), "x_difference"),
+        (Features(crossed={"x": Crossed(columns=("x", "none"), buckets=9)}), "x_crossed"),
     ],
 )
 def test_missing_is_the_same_in_sparse_and_in_dense_columns(features: Features, column: str) -> None:
     problem = Problem(task="regression", label=Label(name="y", column="y", scale="none"), features=features)
     config = {"problem": problem.to_config()}
-    label = tf.zeros([2, 1])
-    from_sparse = preprocessing_fn({"x": sparse([2, None], tf.int64), "y": label}, config)[column]
-    from_dense = preprocessing_fn({"x": tf.constant([[2], [INT64_MIN]], tf.int64), "y": label}, config)[column]
+    others = {
+        "y": tf.zeros([2, 1]),
+        "one": tf.ones([2, 1], tf.int64),
+        "two": tf.fill([2, 1], 2.0),
+        "none": tf.constant([["x"], [""]]),
+    }
+    from_sparse = preprocessing_fn({**others, "x": sparse([2, None], tf.int64)}, config)[column]
+    from_dense = preprocessing_fn({**others, "x": tf.constant([[2], [INT64_MIN]], tf.int64)}, config)[column]
     np.testing.assert_array_equal(from_sparse, from_dense)
     assert (from_dense.numpy()[1] == 0).all()
     assert (from_dense.numpy()[0] != 0).any()
@@ -416,5 +580,5 @@ def test_every_kind_has_a_transform_and_every_categorical_kind_a_size() -> None:
 
 
 def test_every_kind_is_in_the_table() -> None:
-    specs = {Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary}
+    specs = {Bucketed, Crossed, Cyclical, Dense, Difference, Hashed, Integer, Missing, Ratio, Vocabulary}
     assert {type(getattr(EVERY_KIND, kind)[column]) for kind, column in EVERY_KIND} == specs

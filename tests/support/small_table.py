@@ -25,7 +25,18 @@ from common.source_code import source_digest
 from models.network import build_network
 from models.preprocessing import preprocessing_fn
 from models.problem.features import Features
-from models.problem.kinds import Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary
+from models.problem.kinds import (
+    Bucketed,
+    Crossed,
+    Cyclical,
+    Dense,
+    Difference,
+    Hashed,
+    Integer,
+    Missing,
+    Ratio,
+    Vocabulary,
+)
 from models.problem.label import Above, Label
 from models.problem.problem import Problem
 from models.signatures import export
@@ -42,6 +53,7 @@ TAIL = "class"
 PAINT = "Street"  # differs only in case from another column
 USER = "self"
 CODE = 'the "code".no'
+EXACT = "share x street x month"  # the name of a cross
 NUMBERS = ("amount", "gain", "share", RATIO, PLAIN, TAIL)
 INTEGERS = ("age", "month", CODE)
 TEXTS = ("colour", "city", "street", PAINT, USER)
@@ -71,6 +83,19 @@ EVERY_KIND = Features(
     },
     hashed={USER: Hashed(buckets=50), CODE: Hashed(buckets=7)},
     cyclical={"month": Cyclical(period=12), PLAIN: Cyclical(period=0.5)},
+    ratio={
+        "gain per share": Ratio(numerator="gain", denominator="share"),
+        "age": Ratio(numerator="age", denominator="month", log=True, scale="none"),
+    },
+    difference={
+        "gain - age": Difference(of="gain", minus="age"),
+        "age - code": Difference(of="age", minus=CODE, scale="min_max"),
+    },
+    missing={"gain": Missing(), "age": Missing(), "city": Missing(), USER: Missing()},
+    crossed={
+        EXACT: Crossed(columns=("share", "street", "month")),
+        "of values": Crossed(columns=(USER, CODE, "gain"), buckets=97),
+    },
 )
 A_FEW = Features(
     dense={"gain": Dense()},

@@ -7,7 +7,19 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from models.problem.features import Features, transformed_name
-from models.problem.kinds import KINDS, Bucketed, Cyclical, Dense, Hashed, Integer, Vocabulary
+from models.problem.kinds import (
+    KINDS,
+    Bucketed,
+    Crossed,
+    Cyclical,
+    Dense,
+    Difference,
+    Hashed,
+    Integer,
+    Missing,
+    Ratio,
+    Vocabulary,
+)
 from models.problem.label import Above, Label
 from models.problem.problem import Problem
 
@@ -21,6 +33,12 @@ SPECS: dict[str, st.SearchStrategy[Any]] = {
     "vocabulary": st.builds(Vocabulary, top_k=st.none() | counts, min_frequency=counts, oov_buckets=counts),
     "hashed": st.builds(Hashed, buckets=st.integers(2, 1000)),
     "cyclical": st.builds(Cyclical, period=st.floats(0.001, 1e9) | st.integers(1, 366)),
+    "ratio": st.builds(Ratio, numerator=names, denominator=st.just("answers"), log=st.booleans()),
+    "difference": st.builds(Difference, of=names, minus=st.just("answers"), log=st.booleans()),
+    "missing": st.just(Missing()),
+    "crossed": st.builds(
+        Crossed, columns=st.lists(names, min_size=2, max_size=3, unique=True).map(tuple), buckets=st.integers(2, 1000)
+    ),
 }
 features = st.builds(Features, **{kind: st.dictionaries(names, spec, max_size=3) for kind, spec in SPECS.items()})
 above = st.builds(Above, value=numbers) | st.builds(Above, fraction=numbers, of=names)
@@ -50,8 +68,8 @@ def test_a_problem_survives_json(problem: Problem) -> None:
 @given(declared=features)
 def test_features_iterate_in_the_order_of_the_kinds(declared: Features) -> None:
     pairs = list(declared)
-    assert pairs == [(kind, column) for kind in KINDS for column in getattr(declared, kind)]
-    assert sorted(declared.columns) == sorted({column for _, column in pairs})
+    assert pairs == [(kind, name) for kind in KINDS for name in getattr(declared, kind)]
+    assert sorted(declared.columns) == sorted({column for each in pairs for column in declared.raw_columns(*each)})
 
 
 def test_a_column_used_in_two_kinds_has_a_name_for_each() -> None:
@@ -62,6 +80,18 @@ def test_a_column_used_in_two_kinds_has_a_name_for_each() -> None:
 
 def test_the_last_word_of_a_features_name_is_its_kind() -> None:
     assert [kind for kind in KINDS if "_" in kind] == []  # otherwise two features could have the same name
+
+
+def test_columns_of_named_features_are_counted_once() -> None:
+    declared = Features(
+        missing={"fare": Missing()},
+        ratio={"fare": Ratio(numerator="fare", denominator="miles")},
+        difference={"fare": Difference(of="fare", minus="tips")},
+        crossed={"fare": Crossed(columns=("city", "fare", "day"), buckets=9)},
+    )
+    assert declared.columns == ("fare", "miles", "tips", "city", "day")
+    assert set(declared.tensor_names) == set(declared.columns)
+    assert sorted(declared.outputs) == ["fare_crossed", "fare_difference", "fare_missing", "fare_ratio"]
 
 
 def test_features_and_label_have_different_names_in_tensorflow() -> None:
@@ -120,6 +150,13 @@ def test_class_names_by_index(task: Any, label: Label, names: tuple[str, ...]) -
         (Vocabulary, {"oov_buckets": 0}, "1"),
         (Integer, {"min": 3, "max": 3}, "'min' must be below 'max'; found 3 and 3"),
         (Integer, {"min": 0, "max": 100_000}, "more than 100,000 values; use 'hashed' or 'bucketed'"),
+        (Ratio, {"numerator": "x", "denominator": "x"}, "found the column 'x' twice; expected different columns"),
+        (Difference, {"of": "x", "minus": "x"}, "found the column 'x' twice"),
+        (Difference, {"of": "x"}, "minus"),
+        (Crossed, {"columns": ("x", "y", "x")}, "found the column 'x' twice"),
+        (Crossed, {"columns": ("x",)}, "at least 2 items"),
+        (Crossed, {"columns": ("x", "y"), "buckets": 1}, "2"),
+        (Missing, {"column": "x"}, "column"),
         (Cyclical, {"period": 0}, "greater than 0"),
         (Cyclical, {"period": float("inf")}, "finite"),
         (Above, {}, "'value', or 'fraction' together with 'of'"),
@@ -139,6 +176,12 @@ def test_a_record_rejects_invalid_values(record: Any, arguments: dict[str, Any],
     [
         ("binary", PLAIN, Features(), "features: found none; expected at least one"),
         ("binary", PLAIN, Features(dense={"answer": Dense()}), "found 'answer', the column of the label; remove"),
+        (
+            "binary",
+            PLAIN,
+            Features(crossed={"a x b": Crossed(columns=("x", "answer"), buckets=9)}),
+            "features.crossed.a x b: found 'answer', the column of the label",
+        ),
         (
             "binary",
             Label(name="y", column="a", above=Above(fraction=0.5, of="a")),

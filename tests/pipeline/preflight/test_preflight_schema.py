@@ -24,6 +24,8 @@ def check_schema(folder: Path, overrides: Mapping[str, str], schema: bytes | Non
         ("training.steps", "1"),
         ("features.dense.hour", "{}"),
         ("features.hashed", "{hour: {buckets: 2}, company: {buckets: 2}}"),
+        ("features.crossed", "{a b: {columns: [hour, company, payment], buckets: 2}}"),
+        ("features.missing", "{fare: {}, hour: {}, company: {}}"),
         ("data.split_key", "company"),
         ("evaluation.thresholds", "[{metric: accuracy, min: 0}, {metric: accuracy, min: 0, slice: {payment: card}}]"),
         ("evaluation.thresholds", "[{metric: accuracy, min: 0}, {metric: accuracy, min: 0, slice: {hour: 3}}]"),
@@ -38,6 +40,10 @@ def test_matching_settings_pass(tmp_path: Path, key: str, value: str) -> None:
     [
         ({"features.dense.fair": "{}"}, "features.dense.fair", "fare"),
         ({"features.cyclical.hours": "{period: 24}"}, "features.cyclical.hours", "hour"),
+        ({"features.crossed.a b": "{columns: [hour, pament], buckets: 9}"}, "features.crossed.a b", "payment"),
+        ({"features.ratio.each": "{numerator: fare, denominator: mile}"}, "features.ratio.each", "miles"),
+        ({"features.difference.gap": "{of: fare, minus: second}"}, "features.difference.gap", "seconds"),
+        ({"features.missing.fair": "{}"}, "features.missing.fair", "fare"),
         ({"label.column": "tip"}, "label.column", "tips"),
         ({"label.above.of": "fair"}, "label.above.of", "fare"),
         ({"data.split_key": "compny"}, "data.split_key", "company"),
@@ -65,6 +71,8 @@ def test_missing_column_is_reported_with_the_nearest(
         ("integer", "company", "{min: 0, max: 1}", "BYTES", "INT"),
         ("vocabulary", "fare", "{}", "FLOAT", "INT or BYTES"),
         ("hashed", "fare", "{buckets: 2}", "FLOAT", "INT or BYTES"),
+        ("ratio", "x", "{numerator: fare, denominator: company}", "BYTES", "INT or FLOAT"),
+        ("difference", "x", "{of: company, minus: fare}", "BYTES", "INT or FLOAT"),
     ],
 )
 def test_column_type_has_to_fit_its_kind(
@@ -74,6 +82,17 @@ def test_column_type_has_to_fit_its_kind(
         check_schema(tmp_path, {f"features.{kind}.{column}": value})
     key = f"{tmp_path / 'tiny.yaml'}: features.{kind}.{column}"
     assert str(error.value) == f"{key}: the schema has type {found}; {kind} needs {needed}"
+
+
+def test_a_float_enters_a_cross_by_its_buckets(tmp_path: Path) -> None:
+    crossed = {"features.crossed.a b": "{columns: [hour, fare], buckets: 9}"}
+    with pytest.raises(ConfigError) as error:
+        check_schema(tmp_path, crossed)
+    assert str(error.value) == (
+        f"{tmp_path / 'tiny.yaml'}: features.crossed.a b: the schema has type FLOAT for 'fare'; a cross needs INT or "
+        "BYTES, or the buckets of a number: add features.bucketed.fare"
+    )
+    check_schema(tmp_path, {**crossed, "features.bucketed.fare": "{buckets: 5}"})
 
 
 @pytest.mark.parametrize(("column", "value", "nearest"), [("payment", "Card", "card"), ("colour", "bleu", "blue")])
