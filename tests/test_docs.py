@@ -36,7 +36,7 @@ PAGES = sorted(
     for pattern in ("*.md", *(f"{folder}/**/*.md" for folder in FOLDERS))
     for path in ROOT.glob(pattern)
 )
-USER_FILES = r"mine|cancer|houses|data/bad|row_count|feather_files|/rows\."  # which a reader creates
+USER_FILES = r"mine|cancer|houses|data/bad|row_count|cross_network|feather_files|/rows\."  # which a reader creates
 FENCED = re.compile(r"^ *```.*?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 COMMANDS: dict[str, click.Command] = {
