@@ -12,9 +12,9 @@ COMPILE := UV_CACHE_DIR=.cache/uv .venv/bin/uv pip compile --quiet --generate-ha
 help:  ## list all targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
-run:  ## run the taxi pipeline into output/taxi (options: ARGS="--no-tune")
+run:  ## run the taxi pipeline, or another one (options: CONFIG=configs/rodents.yaml ARGS="--no-tune")
 	$(INSTALL)
-	@$(PY) local_runner.py $(ARGS)
+	@$(PY) local_runner.py $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
 test:  ## run the tests (options: ARGS="-k config")
 	$(INSTALL)

@@ -15,7 +15,7 @@ def missing(features: Sequence[Feature], columns: RawColumns) -> dict[str, tf.Te
         float32 [N, 1] by name of the feature: 1 where the value is missing, else 0.
     """
     values = {each.name: columns.values[each.column] for each in features}
-    outputs = {}
+    outputs: dict[str, tf.Tensor] = {}
     for dtype in (tf.float32, tf.int64):
         outputs |= together(_is_missing, {name: each for name, each in values.items() if each.dtype == dtype})
     # Texts are compared one by one, since on a device some are strings and others bytes.

@@ -304,10 +304,8 @@ def test_missing_is_one_where_there_is_no_value(column: str, known: list[Any], m
 @given(rows=rows_of(share=floats, street=texts("a", "b", "c", "d"), month=integers))
 def test_an_exact_cross_numbers_the_combinations_of_the_indices(rows: list[dict[str, Any]]) -> None:
     columns = small_table().transform(rows)
-    share, street, month = (
-        columns[EVERY_KIND.tensor_name(kind, name)]
-        for kind, name in (("bucketed", "share"), ("vocabulary", "street"), ("integer", "month"))
-    )
+    indexed: list[tuple[Kind, str]] = [("bucketed", "share"), ("vocabulary", "street"), ("integer", "month")]
+    share, street, month = (columns[EVERY_KIND.tensor_name(*each)] for each in indexed)
     expected = (share * (3 + 4 + 1) + street) * (12 + 2) + month
     np.testing.assert_array_equal(columns[EVERY_KIND.tensor_name("crossed", EXACT)], expected)
 

@@ -51,7 +51,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     graph = tft.TFTransformOutput(str(folder / "graph"))
     network = build_network(problem, {"hidden_units": 8}, categorical_sizes(problem.features, graph))
     random = np.random.default_rng(0)
-    network.set_weights([random.normal(size=weights.shape) for weights in network.get_weights()])
+    network.set_weights([random.normal(0, len(each) ** -0.5, each.shape) for each in network.get_weights()])
     export(network, graph, problem, str(folder / "model"))
     shutil.move(folder / "model", folder / "elsewhere")
     shutil.rmtree(folder / "graph")
@@ -117,10 +117,7 @@ def test_the_signatures_and_their_outputs_depend_on_the_task(exported: Exported)
         SERVE_RAW: predict,
         CLASSIFY if classes else REGRESS: method,
         TRANSFORM_FEATURES: {
-            exported.problem.features.tensor_name(kind, column): tf.float32
-            if kind in ("dense", "cyclical")
-            else tf.int64
-            for kind, column in exported.problem.features
+            name: tf.as_dtype(output.dtype) for name, output in exported.problem.features.outputs.items()
         },
         TRANSFORM_LABEL: {exported.problem.label_tensor: tf.int64 if classes else tf.float32},
     }

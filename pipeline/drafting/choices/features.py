@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
-from models.problem.kinds import Kind
+from models.problem.kinds import FEATURE_KINDS, Kind
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows
@@ -31,6 +31,8 @@ INTEGER_RANGE = 200
 VOCABULARY = 200  # distinct texts of a vocabulary, at most
 MAX_HASH_BUCKETS = 1_000
 HASHED_BYTES = 64  # of a text that a device can hash
+MISSING_FRACTION = 0.05  # of the rows, from which on a feature tells where a number is missing
+MISSING_ROWS = 10  # rows with and without a value that this takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +74,14 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
             choices.append(Choice(column, "left out", reason=_left_out(column, reason)))
         else:
             kinds, reason = _number(column) if column.is_number else _category(column)
-            choices.append(Choice(column, "feature", kinds, reason))
+            choices.append(Choice(column, "feature", {**kinds, **_indicator(column, kinds)}, reason))
     return choices
+
+
+def _indicator(column: Column, kinds: Mapping[Kind, Mapping[str, Any]]) -> Mapping[Kind, Mapping[str, Any]]:
+    """A feature that tells where a value is missing, if many are and no other feature tells it, as categories do."""
+    enough = column.missing >= MISSING_FRACTION * column.rows and min(column.missing, column.present) >= MISSING_ROWS
+    return {"missing": {}} if enough and not any(FEATURE_KINDS[kind].is_categorical for kind in kinds) else {}
 
 
 def _left_out(column: Column, reason: str) -> str:

@@ -97,6 +97,23 @@ def test_the_use_of_a_column_and_its_reason(tmp_path: Path, cell: object, use: s
     assert reason in found.reasons["b"]
 
 
+@pytest.mark.parametrize(
+    ("cell", "use"),
+    [
+        (lambda row: "" if row % 19 == 0 else row * 31 % 1009 + 0.5, "dense+missing"),
+        (lambda row: "" if row % 40 == 0 else row * 31 % 1009 + 0.5, "dense"),  # 3% of the rows
+        (lambda row: "" if row > 8 else row + 0.5, "dense"),  # nine rows with a value
+        (lambda row: "" if row % 19 == 0 else f"word {row % 9}", "vocabulary"),  # index 0 tells it
+    ],
+)
+def test_a_number_that_is_often_missing_has_an_indicator(tmp_path: Path, cell: object, use: str) -> None:
+    assert callable(cell)
+    path = table(tmp_path / "a.csv", rows(number, cell, yes, count=200))
+    found = drafted(path, "label", tmp_path / "out")
+    assert (found.code, found.stderr) == (0, "")
+    assert found.uses["b"] == use
+
+
 def test_a_column_of_numbers_and_texts_is_text_and_named_with_a_line(tmp_path: Path) -> None:
     text = rows(number, lambda row: f"V{row % 9}" if row % 3 == 2 else row % 11, yes)
     found = drafted(table(tmp_path / "a.csv", text), "label", tmp_path / "out")
@@ -281,7 +298,7 @@ def test_each_format_gives_the_same_choices(tmp_path: Path, name: str) -> None:
         "id": "left out",
         "kind": "vocabulary",
         "label": "label",
-        "size": "dense",
+        "size": "dense+missing",
     }
     assert {key: each.type for key, each in found.schema.items()} == {"id": 2, "kind": 1, "label": 1, "size": 3}
     assert found.settings["data"]["path"] == str(path.parent)

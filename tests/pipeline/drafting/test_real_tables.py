@@ -36,7 +36,7 @@ def test_a_sample_of_a_real_table(  # the draft is only written if it passes the
 def test_missing_values_in_rs_spelling_do_not_turn_numbers_into_text(tmp_path: Path) -> None:
     found = drafted(SAMPLES / "storms.csv", "status", tmp_path)
     assert found.settings["data"]["missing_values"] == ["NA"]
-    assert found.uses["tropicalstorm_force_diameter"] == "dense"
+    assert found.uses["tropicalstorm_force_diameter"] == "dense+missing"
     [line] = [line for line in found.choices["warnings"] if "missing values" in line]
     assert re.search(r"missing values: NA \('category': \d+ of 150 are numbers; 'tropicalstorm", line)
 
