@@ -60,9 +60,8 @@ def main() -> None:
             outcome = try_table(table, arguments.out, arguments.init_only)
             console.print(_line(outcome, arguments.out), highlight=False)
             outcomes.append(outcome)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    result = json.dumps([dataclasses.asdict(each) for each in outcomes], indent=2)
-    (arguments.out / "tables.json").write_text(result, encoding="utf-8")
+            result = json.dumps([dataclasses.asdict(each) for each in outcomes], indent=2)
+            (arguments.out / "tables.json").write_text(result, encoding="utf-8")  # a later table may be interrupted
     console.print(_report(outcomes, arguments.out))
     failed = [each for each in outcomes if each.error or (each.summary and not _is_better(each, arguments.out))]
     sys.exit(1 if failed else 0)
