@@ -42,6 +42,7 @@ KINDS: dict[str, MetricKind] = {
     "log_loss": MetricKind("lower"),
     "brier": MetricKind("lower"),
     "expected_cost": MetricKind("lower"),
+    "optimal_cost": MetricKind("lower"),
     "mse": MetricKind("lower"),
     "rmse": MetricKind("lower"),
     "mae": MetricKind("lower"),

@@ -129,26 +129,33 @@ class BatchedTopKAccuracy(MeanOfRows):
 
 
 class BatchedExpectedCost(MeanOfRows):
-    """Mean cost of the predicted class."""
+    """Mean cost of the predicted class, or of the class that the predicted probabilities make the cheapest."""
 
     scale = "real"
     skips_nan = True
 
-    def __init__(self, name: str, costs: Sequence[Sequence[float]]) -> None:
+    def __init__(self, name: str, costs: Sequence[Sequence[float]], optimal: bool = False) -> None:
         """Creates the metric.
 
         Args:
             name: Name of the metric.
             costs: ``costs[actual][predicted]``, the cost of a row.
+            optimal: Whether the class with the lowest expected cost is chosen instead of the most probable one.
         """
-        self._costs = np.array(costs, np.float64)
+        self._costs, self._optimal = np.array(costs, np.float64), optimal
         super().__init__(name)
 
     def values(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
         """The cost of each row, or NaN for an unknown class."""
         known = (labels >= 0) & (labels < len(self._costs))
-        costs = self._costs[np.where(known, labels, 0).astype(np.int64), predicted_classes(predictions)]
-        return np.where(known, costs, np.nan)
+        chosen = self._cheapest(predictions) if self._optimal else predicted_classes(predictions)
+        return np.where(known, self._costs[np.where(known, labels, 0).astype(np.int64), chosen], np.nan)
+
+    def _cheapest(self, predictions: np.ndarray) -> np.ndarray:
+        """The class of each row with the lowest expected cost: Elkan, IJCAI (2001)."""
+        of_class_1 = predictions.astype(np.float64)
+        probabilities = np.stack([1 - of_class_1, of_class_1], axis=1) if predictions.ndim == 1 else of_class_1
+        return np.argmin(probabilities @ self._costs, axis=1)
 
 
 class BatchedMeanSquaredError(MeanOfRows):

@@ -63,7 +63,7 @@ class TrivialModel:
             return list(self.mean)
         settings, found = settings or {}, list(self.mean)
         chosen = settings.get("index")  # F1 and precision of a class are best if all rows are taken for it
-        if "costs" in settings:
+        if "costs" in settings and not settings.get("optimal"):  # which chooses by the shares of the classes
             chosen = int(np.argmin(np.array(self.mean) @ np.array(settings["costs"])))
         if chosen is not None:
             found = [float(index == chosen) for index in range(len(self.mean))]

@@ -14,7 +14,7 @@ from custom_components.arrow_example_gen.formats.dialect import COMMAS
 from custom_components.arrow_example_gen.source import check_pattern
 from models.training_settings import DEFAULT_NETWORK, Hyperparameters, Range, Scalar, Training
 from pipeline.config.errors import shortened, unknown_name
-from pipeline.config.metrics import each_class, find_metric
+from pipeline.config.metrics import COSTS, each_class, find_metric
 from pipeline.config.pydantic_errors import describe
 from pipeline.config.settings import Config
 
@@ -135,13 +135,15 @@ def check_costs(config: Config) -> None:
         ValueError: It is missing or not used, or does not have a row and a column for each class.
     """
     costs, classes, key = config.evaluation.cost_matrix, config.problem.class_names, "evaluation.cost_matrix"
-    is_used = "expected_cost" in config.evaluation.metrics
+    used = [name for name in config.evaluation.metrics if name in COSTS]
     if costs is None:
-        if is_used:
-            raise ValueError(f"{key}: missing; expected the costs for evaluation.metrics 'expected_cost'")
+        if used:
+            raise ValueError(f"{key}: missing; expected the costs for evaluation.metrics '{used[0]}'")
         return
-    if not is_used:
-        raise ValueError(f"{key}: found without 'expected_cost' in evaluation.metrics; add it, or remove the matrix")
+    if not used:
+        raise ValueError(
+            f"{key}: found without 'expected_cost' or 'optimal_cost' in evaluation.metrics; add one of them"
+        )
     widths = {len(row) for row in costs}
     if len(costs) != len(classes) or widths != {len(classes)}:
         columns = " or ".join(map(str, sorted(widths)))

@@ -12,6 +12,7 @@ METRICS_MODULE = f"{_PACKAGE}.metrics"
 CLASS_MODULE = f"{_PACKAGE}.class_metrics"
 VALUE_MODULE = f"{_PACKAGE}.value_metrics"
 RATIO_MODULE = f"{_PACKAGE}.ratio_metrics"
+COSTS = ("expected_cost", "optimal_cost")  # need evaluation.cost_matrix
 ALL = "*"  # the argument that stands for every class
 _WITH_ARGUMENT = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
@@ -84,6 +85,7 @@ _OF_CLASSES = {
     },
     "brier": Metric("BrierScore"),
     "expected_cost": Metric("ExpectedCost"),
+    "optimal_cost": Metric("ExpectedCost", settings={"optimal": True}),
     "example_count": Metric("ExampleCount"),
 }
 METRICS: dict[Task, dict[str, Metric]] = {

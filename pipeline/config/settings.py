@@ -204,7 +204,8 @@ class Evaluation:
         weighted: Whether rows count by ``data.weight_column``.
         min_rows: Minimum number of rows in the eval split. The check before a run refuses a table that leaves fewer.
             If it cannot read the table, as on Vertex AI, the model is not blessed.
-        cost_matrix: Cost of a row by its class and by the predicted class, for ``expected_cost``.
+        cost_matrix: Cost of a row by its class and by the predicted class, for ``expected_cost`` and
+            ``optimal_cost``.
     """
 
     metrics: Annotated[tuple[str, ...], Field(min_length=1)]

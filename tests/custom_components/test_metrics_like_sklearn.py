@@ -140,6 +140,10 @@ def test_expected_cost_is_that_of_the_confusion_matrix(weighted: bool) -> None:
     matrix = sklearn.confusion_matrix(labels, predictions.argmax(axis=1), sample_weight=weights)
     found = value_of("multiclass", "expected_cost", labels, predictions, weights, classes=CLASSES, costs=COSTS)
     same(found, float((matrix * np.array(COSTS)).sum() / matrix.sum()))
+    cheapest = (predictions.astype(np.float32).astype(np.float64) @ np.array(COSTS)).argmin(axis=1)
+    matrix = sklearn.confusion_matrix(labels, cheapest, sample_weight=weights)
+    found = value_of("multiclass", "optimal_cost", labels, predictions, weights, classes=CLASSES, costs=COSTS)
+    same(found, float((matrix * np.array(COSTS)).sum() / matrix.sum()))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -29,6 +29,7 @@ from custom_components.batched_evaluator.trivial_settings import TrivialSettings
 from models.problem.problem import Task
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import ARGUMENTS, METRICS, find_metric
+from pipeline.config.metrics import COSTS as COST_METRICS
 from pipeline.eval_config import eval_config
 
 LABELS: dict[Task, list[float]] = {
@@ -55,7 +56,7 @@ COMPARED = [
 
 def gained(task: Task, name: str, weighted: bool) -> dict[str, float]:
     """A metric, its gain, and the same metric of the trivial model's predictions."""
-    extra = {"costs": COSTS[task]} if name == "expected_cost" else {}
+    extra = {"costs": COSTS[task]} if name in COST_METRICS else {}
     settings = {"name": name, **find_metric(task, name, CLASSES[task]).settings, **extra}
     own = metric_of(task, name, CLASSES[task], **extra)
     constant = SHARES[task].prediction(name, settings)
@@ -106,6 +107,7 @@ def test_a_gain_compares_a_metric_with_that_of_a_model_that_always_predicts_the_
         ("multiclass", "top_k_accuracy(2)", 5 / 6),  # the classes with shares of 0.5 and 0.3
         ("multiclass", "precision(b)", 1 / 6),
         ("multiclass", "expected_cost", 5 / 6),  # class b for every row
+        ("multiclass", "optimal_cost", 5 / 6),
         ("regression", "median_absolute_error", 1.25),
     ],
 )

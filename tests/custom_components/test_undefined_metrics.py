@@ -8,7 +8,7 @@ import pytest
 from metric_values import measure, metric_of, value_of
 
 from models.problem.problem import Task
-from pipeline.config.metrics import METRICS, each_class
+from pipeline.config.metrics import COSTS, METRICS, each_class
 
 CLASSES: dict[Task, tuple[str, ...]] = {"binary": ("a", "b"), "multiclass": ("a", "b", "c"), "regression": ()}
 ARGUMENTS = {"top_k_accuracy": "top_k_accuracy(2)", "absolute_error_quantile": "absolute_error_quantile(0.9)"}
@@ -19,7 +19,7 @@ def every_metric(task: Task, labels: Any, predictions: Any, weights: Any = None)
     classes, metrics = CLASSES[task], []
     for name in METRICS[task]:
         several = [f"{name}(*)"] if name in ("precision", "recall", "f1") else [ARGUMENTS.get(name, name)]
-        costs = {"costs": np.ones((len(classes), len(classes))).tolist()} if name == "expected_cost" else {}
+        costs = {"costs": np.ones((len(classes), len(classes))).tolist()} if name in COSTS else {}
         metrics += [metric_of(task, each, classes, **costs) for each in each_class(task, several, classes)]
     return measure(metrics, labels, predictions, weights)
 

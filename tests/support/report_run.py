@@ -34,7 +34,7 @@ from lineage.recorded.run_recorder import RunRecorder
 from lineage.records import Origin
 from lineage.store.reader import MetadataReader
 from models.problem.problem import Task
-from pipeline.config.metrics import ARGUMENTS, METRICS, METRICS_MODULE, find_metric
+from pipeline.config.metrics import ARGUMENTS, COSTS, METRICS, METRICS_MODULE, find_metric
 from pipeline.eval_config import PLOTS, PREFIX
 
 Event, Execution = metadata_store_pb2.Event, metadata_store_pb2.Execution
@@ -184,7 +184,7 @@ def write_evaluation(folder: Path, task: Task, rows: pd.DataFrame, slices: Seque
     )
     for name in METRICS[task]:
         argument = ARGUMENTS[task].get(name)
-        if name != "expected_cost" and (argument is None or argument.default is not None):
+        if name not in COSTS and (argument is None or argument.default is not None):
             class_name, module, settings = find_metric(task, name, classes)
             given = json.dumps({"name": name, **settings})
             config.metrics_specs[0].metrics.add(class_name=f"{PREFIX}{class_name}", module=module, config=given)

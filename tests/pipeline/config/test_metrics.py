@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from models.problem.problem import Task
 from pipeline.config.metrics import ARGUMENTS, METRICS, each_class, find_metric, usages
+from pipeline.config.metrics import COSTS as COST_METRICS
 
 CLASSES = ("a", "b (or c)", "d/e")
 EXPECTED: dict[Task, tuple[list[float], ArrayLike, dict[str, float]]] = {
@@ -36,6 +37,7 @@ EXPECTED: dict[Task, tuple[list[float], ArrayLike, dict[str, float]]] = {
             "log_loss": 0.58275,
             "brier": 0.205,
             "expected_cost": 0.75,
+            "optimal_cost": 1.0,
             "example_count": 4,
         },
     ),
@@ -61,6 +63,7 @@ EXPECTED: dict[Task, tuple[list[float], ArrayLike, dict[str, float]]] = {
             "log_loss": 0.51083,
             "brier": 0.28667,
             "expected_cost": 5 / 3,
+            "optimal_cost": 0.0,
             "example_count": 3,
         },
     ),
@@ -91,8 +94,7 @@ def test_every_metric_measures_what_its_name_says(task: Task) -> None:
     classes = {"binary": CLASSES[:2], "multiclass": CLASSES}.get(task, ())
     assert {name.partition("(")[0] for name in expected} == set(METRICS[task])
     metrics = [
-        metric_of(task, name, classes, **({"costs": COSTS[task]} if name == "expected_cost" else {}))
-        for name in expected
+        metric_of(task, name, classes, **({"costs": COSTS[task]} if name in COST_METRICS else {})) for name in expected
     ]
     found = measure(metrics, labels, predictions)
     assert {name: found[name] for name in expected} == pytest.approx(expected, abs=1e-4)

@@ -219,7 +219,11 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
         ({"evaluation.metrics.1": "recall(rude)"}, "evaluation.metrics.1", ["'recall(rude)'", "ordinary, generous"]),
         ({"evaluation.metrics": ["auc", "f1(*)", "f1(generous)"]}, "evaluation.metrics", ["an entry twice"]),
         ({"evaluation.metrics.1": "expected_cost"}, "evaluation.cost_matrix", ["missing", "'expected_cost'"]),
-        ({"evaluation.cost_matrix": [[0, 1], [1, 0]]}, "evaluation.cost_matrix", ["without 'expected_cost'"]),
+        (
+            {"evaluation.cost_matrix": [[0, 1], [1, 0]]},
+            "evaluation.cost_matrix",
+            ["without expected_cost or optimal_cost"],
+        ),
         *[
             (
                 {"evaluation.metrics.1": "expected_cost", "evaluation.cost_matrix": matrix},
