@@ -222,7 +222,7 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
         (
             {"evaluation.cost_matrix": [[0, 1], [1, 0]]},
             "evaluation.cost_matrix",
-            ["without expected_cost or optimal_cost"],
+            ["without 'expected_cost' or 'optimal_cost'"],
         ),
         *[
             (
