@@ -27,6 +27,8 @@ REPORT_FILE = "report.json"
 SAVED_MODEL_FILE = "saved_model.pb"
 # TensorFlow Serving replays the requests in this file. See its "SavedModel Warmup" page.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+# Which rows of a model's embeddings belong to which feature.
+EMBEDDINGS_FILE = "embeddings.json"
 TFLITE_FILE = "model.tflite"
 PROVENANCE_FILE = "provenance.json"
 

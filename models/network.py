@@ -7,6 +7,7 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras as keras
 
+from models.embeddings import Embeddings
 from models.problem.features import Features
 from models.problem.problem import Problem
 from models.training_settings import Hyperparameters, Scalar
@@ -51,16 +52,14 @@ def build_network(
     settings = Hyperparameters(**hyperparameters)  # type: ignore[arg-type]
     inputs = feature_inputs(problem.features)
     deep: list[tf.Tensor] = [inputs[name] for name in inputs if name not in categorical_sizes]
-    wide: list[tf.Tensor] = []
-    for name, size in categorical_sizes.items():
-        width = min(settings.embedding_size, math.ceil(math.sqrt(size)))
-        deep.append(keras.layers.Flatten()(keras.layers.Embedding(size, width, name=f"{name}_deep")(inputs[name])))
-        linear = keras.layers.Embedding(
-            size, output_width(problem), embeddings_initializer="zeros", name=f"{name}_wide"
-        )
-        wide.append(keras.layers.Flatten()(linear(inputs[name])))
+    for width, sizes in _by_width(categorical_sizes, settings.embedding_size).items():
+        embedded = Embeddings(sizes, width, name=f"deep_embeddings_{width}")([inputs[name] for name in sizes])
+        deep.append(keras.layers.Flatten()(embedded))
     logits = keras.layers.Dense(output_width(problem), name="deep")(_hidden(_concatenate(deep), settings))
-    logits = keras.layers.Add(name="logits")([logits, *wide]) if wide else logits
+    if categorical_sizes:
+        wide = Embeddings(categorical_sizes, output_width(problem), "zeros", name="wide_embeddings")
+        weights = wide([inputs[name] for name in categorical_sizes])
+        logits = keras.layers.Add(name="logits")([logits, tf.reduce_sum(weights, axis=1)])
     outputs = keras.layers.Activation(_activation(problem), name="predictions")(logits)
     model = keras.Model(inputs, outputs)
     compile_for(model, problem, keras.optimizers.Adam(settings.learning_rate))
@@ -89,6 +88,14 @@ def compile_for(model: keras.Model, problem: Problem, optimizer: keras.optimizer
             model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(), [accuracy])
         case "regression":
             model.compile(optimizer, keras.losses.MeanSquaredError(), [keras.metrics.MeanAbsoluteError(name="mae")])
+
+
+def _by_width(sizes: Mapping[str, int], max_width: int) -> dict[int, dict[str, int]]:
+    """Groups categorical features by the width of their embeddings, which grows with the number of indices."""
+    groups: dict[int, dict[str, int]] = {}
+    for name, size in sizes.items():
+        groups.setdefault(min(max_width, math.ceil(math.sqrt(size))), {})[name] = size
+    return dict(sorted(groups.items()))
 
 
 def _hidden(inputs: tf.Tensor, settings: Hyperparameters) -> tf.Tensor:

@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 
+from models.embeddings import write_layout
 from models.label_scaling import LabelScaling
 from models.problem.problem import Problem
 from models.signature_names import Names, rename_tensors
@@ -74,6 +75,7 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
     exported = _Exported([model, transform_layer])
     exported.network, exported.network_of_one = (_network(predict, transformed, rows) for rows in (None, 1))
     tf.saved_model.save(exported, directory, signatures=signatures)
+    write_layout(model, directory)
     rename_tensors(directory, _names_for_people(problem))
 
 
@@ -163,15 +165,27 @@ def _of_columns(
 
     @tf.function(autograph=False)
     def signature(**columns: tf.Tensor) -> Outputs:
-        return function({column: _as_parsed(columns[names[column]]) for column in spec})
+        return function(_as_parsed({column: columns[names[column]] for column in spec}))
 
     return signature.get_concrete_function(**inputs)
 
 
-def _as_parsed(values: tf.Tensor) -> tf.SparseTensor:
-    """A column [N, 1] as parsing returns it: sparse, without missing values."""
-    present = tf.where(is_present(values))
-    return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
+def _as_parsed(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.SparseTensor]:
+    """Columns [N, 1] as parsing returns them: sparse, without missing values. All of one dtype are found together."""
+    result = {}
+    for dtype in dict.fromkeys(values.dtype for values in columns.values()):
+        same = {name: values for name, values in columns.items() if values.dtype == dtype}
+        matrix = tf.concat(list(same.values()), axis=1)
+        present = tf.transpose(is_present(matrix))
+        counts = tf.math.count_nonzero(present, axis=1)
+        places = tf.where(present)  # by column, then by row
+        rows = places[:, 1:]
+        values = tf.split(tf.gather_nd(matrix, tf.reverse(places, [1])), counts)
+        indices = tf.split(tf.concat([rows, tf.zeros_like(rows)], axis=1), counts)
+        shape = tf.stack([tf.shape(matrix, tf.int64)[0], 1])
+        for name, *parts in zip(same, indices, values, strict=True):
+            result[name] = tf.SparseTensor(*parts, shape)
+    return result
 
 
 def _outputs(predictions: tf.Tensor, problem: Problem) -> Outputs:

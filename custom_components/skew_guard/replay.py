@@ -18,7 +18,7 @@ from custom_components.skew_guard.report import SkewError
 from models.label_scaling import LabelScaling, magnitudes
 from models.problem.problem import Problem
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
-from models.transforms.columns import as_column
+from models.transforms.columns import as_columns
 
 BATCH = 2048  # large, since TensorFlow formats the inputs as text in each call of a saved function
 MAX_CANDIDATES = 10_000  # transformed rows that a missing row is compared with
@@ -173,7 +173,7 @@ class Replay:
 def raw_columns(examples: Sequence[bytes], raw_spec: Mapping[str, Any], problem: Problem) -> dict[str, tf.Tensor]:
     """Inputs of ``serve_raw`` as clients send them: dense tensors [N, 1], with placeholders for missing values."""
     spec = {name: raw_spec[name] for name in problem.features.columns}
-    return {name: as_column(values) for name, values in tf.io.parse_example(list(examples), spec).items()}
+    return as_columns(tf.io.parse_example(list(examples), spec))
 
 
 def _stale(row: Arrays, index: int, others: Sequence[Arrays]) -> Skew:

@@ -1,16 +1,21 @@
 """Initializes a network with the weights of an earlier model."""
 
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
+from artifacts.names import EMBEDDINGS_FILE
 from common.progress import report
+from models.embeddings import embedding_layers, read_layout, variable_name
 from models.problem.problem import Problem
 from models.training.state import Array
 
+Words: TypeAlias = tuple[list[bytes], list[bytes]]  # of an earlier vocabulary, and of the new one
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"  # tensorflow/python/trackable/base.py
 
 
@@ -18,7 +23,7 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
     """Copies the weights of a SavedModel to the variables of ``model`` that have the same name and shape.
 
     Rows of an embedding follow their words, because a vocabulary is sorted by frequency, which changes with the data.
-    Weights of another shape, and those of new words, keep their initial values.
+    Weights of another shape, and those of new words and features, keep their initial values.
 
     Args:
         model: The newly built network.
@@ -30,16 +35,23 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
         The number of variables that were copied.
 
     Raises:
-        ValueError: No variable matches.
+        ValueError: No variable matches, or an earlier version of this project trained the model.
     """
-    saved = _variables(base)
-    features, vocabularies = problem.features.transformed_names, _vocabularies(base, problem, transform_output)
+    saved, vocabularies = _variables(base), _vocabularies(base, problem, transform_output)
+    layers, layout = embedding_layers(model), read_layout(base)
+    if layers and layout is None:
+        raise ValueError(
+            f"training.warm_start: found no {EMBEDDINGS_FILE} in {base}, so an earlier version of this project trained "
+            "it, with other variables; set it to false for one run"
+        )
+    features = problem.features.transformed_names
     weights, copied = [], 0
     for variable, initial in zip(model.weights, model.get_weights(), strict=True):
-        name = _name(variable.name)
+        name = variable_name(variable.name)
         earlier = saved.get(name)
-        words = vocabularies.get(feature_of(name, features))
-        if earlier is not None and words:
+        if earlier is not None and name in layers:
+            earlier = _assemble(_parts(earlier, (layout or {}).get(name, {})), initial, layers[name].rows, vocabularies)
+        elif earlier is not None and (words := vocabularies.get(feature_of(name, features))):
             earlier = _reorder_rows(earlier, initial, *words)
         fits = earlier is not None and earlier.shape == initial.shape
         weights.append(earlier if fits else initial)
@@ -52,6 +64,25 @@ def warm_start(model: keras.Model, base: str, problem: Problem, transform_output
     model.set_weights(weights)
     report(f"starting with {copied} of {len(weights)} variables of {base}")
     return copied
+
+
+def _parts(table: Array, sizes: Mapping[str, int]) -> dict[str, Array]:
+    """The rows of each feature."""
+    return dict(zip(sizes, np.split(table, np.cumsum([*sizes.values()])[:-1]), strict=True)) if sizes else {}
+
+
+def _assemble(
+    earlier: Mapping[str, Array], initial: Array, rows: Mapping[str, slice], vocabularies: Mapping[str, Words]
+) -> Array:
+    """The embeddings of several features: the earlier ones where a feature has them, else the initial ones."""
+    result = initial.copy()
+    for feature, place in rows.items():
+        part = earlier.get(feature)
+        if part is not None and feature in vocabularies:
+            part = _reorder_rows(part, initial[place], *vocabularies[feature])
+        if part is not None and part.shape == initial[place].shape:
+            result[place] = part
+    return result
 
 
 def feature_of(variable: str, features: Iterable[str]) -> str:
@@ -68,16 +99,14 @@ def _variables(base: str) -> dict[str, Array]:
     reader = tf.compat.v1.train.NewCheckpointReader(f"{base}/variables/variables")
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(reader.get_tensor(OBJECT_GRAPH))
     return {
-        _name(attribute.full_name): reader.get_tensor(attribute.checkpoint_key)
+        variable_name(attribute.full_name): reader.get_tensor(attribute.checkpoint_key)
         for node in graph.nodes
         for attribute in node.attributes
         if attribute.full_name
     }
 
 
-def _vocabularies(
-    base: str, problem: Problem, transform_output: tft.TFTransformOutput
-) -> Mapping[str, tuple[list[bytes], list[bytes]]]:
+def _vocabularies(base: str, problem: Problem, transform_output: tft.TFTransformOutput) -> Mapping[str, Words]:
     """The words of each vocabulary feature, in the earlier model and in the new Transform graph."""
     found = {}
     for column in problem.features.vocabulary:
@@ -106,7 +135,3 @@ def _reorder_rows(earlier: Array, initial: Array, old_words: list[bytes], new_wo
         if word in places:
             rows[1 + place] = earlier[1 + places[word]]
     return rows
-
-
-def _name(name: str) -> str:
-    return name.removesuffix(":0")

@@ -71,7 +71,10 @@ def test_every_feature_affects_the_output(feature: str, layers: int) -> None:
 def test_the_wide_part_adds_a_weight_for_each_category() -> None:
     model = build_network(REGRESSION, {"hidden_layers": 1}, SIZES)
     model.set_weights([np.zeros(weights.shape) for weights in model.get_weights()])
-    model.get_layer("city_vocabulary_wide").set_weights([np.arange(8.0)[:, np.newaxis]])
+    layer = model.get_layer("wide_embeddings")
+    weights = np.zeros([13, 1])
+    weights[layer.rows["city_vocabulary"], 0] = np.arange(8)
+    layer.set_weights([weights])
     np.testing.assert_array_equal(model(batch()), batch()["city_vocabulary"])
 
 
@@ -101,7 +104,7 @@ def test_hyperparameters_reach_the_network() -> None:
     model = build_network(MULTICLASS, given, SIZES)
     assert model.optimizer.learning_rate == 0.5
     assert {layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)} == {0.25}
-    assert model.get_layer("city_vocabulary_deep").output_dim == 2
+    assert model.get_layer("deep_embeddings_2").width == 2
     assert model.get_layer("hidden_0").kernel_regularizer.l2 == pytest.approx(0.1)
 
 

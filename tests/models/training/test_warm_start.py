@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from bucket_training import copy_folder, read, trained_in_bucket
 from small_table import small_table
 from training_job import PROBLEM, training_job
 
-from artifacts.names import HISTORY_FILE
+from artifacts.names import EMBEDDINGS_FILE, HISTORY_FILE
 from models.distributed.task import SINGLE_PROCESS
+from models.embeddings import embedding_layers
 from models.job import Job
 from models.training.trainer import build_model, train
 from models.training.warm_start import warm_start
@@ -29,6 +31,16 @@ def network(earlier: Job, **hyperparameters: int) -> keras.Model:
 
 def weights(model: keras.Model) -> dict[str, np.ndarray]:
     return {variable.name: variable.numpy() for variable in model.weights}
+
+
+def embedding(model: keras.Model, feature: str) -> np.ndarray:
+    """The rows of a feature in the deep part."""
+    [found] = [
+        layer.embeddings.numpy()[layer.rows[feature]]
+        for name, layer in embedding_layers(model).items()
+        if name.startswith("deep") and feature in layer.rows
+    ]
+    return found
 
 
 def first_loss(job: Job) -> float:
@@ -58,8 +70,7 @@ def test_weights_of_another_shape_keep_their_initial_values(earlier: Job) -> Non
     warm_start(same, earlier.model_dir, PROBLEM, small_table().graph)
     assert 0 < copied < len(model.weights)
     np.testing.assert_array_equal(weights(model)["hidden_0/kernel:0"], initial["hidden_0/kernel:0"])
-    name = "gain_bucketed_deep/embeddings:0"
-    np.testing.assert_array_equal(weights(model)[name], weights(same)[name])
+    np.testing.assert_array_equal(*(embedding(each, "gain_bucketed") for each in (model, same)))
 
 
 def test_the_rows_of_an_embedding_follow_their_words(earlier: Job, tmp_path: Path) -> None:
@@ -68,14 +79,37 @@ def test_the_rows_of_an_embedding_follow_their_words(earlier: Job, tmp_path: Pat
     other = [*reversed(words[1:]), b"a word that is gone"]
     (turned / "assets" / FEATURE).write_bytes(b"".join(word + b"\n" for word in other))
     straight, follows = network(earlier), network(earlier)
-    initial = weights(follows)[f"{FEATURE}_deep/embeddings:0"]
+    initial = embedding(follows, FEATURE)
     warm_start(straight, earlier.model_dir, PROBLEM, small_table().graph)
     warm_start(follows, str(turned), PROBLEM, small_table().graph)
-    saved, found = (weights(model)[f"{FEATURE}_deep/embeddings:0"] for model in (straight, follows))
+    saved, found = (embedding(model, FEATURE) for model in (straight, follows))
     np.testing.assert_array_equal(found[1], initial[1])  # a new word
     np.testing.assert_array_equal(found[2 : 1 + len(words)], saved[1 : len(words)][::-1])
     np.testing.assert_array_equal(found[0], saved[0])
     np.testing.assert_array_equal(found[1 + len(words) :], saved[1 + len(words) :])
+
+
+def test_embeddings_follow_their_feature_if_others_are_added_or_removed(earlier: Job, tmp_path: Path) -> None:
+    other = Path(copy_folder(earlier.model_dir, str(tmp_path / "model")))
+    layout = json.loads((other / EMBEDDINGS_FILE).read_text())
+    [(variable, sizes)] = [(name, each) for name, each in layout.items() if name.startswith("wide")]
+    renamed = {f"{name}_of_old" if name == FEATURE else name: size for name, size in sizes.items()}
+    (other / EMBEDDINGS_FILE).write_text(json.dumps({**layout, variable: renamed}))
+    initial, complete, without = network(earlier), network(earlier), network(earlier)
+    warm_start(complete, earlier.model_dir, PROBLEM, small_table().graph)
+    warm_start(without, str(other), PROBLEM, small_table().graph)
+    rows = embedding_layers(initial)[variable].rows
+    before, same, found = (weights(model)[f"{variable}:0"] for model in (initial, complete, without))
+    for feature, place in rows.items():
+        np.testing.assert_array_equal(found[place], (before if feature == FEATURE else same)[place])
+    assert (before != same).any()
+
+
+def test_a_model_of_an_earlier_version_is_rejected(earlier: Job, tmp_path: Path) -> None:
+    older = copy_folder(earlier.model_dir, str(tmp_path / "model"))
+    (Path(older) / EMBEDDINGS_FILE).unlink()
+    with pytest.raises(ValueError, match=r"training\.warm_start: found no embeddings\.json in .* set it to false"):
+        warm_start(network(earlier), older, PROBLEM, small_table().graph)
 
 
 def test_a_model_without_a_common_variable_is_rejected(earlier: Job) -> None:
