@@ -17,6 +17,7 @@ SUPPORTED = frozenset(
         "Exp",
         "Fill",
         "Floor",
+        "GatherV2",
         "Greater",
         "GreaterEqual",
         "IsFinite",
@@ -43,6 +44,7 @@ SUPPORTED = frozenset(
         "StridedSlice",
         "Sub",
         "Tanh",
+        "Transpose",
     ]
 )
 # Operators that are computed in float32 where the graph uses float64, which TFLite lacks. All of them are continuous.

@@ -6,12 +6,12 @@ error names the feature and the operator.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from custom_components.tflite_exporter.farmhash import TEXT_BYTES, decimal_text, hash_bucket
+from custom_components.tflite_exporter.farmhash import hash_bucket
 from custom_components.tflite_exporter.graph_helpers import (
     NARROWED,
     SUPPORTED,
@@ -20,29 +20,19 @@ from custom_components.tflite_exporter.graph_helpers import (
     constant_value,
     copy_operator,
 )
+from custom_components.tflite_exporter.strings import (
+    TEXT,
+    Columns,
+    Decimals,
+    PrefixedWords,
+    Table,
+    Value,
+    as_columns,
+    matches_of,
+    place,
+    words_by_prefix,
+)
 from models.transforms.columns import MISSING
-from serving.edge import NO_BYTE
-
-
-class StringBytes(NamedTuple):
-    """A string column as bytes: int32 [1, 64], padded with :data:`NO_BYTE`."""
-
-    byte_values: tf.Tensor
-
-
-class Table(NamedTuple):
-    """The hash table of a vocabulary."""
-
-    handle: tf.Tensor
-
-    def keys(self, dtype: tf.DType) -> np.ndarray:
-        """The vocabulary in the order of its indices: [V], int64 or bytes."""
-        with tf.init_scope():
-            keys, indices = tf.raw_ops.LookupTableExportV2(table_handle=self.handle, Tkeys=dtype, Tvalues=tf.int64)
-            return keys.numpy()[np.argsort(indices.numpy())]
-
-
-Value: TypeAlias = tf.Tensor | StringBytes | Table
 
 
 class OperatorRewriter:
@@ -96,19 +86,23 @@ class OperatorRewriter:
         try:
             if rewrite is not None:
                 return rewrite(self, op)
-            if any(each.dtype == tf.float64 for each in (*op.inputs, *op.outputs)):
-                if op.type not in NARROWED:
-                    raise RewriteError(f"{op.type} of float64")
-                return copy_operator(op, [as_float32(each) for each in self._inputs(op)])
-            if op.type not in SUPPORTED:
-                raise RewriteError(op.type)
-            if any(each.dtype == tf.string for each in op.inputs):
-                raise RewriteError(f"{op.type} of strings")
-            return copy_operator(op, self._inputs(op))
+            return self._copy(op)
         except (tf.errors.OpError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, RewriteError):
                 raise
             raise RewriteError(f"{op.type} ({(str(error).splitlines() or [''])[0]})") from error
+
+    def _copy(self, op: tf.Operation) -> tf.Tensor:
+        """The same operator, if TFLite has it."""
+        if any(each.dtype == tf.float64 for each in (*op.inputs, *op.outputs)):
+            if op.type not in NARROWED:
+                raise RewriteError(f"{op.type} of float64")
+            return copy_operator(op, [as_float32(each) for each in self._inputs(op)])
+        if op.type not in SUPPORTED:
+            raise RewriteError(op.type)
+        if any(each.dtype == tf.string for each in op.inputs):
+            raise RewriteError(f"{op.type} of strings")
+        return copy_operator(op, self._inputs(op))
 
     def _inputs(self, op: tf.Operation) -> list[tf.Tensor]:
         """The inputs of an operator. None of them may be a string that was replaced with its bytes."""
@@ -124,6 +118,12 @@ class OperatorRewriter:
 
     def _same(self, op: tf.Operation) -> Value:
         return self._value(op.inputs[0])
+
+    def _concat(self, op: tf.Operation) -> Value:
+        """``ConcatV2``, which TFLite does not have for strings. They stay separate."""
+        if op.outputs[0].dtype != tf.string:
+            return self._copy(op)
+        return Columns(tuple(part for each in op.inputs[:-1] for part in as_columns(self._value(each)).parts))
 
     def _constant(self, op: tf.Operation) -> Value:
         array = tf.make_ndarray(op.get_attr("value"))
@@ -173,11 +173,21 @@ class OperatorRewriter:
         table, keys, default = (self._value(each) for each in op.inputs)
         assert isinstance(table, Table)
         words = table.keys(op.get_attr("Tin"))
-        matches = _matches(keys, words)
-        # One more match after all others stands for a value that is not in the vocabulary.
-        matches = tf.pad(tf.cast(matches, tf.int32), [[0, 0], [0, 1]], constant_values=1)
-        index = tf.argmax(matches, axis=1, output_type=tf.int64)[:, tf.newaxis]
-        return tf.where(index < len(words), index, tf.cast(default, tf.int64))
+        if not isinstance(keys, PrefixedWords):
+            return place(keys, words, 0, default)
+        known = words_by_prefix(words)
+        starts = dict(zip(known, np.cumsum([0, *map(len, known.values())]).tolist(), strict=False))
+        columns = zip(keys.prefixes, keys.words.parts, strict=True)
+        return tf.concat([place(column, known[each], starts[each], default) for each, column in columns], axis=1)
+
+    def _join(self, op: tf.Operation) -> Value:
+        """``StringJoin`` of a constant for each column and its words, which is only looked up."""
+        if len(op.inputs) != 2 or op.inputs[0].op.type != "BroadcastTo":
+            raise RewriteError("StringJoin")
+        prefixes = constant_value(op.inputs[0].op.inputs[0])
+        if prefixes is None:
+            raise RewriteError("StringJoin of two computed strings")
+        return PrefixedWords(tuple(prefixes.ravel().tolist()), as_columns(self._value(op.inputs[1])))
 
     def _table_size(self, op: tf.Operation) -> Value:
         table = self._value(op.inputs[0])
@@ -188,12 +198,12 @@ class OperatorRewriter:
     def _as_string(self, op: tf.Operation) -> Value:
         if op.inputs[0].dtype != tf.int64 or op.get_attr("width") > 0:
             raise RewriteError(f"AsString of {op.inputs[0].dtype.name}, or to a fixed width")
-        return StringBytes(decimal_text(self._inputs(op)[0][:, 0]))
+        return Decimals(self._inputs(op)[0])
 
     def _hash_bucket(self, op: tf.Operation) -> Value:
         """``StringToHashBucketFast``: hashes all strings of the graph at once, since a hash takes 200 operators."""
         if op.get_attr("num_buckets") == 1:
-            return tf.zeros([1, 1], tf.int64)
+            return tf.zeros([1, op.inputs[0].shape[1]], tf.int64)
         byte_values = self._string_bytes(op)
         if op.name not in self._hashed:
             pending, self._hashes = self._hashes, ()  # a hash of a hashed value is computed separately
@@ -201,8 +211,13 @@ class OperatorRewriter:
                 each.name: text for each in pending if (text := self._string_bytes_or_none(each)) is not None
             }
             buckets = {each.name: each.get_attr("num_buckets") for each in (op, *pending)}
-            indices = hash_bucket(tf.concat(list(texts.values()), axis=0), [buckets[name] for name in texts])
-            self._hashed |= {name: indices[place : place + 1, tf.newaxis] for place, name in enumerate(texts)}
+            counts = [text.shape[0] for text in texts.values()]
+            sizes = [buckets[name] for name, count in zip(texts, counts, strict=True) for _ in range(count)]
+            indices = hash_bucket(tf.concat(list(texts.values()), axis=0), sizes)[tf.newaxis]
+            ends = np.cumsum(counts).tolist()
+            self._hashed |= {
+                name: indices[:, end - count : end] for name, count, end in zip(texts, counts, ends, strict=True)
+            }
         return self._hashed[op.name]
 
     def _string_bytes_or_none(self, op: tf.Operation) -> tf.Tensor | None:
@@ -212,23 +227,23 @@ class OperatorRewriter:
             return None
 
     def _string_bytes(self, op: tf.Operation) -> tf.Tensor:
-        """The bytes of the string that is hashed, int32 [1, 64]."""
-        value = self._value(op.inputs[0])
-        if not isinstance(value, StringBytes):
+        """The bytes of the strings that are hashed, int32 [C, 64]."""
+        parts = as_columns(self._value(op.inputs[0])).parts
+        if not all(isinstance(each, TEXT) for each in parts):
             raise RewriteError(f"{op.type} of a computed string")
-        return value.byte_values
+        return parts[0].byte_values if len(parts) == 1 else tf.concat([each.byte_values for each in parts], axis=0)
 
     def _equal(self, op: tf.Operation) -> Value:
         if op.get_attr("T") == tf.float64:
             raise RewriteError(f"{op.type} of float64")
         values = [self._value(each) for each in op.inputs]
-        texts = [each for each in values if isinstance(each, StringBytes)]
+        texts = [each for each in values if isinstance(each, TEXT)]
         if not texts:
             return copy_operator(op, values)
         words = next((word for each in op.inputs if (word := constant_value(each)) is not None), None)
         if words is None:
             raise RewriteError(f"{op.type} of two computed strings")
-        matches = _matches(texts[0], np.reshape(words, [-1]))
+        matches = matches_of(texts[0], np.reshape(words, [-1]))
         return matches if op.type == "Equal" else tf.logical_not(matches)
 
     def _floor_mod(self, op: tf.Operation) -> Value:
@@ -244,6 +259,7 @@ class OperatorRewriter:
 _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]] = {
     "AsString": OperatorRewriter._as_string,
     "Cast": OperatorRewriter._cast,
+    "ConcatV2": OperatorRewriter._concat,
     "Const": OperatorRewriter._constant,
     "Equal": OperatorRewriter._equal,
     "FloorMod": OperatorRewriter._floor_mod,
@@ -256,19 +272,8 @@ _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]]
     "PlaceholderWithDefault": OperatorRewriter._same,
     "SparseToDense": OperatorRewriter._dense,
     "Split": OperatorRewriter._split,
+    "StringJoin": OperatorRewriter._join,
     "StringToHashBucketFast": OperatorRewriter._hash_bucket,
     "UpperBound": OperatorRewriter._upper_bound,
     "ZerosLike": OperatorRewriter._filled,
 }
-
-
-def _matches(values: tf.Tensor | StringBytes, words: np.ndarray) -> tf.Tensor:
-    """Compares a value with each of the words [V]: bool [1, V]."""
-    if not isinstance(values, StringBytes):
-        return tf.equal(tf.reshape(values, [1, 1]), tf.constant(words[np.newaxis, :]))
-    table = np.full([len(words), TEXT_BYTES], NO_BYTE - 1, np.int32)  # a value that no text contains
-    for row, word in zip(table, words, strict=True):
-        if len(word) <= TEXT_BYTES:
-            row[:] = NO_BYTE
-            row[: len(word)] = list(word)
-    return tf.reduce_all(tf.equal(values.byte_values[:, tf.newaxis, :], table[np.newaxis]), axis=2)

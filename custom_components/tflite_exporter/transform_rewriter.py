@@ -9,7 +9,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import skip_identities
-from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter, StringBytes, Table, Value
+from custom_components.tflite_exporter.operator_rewriter import OperatorRewriter
+from custom_components.tflite_exporter.strings import StringBytes, Table, Value
 from models.problem.problem import Problem
 
 
@@ -129,10 +130,13 @@ def _hashed_columns(hashes: Sequence[tf.Operation], columns: Mapping[str, str]) 
     """Names of the string columns that are hashed."""
     placeholders = {placeholder: column for column, placeholder in columns.items()}
     found = set()
-    for op in hashes:
-        source = skip_identities(op.inputs[0]).op
-        while source.type == "SparseToDense":
-            source = skip_identities(source.inputs[2]).op
-        if source.name in placeholders and source.outputs[0].dtype == tf.string:
-            found.add(placeholders[source.name])
+    pending = [op.inputs[0] for op in hashes]
+    while pending:
+        source = skip_identities(pending.pop())
+        if source.op.type == "SparseToDense":
+            pending.append(source.op.inputs[2])
+        elif source.op.type == "ConcatV2":
+            pending += source.op.inputs[:-1]
+        elif source.op.name in placeholders and source.dtype == tf.string:
+            found.add(placeholders[source.op.name])
     return found

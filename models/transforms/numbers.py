@@ -113,9 +113,9 @@ def bucketed(features: Sequence[Feature], columns: RawColumns) -> dict[str, tf.T
         boundaries = tft.quantiles(matrix, buckets, QUANTILE_ERROR, reduce_instance_dims=False)
         present = tf.math.is_finite(matrix)
         known = tf.where(present, matrix, 0.0)
-        pairs = zip(tf.split(known, len(same), axis=1), tf.split(boundaries, len(same)), strict=True)
-        found = [tft.apply_buckets(column, bounds) for column, bounds in pairs]
-        indices = tf.where(present, tf.concat(found, axis=1) + 1, 0)
+        # Each row of the transposed matrix is searched in its own boundaries.
+        found = tf.searchsorted(boundaries, tf.transpose(known), side="right", out_type=tf.int64)
+        indices = tf.where(present, tf.transpose(found) + 1, 0)
         outputs.update(split(indices, [each.name for each in same]))
     return outputs
 

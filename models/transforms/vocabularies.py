@@ -6,6 +6,7 @@ the files and their names.
 """
 
 import heapq
+import itertools
 import os
 import uuid
 from collections import Counter, defaultdict
@@ -17,8 +18,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from apache_beam.transforms.window import GlobalWindows
+from tensorflow_transform.analyzer_nodes import TemporaryAssetInfo, TensorInfo
 from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value, sanitized_vocab_filename
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
+from tensorflow_transform.experimental.analyzers import _apply_analyzer
 
 from models.problem.kinds import Vocabulary
 
@@ -26,6 +29,7 @@ from models.problem.kinds import Vocabulary
 UNKNOWN_WORDS = b"-777777"
 MISSING_WORD = b""
 WRITE_WORDS = 100_000  # that are written at once
+TOGETHER, PLACES, WRITTEN = "vocabularies", "places", "written"  # TOGETHER is also the name of the file of all columns
 
 Pair: TypeAlias = tuple[int, bytes]  # how often a word occurs, and the word, so that pairs sort as in TFT
 
@@ -67,6 +71,39 @@ class VocabularyFile(NamedTuple):
         return [get_empy_vocabulary_dummy_value(tf.int64 if self.is_integer else tf.string)[1]]
 
 
+class Vocabularies(NamedTuple):
+    """The analyzed vocabularies of several columns.
+
+    Attributes:
+        together: The path of a file with the words of all columns, each after :func:`prefix` of its column.
+        starts: Number of words before those of each column, int64 [C].
+        sizes: Number of words of each column, int64 [C].
+    """
+
+    together: Any
+    starts: tf.Tensor
+    sizes: tf.Tensor
+
+
+def prefix(place: int) -> str:
+    """What precedes a word in the file of all columns, given the place of its column.
+
+    >>> prefix(12)
+    '12:'
+    """
+    return f"{place}:"
+
+
+def vocabularies(columns: Mapping[str, Column]) -> Vocabularies:
+    """Does what :func:`vocabulary_files` does, and writes one more file with the words of all columns.
+
+    Args:
+        columns: At least one column, by the name of the vocabulary in ``tft.TFTransformOutput``.
+    """
+    *_, together, places = _analyze(columns, TOGETHER)
+    return Vocabularies(together, places[0], places[1])
+
+
 def vocabulary_files(columns: Mapping[str, Column]) -> dict[str, Any]:
     """Analyzes the columns and writes one file per vocabulary, which becomes an asset of the Transform graph.
 
@@ -79,35 +116,45 @@ def vocabulary_files(columns: Mapping[str, Column]) -> dict[str, Any]:
     Returns:
         The path of each file by the name of the vocabulary, for ``tft.apply_vocabulary``.
     """
-    if not columns:
-        return {}
+    return dict(zip(columns, _analyze(columns), strict=True)) if columns else {}
+
+
+def _analyze(columns: Mapping[str, Column], together: str = "") -> list[tf.Tensor]:
+    """Returns the path of each file, and if ``together`` is a name, that file's path and the words' places."""
     files = [VocabularyFile(sanitized_vocab_filename(name), *column[1:]) for name, column in columns.items()]
-    paths = tft.experimental.ptransform_analyzer(
-        inputs=[tf.concat([column.words for column in columns.values()], axis=1)],
-        ptransform=WriteVocabularies(files),
-        output_dtypes=[tf.string] * len(files),
-        output_shapes=[[]] * len(files),
-        output_asset_default_values=[UNKNOWN_WORDS] * len(files),
-        name="vocabularies",
-    )
+    path = TensorInfo(tf.string, [], TemporaryAssetInfo(UNKNOWN_WORDS, "text"))
+    outputs = [path] * len(files)
+    if together:
+        outputs += [path, TensorInfo(tf.int64, [2, len(files)], None)]
+    with tf.name_scope("vocabularies"):
+        # tft.experimental.ptransform_analyzer takes either paths or numbers.
+        words = tf.concat([column.words for column in columns.values()], axis=1)
+        found = _apply_analyzer(WriteVocabularies(files, together), words, output_tensor_info_list=outputs)
     for name, file in zip(columns, files, strict=True):
         tft.annotate_asset(name, file.name)
-    return dict(zip(columns, paths, strict=True))
+    return list(found)
 
 
 class WriteVocabularies(PTransformAnalyzer):
     """Counts the words of all columns and writes the vocabularies.
 
     The input is a collection of batches, each a tuple of one array of strings [N, C]. The outputs are C collections of
-    one path each.
+    one path each. If there is a file of all columns, its path and an array
+    [2, C] follow: for each column, the number of words before its own, and of its own.
     """
 
-    def __init__(self, files: Sequence[VocabularyFile]) -> None:
+    def __init__(self, files: Sequence[VocabularyFile], together: str = "") -> None:
+        """Creates the transform.
+
+        Args:
+            files: The vocabularies.
+            together: Name of the file of all columns, or an empty string for none.
+        """
         super().__init__()
-        self._files = files
+        self._files, self._together = files, together
 
     def expand(self, batches: beam.PCollection) -> Any:
-        """Returns a tuple of collections, one per column, each of one path."""
+        """Returns a tuple of collections, one per output."""
         counted = (
             batches
             | "CountInBatch" >> beam.FlatMap(_count).with_output_types(tuple[tuple[int, bytes], int])
@@ -122,9 +169,18 @@ class WriteVocabularies(PTransformAnalyzer):
             (counted, columns)
             | beam.Flatten()
             | beam.GroupByKey()
-            | "Write" >> beam.ParDo(_Write(self._files, self.base_temp_dir)).with_outputs(*tags)
+            | "Write" >> beam.ParDo(_Write(self._files, self.base_temp_dir)).with_outputs(*tags, main=WRITTEN)
         )
-        return tuple(paths[tag] for tag in tags)
+        files = [paths[tag] for tag in tags]
+        if not self._together:
+            return tuple(files)
+        joined = (
+            paths[WRITTEN]
+            | "Written" >> beam.combiners.ToList()
+            | "Join"
+            >> beam.FlatMap(_join, os.path.join(self.base_temp_dir, self._together)).with_outputs(PLACES, main=TOGETHER)
+        )
+        return *files, joined[TOGETHER], joined[PLACES]
 
 
 def _count(batch: tuple[Any]) -> Iterator[tuple[tuple[int, bytes], int]]:
@@ -166,7 +222,7 @@ class _Select(beam.DoFn):
 
 
 class _Write(beam.DoFn):
-    """Writes the vocabulary of a column, and yields its path under the column's tag."""
+    """Writes the vocabulary of a column, and yields its path under the column's tag, and its place, path and size."""
 
     def __init__(self, files: Sequence[VocabularyFile], folder: str) -> None:
         super().__init__()
@@ -176,15 +232,33 @@ class _Write(beam.DoFn):
         index, pairs = element
         file = self._files[index]
         path = os.path.join(self._folder, file.name)
-        _write(path, file.lines(pair for pair in pairs if pair[1] != MISSING_WORD))
+        lines = file.lines(pair for pair in pairs if pair[1] != MISSING_WORD)
+        _write(path, lines)
         yield beam.pvalue.TaggedOutput(str(index), np.array(path))
+        yield index, path, len(lines)
 
 
-def _write(path: str, lines: Sequence[bytes]) -> None:
+def _join(written: Sequence[tuple[int, str, int]], path: str) -> Iterator[Any]:
+    """Writes the words of all columns to one file; yields its path and the places of the words."""
+    files = sorted(written)
+    _write(path, (prefix(place).encode() + line for place, file, _ in files for line in _lines(file)))
+    yield np.array(path)
+    sizes = np.array([size for *_, size in files], np.int64)
+    yield beam.pvalue.TaggedOutput(PLACES, np.stack([np.cumsum(sizes) - sizes, sizes]))
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    with tf.io.gfile.GFile(path, "rb") as file:
+        while line := file.readline():
+            yield line.rstrip(b"\n")
+
+
+def _write(path: str, lines: Iterable[bytes]) -> None:
     """Writes a file in one step, since Beam may run this twice at the same time."""
     partial = f"{path}.{uuid.uuid4().hex}"
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(partial, "wb") as file:
-        for start in range(0, len(lines), WRITE_WORDS):
-            file.write(b"".join(line + b"\n" for line in lines[start : start + WRITE_WORDS]))
+        rest = iter(lines)
+        while several := list(itertools.islice(rest, WRITE_WORDS)):
+            file.write(b"".join(line + b"\n" for line in several))
     tf.io.gfile.rename(partial, path, overwrite=True)

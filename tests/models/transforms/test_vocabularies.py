@@ -32,12 +32,21 @@ ROWS = max(len(words) for words, *_ in COLUMNS.values())
 def test_files_have_the_words_by_frequency(tmp_path: Path, workers: int) -> None:
     columns = [words + [b""] * (ROWS - len(words)) for words, *_ in COLUMNS.values()]
     matrix = np.array(columns, object).T
-    transform = WriteVocabularies([VocabularyFile(name, "int" in name, spec) for name, (_, spec, _) in COLUMNS.items()])
+    files = [VocabularyFile(name, "int" in name, spec) for name, (_, spec, _) in COLUMNS.items()]
+    transform = WriteVocabularies(files, "all of them")
     transform.base_temp_dir = str(tmp_path / "new")
     options = PipelineOptions([], direct_num_workers=workers, direct_running_mode="multi_threading")
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        outputs = pipeline | beam.Create([(matrix[row : row + 1],) for row in range(ROWS)]) | transform
+        *outputs, together, places = (
+            pipeline | beam.Create([(matrix[row : row + 1],) for row in range(ROWS)]) | transform
+        )
         paths = [output | f"{name}" >> beam.Map(str) for name, output in zip(COLUMNS, outputs, strict=True)]
         assert_that(paths | beam.Flatten(), equal_to([str(tmp_path / "new" / name) for name in COLUMNS]))
+        assert_that(together | beam.Map(str), equal_to([str(tmp_path / "new/all of them")]), "Together")
+        sizes = [len(lines) for *_, lines in COLUMNS.values()]
+        expected = [[[sum(sizes[:place]) for place in range(len(sizes))], sizes]]
+        assert_that(places | "List" >> beam.Map(lambda each: each.tolist()), equal_to(expected), "Places")
     written = {path.name: path.read_bytes() for path in (tmp_path / "new").iterdir()}
+    everything = [b"%d:%s" % (place, line) for place, (*_, lines) in enumerate(COLUMNS.values()) for line in lines]
+    assert written.pop("all of them").splitlines() == everything
     assert written == {name: b"".join(line + b"\n" for line in lines) for name, (_, _, lines) in COLUMNS.items()}
