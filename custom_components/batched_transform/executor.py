@@ -28,6 +28,7 @@ from tfx.utils import io_utils
 from artifacts.nodes.label_counts import label_counts_file
 from common.source_code import import_function
 from custom_components.batched_transform.label_counts import CountLabels
+from custom_components.batched_transform.loaded_graphs import graphs_loaded_once
 from custom_components.batched_transform.table_names import remove_folders
 from custom_components.batched_transform.used_columns import used_columns
 from custom_components.shared.examples import split_files
@@ -71,7 +72,8 @@ class Executor(BaseBeamExecutor):
         # Only the columns that are used: rows need not conform to the schema in others.
         analyzed, columns = used_columns(preprocessing_fn, raw.TensorAdapter().OriginalTypeSpecs())
         to_analyze = raw.Project(analyzed)
-        with self._make_beam_pipeline() as pipeline, tft_beam.Context(temporary, use_deep_copy_optimization=True):
+        context = tft_beam.Context(temporary, use_deep_copy_optimization=True)
+        with graphs_loaded_once(), self._make_beam_pipeline() as pipeline, context:
             batches = pipeline | "ReadToAnalyze" >> to_analyze.BeamSource()
             analyze = tft_beam.AnalyzeDataset(preprocessing_fn)
             transform_fn = (batches, to_analyze.TensorAdapterConfig()) | "Analyze" >> analyze

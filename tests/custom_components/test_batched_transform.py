@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from tfx.proto import transform_pb2
 from tfx.types import Channel, artifact_utils
 from tfx.types.standard_artifacts import Examples, Schema, TransformCache, TransformGraph
 
+from custom_components.batched_transform import loaded_graphs
 from custom_components.batched_transform.component import BatchedTransform
 from models.problem.kinds import Vocabulary
 from models.transforms.columns import as_column
@@ -123,8 +125,21 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory, given: Examples) -> Outputs:
-    return run(batched(), tmp_path_factory.mktemp("ours"), given)
+def loads() -> list[str]:
+    """The graphs that were loaded to make :func:`ours`."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory, given: Examples, loads: list[str]) -> Outputs:
+    load = loaded_graphs._load
+
+    def counted(transform: Any, directory: str) -> Any:
+        loads.append(directory)
+        return load(transform, directory)
+
+    with mock.patch.object(loaded_graphs, "_load", counted):
+        return run(batched(), tmp_path_factory.mktemp("ours"), given)
 
 
 def rows(uri: str, split: str) -> list[dict[str, Any]]:
@@ -163,17 +178,28 @@ def test_graph_and_rows_are_those_of_tfx(tmp_path: Path) -> None:
         assert our_rows == their_rows
 
 
-def test_the_same_rows_give_the_same_bits_in_the_order_of_their_files(
-    tmp_path: Path, given: Examples, ours: Outputs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(scope="module")
+def again(tmp_path_factory: pytest.TempPathFactory, given: Examples) -> Outputs:
+    """The same in a folder where an earlier attempt left files, with the input's files found in another order."""
+    folder = tmp_path_factory.mktemp("again")
+    split = folder / "transformed_examples/Split-eval"
+    (split / "beam-temp-transformed_examples-1").mkdir(parents=True)
+    (split / "transformed_examples-00001-of-00002.gz").write_bytes(b"half of a")
     glob = tf.io.gfile.glob
-    monkeypatch.setattr(tf.io.gfile, "glob", lambda pattern: sorted(glob(pattern), reverse=True))
-    again = run(batched(), tmp_path / "again", given)
+    with mock.patch.object(tf.io.gfile, "glob", lambda pattern: sorted(glob(pattern), reverse=True)):
+        return run(batched(), folder, given)
+
+
+def test_the_same_rows_give_the_same_bits_in_the_order_of_their_files(ours: Outputs, again: Outputs) -> None:
     for split in SPLITS:
         found, expected = (rows(each["transformed_examples"][0].uri, split) for each in (again, ours))
         assert found == expected
     numbers = [row["number"] for row in rows(ours["transformed_examples"][0].uri, "train")]
     assert numbers == list(range(180))
+
+
+def test_the_files_of_an_earlier_attempt_are_removed(ours: Outputs, again: Outputs) -> None:
+    assert rows(again["transformed_examples"][0].uri, "eval") == rows(ours["transformed_examples"][0].uri, "eval")
 
 
 def test_the_graph_does_not_contain_the_folder_it_was_written_to(ours: Outputs) -> None:
@@ -183,19 +209,15 @@ def test_the_graph_does_not_contain_the_folder_it_was_written_to(ours: Outputs) 
     assert os.fsencode(graph.parent) not in saved
 
 
+def test_each_graph_is_loaded_once_for_all_splits(ours: Outputs, loads: list[str]) -> None:
+    assert len(loads) == len(set(loads)) == 2  # the one before the analysis, and the result
+
+
 def test_nothing_temporary_is_left(ours: Outputs) -> None:
     graph, transformed = (Path(ours[key][0].uri) for key in ("transform_graph", "transformed_examples"))
     assert {path.name for path in graph.iterdir()} == {"metadata", "transform_fn", "transformed_metadata"}
     files = {str(path.relative_to(transformed)) for path in transformed.rglob("*") if path.is_file()}
     assert files == {f"Split-{split}/transformed_examples-00000-of-00001.gz" for split in SPLITS}
-
-
-def test_the_files_of_an_earlier_attempt_are_removed(tmp_path: Path, given: Examples, ours: Outputs) -> None:
-    split = tmp_path / "again/transformed_examples/Split-eval"
-    (split / "beam-temp-transformed_examples-1").mkdir(parents=True)
-    (split / "transformed_examples-00001-of-00002.gz").write_bytes(b"half of a")
-    again = run(batched(), tmp_path / "again", given)
-    assert rows(again["transformed_examples"][0].uri, "eval") == rows(ours["transformed_examples"][0].uri, "eval")
 
 
 def test_each_examples_artifact_is_transformed_for_itself_and_all_are_analyzed(tmp_path: Path, given: Examples) -> None:
