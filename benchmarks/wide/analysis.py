@@ -1,14 +1,10 @@
-"""Compares Transform's handling of wide tables with TensorFlow Transform's own, on a seeded table."""
+"""Times Transform's handling of wide tables and TensorFlow Transform's own, on a seeded table."""
 
-import argparse
-import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import apache_beam as beam
 import numpy as np
@@ -18,45 +14,17 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tensorflow_transform import graph_tools
 
-from benchmarks.targets import Target, print_table, report_targets
 from models.problem.kinds import Vocabulary
 from models.transforms.graph_inputs import inputs_by_output
 from models.transforms.vocabularies import Column, vocabulary_files
 
 ROWS = 2930  # the Ames housing table has 2,930 rows and 43 columns of text
-MIN_ANALYSIS, MIN_SEARCH = 3.0, 20.0
 
 Inputs: TypeAlias = dict[str, tf.Tensor]
 Words: TypeAlias = list[list[bytes]]
 
 
-def main() -> None:
-    """Prints CPU seconds and ratios, and exits with 1 if a target is missed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.wide", description=__doc__)
-    parser.add_argument("--texts", type=int, default=43, metavar="N", help="columns with a vocabulary [%(default)s]")
-    parser.add_argument("--numbers", type=int, default=500, metavar="N", help="numeric columns [%(default)s]")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, in turn [%(default)s]")
-    arguments = parser.parse_args()
-    theirs, ours = _vocabularies(arguments.texts, arguments.rounds)
-    their_search, our_search = _searches(arguments.numbers)
-    print_table(
-        f"CPU seconds, median of {arguments.rounds}",
-        {
-            f"vocabularies of {arguments.texts} columns, one by one (tft.vocabulary)": f"{theirs:.2f}",
-            f"vocabularies of {arguments.texts} columns, together": f"{ours:.2f}",
-            f"inputs of {arguments.numbers} outputs, TFT's search": f"{their_search:.2f}",
-            f"inputs of {arguments.numbers} outputs, linear search": f"{our_search:.2f}",
-        },
-    )
-    report_targets(
-        [
-            Target("vocabularies, one by one / together", theirs / ours, MIN_ANALYSIS),
-            Target("search for inputs, TFT's / linear", their_search / our_search, MIN_SEARCH),
-        ]
-    )
-
-
-def _vocabularies(count: int, rounds: int) -> tuple[float, float]:
+def vocabularies(count: int, rounds: int) -> tuple[float, float]:
     """CPU seconds of an analysis one by one and together. Both have to find the same words."""
     names = [f"text_{index}" for index in range(count)]
     random = np.random.default_rng(0)
@@ -98,7 +66,7 @@ def _analyze(function: Callable[[Inputs], Inputs], rows: list[dict[str, str]], n
         return taken, [output.vocabulary_by_name(name) for name in names]
 
 
-def _searches(count: int) -> tuple[float, float]:
+def searches(count: int) -> tuple[float, float]:
     """CPU seconds of both searches, on a graph that scales all columns together."""
 
     @tf.function(autograph=False)
@@ -116,7 +84,3 @@ def _searches(count: int) -> tuple[float, float]:
     end = time.process_time()
     assert [set(map(id, each)) for each in found] == [set(map(id, each)) for each in expected]
     return middle - start, end - middle
-
-
-if __name__ == "__main__":
-    main()
