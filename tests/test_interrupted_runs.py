@@ -8,29 +8,32 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, arguments, run_in_new_process, wait_for
+from conftest import ROOT, WAIT_SECONDS, arguments, run_in_fork, wait_for
+from forked import Forked
 
 pytestmark = pytest.mark.e2e
 
 
 def test_running_command_locks_the_output_and_resumes_after_ctrl_c(table: Path, tmp_path: Path) -> None:
-    options = (f"--data={table}", "--to=SchemaGen")
-    with subprocess.Popen(
-        arguments(tmp_path, *options, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
-    ) as process:
-        wait_for(tmp_path, "", process)
-        second = run_in_new_process(arguments(tmp_path, *options))
-        wait_for(tmp_path, "Node ExampleGen starts", process)
-        process.send_signal(signal.SIGINT)
-        shown, errors = process.communicate()
+    command = arguments(tmp_path / "output", f"--data={table}", "--to=ExampleGen")
+    out, err = tmp_path / "out", tmp_path / "err"
+    process = Forked([*command, "--json"], str(out), str(err))
+    try:
+        wait_for(tmp_path / "output", "", process)
+        second = run_in_fork(command)
+        wait_for(tmp_path / "output", "Node ExampleGen starts", process)
+        os.kill(process.pid, signal.SIGINT)
+        code = process.wait(WAIT_SECONDS)
+    finally:
+        process.kill()
     assert second.code == 2
     assert "another run is using it" in second.stderr
-    assert process.returncode == 130
-    assert json.loads(shown)["error"] == "interrupted"
-    assert b"interrupted; run the same command to resume" in errors
-    code, text = run_in_terminal(arguments(tmp_path, *options))
+    assert code == 130
+    assert json.loads(out.read_text())["error"] == "interrupted"
+    assert "interrupted; run the same command to resume" in err.read_text()
+    code, text = run_in_terminal(command)
     assert code == 0, text
-    assert "StatisticsGen" in text
+    assert "ExampleGen" in text
     assert "INFO:" not in text
     assert "WARNING" not in text
 

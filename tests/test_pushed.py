@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tensorflow as tf
@@ -80,11 +81,17 @@ def test_tflite_file_is_traced_to_its_data(first: Finished, output: Path, tmp_pa
     assert exporter["blessed"]
 
 
+@pytest.fixture(scope="module")
+def served(first: Finished) -> Any:
+    """The signature that a server calls."""
+    return tf.saved_model.load(first.summary["pushed"]["path"]).signatures["serving_default"]
+
+
 @pytest.mark.parametrize(
     "row",
     [{}, {"fare": 12.5, "payment_type": "Cash", "company": "Flash Cab"}, {"company": "Fußläufig 東京", "fare": -1.0}],
 )
-def test_device_predicts_like_the_server(first: Finished, row: dict[str, float | str]) -> None:
+def test_device_predicts_like_the_server(first: Finished, served: Any, row: dict[str, float | str]) -> None:
     line = [sys.executable, "-m", "serving.edge", first.summary["tflite"]["path"], "--json", json.dumps(row)]
     answer = json.loads(subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=True).stdout)
     features = {
@@ -94,8 +101,8 @@ def test_device_predicts_like_the_server(first: Finished, row: dict[str, float |
         for name, value in row.items()
     }
     example = tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()
-    served = tf.saved_model.load(first.summary["pushed"]["path"]).signatures["serving_default"](tf.constant([example]))
-    assert answer["predictions"] == pytest.approx(served["predictions"].numpy()[0].tolist(), abs=1e-5)
+    expected = served(tf.constant([example]))["predictions"].numpy()[0].tolist()
+    assert answer["predictions"] == pytest.approx(expected, abs=1e-5)
     assert answer["class"] in ("ordinary", "generous")
 
 

@@ -74,9 +74,9 @@ def test_the_sample_becomes_the_same_records(tmp_path: Path) -> None:
     folder = tmp_path / "table"
     folder.mkdir()
     with SAMPLE.open() as sample:
-        (folder / "taxi.csv").write_text("".join(line for number, line in enumerate(sample) if number % 5 == 0))
+        (folder / "taxi.csv").write_text("".join(line for number, line in enumerate(sample) if number % 25 == 0))
     ours = rows_of(ingest(folder, tmp_path / "ours"))
-    assert len(ours) == 3000
+    assert len(ours) == 600
     assert ours == by_tfx(folder, tmp_path / "theirs")
 
 

@@ -1,6 +1,7 @@
 """Compares reading and writing in batches with TFX's source and with TensorFlow."""
 
 import itertools
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -45,8 +46,8 @@ def example(number: int) -> tf.train.Example:
     return tf.train.Example(features={"feature": feature})
 
 
-def write(path: Path, records: Sequence[bytes]) -> str:
-    with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+def write(path: Path, records: Sequence[bytes], compression: str = "GZIP") -> str:
+    with tf.io.TFRecordWriter(str(path), compression) as writer:
         for record in records:
             writer.write(record)
     return str(path)
@@ -104,12 +105,28 @@ def test_batches_have_as_many_rows_as_asked(tmp_path: Path) -> None:
 
 
 def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
-    path = Path(write(tmp_path / "a.gz", rows(0, 500)))
-    content = path.read_bytes()
-    for end in range(len(content) - 300, len(content)):  # between two records, within one, within gzip's own last bytes
+    path = tmp_path / "a.gz"
+    content, between = compressed_by_record(Path(write(tmp_path / "plain", rows(0, 8), "")))
+    path.write_bytes(content)
+    assert list(itertools.chain(*read_records(str(path)))) == rows(0, 8)
+    # Between two records, where TensorFlow finds no error, next to that, within one, and within gzip's own last bytes.
+    around = {end + step for end in between for step in (-1, 0, 1)}
+    for end in sorted({*around, between[3] + 11, *range(between[-1], len(content))}):
         path.write_bytes(content[:end])
         with pytest.raises(tf.errors.DataLossError):
             list(read_records(str(path)))
+
+
+def compressed_by_record(plain: Path) -> tuple[bytes, list[int]]:
+    """Compresses a TFRecord file so that each record ends at the end of a byte; returns these places, too."""
+    compressor, content, places = zlib.compressobj(wbits=31), b"", []
+    rest = plain.read_bytes()
+    while rest:
+        length = int.from_bytes(rest[:8], "little") + record_batches.FRAME_BYTES
+        content += compressor.compress(rest[:length]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        places.append(len(content))
+        rest = rest[length:]
+    return content + compressor.flush(), places
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:3], lambda _: b"", lambda _: b"no gzip at all"])
