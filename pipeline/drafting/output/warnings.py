@@ -14,6 +14,7 @@ from pipeline.drafting.draft import Draft
 from pipeline.drafting.table.missing import shown_cells
 
 FEW_EVAL_ROWS = 100
+FEW_GROUPS = 10  # in the eval split
 
 
 def warnings(draft: Draft) -> list[str]:
@@ -34,6 +35,15 @@ def _rows(draft: Draft) -> Iterator[str]:
             f"too few rows: the eval split will have about {draft.eval_rows}, so metrics vary by several percent by "
             "chance"
         )
+
+    if key := draft.split.get("split_key"):
+        [group] = [each for each in draft.columns if each.name == key]
+        groups = round(group.distinct * draft.plan.splits["eval"] / sum(draft.plan.splits.values()))
+        if group.is_exact and groups < FEW_GROUPS:
+            yield (
+                f"few groups: '{key}' has {group.distinct} values, of which about {groups} are in the eval split, so "
+                "metrics depend on which ones"
+            )
 
 
 def _label(draft: Draft) -> Iterator[str]:

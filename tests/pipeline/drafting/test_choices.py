@@ -215,6 +215,8 @@ def test_groups_that_a_random_split_spreads_are_named(tmp_path: Path, name: str,
     assert said[0].endswith(f"if you predict for new values, give --group '{name}'")
     by_group = drafted(path, "label", tmp_path / "new", "--group", name)
     assert not [line for line in by_group.choices["warnings"] if "random split" in line]
+    [few] = [line for line in by_group.choices["warnings"] if line.startswith("few groups: ")]
+    assert few.endswith("are in the eval split, so metrics depend on which ones")
 
 
 def test_integers_that_identify_something_and_hardly_repeat_are_left_out(tmp_path: Path) -> None:
