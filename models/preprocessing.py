@@ -2,8 +2,8 @@
 
 A missing value means the same everywhere. In a ``tf.Example`` it is an absent feature. In a dense tensor it is NaN (or
 an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean, after z-scoring),
-index 0 for a categorical one (known values start at 1), and the center of the circle, (0, 0), for a cyclical one. A
-ratio or a difference is missing if one of its numbers is, and a cross if all of its values are.
+index 0 for a categorical one (known values start at 1), the center of the circle, (0, 0), for a cyclical one, and 0 in
+all parts of a date. A ratio or a difference is missing if one of its numbers is, and a cross if all of its values are.
 """
 
 from collections.abc import Mapping

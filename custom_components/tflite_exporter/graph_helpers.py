@@ -11,7 +11,10 @@ SUPPORTED = frozenset(
     [
         "Abs",
         "AddV2",
+        "All",
+        "Any",
         "ConcatV2",
+        "Cumsum",
         "DivNoNan",
         "ExpandDims",
         "Exp",
@@ -43,12 +46,14 @@ SUPPORTED = frozenset(
         "Squeeze",
         "StridedSlice",
         "Sub",
+        "Sum",
         "Tanh",
         "Transpose",
     ]
 )
 # Operators that are computed in float32 where the graph uses float64, which TFLite lacks. All of them are continuous.
 NARROWED = frozenset(["ConcatV2", "Cos", "Log1p", "Mul", "Sin"])
+RENAMED = {"reduction_indices": "axis"}  # arguments of operators that have other names in Python
 
 
 class RewriteError(ValueError):
@@ -62,12 +67,13 @@ def copy_operator(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> tf.Tensor:
     arguments: dict[str, Any] = {}
     inferred = set()
     for argument in definition.input_arg:
+        name = RENAMED.get(argument.name, argument.name)
         inferred |= {argument.type_attr, argument.number_attr, argument.type_list_attr}
         if argument.number_attr:
             count = op.get_attr(argument.number_attr)
-            arguments[argument.name], pending = pending[:count], pending[count:]
+            arguments[name], pending = pending[:count], pending[count:]
         else:
-            arguments[argument.name] = pending.pop(0)
+            arguments[name] = pending.pop(0)
     attributes = {each.name: op.get_attr(each.name) for each in definition.attr if each.name not in inferred}
     return getattr(tf.raw_ops, op.type)(**arguments, **attributes)
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from custom_components.tflite_exporter.farmhash import hash_bucket
+from custom_components.tflite_exporter.farmhash import TEXT_BYTES, hash_bucket
 from custom_components.tflite_exporter.graph_helpers import (
     NARROWED,
     SUPPORTED,
@@ -33,6 +33,8 @@ from custom_components.tflite_exporter.strings import (
     words_by_prefix,
 )
 from models.transforms.columns import MISSING
+
+PART_BITS = 16  # of a quotient that is exact in float32
 
 
 class OperatorRewriter:
@@ -220,6 +222,14 @@ class OperatorRewriter:
             }
         return self._hashed[op.name]
 
+    def _decode(self, op: tf.Operation) -> Value:
+        """``DecodePaddedRaw``: the first bytes of each string, followed by zeros."""
+        count = constant_value(op.inputs[1])
+        if op.get_attr("out_type") != tf.uint8 or count is None or count > TEXT_BYTES:
+            raise RewriteError("DecodePaddedRaw to other types than bytes, or to a computed or large number of them")
+        byte_values = self._string_bytes(op)[:, : int(count)]
+        return tf.cast(tf.maximum(byte_values, 0), tf.uint8)[tf.newaxis]
+
     def _string_bytes_or_none(self, op: tf.Operation) -> tf.Tensor | None:
         try:
             return self._string_bytes(op)
@@ -227,7 +237,7 @@ class OperatorRewriter:
             return None
 
     def _string_bytes(self, op: tf.Operation) -> tf.Tensor:
-        """The bytes of the strings that are hashed, int32 [C, 64]."""
+        """The bytes of the strings that an operator reads, int32 [C, 64]."""
         parts = as_columns(self._value(op.inputs[0])).parts
         if not all(isinstance(each, TEXT) for each in parts):
             raise RewriteError(f"{op.type} of a computed string")
@@ -246,6 +256,16 @@ class OperatorRewriter:
         matches = matches_of(texts[0], np.reshape(words, [-1]))
         return matches if op.type == "Equal" else tf.logical_not(matches)
 
+    def _floor_div(self, op: tf.Operation) -> Value:
+        """``FloorDiv``: TFLite has it for int32, and for int64 only the remainder."""
+        numbers, divisor = self._inputs(op)
+        if numbers.dtype == tf.int32:
+            return copy_operator(op, [numbers, divisor])
+        value = constant_value(op.inputs[1])
+        if numbers.dtype != tf.int64 or value is None or value <= 0:
+            raise RewriteError(f"FloorDiv of {numbers.dtype.name} by a computed or negative number")
+        return _quotient(numbers, int(value))
+
     def _floor_mod(self, op: tf.Operation) -> Value:
         """``FloorMod``: of float64 only where the number and the modulus are float32 values."""
         numbers, modulus = self._inputs(op)[0], constant_value(op.inputs[1])
@@ -261,7 +281,9 @@ _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]]
     "Cast": OperatorRewriter._cast,
     "ConcatV2": OperatorRewriter._concat,
     "Const": OperatorRewriter._constant,
+    "DecodePaddedRaw": OperatorRewriter._decode,
     "Equal": OperatorRewriter._equal,
+    "FloorDiv": OperatorRewriter._floor_div,
     "FloorMod": OperatorRewriter._floor_mod,
     "Identity": OperatorRewriter._same,
     "LookupTableFindV2": OperatorRewriter._look_up,
@@ -277,3 +299,23 @@ _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]]
     "UpperBound": OperatorRewriter._upper_bound,
     "ZerosLike": OperatorRewriter._filled,
 }
+
+
+def _quotient(numbers: tf.Tensor, divisor: int) -> tf.Tensor:
+    """Divides int64 by a positive constant and rounds down.
+
+    A multiple of the divisor is divided exactly in float32 if the quotient has at most 16 bits. So the quotient is
+    computed in parts of 16 bits, from the lowest one. For a negative number n, it is -1 minus that of -1 - n.
+    """
+    is_negative = numbers < 0
+    size = tf.where(is_negative, -1 - numbers, numbers)
+    rest = size - tf.math.floormod(size, tf.constant(divisor, tf.int64))
+    result, unit, place = tf.zeros_like(numbers), divisor, 1
+    while True:
+        is_last = unit << PART_BITS > tf.int64.max
+        part = rest if is_last else tf.math.floormod(rest, tf.constant(unit << PART_BITS, tf.int64))
+        digits = tf.round(tf.cast(part, tf.float32) / tf.constant(unit, tf.float32))
+        result += tf.cast(digits, tf.int64) * place
+        if is_last:
+            return tf.where(is_negative, -1 - result, result)
+        rest, unit, place = rest - part, unit << PART_BITS, place << PART_BITS

@@ -19,7 +19,7 @@ class RawInput(NamedTuple):
 
     Attributes:
         dtype: ``float32``, ``int64`` or ``string``.
-        as_bytes: Whether a string is passed as its bytes, because it is hashed.
+        as_bytes: Whether a string is passed as its bytes, because it is hashed or read as a date.
     """
 
     dtype: str
@@ -75,8 +75,9 @@ class TransformRewriter:
             if placeholder.dtype == tf.resource
         }
         self._hashes = _hashes(frozen.graph)
-        hashed = _hashed_columns(self._hashes, self._columns)
-        self.inputs = {name: RawInput(spec[name].dtype.name, name in hashed) for name in columns}
+        decoded = [op for op in frozen.graph.get_operations() if op.type == "DecodePaddedRaw"]
+        as_bytes = _string_columns([*self._hashes, *decoded], self._columns)
+        self.inputs = {name: RawInput(spec[name].dtype.name, name in as_bytes) for name in columns}
 
     @property
     def input_names(self) -> Mapping[str, str]:
@@ -126,11 +127,11 @@ def _hashes(graph: tf.Graph) -> list[tf.Operation]:
     ]
 
 
-def _hashed_columns(hashes: Sequence[tf.Operation], columns: Mapping[str, str]) -> set[str]:
-    """Names of the string columns that are hashed."""
+def _string_columns(operators: Sequence[tf.Operation], columns: Mapping[str, str]) -> set[str]:
+    """Names of the string columns that are the input of an operator."""
     placeholders = {placeholder: column for column, placeholder in columns.items()}
     found = set()
-    pending = [op.inputs[0] for op in hashes]
+    pending = [op.inputs[0] for op in operators]
     while pending:
         source = skip_identities(pending.pop())
         if source.op.type == "SparseToDense":

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from models.problem.crosses import INDEXED, Cross, cross_of
+from models.problem.dates import Date
 from models.problem.kinds import (
     FEATURE_KINDS,
     KINDS,
@@ -71,6 +72,7 @@ class Features:
     difference: dict[Name, Difference] = Field(default_factory=dict)
     missing: dict[str, Missing] = Field(default_factory=dict)
     crossed: dict[Name, Crossed] = Field(default_factory=dict)
+    date: dict[str, Date] = Field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Kind, str]]:
         """Yields ``(kind, name)`` of each feature, in the order of :data:`models.problem.kinds.KINDS`."""

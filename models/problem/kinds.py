@@ -31,6 +31,7 @@ Kind = Literal[
     "difference",
     "missing",
     "crossed",
+    "date",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RawType = Literal["INT", "FLOAT", "BYTES"]
@@ -76,6 +77,7 @@ FEATURE_KINDS: Mapping[Kind, FeatureKind] = {
     "difference": FeatureKind(("INT", "FLOAT"), Output("float32")),
     "missing": FeatureKind(("INT", "FLOAT", "BYTES"), Output("float32")),
     "crossed": FeatureKind(("INT", "FLOAT", "BYTES"), Output("int64")),
+    "date": FeatureKind(("INT", "BYTES"), Output("float32")),
 }
 
 
@@ -89,6 +91,10 @@ class FeatureSettings:
     def outputs(self, kind: FeatureKind) -> Mapping[str, Output]:
         """The tensors of a transformed feature, by what follows its name: one without a suffix."""
         return {"": kind.output}
+
+    def type_problem(self, _raw_type: RawType, /) -> str | None:
+        """What is wrong with the settings for a raw column of one of the kind's types, or ``None``."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

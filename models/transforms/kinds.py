@@ -11,6 +11,7 @@ from models.problem.kinds import Kind
 from models.transforms.categories import hashed, integer, vocabulary
 from models.transforms.columns import RawColumns
 from models.transforms.crosses import crossed
+from models.transforms.dates import date
 from models.transforms.missing import missing
 from models.transforms.numbers import bucketed, cyclical, dense
 
@@ -30,6 +31,7 @@ TRANSFORMS: Mapping[Kind, Transform] = {
     "difference": dense,
     "missing": missing,
     "crossed": crossed,
+    "date": date,
 }
 # The number of indices of each kind of categorical feature.
 SIZES: Mapping[Kind, Callable[[Feature, tft.TFTransformOutput], int]] = {

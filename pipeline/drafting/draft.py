@@ -133,7 +133,9 @@ def draft(options: Options) -> Draft:
     mixed = check_cells(files, read, columns, unchecked, missing_values, options.label)
     target = find_target(columns[options.label], options.task, FORMATS[files.source.format].is_text)
     suspects = find_suspects(columns.values(), target)
-    choices = choose(columns.values(), options.label, _uses(options), _left_out(options, suspects))
+    choices = choose(
+        columns.values(), options.label, _uses(options), _left_out(options, suspects), by_time="split_time" in split
+    )
     features = names(choices, {"feature"})
     if not features:
         raise DraftError(

@@ -54,6 +54,6 @@ def preflight(config: Config, settings: Path) -> CheckedInputs:
     table = check_table(config, schema)
     warnings = check_summary(config, table.labels) if table.labels else []
     check_splits(config, schema, table.rows - table.test_rows)
-    warnings += check_eval_rows(config, table)
+    warnings += [*table.warnings, *check_eval_rows(config, table)]
     check_flink(config.beam)
     return CheckedInputs(config, schema, table, tuple(warnings))

@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from common.dotted_keys import join_key
 from common.small_files import read_small_text
-from models.problem.kinds import FEATURE_KINDS, Kind
+from models.problem.kinds import FEATURE_KINDS, Kind, RawType
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
@@ -19,6 +19,7 @@ from pipeline.preflight.weights import check_weight_column
 TYPES: dict[Kind, tuple["schema_pb2.FeatureType.ValueType", ...]] = {
     kind: tuple(schema_pb2.FeatureType.Value(name) for name in spec.raw_types) for kind, spec in FEATURE_KINDS.items()
 }
+RAW_TYPES: dict["schema_pb2.FeatureType.ValueType", RawType] = {INT: "INT", FLOAT: "FLOAT", BYTES: "BYTES"}
 
 
 def load_schema(config: Config, settings: Path) -> schema_pb2.Schema:
@@ -84,6 +85,8 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
                     f"{key}: the schema has type FLOAT for '{column}'; a cross needs INT or BYTES, or the buckets of a "
                     f"number: add {join_key(['features', 'bucketed', column])}"
                 )
+            if problem := config.features.spec(kind, name).type_problem(RAW_TYPES[types[column]]):
+                raise ConfigError(f"{key}: {problem}")
     check_label(config, schema, settings)
     check_weight_column(config, schema, settings)
     check_slices(config, schema, settings)

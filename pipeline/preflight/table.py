@@ -12,6 +12,7 @@ from custom_components.arrow_example_gen.splits.strategy import fingerprint_of
 from custom_components.arrow_example_gen.table import RowChecks, Table, merge_types
 from pipeline.config.errors import DataError, unknown_name
 from pipeline.config.settings import Config
+from pipeline.preflight.dates import DateCounts
 from pipeline.preflight.labels import LabelCounts, LabelSummary
 from pipeline.preflight.schema import column_types
 from pipeline.preflight.splits import files_to_split
@@ -27,6 +28,7 @@ class CheckedTable(NamedTuple):
         labels: What the column of the label has. ``None`` for BigQuery.
         notes: Lines that describe the columns that have no name of their own in the files, and those that are not read.
         test_rows: How many of the rows are in the test table.
+        warnings: Lines about values that are no dates.
     """
 
     rows: int = 0
@@ -34,6 +36,7 @@ class CheckedTable(NamedTuple):
     labels: LabelSummary | None = None
     notes: tuple[str, ...] = ()
     test_rows: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 UNREAD = CheckedTable()
@@ -48,8 +51,8 @@ def check_table(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
 
     Raises:
         DataError: The folder is missing or has no rows, the columns differ or lack the label, a file cannot be read,
-            a value has another type than in the schema, or is not one of the label's classes. One line with the file
-            and the row.
+            a value has another type than in the schema, or is not one of the label's classes, or most values of a date
+            are none. One line with the file and the row.
     """
     if config.data.bigquery:
         return UNREAD
@@ -83,13 +86,14 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
     single = {*config.features.columns, *config.label.columns, *([weight] if weight else [])}
     rows = dict.fromkeys((file.is_test for file in files), 0)
     digests, checks = {}, RowChecks(table, single)
-    labels, weights = LabelCounts(config, schema, table), WeightCheck(weight, table)
+    labels, weights, dates = LabelCounts(config, schema, table), WeightCheck(weight, table), DateCounts(config, table)
     for file in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(file.path, digest):
             columns = checks.check(batch, file.path, before)
             labeled = labels.add(columns, file.path, before)
             weights.add(columns, labeled, file.path, before)
+            dates.add(columns, file.path, before)
             before += len(batch)
         rows[file.is_test] += before
         digests[file.number] = digest.result()
@@ -99,8 +103,14 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
     weights.finish()
-    notes = table.column_notes()
-    return CheckedTable(sum(rows.values()), fingerprint_of(files, digests), labels.summary, notes, rows.get(True, 0))
+    return CheckedTable(
+        sum(rows.values()),
+        fingerprint_of(files, digests),
+        labels.summary,
+        table.column_notes(),
+        rows.get(True, 0),
+        tuple(dates.finish()),
+    )
 
 
 def _check_needed_columns(config: Config, table: Table) -> None:

@@ -24,6 +24,7 @@ from small_table import (
 )
 
 from models.preprocessing import preprocessing_fn
+from models.problem.dates import Date
 from models.problem.features import Features
 from models.problem.kinds import (
     FEATURE_KINDS,
@@ -359,7 +360,7 @@ def test_cyclical_repeats_after_a_period() -> None:
 @MANY
 @given(data=st.data())
 def test_every_index_is_below_the_categorical_size(data: st.DataObject) -> None:
-    by_dtype = {"age": integers, CODE: integers, "month": integers, "gain": floats, "share": floats}
+    by_dtype = dict.fromkeys(["age", CODE, "month", "seen at", "due"], integers) | {"gain": floats, "share": floats}
     row = {
         name: by_dtype.get(name, texts(*COLOURS, "a"))
         for name in EVERY_KIND.columns
@@ -578,5 +579,5 @@ def test_every_kind_has_a_transform_and_every_categorical_kind_a_size() -> None:
 
 
 def test_every_kind_is_in_the_table() -> None:
-    specs = {Bucketed, Crossed, Cyclical, Dense, Difference, Hashed, Integer, Missing, Ratio, Vocabulary}
+    specs = {Bucketed, Crossed, Cyclical, Date, Dense, Difference, Hashed, Integer, Missing, Ratio, Vocabulary}
     assert {type(getattr(EVERY_KIND, kind)[column]) for kind, column in EVERY_KIND} == specs

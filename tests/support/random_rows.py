@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from small_table import SPEC, Row
 
 FLOATS = st.floats(width=32) | st.sampled_from([math.nan, math.inf, 0.0, -0.0, 1e38, -1e38, 1e-45])
-INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100)
+INTEGERS = st.integers(-(2**63), 2**63 - 1) | st.integers(-1, 100) | st.integers(-(2**45), 2**45)
 STRINGS = st.sampled_from([b"", b"red", "Zürich".encode(), b"a"]) | st.text(max_size=9).map(str.encode) | st.binary()
+DATES = st.datetimes().map(lambda each: each.isoformat().encode()) | st.sampled_from(
+    [b"29 Feb 2024", b"1 february 2024"]
+)
 VALUES: dict[tf.DType, st.SearchStrategy[float | int | str | bytes | None]] = {
     tf.float32: FLOATS,
     tf.int64: INTEGERS,
-    tf.string: STRINGS,
+    tf.string: STRINGS | DATES,
 }
 random_rows: st.SearchStrategy[Row] = st.fixed_dictionaries(
     {}, optional={name: VALUES[spec.dtype] for name, spec in SPEC.items()}

@@ -4,6 +4,7 @@ The result is kept in ``.cache`` under a digest of the code that makes it, so an
 """
 
 import dataclasses
+import datetime
 import fcntl
 import functools
 import hashlib
@@ -24,6 +25,7 @@ from common.project import ROOT
 from common.source_code import source_digest
 from models.network import build_network
 from models.preprocessing import preprocessing_fn
+from models.problem.dates import PARTS, Date
 from models.problem.features import Features
 from models.problem.kinds import (
     Bucketed,
@@ -55,14 +57,15 @@ USER = "self"
 CODE = 'the "code".no'
 EXACT = "share x street x month"  # the name of a cross
 NUMBERS = ("amount", "gain", "share", RATIO, PLAIN, TAIL)
-INTEGERS = ("age", "month", CODE)
-TEXTS = ("colour", "city", "street", PAINT, USER)
+INTEGERS = ("age", "month", CODE, "seen at", "due")
+TEXTS = ("colour", "city", "street", PAINT, USER, "visit", "born")
 SPEC = {
     **{name: tf.io.VarLenFeature(tf.float32) for name in NUMBERS},
     **{name: tf.io.VarLenFeature(tf.int64) for name in INTEGERS},
     **{name: tf.io.VarLenFeature(tf.string) for name in TEXTS},
 }
 COLOURS = ("red", "green", "blue")
+EPOCH = datetime.datetime(1970, 1, 1)
 CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")
 
 EVERY_KIND = Features(
@@ -95,6 +98,12 @@ EVERY_KIND = Features(
     crossed={
         EXACT: Crossed(columns=("share", "street", "month")),
         "of values": Crossed(columns=(USER, CODE, "gain"), buckets=97),
+    },
+    date={
+        "visit": Date(parts=PARTS, reference="2024-06-30"),
+        "born": Date(format="%d %b %Y"),
+        "seen at": Date(unit="ms", parts=PARTS, reference="2024-06-30"),
+        "due": Date(format="%Y%m%d"),
     },
 )
 A_FEW = Features(
@@ -207,8 +216,12 @@ def raw_rows() -> list[Row]:
             "city": [city for rank, city in enumerate(CITIES) for _ in range(6 - rank)][index % 21],
             "street": ["a", "a", "a", "a", "b", "b", "b", "c", "c", "d"][index % 10],
             USER: f"user {index}",
+            "visit": (EPOCH + datetime.timedelta(hours=19_700 * 24 + 31 * index)).isoformat(),
+            "born": (EPOCH + datetime.timedelta(days=97 * index)).strftime("%d %b %Y"),
+            "seen at": 1_700_000_000_000 + 98_765_432 * index,
+            "due": int((EPOCH + datetime.timedelta(days=19_000 + index)).strftime("%Y%m%d")),
         }
-        for number, name in enumerate(("gain", "share", TAIL, "age", CODE, "city", "street")):
+        for number, name in enumerate(("gain", "share", TAIL, "age", CODE, "city", "street", "visit", "due")):
             if index % 23 == number:
                 row[name] = None
         if index % 29 == 0:

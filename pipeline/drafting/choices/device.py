@@ -8,7 +8,8 @@ from pipeline.drafting.choices.features import HASHED_BYTES, Choice
 def why_no_device(choices: Iterable[Choice]) -> str | None:
     """Why ``tflite`` has to be off, in a few words, or ``None`` if a device can compute all features."""
     for choice in choices:
-        if "hashed" in choice.kinds and choice.column.type == "BYTES" and choice.column.max_bytes > HASHED_BYTES:
+        is_read = bool({"hashed", "date"} & choice.kinds.keys()) and choice.column.type == "BYTES"
+        if is_read and choice.column.max_bytes > HASHED_BYTES:
             found = f"'{choice.column.name}' has texts of up to {choice.column.max_bytes:,} bytes"
-            return f"{found}, and a device can hash {HASHED_BYTES}"
+            return f"{found}, and a device can read {HASHED_BYTES}"
     return None

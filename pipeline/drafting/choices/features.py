@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from models.problem.kinds import FEATURE_KINDS, Kind
+from pipeline.drafting.choices.dates import choose_date
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows
@@ -15,7 +16,7 @@ LEFT_OUT: Mapping[Form, str] = {
     "identifier": "a different value in every row",
     "constant": "the same value in every row",
     "empty": "no value in any row",
-    "date": "dates, which no kind of feature reads yet",
+    "date": "dates in different forms: write them all as YYYY-MM-DD",
     "text": "free text, which no kind of feature reads yet",
     "list": "several values per row, which no kind of feature reads yet",
     "decimal_comma": "numbers with decimal commas, which are read as text: write them with decimal points",
@@ -44,15 +45,23 @@ class Choice:
         use: What it is used as.
         kinds: Options by kind of feature.
         reason: Why, in a few words.
+        warning: What is not certain, in one line, or empty.
     """
 
     column: Column
     use: Use
     kinds: Mapping[Kind, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     reason: str = ""
+    warning: str = ""
 
 
-def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_out: Mapping[str, str]) -> list[Choice]:
+def choose(
+    columns: Iterable[Column],
+    label: str,
+    uses: Mapping[str, Use],
+    left_out: Mapping[str, str],
+    by_time: bool = False,
+) -> list[Choice]:
     """Chooses the use of each column.
 
     Args:
@@ -60,6 +69,7 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
         label: Name of the label's column.
         uses: Columns with a use that the command line names.
         left_out: Reasons by column that is left out in any case.
+        by_time: Whether the table is split by time.
     """
     columns = list(columns)
     choices = []
@@ -70,6 +80,8 @@ def choose(columns: Iterable[Column], label: str, uses: Mapping[str, Use], left_
             choices.append(Choice(column, uses[column.name], reason="given"))
         elif column.name in left_out:
             choices.append(Choice(column, "left out", reason=left_out[column.name]))
+        elif column.form == "date" and (found := choose_date(column, by_time)):
+            choices.append(Choice(column, "feature", {"date": found.options}, found.reason, found.warning))
         elif reason := LEFT_OUT.get(column.form):
             choices.append(Choice(column, "left out", reason=_left_out(column, reason)))
         else:

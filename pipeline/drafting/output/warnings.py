@@ -72,6 +72,7 @@ def _alike(names: Iterable[str]) -> list[str]:
 def _columns(draft: Draft) -> Iterator[str]:
     yield from draft.read.notes
     yield from draft.mixed
+    yield from (choice.warning for choice in draft.choices if choice.warning)
     for name, found in draft.suspects.leaks.items():
         yield f"'{name}' may leak the label: {found}; if it is not known when you predict, give --leave-out '{name}'"
     pairs = draft.suspects.correlated

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from custom_components.arrow_example_gen.formats.csv_types import without_missing
 from pipeline.drafting.table.counts import ColumnCounts, number_of
-from pipeline.drafting.table.forms import MIN_ROWS, Form, are_dates, form_of_texts, names_rows
+from pipeline.drafting.table.date_styles import is_epoch
+from pipeline.drafting.table.forms import MIN_ROWS, Form, are_dates, form_of_texts, names_rows, names_times
 from pipeline.drafting.table.missing import is_likely
 from pipeline.drafting.table.reading import Read
 
@@ -229,4 +230,7 @@ def _form_of_numbers(column: Column) -> Form:
     if counts_rows or (names_rows(column.name) and column.repetition < REPEATED):
         return "identifier"
     distinct = numbers.unique()
-    return "date" if len(distinct) > MIN_DATES and are_dates(distinct.to_pylist()) else "number"
+    if len(distinct) <= MIN_DATES:
+        return "number"
+    is_epoch_time = names_times(column.name) and is_epoch(column.min, column.max)
+    return "date" if is_epoch_time or are_dates(distinct.to_pylist()) else "number"

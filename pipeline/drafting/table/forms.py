@@ -37,6 +37,9 @@ _IDENTIFIER = re.compile(
     re.I,
 )
 _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
+_TIMES = re.compile(
+    r"(?i:(?:^|[^a-z])(?:date|time|datetime|ts|epoch|unix|created|updated)(?:[^a-z]|$)|stamp)|_at$|[a-z](?:At|Date|Time)$"
+)
 _SEPARATORS = "|;,"
 SHARE = 0.95  # of the values that have to look like a date
 YEARS = range(1900, 2101)  # of dates that are written as integers
@@ -53,6 +56,15 @@ def names_rows(name: str) -> bool:
     (True, True, True, False)
     """
     return bool(_IDENTIFIER.search(name) or _CAMEL_ID.search(name))
+
+
+def names_times(name: str) -> bool:
+    """Whether a column's name says that its values are times.
+
+    >>> names_times("trip_start_timestamp"), names_times("createdAt"), names_times("estimate")
+    (True, True, False)
+    """
+    return bool(_TIMES.search(name))
 
 
 def form_of_texts(texts: Sequence[str], rows: int) -> Form:

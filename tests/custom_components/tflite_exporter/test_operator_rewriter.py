@@ -12,6 +12,7 @@ import tensorflow_transform.beam as tft_beam
 from ai_edge_litert.interpreter import Interpreter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from random_rows import random_rows
 from small_table import CODE, IN_FULL, PAINT, PLAIN, RATIO, TAIL, USER, Row, small_table
 
@@ -19,6 +20,7 @@ from common.error_reason import reason
 from custom_components.tflite_exporter.convert import convert_function
 from custom_components.tflite_exporter.farmhash import TEXT_BYTES
 from custom_components.tflite_exporter.graph_helpers import RewriteError
+from custom_components.tflite_exporter.operator_rewriter import _quotient
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.problem.features import Features
 from models.problem.kinds import KINDS, Dense
@@ -30,12 +32,17 @@ TOGETHER = "together"
 Columns = dict[str, np.ndarray[Any, Any]]
 
 
+@functools.cache
+def rewritten() -> tuple[TransformRewriter, Callable[..., dict[str, tf.Tensor]]]:
+    rewriter = TransformRewriter(small_table().graph, PROBLEM)
+    return rewriter, rewriter.concrete_function()
+
+
 class OnDevice:
     """The features of one kind, or all features, of the small table, transformed by LiteRT."""
 
     def __init__(self, kind: str) -> None:
-        rewriter = TransformRewriter(small_table().graph, PROBLEM)
-        complete = rewriter.concrete_function()
+        rewriter, complete = rewritten()
         names = {PROBLEM.features.tensor_name(each, column): each for each, column in PROBLEM.features}
         self.names = sorted(name for name, each in names.items() if kind in (each, TOGETHER))
 
@@ -118,7 +125,7 @@ def test_random_rows_are_transformed_equally(row: Row) -> None:
 def test_the_input_of_the_model_is_a_row_of_raw_features() -> None:
     inputs = TransformRewriter(small_table().graph, PROBLEM).inputs
     assert list(inputs) == sorted(PROBLEM.features.columns)
-    assert {name for name, each in inputs.items() if each.as_bytes} == {"street", USER}
+    assert {name for name, each in inputs.items() if each.as_bytes} == {"street", USER, "visit", "born"}
     assert inputs[USER].spec == tf.TensorSpec([1, TEXT_BYTES], tf.int32)
     assert inputs["city"].spec == tf.TensorSpec([1, 1], tf.string)
     assert inputs["age"].spec == tf.TensorSpec([1, 1], tf.int64)
@@ -176,6 +183,12 @@ REFUSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor], str]] = {
         lambda number: tf.math.floormod(number, tf.abs(number) + 1),
         "FloorMod by a computed number",
     ),
+    "ratio": (tf.int64, lambda whole: whole // (whole + 7), "FloorDiv of int64 by a computed or negative number"),
+    "pairs": (
+        tf.string,
+        lambda text: tf.cast(tf.io.decode_raw(text, tf.int16, fixed_length=2)[:, 0], tf.int64),
+        "DecodePaddedRaw to other types than bytes",
+    ),
     "double": (tf.float32, lambda number: tf.exp(tf.cast(number, tf.float64)), "Exp of float64"),
 }
 REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor], str]] = {
@@ -193,8 +206,22 @@ REFUSED_SPARSE: dict[str, tuple[tf.DType, Callable[[tf.SparseTensor], tf.Tensor]
 EXPRESSED: dict[str, tuple[tf.DType, Callable[[tf.Tensor], tf.Tensor]]] = {
     "nested": (tf.string, lambda text: hashed(tf.strings.as_string(hashed(text)))),
     "reversed": (tf.string, lambda text: hashed(text) + 10 * tf.cast(tf.equal("a", text), tf.int64)),
+    "days": (tf.int64, lambda whole: whole // 86_400),
+    "first byte": (
+        tf.string,
+        lambda text: tf.cast(tf.io.decode_raw(text, tf.uint8, fixed_length=9)[:, 0, :1], tf.int64),
+    ),
     "written": (tf.int64, lambda whole: tf.cast(tf.not_equal(tf.strings.as_string(whole), "1"), tf.int64)),
 }
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    number=st.integers(-(2**63) + 1, 2**63 - 1) | st.integers(-(10**7), 10**7),
+    divisor=st.sampled_from([1, 7, 1000, 86_400, 86_400 * 10**9]) | st.integers(1, 2**62),
+)
+def test_int64_is_divided_exactly(number: int, divisor: int) -> None:
+    assert _quotient(tf.constant([[number]], tf.int64), divisor).numpy().tolist() == [[number // divisor]]
 
 
 def hashed(text: tf.Tensor) -> tf.Tensor:
@@ -255,5 +282,6 @@ def test_operators_that_look_unsupported_keep_their_values(refused_graph: tft.TF
     rewriter = TransformRewriter(refused_graph, problem)
     function, [feature] = rewriter.concrete_function(), rewriter.features
     for value in ["a", "b", "東京"] if dtype == tf.string else [1, 2, -1]:
-        found = function(**{name: tf.constant(encode(value, feature))})[f"{name}_dense"]
+        found = function(**{tensor_name(name).removesuffix("_dense"): tf.constant(encode(value, feature))})
+        [found] = found.values()
         assert found.numpy().tolist() == make(tf.constant([[value]], dtype)).numpy().tolist()
