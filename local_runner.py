@@ -22,6 +22,7 @@ from pipeline.nodes import NODES
 
 if TYPE_CHECKING:
     from artifacts.summary import RunSummary
+    from pipeline.ablation.request import AblationOptions
     from pipeline.local.run import FinishedRun
     from pipeline.preflight.preflight import CheckedInputs
     from pipeline.results.console import RunConsole
@@ -31,26 +32,28 @@ STARTED = time.monotonic()
 set_keras_environment()
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # else this process takes the GPU from its workers
 EXIT_HELP = """\b
-Commands: python local_runner.py init --help drafts the settings and the schema of your own table.
+Commands: python local_runner.py init --help drafts the settings and the schema of your own table;
+ablate --help finds out what each column is worth.
 Exit codes: 0 the model was pushed; 1 a component failed; 2 invalid usage, settings or data;
 3 the data does not match the schema; 4 the model was not blessed."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """Options of the command. See ``--help``."""
+    """Options of the command. See ``--help``. Those of ``ablate`` are in ``ablation``."""
 
     config: str
     data: str | None
     output: str | None
     overrides: dict[str, str]
     tune: bool | None
-    workers: int | None
-    from_node: str | None
-    to_node: str | None
     no_cache: bool
     as_json: bool
     verbose: bool
+    workers: int | None = None
+    from_node: str | None = None
+    to_node: str | None = None
+    ablation: "AblationOptions | None" = None
 
 
 @click.command(epilog=EXIT_HELP, context_settings=cli.CONTEXT)
@@ -77,6 +80,7 @@ def main(**options: Any) -> None:
 
 def run(options: Options) -> int:
     """Runs all checks that need no component, then the pipeline, and returns the exit code."""
+    from pipeline.ablation.request import ablation_settings
     from pipeline.config.errors import UserError
     from pipeline.config.loading import load_config, settings_path
     from pipeline.preflight.metadata_store import check_store
@@ -91,7 +95,8 @@ def run(options: Options) -> int:
                 settings, options.overrides, options.data, options.output, options.tune, options.workers
             )
             problem = config.name
-            inputs = preflight(config, settings)
+            ablation = ablation_settings(config, options.ablation) if options.ablation else None
+            inputs = dataclasses.replace(preflight(config, settings), ablation=ablation)
             stack.enter_context(locked(Path(config.output)))
             check_store(config)
             interrupted = interrupted_runs(Path(config.output))
@@ -237,12 +242,22 @@ def _refuse(options: Options, problem: str | None, text: str, error: BaseExcepti
     return exit_codes.REFUSED
 
 
+def ablate(values: dict[str, Any], ablation: "AblationOptions") -> int:
+    """Runs the pipeline up to Transform, then the ablation, and returns the exit code."""
+    prepare_environment()
+    return run(Options(**values, ablation=ablation))
+
+
 def command(arguments: Sequence[str]) -> Callable[[], object]:
     """The command that a command line names by its first word. Without such a word, the pipeline runs."""
     if arguments[:1] == ["init"]:
         from pipeline.drafting.command import init
 
         return lambda: init(arguments[1:], prog_name="local_runner.py init")
+    if arguments[:1] == ["ablate"]:
+        from pipeline.ablation import command as ablation
+
+        return lambda: ablation.ablate(arguments[1:], prog_name="local_runner.py ablate", obj=ablate)
     return main
 
 

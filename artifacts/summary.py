@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artifacts.files import read_object, to_record
+from artifacts.nodes.ablation import AblationReport, to_ablation
 from artifacts.nodes.training import TrainingRecord
 from artifacts.thresholds import ThresholdResult
 from common.terminal import printable_json
@@ -93,6 +94,7 @@ class RunSummary:
         training: How the candidate was trained, or ``None`` if it was not.
         pushed: The pushed version, or ``None`` if nothing was pushed.
         tflite: The TFLite model, or ``None`` if none was exported.
+        ablation: What each column is worth, or ``None`` if the run is no ablation.
         error: Why the run failed or the model was not blessed, in one line.
         seconds: Wall time, imports included.
     """
@@ -111,6 +113,7 @@ class RunSummary:
     training: TrainingRecord | None = None
     pushed: Pushed | None = None
     tflite: Tflite | None = None
+    ablation: AblationReport | None = None
     error: str | None = None
     seconds: float = 0.0
 
@@ -148,6 +151,10 @@ def read_summary(path: Path) -> RunSummary:
         if values.get(name):
             with contextlib.suppress(ValueError):  # a record of an earlier version, which had fewer fields
                 nested[name] = to_record(kind, values[name], path)
+    nested["ablation"] = None
+    if values.get("ablation"):
+        with contextlib.suppress(ValueError, AttributeError):
+            nested["ablation"] = to_ablation(values["ablation"], path)
     return to_record(RunSummary, {**values, **nested}, path)
 
 

@@ -9,6 +9,7 @@ from absl import logging
 LINE_PREFIX = "\x1eprogress "  # marks a progress line in a worker's output
 Listener: TypeAlias = Callable[[str, str], None]  # takes the source, which is empty for this process, and the line
 _listeners: list[Listener] = []
+_prefixes: list[str] = []
 
 
 @contextmanager
@@ -26,6 +27,21 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+@contextmanager
+def prefixed(prefix: str) -> Iterator[None]:
+    """Starts each progress line with a prefix while the block runs.
+
+    >>> with listening(lambda source, line: print(line)), prefixed("training 2 of 9: "):
+    ...     report("step 80 of 1600")
+    training 2 of 9: step 80 of 1600
+    """
+    _prefixes.append(prefix)
+    try:
+        yield
+    finally:
+        _prefixes.remove(prefix)
+
+
 def report(line: str, source: str = "") -> None:
     """Reports progress of this process or of another one.
 
@@ -33,6 +49,7 @@ def report(line: str, source: str = "") -> None:
         line: The progress, such as ``step 80 of 1600, loss 0.41``.
         source: Name of the process, or empty for this one.
     """
+    line = "".join([*_prefixes, line])
     logging.info("%s%s", f"{source}: " if source else "", line)
     for listener in list(_listeners):
         listener(source, line)

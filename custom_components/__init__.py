@@ -2,7 +2,7 @@
 
 from typing import Any
 
-_ARTIFACT_TYPES = ("DataBlessing", "SkewReport", "TfliteModel")
+_ARTIFACT_TYPES = ("AblationReport", "DataBlessing", "SkewReport", "TfliteModel")
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,8 @@ CURATED_SCHEMA, EXAMPLE_VALIDATOR, ANOMALY_GATE = "CuratedSchema", "ExampleValid
 TRANSFORM, TUNER, WARM_START_MODEL, TRAINER = "Transform", "Tuner", "WarmStartModel", "Trainer"
 SKEW_GUARD, LATEST_BLESSED_MODEL, EVALUATOR = "SkewGuard", "LatestBlessedModel", "Evaluator"
 TFLITE_EXPORTER, PUSHER, VERTEX_ENDPOINT = "TfliteExporter", "Pusher", "VertexEndpoint"
+# The node that replaces those after Transform and the Tuner in an ablation.
+ABLATION = "Ablation"
 
 # In the order of the DAG.
 NODES = (

@@ -93,7 +93,7 @@ def create_pipeline(
             *(example_gen, *validated.nodes, transform_node, *tuner, *warm_start, trainer),
             *(guard, resolver, evaluator, *exporter, pusher, *endpoint),
         ],
-        metadata_connection_config=_metadata(config),
+        metadata_connection_config=metadata_connection(config),
         enable_cache=enable_cache,
         beam_pipeline_args=beam_args(config),
     )
@@ -146,7 +146,7 @@ def tune(config: Config, transform_node: BatchedTransform) -> Tuner:
         tuner_fn="models.tuning.tuner.tuner_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.tuning.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
-        custom_config={**_model_config(config, tuning=True), **vertex},
+        custom_config={**model_config(config, tuning=True), **vertex},
     )
     return with_job_executor(node, vertex)
 
@@ -170,7 +170,7 @@ def train(config: Config, transform_node: BatchedTransform, tuner: list[Tuner], 
         run_fn="models.run_fn.run_fn",
         train_args=trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=config.training.steps),
         eval_args=trainer_pb2.EvalArgs(splits=[VALIDATION]),
-        custom_config={**_model_config(config, tuning=False), **vertex},
+        custom_config={**model_config(config, tuning=False), **vertex},
     )
     return with_job_executor(node, vertex)
 
@@ -253,7 +253,7 @@ def serve(config: Config, pusher: AtomicPusher) -> VertexEndpoint:
     return VertexEndpoint(pusher.outputs["pushed_model"], vertex.project, vertex.region, serving_settings(config))
 
 
-def _metadata(config: Config) -> metadata_store_pb2.ConnectionConfig | None:
+def metadata_connection(config: Config) -> metadata_store_pb2.ConnectionConfig | None:
     """Returns the ML Metadata connection without its password, which the runner adds. Vertex AI has its own store."""
     return connection_config(config.store) if config.orchestrator == "local" else None
 
@@ -274,7 +274,8 @@ def _latest_blessed(
     ).with_id(name)
 
 
-def _model_config(config: Config, tuning: bool) -> dict[str, object]:
+def model_config(config: Config, tuning: bool) -> dict[str, object]:
+    """Returns the settings that training reads, with those of the search if ``tuning`` is true."""
     network_module = config.network.function.rpartition(".")[0]
     return ModelConfig(
         problem=config.problem,

@@ -12,6 +12,7 @@ from lineage.store.reader import MetadataReader
 from reports.rendering import render, write_atomically
 from reports.section import Section
 from reports.sections import (
+    ablation,
     anomalies,
     data,
     decision,
@@ -41,6 +42,16 @@ SECTIONS: tuple[Section[Any], ...] = (
     plots.SECTION,
     skew.SECTION,
     device.SECTION,
+    settings.SECTION,
+    lineage.SECTION,
+)
+# Of the page of an ablation, which has no nodes after Transform and the Tuner.
+ABLATION_SECTIONS: tuple[Section[Any], ...] = (
+    ablation.SECTION,
+    pipeline.SECTION,
+    data.SECTION,
+    anomalies.SECTION,
+    trials.SECTION,
     settings.SECTION,
     lineage.SECTION,
 )
@@ -77,7 +88,8 @@ def write_page(reader: MetadataReader, output: Path, run: str) -> Path:
     source = read_source(reader, output, run)
     path = source.folder / PAGE
     path.parent.mkdir(parents=True, exist_ok=True)
-    sections = [render_section(section, source) for section in SECTIONS]
+    is_ablation = any(step.name == "Ablation" for step in source.steps)
+    sections = [render_section(section, source) for section in (ABLATION_SECTIONS if is_ablation else SECTIONS)]
     write_atomically(path, render("run.html", header=read_header(source), sections=sections))
     return path
 

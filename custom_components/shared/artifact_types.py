@@ -6,6 +6,15 @@ Vertex AI names an artifact's type ``package.Class``, so ``custom_components/__i
 from tfx import types
 
 
+class AblationReport(types.artifact.Artifact):
+    """Output of Ablation: ``report.json``, see :class:`artifacts.nodes.ablation.AblationReport`.
+
+    The custom properties ``leak``, ``redundant`` and ``noise`` are JSON lists of the columns with these verdicts.
+    """
+
+    TYPE_NAME = "custom_components.AblationReport"
+
+
 class DataBlessing(types.artifact.Artifact):
     """Output of AnomalyGate: the examples conform to the schema.
 

@@ -113,6 +113,19 @@ class Features:
         }
 
     @functools.cached_property
+    def origins(self) -> Mapping[str, tuple[str, ...]]:
+        """By name in TensorFlow's graphs: the raw columns that each transformed feature is computed from.
+
+        >>> Features(dense={"fare": Dense()}, bucketed={"fare": Bucketed(buckets=10)}).origins
+        {'fare_dense': ('fare',), 'fare_bucketed': ('fare',)}
+        """
+        return {
+            self.tensor_name(*each) + suffix: self.raw_columns(*each)
+            for each in self
+            for suffix in self.spec(*each).outputs(FEATURE_KINDS[each[0]])
+        }
+
+    @functools.cached_property
     def transformed_names(self) -> Mapping[str, str]:
         """By name in TensorFlow's graphs: the name that people see of each transformed feature, in order.
 

@@ -17,10 +17,11 @@ from models.distributed.strategy import is_asynchronous, needs_static_shapes
 from models.distributed.task import SINGLE_PROCESS, Task
 from models.job import Job
 from models.training.callbacks import Checkpoints
-from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory, matching_files
+from models.training.input import RowOrder, TrainingInput, input_fn, keep_in_memory, matching_files, table_batches
 from models.training.job_digest import job_digest
+from models.training.memory_table import MemoryTable
 from models.training.state import Array, TrainingState
-from models.training.steps import StepRunner
+from models.training.steps import StepGraph, StepRunner
 from models.training.weights import RowWeights, row_weights
 from models.training_settings import ModelConfig
 
@@ -42,6 +43,23 @@ class FitResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class SharedRows:
+    """Rows in memory, for several trainings of one model in one process and without replicas.
+
+    Attributes:
+        train: The training rows.
+        validation: The validation rows.
+        weights: The weights of the rows, on both splits.
+        graph: The graph of the model's steps, which all trainings share.
+    """
+
+    train: MemoryTable
+    validation: MemoryTable
+    weights: RowWeights
+    graph: StepGraph
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingData:
     """The data to train on.
 
@@ -49,11 +67,13 @@ class TrainingData:
         train_files: Patterns of the training examples.
         validation_files: Patterns of the validation examples.
         transform_output: The Transform graph that wrote them.
+        shared: The rows of these files, if they are in memory already.
     """
 
     train_files: list[str]
     validation_files: list[str]
     transform_output: tft.TFTransformOutput
+    shared: SharedRows | None = None
 
 
 def fit(
@@ -111,6 +131,8 @@ class _Fitting:
     @functools.cached_property
     def weights(self) -> RowWeights:
         """The weights of the rows, on both splits."""
+        if self.data.shared:
+            return self.data.shared.weights
         files = matching_files(self.data.train_files)
         return row_weights(self.config.training, self.config.problem, files, self.data.transform_output)
 
@@ -121,7 +143,7 @@ class _Fitting:
         done = bisect.bisect(ends, self.state.step)
         counts = (end - begin for begin, end in itertools.pairwise([self.state.step, *ends[done:]]))
         steps = StepRunner(source, counts)
-        steps.attach(self.model)
+        steps.attach(self.model, self.data.shared.graph if self.data.shared else None)
         return Checkpoints(self.state, training, ends, self.writer, steps), {
             "x": strategy.distribute_datasets_from_function(source.dataset),
             "steps_per_epoch": 1,
@@ -158,12 +180,13 @@ class _Fitting:
         training, data = self.config.training, self.data
         skip = self.state.step * training.batch_size
         order = RowOrder(training.seed, training.shuffle_rows, training.cache, skip)
-        return TrainingInput(
-            data.train_files, data.transform_output, self.config.problem, training.batch_size, order, self.weights
-        )
+        rows = data.shared.train if data.shared else data.train_files
+        return TrainingInput(rows, data.transform_output, self.config.problem, training.batch_size, order, self.weights)
 
     def _validation(self, equal_sizes: bool) -> Any:
         data = self.data
+        if data.shared:
+            return table_batches(data.shared.validation, VALIDATION_BATCH, self.weights)
         batches = input_fn(
             data.validation_files,
             data.transform_output,

@@ -76,6 +76,46 @@ def input_fn(
     return found.prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
+def table_batches(table: MemoryTable, batch_size: int, weights: RowWeights = UNWEIGHTED) -> tf.data.Dataset:
+    """Reads the rows of a table once, in order. Batches are those of :func:`input_fn`."""
+
+    def batch(places: tf.Tensor) -> Any:
+        return weights.apply(*table.split(table.gather(places)))
+
+    return tf.data.Dataset.range(table.rows).batch(batch_size).map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def read_table(
+    file_patterns: Sequence[str],
+    transform_output: tft.TFTransformOutput,
+    problem: Problem,
+    weights: RowWeights = UNWEIGHTED,
+    every: int = 1,
+) -> MemoryTable:
+    """Reads rows into memory, in the order of the files.
+
+    Args:
+        file_patterns: As in :func:`input_fn`.
+        transform_output: As in :func:`input_fn`.
+        problem: As in :func:`input_fn`.
+        weights: As in :func:`input_fn`. The table has their column.
+        every: Read the first of so many rows and leave out the others.
+
+    Raises:
+        ValueError: No file matches.
+    """
+    return MemoryTable(_parsed(matching_files(file_patterns), _parser(transform_output, problem, weights), every))
+
+
+def count_rows(file_patterns: Sequence[str]) -> int:
+    """Number of rows.
+
+    Raises:
+        ValueError: No file matches.
+    """
+    return _count(matching_files(file_patterns))
+
+
 class TrainingInput:
     """Endless batches of transformed examples, in a random order that depends only on the seed.
 
@@ -89,7 +129,7 @@ class TrainingInput:
 
     def __init__(
         self,
-        file_patterns: Sequence[str],
+        source: Sequence[str] | MemoryTable,
         transform_output: tft.TFTransformOutput,
         problem: Problem,
         batch_size: int,
@@ -99,7 +139,7 @@ class TrainingInput:
         """Reads the rows that stay in memory.
 
         Args:
-            file_patterns: As in :func:`input_fn`.
+            source: File patterns as in :func:`input_fn`, or rows that are in memory already.
             transform_output: As in :func:`input_fn`.
             problem: As in :func:`input_fn`.
             batch_size: Global batch size: rows per step, across all replicas.
@@ -110,13 +150,17 @@ class TrainingInput:
             ValueError: No file matches.
         """
         self.steps = max(1, min(MAX_FETCHED_STEPS, MAX_FETCHED_ROWS // batch_size))
-        self._files = matching_files(file_patterns)
+        self._files = [] if isinstance(source, MemoryTable) else matching_files(source)
         self._weights = weights
         self._parse = _parser(transform_output, problem, weights)
         self._batch_size = batch_size
         self._order = order
-        cached = keep_in_memory(self._files, order.cache)
-        self._table = MemoryTable(_parsed(self._files, self._parse)) if cached else None
+        self._table: MemoryTable | None
+        if isinstance(source, MemoryTable):
+            self._table = source
+        else:
+            cached = keep_in_memory(self._files, order.cache)
+            self._table = MemoryTable(_parsed(self._files, self._parse)) if cached else None
         self._count = self._table.rows if self._table else _count(self._files) if order.skip else 0
 
     def dataset(self, context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -203,8 +247,8 @@ def matching_files(patterns: Sequence[str]) -> list[str]:
     return files
 
 
-def _parsed(files: Sequence[str], parse: Callable[[tf.Tensor], Batch]) -> tf.data.Dataset:
-    records = tf.data.TFRecordDataset(list(files), compression_type=COMPRESSION)
+def _parsed(files: Sequence[str], parse: Callable[[tf.Tensor], Batch], every: int = 1) -> tf.data.Dataset:
+    records = tf.data.TFRecordDataset(list(files), compression_type=COMPRESSION).shard(every, 0)
     return records.batch(READ_ROWS).map(parse, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 

@@ -1,6 +1,7 @@
 """Transformed rows in memory."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Collection, Sequence
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -47,3 +48,25 @@ class MemoryTable:
             columns.update(zip(names, tf.split(matrix, widths, axis=1), strict=True))
         label = columns.pop(LABEL)
         return columns, label
+
+    def column(self, name: str) -> tf.Tensor:
+        """A column, [rows, width]."""
+        [(dtype, names)] = [each for each in self._names.items() if name in each[1]]
+        start = sum(self._widths[each] for each in names[: names.index(name)])
+        return self._matrices[dtype][:, start : start + self._widths[name]]
+
+    def without(self, names: Collection[str]) -> "MemoryTable":
+        """The same rows with 0 in all of the given columns, as in a row that has no value there.
+
+        Matrices without such a column are shared with this table.
+        """
+        table = copy.copy(self)
+        table._matrices = {
+            dtype: matrix * self._mask(dtype, names) if set(names) & set(self._names[dtype]) else matrix
+            for dtype, matrix in self._matrices.items()
+        }
+        return table
+
+    def _mask(self, dtype: tf.DType, names: Collection[str]) -> tf.Tensor:
+        kept = [tf.fill([self._widths[each]], 0 if each in names else 1) for each in self._names[dtype]]
+        return tf.cast(tf.concat(kept, axis=0), dtype)

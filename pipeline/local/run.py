@@ -15,6 +15,7 @@ from custom_components.anomaly_gate.anomaly import Anomaly, DataAnomaliesError
 from lineage.recorded.origin import collect_origin
 from lineage.recorded.run_recorder import RunRecorder
 from lineage.store.reader import MetadataReader
+from pipeline.ablation.pipeline import ablation_pipeline
 from pipeline.beam.flink.job_server import job_servers
 from pipeline.config.settings import Config
 from pipeline.local.dag_runner import DagRunner, NodeFailedError
@@ -77,7 +78,11 @@ def run_pipeline(inputs: CheckedInputs, options: RunOptions, listener: Listener)
     """
     logging.set_verbosity(logging.INFO)
     config = inputs.config
-    pipeline = create_pipeline(config, text_format.MessageToString(inputs.schema), options.enable_cache, inputs.table)
+    schema_text = text_format.MessageToString(inputs.schema)
+    if inputs.ablation:
+        pipeline = ablation_pipeline(config, inputs.ablation, schema_text, options.enable_cache, inputs.table)
+    else:
+        pipeline = create_pipeline(config, schema_text, options.enable_cache, inputs.table)
 
     def may_cache(node_id: str) -> bool:
         if node_id != PUSHER:
@@ -141,6 +146,7 @@ def _summarize(
         training=outputs.training,
         pushed=outputs.pushed,
         tflite=outputs.tflite,
+        ablation=outputs.ablation,
         error=_error(outputs, failure),
         seconds=round(time.monotonic() - options.started, 3),
     )

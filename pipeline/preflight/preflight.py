@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from custom_components.ablation.settings import AblationSettings
 from pipeline.config.settings import Config
 from pipeline.preflight.eval_rows import check_eval_rows
 from pipeline.preflight.flink import check_flink
@@ -24,12 +25,14 @@ class CheckedInputs:
         schema: The curated schema.
         table: Rows and fingerprint of the table, if it was read.
         warnings: What to know before trusting the model, one line each.
+        ablation: What to leave out, if the run is an ablation.
     """
 
     config: Config
     schema: schema_pb2.Schema
     table: CheckedTable = UNREAD
     warnings: tuple[str, ...] = ()
+    ablation: AblationSettings | None = None
 
 
 def preflight(config: Config, settings: Path) -> CheckedInputs:

@@ -16,6 +16,7 @@ from artifacts.thresholds import ThresholdResult, is_defined
 from common.console import DataConsole
 from common.terminal import printable
 from custom_components.anomaly_gate.anomaly import Anomaly
+from pipeline.results import ablation
 
 STYLES = {"ran": "green", "cached": "cyan", "skipped": "dim", "failed": "bold red"}
 NAME_WIDTH = 20
@@ -83,6 +84,12 @@ class RunConsole:
             case "anomalies":
                 self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
                 next_step = f"fix the data, or the schema that {settings} names, then run again"
+            case "partial" if summary.ablation:
+                self._print_rows(
+                    ablation.title(summary.ablation), ablation.HEADER, [*ablation.table_rows(summary.ablation)]
+                )
+                self._console.print(ablation.headline(summary.ablation))
+                next_step = f"remove columns that are too good to be true from {settings}, and those that are noise"
             case "partial":
                 self._console.print("[bold]done[/]: the requested nodes finished, and nothing was pushed")
                 next_step = "run the same command without --to"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.names import REPORT_FILE
+from artifacts.nodes.ablation import AblationReport, read_ablation
 from artifacts.nodes.blessing import read_blessing
 from artifacts.nodes.left_out import read_left_out
 from artifacts.nodes.metrics import read_metrics
@@ -21,6 +22,7 @@ from lineage.queries.pushed_version import last_pushed_version
 from lineage.records import Artifact
 from lineage.store.reader import MetadataReader
 from pipeline.config.settings import Config
+from pipeline.nodes import ABLATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +42,7 @@ class NodeOutputs:
         tflite: The TFLite model, or ``None`` if none was exported.
         tflite_refused: The bounds that the TFLite model does not meet, in one line, or ``None`` if it meets all.
         pushed: The pushed version, or ``None`` if nothing was pushed.
+        ablation: What each column is worth, or ``None`` if the run is no ablation.
     """
 
     rows: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -54,6 +57,7 @@ class NodeOutputs:
     tflite: Tflite | None = None
     tflite_refused: str | None = None
     pushed: Pushed | None = None
+    ablation: AblationReport | None = None
 
 
 def read_node_outputs(reader: MetadataReader, config: Config, executions: Mapping[str, int]) -> NodeOutputs:
@@ -77,6 +81,8 @@ def read_node_outputs(reader: MetadataReader, config: Config, executions: Mappin
     if model_run := output("Trainer", "model_run"):
         found["hyperparameters"] = read_hyperparameters(Path(model_run.uri))
         found["training"] = read_training(Path(model_run.uri))
+    if ablation := output(ABLATION, "report"):
+        found["ablation"] = read_ablation(Path(ablation.uri))
     if guard := output("SkewGuard", "blessing"):
         found["skew"] = read_blessing(guard.properties).reason
     if evaluation := output("Evaluator", "evaluation"):

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from artifacts.nodes.ablation import AblationReport, Worth
 from artifacts.nodes.training import Curve
 from artifacts.nodes.trials import Trial
 from artifacts.slices import OVERALL
@@ -106,6 +107,31 @@ def by_slice(slices: Sequence[SliceResult], metric: str, name: str) -> Markup:
         title = f"{metric} by slice" + (", 95% intervals" if any(each.interval for each in found) else "")
         figure.suptitle(title, x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
         return to_markup(figure, name, f"{metric} of {len(shown)} slices with 95% intervals")
+
+
+def worths(found: Sequence[Worth], report: AblationReport, title: str, name: str) -> Markup:
+    """Draws what columns are worth with their intervals, and the differences that count as nothing."""
+    shown = found[:MAX_SLICES]
+    colors = {"leak": COLORS["bad"], "harmful": COLORS["bad"], "noise": COLORS["muted"], "unclear": COLORS["muted"]}
+    with mpl.rc_context(STYLE):
+        labels = [shorten(each.name, 30) for each in shown]
+        figure = Figure(figsize=(5.2, 0.9 + 0.2 * len(shown)))
+        axes = figure.add_subplot()
+        width, height = figure.get_size_inches()
+        room = 0.12 + LABEL_CHARACTER * max(map(len, labels), default=0)
+        figure.subplots_adjust(left=room / width, right=0.97, top=1 - 0.35 / height, bottom=0.5 / height)
+        axes.grid(visible=True, axis="x")
+        axes.axvspan(-report.margin, report.margin, color=COLORS["line"], linewidth=0)
+        axes.axvline(0, color=COLORS["muted"], linewidth=1)
+        for place, each in enumerate(shown):
+            color = colors.get(each.verdict, COLORS["first"])
+            axes.plot((each.worth.low, each.worth.high), (place, place), color=color)
+            axes.plot(each.worth.value, place, "o", color=color)
+        axes.set_yticks(range(len(shown)), labels, fontsize=9)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        axes.set_xlabel(f"gain in {shorten(report.metric, 24)} over a model without it")
+        figure.suptitle(f"{title}, 95% intervals", x=0.02, y=1 - 0.08 / height, ha="left", va="top", size=11)
+        return to_markup(figure, name, f"{title} with 95% intervals: {len(shown)} of {len(found)}")
 
 
 def calibration(bins: Sequence[Bin], positive: str, name: str) -> Markup:

@@ -1,0 +1,1 @@
+"""Ablation: what each column is worth."""

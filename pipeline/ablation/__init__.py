@@ -1,0 +1,1 @@
+"""``python local_runner.py ablate``: what each column is worth."""
