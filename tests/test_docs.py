@@ -23,6 +23,7 @@ import vertex_runner
 from lineage.commands.cli import main as lineage_main
 from models.problem.kinds import KINDS
 from models.training_settings import Hyperparameters
+from pipeline.ablation.command import ablate as ablate_main
 from pipeline.config.loading import load_config
 from pipeline.config.metrics import METRICS
 from pipeline.config.settings import Config
@@ -41,6 +42,7 @@ FENCED = re.compile(r"^ *```.*?\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 COMMANDS: dict[str, click.Command] = {
     "local_runner.py init": init_main,
+    "local_runner.py ablate": ablate_main,
     "local_runner.py": local_runner.main,
     "vertex_runner.py": vertex_runner.main,
     "-m lineage": lineage_main,

@@ -85,11 +85,10 @@ class RunConsole:
                 self._console.print("[bold red]stopped[/] before Transform: nothing was pushed")
                 next_step = f"fix the data, or the schema that {settings} names, then run again"
             case "partial" if summary.ablation:
-                self._print_rows(
-                    ablation.title(summary.ablation), ablation.HEADER, [*ablation.table_rows(summary.ablation)]
-                )
-                self._console.print(ablation.headline(summary.ablation))
-                next_step = f"remove columns that are too good to be true from {settings}, and those that are noise"
+                report = summary.ablation
+                self._print_rows(ablation.title(report), ablation.HEADER, [*ablation.table_rows(report)])
+                self._console.print(escape(ablation.headline(report)))
+                next_step = f"remove what is too good to be true, and noise, from the features in {settings}"
             case "partial":
                 self._console.print("[bold]done[/]: the requested nodes finished, and nothing was pushed")
                 next_step = "run the same command without --to"

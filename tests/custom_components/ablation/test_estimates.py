@@ -8,7 +8,8 @@ from custom_components.ablation.metrics import METRICS, Array, choose_metric
 SEEDS = 5
 ACCURACY = METRICS["binary"]["accuracy"]
 LABELS = np.random.default_rng(1).integers(0, 2, 300).astype(np.float64)
-SCORES = np.round(np.clip(np.random.default_rng(2).normal(LABELS * 0.3 + 0.35, 0.25), 0.01, 0.99), 1)[:, None]
+# Rounded, so that some are equal.
+SCORES = np.clip(np.round(np.random.default_rng(2).normal(LABELS * 0.3 + 0.35, 0.25), 1), 0.01, 0.99)[:, None]
 WEIGHTS = np.random.default_rng(3).uniform(0, 2, 300)
 CLASSES = np.random.default_rng(4).dirichlet((1, 1, 1), 300)
 NAMES = np.random.default_rng(5).integers(0, 3, 300).astype(np.float64)

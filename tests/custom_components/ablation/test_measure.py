@@ -1,8 +1,6 @@
-import dataclasses
-from pathlib import Path
 
 import pytest
-from planted import CONFIG, FEATURES, PROBLEM, Planted, planted
+from planted import CONFIG, FEATURES, Planted, planted
 
 from artifacts.nodes.ablation import AblationReport
 from custom_components.ablation.executor import measure
