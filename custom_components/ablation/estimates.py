@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from scipy import stats
@@ -56,7 +56,7 @@ class Rows:
             yield np.stack([np.bincount(each, minlength=rows) for each in drawn]).astype(np.float64)
 
 
-def difference(gain: Callable[[Array, Array], Array], better: Sequence[Scores], other: Sequence[Scores]) -> Estimate:
+def difference(metric: Metric, better: Sequence[Scores], other: Sequence[Scores]) -> Estimate:
     """How much better some models are than others, with a 95% interval.
 
     Models at the same place of the two sequences have the same seed. The variance of the mean over R seeds is estimated
@@ -68,13 +68,13 @@ def difference(gain: Callable[[Array, Array], Array], better: Sequence[Scores], 
     The interval covers what other seeds and other rows of the same kind would give. The training rows are fixed.
 
     Args:
-        gain: Difference of metrics that is positive if the first is better.
+        metric: The metric. A positive difference is better, also for losses and errors.
         better: Models that are expected to be better.
         other: The models to compare them with.
     """
     pairs = list(zip(better, other, strict=True))
-    by_seed = np.array([gain(np.float64(one.value), np.float64(two.value)) for one, two in pairs], np.float64)
-    by_resample = np.mean([gain(one.resampled, two.resampled) for one, two in pairs], axis=0)
+    by_seed = metric.sign * np.array([one.value - two.value for one, two in pairs])
+    by_resample = metric.sign * np.mean([one.resampled - two.resampled for one, two in pairs], axis=0)
     value, seeds = float(by_seed.mean()), len(pairs)
     from_seeds = float(by_seed.var(ddof=1)) / seeds if seeds > 1 else 0.0
     from_rows = float(np.nanvar(by_resample, ddof=1))

@@ -46,8 +46,8 @@ class Executor(base_executor.BaseExecutor):
         config = ModelConfig.from_config(json.loads(exec_properties["model_config"]))
         settings = AblationSettings.from_json(exec_properties["settings"])
         examples = input_dict["transformed_examples"]
-        splits = tuple(Split.of(split_files(examples, name), config.problem) for name in (TRAIN, VALIDATION))
-        found = measure(config, settings, tuned(input_dict), splits, transform_output_of(input_dict))
+        train, validation = (Split.of(split_files(examples, name), config.problem) for name in (TRAIN, VALIDATION))
+        found = measure(config, settings, tuned(input_dict), (train, validation), transform_output_of(input_dict))
         logging.info("Ablation: %s", found)
         artifact = artifact_utils.get_single_instance(output_dict["report"])
         write_report(output_folder(artifact), found.to_json())
@@ -129,8 +129,8 @@ def measure(
     finally:
         release()
     everything = scores[None, False]
-    gain = difference(metric.gain, everything, [trivial] * len(everything))
-    perfect = float(metric.gain(metric.perfect, trivial.value))
+    gain = difference(metric, everything, [trivial] * len(everything))
+    perfect = metric.sign * (metric.perfect - trivial.value)
     measured = [_measured(unit, scores, metric, trivial) for unit in units]
     margin = settings.margin * max(gain.value, 0.0)
     columns = problem.features.columns
@@ -202,8 +202,8 @@ def _measured(
         unit.name,
         unit.kind,
         unit.columns,
-        difference(metric.gain, everything, without),
-        difference(metric.gain, alone, [trivial]) if alone else None,
+        difference(metric, everything, without),
+        difference(metric, alone, [trivial]) if alone else None,
         _mean(without),
     )
 

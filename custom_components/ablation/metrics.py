@@ -33,9 +33,10 @@ class Metric:
     perfect: float
     compute: Compute
 
-    def gain(self, value: Array | float, baseline: Array | float) -> Array | float:
-        """How much better a value is than another one. Positive is better."""
-        return value - baseline if self.higher_is_better else baseline - value
+    @property
+    def sign(self) -> int:
+        """What a difference is multiplied with so that positive is better."""
+        return 1 if self.higher_is_better else -1
 
 
 def _mean(values: Callable[[Array, Array], Array]) -> Compute:

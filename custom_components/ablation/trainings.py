@@ -90,8 +90,9 @@ class Trainings:
         self._hyperparameters = scale_learning_rate(hyperparameters, training.learning_rate_scaling, training.workers)
         train, validation = splits
         weights = row_weights(training, problem, matching_files(train.files), transform_output)
-        tables = [read_table(each.files, transform_output, problem, weights, each.every) for each in splits]
-        self.shared = SharedRows(*tables, weights, StepGraph())
+        tables = (read_table(each.files, transform_output, problem, weights, each.every) for each in splits)
+        train_rows, validation_rows = tables
+        self.shared = SharedRows(train_rows, validation_rows, weights, StepGraph())
         self._data = TrainingData(train.files, validation.files, transform_output)
         self._model = build_model(config, self._hyperparameters, transform_output)
         densify_gradients(self._model.optimizer)

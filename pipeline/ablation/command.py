@@ -48,7 +48,9 @@ Exit codes: 0 done, also if a column is too good to be true; 1 a component faile
 @click.option("--json", "as_json", is_flag=True, help="Print only summary.json to standard output.")
 @cli.verbose_option
 @click.pass_obj
-def ablate(run: Run, groups: str | None, columns: tuple[str, ...], repeats: int, margin: float, **options: Any) -> None:
+def ablate(
+    run: Run, /, groups: str | None, columns: tuple[str, ...], repeats: int, margin: float, **options: Any
+) -> None:
     """Find out what each column is worth, by training without it."""
     from pipeline.ablation.request import AblationOptions
 

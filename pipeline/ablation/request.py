@@ -59,7 +59,7 @@ def _columns(given: Sequence[str], known: Sequence[str]) -> list[str]:
 
 def _groups(path: Path, known: Sequence[str]) -> Mapping[str, Sequence[str]]:
     expected = "expected a list of columns, such as 'place: [city, zip]'"
-    groups = read_yaml(path)
+    groups = read_yaml(path, "groups, such as 'place: [city, zip]'")
     if not groups:
         raise ConfigError(f"{path}: found no group; {expected}")
     for name, columns in groups.items():

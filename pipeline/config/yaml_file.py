@@ -95,8 +95,12 @@ def _expanded_size(node: yaml.Node, sizes: dict[int, int]) -> int:
     return sizes[id(node)]
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, what: str = "settings, such as configs/taxi.yaml") -> dict[str, Any]:
     """Reads a mapping from a YAML file.
+
+    Args:
+        path: The file.
+        what: What the mapping is of, for errors.
 
     Raises:
         ConfigError: The file cannot be read, or does not hold a mapping.
@@ -104,9 +108,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = _load(read_small_text(path, MAX_CHARACTERS))
     except OSError as error:
-        raise ConfigError(
-            f"{shortened(path)}: {error.strerror}; expected a YAML file of settings, such as configs/taxi.yaml"
-        ) from error
+        raise ConfigError(f"{shortened(path)}: {error.strerror}; expected a YAML file of {what}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
     except UNREADABLE as error:
@@ -114,7 +116,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         line = f"line {mark.line + 1}: " if mark else ""
         raise ConfigError(f"{path}: {line}{_problem(error)}; expected valid YAML") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: found {type(values).__name__}; expected a mapping of settings")
+        raise ConfigError(f"{path}: found {type(values).__name__}; expected a mapping of {what}")
     return values
 
 

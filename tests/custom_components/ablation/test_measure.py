@@ -1,15 +1,15 @@
-
 import pytest
 from planted import CONFIG, FEATURES, Planted, planted
 
 from artifacts.nodes.ablation import AblationReport
 from custom_components.ablation.executor import measure
 from custom_components.ablation.settings import AblationSettings
+from models.training_settings import ModelConfig
 
-SETTINGS = AblationSettings(list(FEATURES.columns), {"who": ["place", "noise"]}, 2, 0.03, ["auc"])
+SETTINGS = AblationSettings(list(FEATURES.columns), {}, 2, 0.03, ["auc"])
 
 
-def ablation(table: Planted, settings: AblationSettings = SETTINGS, config=CONFIG) -> AblationReport:
+def ablation(table: Planted, settings: AblationSettings = SETTINGS, config: ModelConfig = CONFIG) -> AblationReport:
     return measure(config, settings, {}, table.splits, table.graph)
 
 
@@ -27,9 +27,8 @@ def test_finds_the_leak_the_duplicates_and_the_noise(table: Planted) -> None:
         "copy": "redundant",
         "noise": "noise",
         "place": "useful",
-        "who": "useful",
         "signal + copy": "useful",
     }
     assert (found["copy"].partner, found["signal"].partner) == ("signal", "copy")
     assert found["signal + copy"].kind == "correlated"
-    assert report.trainings == 2 + 7 * 2 + 7
+    assert report.trainings == 2 + 6 * 2 + 6

@@ -1,6 +1,7 @@
 """Several trainings of one model on rows in memory."""
 
 import dataclasses
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def test_rows_are_thinned_out() -> None:
 @pytest.mark.parametrize("problem", [BINARY, MULTICLASS, UNSCALED], ids=lambda problem: problem.task)
 def test_trainings_that_share_a_graph_learn_the_same_as_one_from_files(problem: Problem) -> None:
     table = small_table()
-    balanced = None if problem.task == "regression" else "balanced"
+    balanced: Literal["balanced"] | None = None if problem.task == "regression" else "balanced"
     config = ModelConfig(
         problem=problem,
         network=Network(hyperparameters={"hidden_units": 8}),

@@ -37,7 +37,8 @@ def test_columns_are_chosen(config: Config, tmp_path: Path, given: tuple[str, ..
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        ("", "found no group; expected a list of columns"),
+        ("", "found NoneType; expected a mapping of groups, such as 'place: [city, zip]'"),
+        ("{}", "found no group; expected a list of columns"),
         ("money: []", "money: found no column; expected a list of columns"),
         ("money: fare", "money: found 'fare'; expected a list of columns"),
         ("money: [fare, 3]", "money: found ['fare', 3]; expected a list of columns"),
