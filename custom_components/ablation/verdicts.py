@@ -9,7 +9,7 @@ LEAK_ALONE = 0.9  # of the gain of all columns, which a suspect reaches alone
 LEAK_TIMES = 3.0  # as much as any other is worth, at least, is what a suspect is worth
 LEAK_GAIN = 0.5  # of a perfect model's gain, which the model with all columns has if there is a leak
 ALMOST_ALL = 0.98  # of a perfect model's gain: a column that reaches it alone is suspect, whatever it is worth
-SURE = 2.0  # times as far from 0 as its interval reaches is what a column gains alone that is no noise
+SURE = 1.5  # times as far from 0 as its interval reaches is what a column gains alone that is no noise
 CLOSE = 0.5  # association from which on another column is named
 
 
@@ -51,8 +51,8 @@ def judge(measured: Sequence[Measured], scale: Scale, closest: Mapping[str, tupl
       reach 90 %. Or it alone reaches 98 % of a perfect model's gain.
     - ``useful``: the lower end of its worth is above 0.
     - ``redundant`` or ``noise``: the interval of its worth is within the margin. It is redundant if alone it gains more
-      than the margin, and twice as far from 0 as the interval of that gain reaches, since by chance one of twenty noise
-      columns would have an interval without 0: the other columns have the same information.
+      than the margin, and by half more than its interval reaches down, since by chance one of forty noise columns would
+      have an interval above 0: the other columns have the same information.
     - ``harmful``: the upper end of its worth is below 0.
     - ``unclear``: anything else.
 
@@ -98,7 +98,7 @@ def _reason(each: Measured, verdict: Verdict, scale: Scale, partner: str | None)
             others = f"'{partner}' has" if partner else "the other columns have"
             return f"alone it reaches {_share(each.alone, scale)} of the gain, but {others} the same information"
         case "noise":
-            return "neither alone nor with the others does it improve the model"
+            return "leaving it out costs nothing, and alone it is not clearly better than a constant"
         case "harmful":
             return "the model is better without it"
     return "the interval is too wide to tell: use more repeats, or more validation rows"

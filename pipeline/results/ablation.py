@@ -32,6 +32,20 @@ def headline(report: AblationReport) -> str:
     )
 
 
+def next_step(report: AblationReport, settings: str) -> str:
+    """What to do about the result.
+
+    Args:
+        report: The result.
+        settings: The settings file, quoted for a shell.
+    """
+    if report.having("leak"):
+        return f"leave what is too good to be true out of the features in {settings}, then run ablate again"
+    if report.having("redundant") or report.having("noise"):
+        return f"leave noise, and all but one of redundant columns, out of the features in {settings}"
+    return f"python local_runner.py --config {settings}"
+
+
 def interval(estimate: Estimate) -> str:
     """An estimate with its interval.
 

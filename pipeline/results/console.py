@@ -88,7 +88,7 @@ class RunConsole:
                 report = summary.ablation
                 self._print_rows(ablation.title(report), ablation.HEADER, [*ablation.table_rows(report)])
                 self._console.print(escape(ablation.headline(report)))
-                next_step = f"remove what is too good to be true, and noise, from the features in {settings}"
+                next_step = ablation.next_step(report, settings)
             case "partial":
                 self._console.print("[bold]done[/]: the requested nodes finished, and nothing was pushed")
                 next_step = "run the same command without --to"

@@ -20,11 +20,20 @@ def read(source: Source) -> AblationReport:
 
 
 def draw(report: AblationReport) -> Sequence[Markup]:
-    """Draws the worth of the columns and of the groups."""
+    """Draws the worth of the columns and of the groups. Those that leak would hide the others, which get their own."""
     columns = [each for each in report.worths if each.kind == "column"]
     groups = [each for each in report.worths if each.kind != "column"]
-    named = (("columns", columns), ("groups", groups))
-    return [charts.worths(worths, report, f"Worth of {name}", f"ablation-{name}") for name, worths in named if worths]
+    others = [each for each in columns if each.verdict != "leak"]
+    named = {
+        "columns": columns,
+        "columns that do not leak": others if len(others) < len(columns) else [],
+        "groups": groups,
+    }
+    return [
+        charts.worths(worths, report, f"Worth of {name}", f"ablation{place}")
+        for place, (name, worths) in enumerate(named.items())
+        if worths
+    ]
 
 
 SECTION = Section("ablation", "What each column is worth", read, absent="No result", draw=draw)
