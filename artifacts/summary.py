@@ -94,7 +94,7 @@ class RunSummary:
         training: How the candidate was trained, or ``None`` if it was not.
         pushed: The pushed version, or ``None`` if nothing was pushed.
         tflite: The TFLite model, or ``None`` if none was exported.
-        ablation: What each column is worth, or ``None`` if the run is no ablation.
+        ablation: What each column is worth, or ``None`` if the run is no ablation, whose file then lacks the key.
         error: Why the run failed or the model was not blessed, in one line.
         seconds: Wall time, imports included.
     """
@@ -119,7 +119,10 @@ class RunSummary:
 
     def to_json(self) -> str:
         """Returns the record as JSON. Numbers that JSON cannot represent become null."""
-        document = json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
+        values = dataclasses.asdict(self)
+        if self.ablation is None:
+            del values["ablation"]
+        document = json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False)
         return printable_json(document)
 
 
