@@ -9,7 +9,7 @@ from lineage.store.location import PASSWORD_VARIABLE, Server
 from pipeline.config.errors import ConfigError
 from pipeline.config.loading import load_config, load_vertex_config
 from pipeline.config.metadata import Metadata
-from pipeline.pipeline import _metadata
+from pipeline.pipeline import metadata_connection
 from pipeline.preflight.metadata_store import check_store
 
 TAXI = ROOT / "configs/taxi.yaml"
@@ -103,10 +103,10 @@ def test_certificate_paths_are_relative_to_the_project_and_must_exist(
 
 def test_pipeline_has_the_server_without_its_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "hush")
-    connection = _metadata(load_config(TAXI, given(**SERVER), output=str(tmp_path)))
+    connection = metadata_connection(load_config(TAXI, given(**SERVER), output=str(tmp_path)))
     assert connection is not None
     assert connection.postgresql.dbname == "'onegraph'"
     assert "hush" not in str(connection)
-    connection = _metadata(load_config(TAXI, output=str(tmp_path)))
+    connection = metadata_connection(load_config(TAXI, output=str(tmp_path)))
     assert connection is not None
     assert connection.sqlite.filename_uri == str(tmp_path / "metadata.db")
