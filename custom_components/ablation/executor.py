@@ -22,7 +22,7 @@ from custom_components.ablation.metrics import Metric, choose_metric
 from custom_components.ablation.settings import AblationSettings
 from custom_components.ablation.trainings import Split, Trainings, read_labels, release
 from custom_components.ablation.verdicts import Measured, Scale, judge
-from custom_components.batched_evaluator.trivial_model import fit_trivial
+from custom_components.batched_evaluator.trivial_model import LabeledRows, fit_trivial
 from custom_components.batched_evaluator.trivial_settings import TrivialSettings
 from custom_components.shared.examples import split_files
 from custom_components.shared.model_check import output_folder, transform_output_of, write_report
@@ -211,7 +211,8 @@ def _measured(
 def _trivial(problem: Problem, metric: Metric, labels: Any, weights: Any, rows: Rows) -> Scores:
     """The scores of the best constant for the training rows."""
     fitted = TrivialSettings(TRAIN, problem.task, problem.label_tensor, len(problem.class_names), None)
-    constant = fit_trivial(fitted, [(labels, weights)]).prediction(metric.name)
+    model = fit_trivial(fitted, [LabeledRows(labels, weights)])
+    constant = model.prediction(metric.name, {"index": 1} if metric.name == "f1" else {})
     found = rows.scores(metric, np.tile(np.array(constant, np.float64), (len(rows.labels), 1)))
     if not math.isfinite(found.value):
         raise ValueError(
