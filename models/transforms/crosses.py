@@ -1,8 +1,8 @@
 """Features of combinations of values: ``crossed``.
 
 TFLite cannot join strings. So each value becomes a number below :data:`PRIME` first, and the numbers are the
-coefficients of a polynomial, which is evaluated modulo this prime. Combinations that differ in one value have different
-hashes before they are assigned to buckets.
+coefficients of a polynomial, which is evaluated modulo this prime. Combinations that differ in one number have
+different hashes before they are assigned to buckets.
 """
 
 from collections.abc import Sequence
