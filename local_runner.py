@@ -15,7 +15,7 @@ import click
 
 from common.child_processes import end_children, prepare_environment
 from common.keras_environment import set_keras_environment
-from common.terminal import printable, run_command
+from common.terminal import print_traceback, run_command
 from pipeline import cli, exit_codes
 from pipeline.local import interruption
 from pipeline.nodes import NODES
@@ -143,7 +143,7 @@ def _run_in_folder(options: Options, inputs: "CheckedInputs", folder: "RunFolder
             with contextlib.suppress(OSError):  # the disk may be full
                 folder.write_summary(summary)
         if options.verbose and error:
-            _print_traceback(error, err)
+            print_traceback(error, err)
         if options.as_json and not _print_summary(summary, out, console):
             code = exit_codes.FAILED
     return code
@@ -159,11 +159,6 @@ def _print_summary(summary: "RunSummary", out: IO[str], console: "RunConsole") -
         console.error(f"standard output: {error.strerror}; the summary is only in the run's folder")
         return False
     return True
-
-
-def _print_traceback(error: BaseException, err: IO[str]) -> None:
-    with contextlib.suppress(OSError):
-        err.write(printable("".join(traceback.format_exception(error))))
 
 
 def _end(console: "RunConsole", summary: "RunSummary", folder: "RunFolder", out: IO[str] | None) -> NoReturn:
@@ -236,7 +231,7 @@ def _refuse(options: Options, problem: str | None, text: str, error: BaseExcepti
 
     RunConsole(sys.stderr).error(text)
     if options.verbose:
-        _print_traceback(error, sys.stderr)
+        print_traceback(error, sys.stderr)
     if options.as_json:
         print(failed_summary(problem, text).to_json())
     return exit_codes.REFUSED

@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import click
 
 from common.child_processes import prepare_environment
 from common.keras_environment import set_keras_environment
-from common.terminal import OutputError, printable, run_command
+from common.terminal import OutputError, print_traceback, printable, run_command
 from pipeline import cli, exit_codes
 
 if TYPE_CHECKING:
@@ -166,22 +165,17 @@ def _reported_errors(verbose: bool) -> Iterator[tuple[IO[str], IO[str]]]:
             raise
         except (ValueError, OSError, CloudError) as error:
             if verbose:
-                _print_traceback(error, err)
+                print_traceback(error, err)
             RunConsole(err).error(str(error))
             sys.exit(exit_codes.FAILED if isinstance(error, CloudError) else exit_codes.REFUSED)
         except Exception as error:
             if verbose:
-                _print_traceback(error, err)
+                print_traceback(error, err)
             RunConsole(err).error(f"{error!r}; --verbose prints the traceback")
             sys.exit(exit_codes.FAILED)
         except KeyboardInterrupt:
             RunConsole(err).error("interrupted")
             sys.exit(exit_codes.INTERRUPTED)
-
-
-def _print_traceback(error: Exception, err: IO[str]) -> None:
-    with contextlib.suppress(OSError):
-        err.write(printable("".join(traceback.format_exception(error))))
 
 
 if __name__ == "__main__":

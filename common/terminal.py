@@ -1,10 +1,12 @@
 """Text for a terminal, and what happens if it cannot be written."""
 
 import codecs
+import contextlib
 import io
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -25,6 +27,12 @@ def printable(text: str) -> str:
     a\x1b[2Jb
     """
     return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def print_traceback(error: BaseException, stream: IO[str]) -> None:
+    """Writes the traceback of an error, if the stream can still be written."""
+    with contextlib.suppress(OSError):
+        stream.write(printable("".join(traceback.format_exception(error))))
 
 
 def printable_json(document: str) -> str:

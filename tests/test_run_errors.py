@@ -44,7 +44,7 @@ def test_error_outside_of_the_nodes_ends_in_one_line(
         raise error
 
     monkeypatch.setattr(local_runner, "_run_nodes", fail)
-    options = local_runner.Options("configs/taxi.yaml", None, None, {}, None, None, None, None, False, False, False)
+    options = local_runner.Options("configs/taxi.yaml", None, None, {}, None, False, False, False)
     folder = RunFolder(Path(inputs.config.output))
     assert local_runner._run_in_folder(options, inputs, folder, []) == code
     shown = " ".join(capfd.readouterr().out.split())

@@ -64,7 +64,8 @@ def run(values: dict[str, Any]) -> int:
     """Writes a draft, and returns the exit code."""
     from custom_components.arrow_example_gen.formats.files import TableError
     from pipeline.config.errors import UserError
-    from pipeline.drafting.draft import Options, draft, problem_name
+    from pipeline.drafting.draft import draft, problem_name
+    from pipeline.drafting.options import Options
     from pipeline.drafting.output.report import json_of, print_draft
     from pipeline.drafting.output.saving import check_new, save
     from pipeline.drafting.table.copies import local_copies, name_of_url

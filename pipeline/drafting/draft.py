@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from custom_components.arrow_example_gen.formats.file_format import FORMATS
-from models.problem.problem import Task
 from models.problem.types import MAX_NAME
 from pipeline.drafting.choices.features import Choice, Use, choose, names
 from pipeline.drafting.choices.plan import Plan, make_plan
@@ -16,42 +15,11 @@ from pipeline.drafting.choices.suspects import SHOWN, Suspects, find_suspects
 from pipeline.drafting.choices.target import Target, find_target
 from pipeline.drafting.errors import DraftError
 from pipeline.drafting.given_columns import check_categories, check_names, check_weight
+from pipeline.drafting.options import Options
 from pipeline.drafting.table.columns import Column, describe, missing_cells
-from pipeline.drafting.table.location import Files, Given, find_files
+from pipeline.drafting.table.location import Files, find_files
 from pipeline.drafting.table.mixed import check_cells
 from pipeline.drafting.table.reading import Read, read_table
-from pipeline.drafting.table.sample import ROWS
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """What the command line says about the table.
-
-    Attributes:
-        given: The files.
-        label: Column of the label.
-        name: Name of the problem, or ``None`` for the name of the file.
-        task: The task, or ``None`` to infer it.
-        group: Column whose rows with the same value stay in one split, or ``None``.
-        time: Column of times that decides the split, or ``None``.
-        weight: Column with the weight of each row, or ``None``.
-        leave_out: Columns that are not used.
-        categories: Columns whose values are categories, whatever they look like.
-        missing_values: Cells that mean a missing value, in addition to those that are found.
-        max_rows: Maximum number of rows in the sample.
-    """
-
-    given: Given
-    label: str
-    name: str | None = None
-    task: Task | None = None
-    group: str | None = None
-    time: str | None = None
-    weight: str | None = None
-    leave_out: Collection[str] = ()
-    categories: Collection[str] = ()
-    missing_values: Collection[str] = ()
-    max_rows: int = ROWS
 
 
 @dataclasses.dataclass(frozen=True)

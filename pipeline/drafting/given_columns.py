@@ -2,21 +2,18 @@
 
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
 
 from custom_components.arrow_example_gen.formats.csv_types import NUMBER
 from custom_components.arrow_example_gen.formats.files import shown
 from pipeline.config.errors import unknown_name
 from pipeline.drafting.errors import DraftError
+from pipeline.drafting.options import Options
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.location import Files
 from pipeline.drafting.table.reading import Read
 
-if TYPE_CHECKING:
-    from pipeline.drafting.draft import Options
 
-
-def check_names(options: "Options", read: Read, files: Files) -> None:
+def check_names(options: Options, read: Read, files: Files) -> None:
     """Checks that the table has all columns that the command line names.
 
     Raises:

@@ -198,7 +198,10 @@ def test_a_feature_has_the_parts_of_each_date(name: str) -> None:
 
 
 def test_a_value_that_is_no_date_is_a_missing_one() -> None:
-    rows = [{}, {"visit": "2023-02-30", "born": "1 Sept 2020", "seen at": 2**62, "due": 20230230}]
+    rows: list[dict[str, float | int | str | bytes | None]] = [
+        {},
+        {"visit": "2023-02-30", "born": "1 Sept 2020", "seen at": 2**62, "due": 20230230},
+    ]
     for name in EVERY_KIND.date:
         found = small_table().transform(rows)[EVERY_KIND.tensor_name("date", name)]
         assert not found.any()
