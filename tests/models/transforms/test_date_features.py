@@ -1,5 +1,6 @@
 """Dates that the graph reads, compared with Python's own."""
 
+import calendar
 import datetime
 import functools
 import math
@@ -107,6 +108,7 @@ def test_iso_8601_is_read_as_by_fromisoformat(dates: list[datetime.datetime], zo
             ["2023-01-01T24:00", "2023-01-01T05:60", "2023-01-01T05:00+24:00", "202\u0663-01-01"],
         ),
         ("%d/%m/%Y", ["12/31/2023", "1/1/23", "001/1/2023", "1-1-2023", "1/1/2023 10:00", "//2023", "1/1/20233"]),
+        ("iso", [f"2023-{month:02}-{calendar.monthrange(2023, month)[1] + 1}" for month in range(1, 13)]),
         ("%I:%M %p", ["0:30 AM", "13:00 PM", "1:00 XM", "1:00PM"]),
         ("%d %b %Y", ["1 Sept 2023", "1 Foo 2023", "1  Jan 2023"]),
         ("%Y-Q%q", ["2023-Q0", "2023-Q5", "2023-q1"]),
