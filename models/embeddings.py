@@ -61,6 +61,33 @@ class Embeddings(keras.layers.Layer):
         return tf.gather(self.embeddings, indices + tf.constant(np.concatenate(starts), indices.dtype))
 
 
+class AverageEmbedding(keras.layers.Layer):
+    """Embeds the words of a row, and averages their embeddings by weight. A row without words has zeros."""
+
+    def __init__(self, size: int, width: int, initializer: str = "uniform", name: str = "") -> None:
+        """Creates the layer for indices below ``size``, with embeddings of ``width``."""
+        super().__init__(name=name or None)
+        self._shape, self._initializer = [size, width], initializer
+
+    def build(self, input_shape: Any) -> None:
+        """Creates the variable ``embeddings``, [size, width]."""
+        self.embeddings = self.add_weight("embeddings", self._shape, initializer=self._initializer)
+        super().build(input_shape)
+
+    def call(self, indices: tf.Tensor, weights: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns float32 [N, width].
+
+        Args:
+            indices: The words, int64 [N, words]. 0 stands for no word.
+            weights: Weight of each word, float32 [N, words], or ``None`` for the same weight.
+        """
+        known = tf.cast(indices != 0, tf.float32)
+        shares = known if weights is None else known * weights
+        total = tf.reduce_sum(shares, axis=1, keepdims=True)
+        vectors = tf.gather(self.embeddings, indices)
+        return tf.einsum("nw,nwd->nd", tf.math.divide_no_nan(shares, total), vectors)
+
+
 def embedding_layers(model: keras.Model) -> dict[str, Embeddings]:
     """The layers of a network that embed several features, by the name of their variable."""
     return {variable_name(each.embeddings.name): each for each in model.submodules if isinstance(each, Embeddings)}

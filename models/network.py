@@ -7,8 +7,9 @@ from typing import Protocol
 import tensorflow as tf
 import tf_keras as keras
 
-from models.embeddings import Embeddings
+from models.embeddings import AverageEmbedding, Embeddings
 from models.problem.features import Features
+from models.problem.kinds import WEIGHTS
 from models.problem.problem import Problem
 from models.training_settings import Hyperparameters, Scalar
 
@@ -27,7 +28,9 @@ class NetworkFunction(Protocol):
         Args:
             problem: Task, label and features.
             hyperparameters: ``network.hyperparameters``, or the ones that the Tuner found.
-            categorical_sizes: Number of indices of each transformed categorical feature.
+            categorical_sizes: Number of indices of each transformed categorical feature. A ``text`` or ``tags`` feature
+                has several indices per row, where 0 stands for none. For ``tf_idf``, their weights are a feature of the
+                same name followed by :data:`models.problem.kinds.WEIGHTS`.
 
         Returns:
             A compiled model. Its inputs are the transformed features by name, each [N, width], as
@@ -51,15 +54,30 @@ def build_network(
     """
     settings = Hyperparameters(**hyperparameters)  # type: ignore[arg-type]
     inputs = feature_inputs(problem.features)
-    deep: list[tf.Tensor] = [inputs[name] for name in inputs if name not in categorical_sizes]
-    for width, sizes in _by_width(categorical_sizes, settings.embedding_size).items():
+    weights = {name: inputs[name + WEIGHTS] for name in categorical_sizes if name + WEIGHTS in inputs}
+    of_weights = {name + WEIGHTS for name in weights}
+    deep: list[tf.Tensor] = [
+        inputs[name] for name in inputs if name not in categorical_sizes and name not in of_weights
+    ]
+    single = {
+        name: size for name, size in categorical_sizes.items() if inputs[name].shape[1] == 1 and name not in weights
+    }
+    for width, sizes in _by_width(single, settings.embedding_size).items():
         embedded = Embeddings(sizes, width, name=f"deep_embeddings_{width}")([inputs[name] for name in sizes])
         deep.append(keras.layers.Flatten()(embedded))
+    wide: list[tf.Tensor] = []
+    for name in (name for name in categorical_sizes if name not in single):
+        several, size = (inputs[name], weights.get(name)), categorical_sizes[name]
+        width = min(settings.embedding_size, math.ceil(math.sqrt(size)))
+        deep.append(AverageEmbedding(size, width, name=f"{name}_deep")(*several))
+        wide.append(AverageEmbedding(size, output_width(problem), "zeros", name=f"{name}_wide")(*several))
     logits = keras.layers.Dense(output_width(problem), name="deep")(_hidden(_concatenate(deep), settings))
-    if categorical_sizes:
-        wide = Embeddings(categorical_sizes, output_width(problem), "zeros", name="wide_embeddings")
-        weights = wide([inputs[name] for name in categorical_sizes])
-        logits = keras.layers.Add(name="logits")([logits, tf.reduce_sum(weights, axis=1)])
+    if single:
+        found = Embeddings(single, output_width(problem), "zeros", name="wide_embeddings")(
+            [inputs[name] for name in single]
+        )
+        wide.append(tf.reduce_sum(found, axis=1))
+    logits = keras.layers.Add(name="logits")([logits, *wide]) if wide else logits
     outputs = keras.layers.Activation(_activation(problem), name="predictions")(logits)
     model = keras.Model(inputs, outputs)
     compile_for(model, problem, keras.optimizers.Adam(settings.learning_rate))

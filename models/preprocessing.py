@@ -4,6 +4,7 @@ A missing value means the same everywhere. In a ``tf.Example`` it is an absent f
 an infinity), the empty string, or the smallest int64. It becomes 0 for a dense feature (the mean, after z-scoring),
 index 0 for a categorical one (known values start at 1), the center of the circle, (0, 0), for a cyclical one, and 0 in
 all parts of a date. A ratio or a difference is missing if one of its numbers is, and a cross if all of its values are.
+So is a text without words, and a list without values.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 import models.transforms.graph_inputs  # noqa: F401 - makes TFT faster
 from models.problem.problem import Problem
-from models.transforms.columns import RawColumn, RawColumns, as_column, as_columns, as_numbers
+from models.transforms.columns import RawColumn, RawColumns, as_column, as_columns, as_lists, as_numbers
 from models.transforms.kinds import NUMERIC_KINDS, TRANSFORMS
 from models.transforms.label import label_of, mean_one_weights, scaled_label
 
@@ -22,7 +23,8 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     """Maps raw columns to transformed features and the label.
 
     Args:
-        inputs: Raw columns of N rows, sparse where the schema leaves the shape open, else of shape [N, 1].
+        inputs: Raw columns of N rows, sparse where the schema leaves the shape open, else of shape [N, 1], or
+            [N, width] for a column of lists.
         custom_config: Holds ``problem``, as returned by :meth:`models.problem.problem.Problem.to_config`.
 
     Returns:
@@ -34,7 +36,10 @@ def preprocessing_fn(inputs: Mapping[str, RawColumn], custom_config: Mapping[str
     problem = Problem.from_config(custom_config["problem"])
     features = problem.features
     # From here on, columns have their names in TensorFlow's graphs.
-    tensors = as_columns({name: inputs[column] for column, name in features.tensor_names.items()})
+    names, lists = features.tensor_names, features.list_lengths
+    tensors = as_columns({name: inputs[column] for column, name in names.items() if column not in lists})
+    lengths = {names[column]: length for column, length in lists.items()}
+    tensors |= as_lists({names[column]: inputs[column] for column in lists}, lengths)
     by_kind = {kind: features.of_kind(kind) for kind in TRANSFORMS}
     numeric = dict.fromkeys(name for kind in NUMERIC_KINDS for each in by_kind[kind] for name in each.columns)
     outputs: dict[str, tf.Tensor] = {}

@@ -2,6 +2,7 @@
 
 A missing value is an absent feature in a ``tf.Example``, and in ``serve_raw`` the placeholder of its dtype
 (:data:`models.transforms.columns.MISSING`): NaN, the smallest int64, or the empty string. The prediction is the same.
+Lists are filled up with placeholders to the width of the longest in the request.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,7 @@ import tf_keras as keras
 
 from models.embeddings import write_layout
 from models.label_scaling import LabelScaling
+from models.problem.features import Features
 from models.problem.problem import Problem
 from models.signature_names import Names, rename_tensors
 from models.transforms.columns import is_present
@@ -41,7 +43,8 @@ def export(model: keras.Model, transform_output: tft.TFTransformOutput, problem:
                                                                               [N, C]; for classes also
                                                                               ``classes`` string [N, C] and
                                                                               ``scores`` float32 [N, C]
-    ``serve_raw``             one tensor per raw feature, [N, 1]              the same
+    ``serve_raw``             one tensor per raw feature, [N, 1], or          the same
+                              [N, width] for lists
     ``classify``              ``inputs``, string [N]                          ``classes`` and ``scores``
     ``regress``               ``inputs``, string [N]                          ``outputs`` float32 [N, 1]
     ``transform_features``    ``examples``, string [N]                        every transformed feature
@@ -103,7 +106,7 @@ def _signatures(
     method = REGRESS if problem.task == "regression" else CLASSIFY
     return {
         SERVING: _of_examples(predict, features, "examples"),
-        SERVE_RAW: _of_columns(predict, features, problem.features.tensor_names),
+        SERVE_RAW: _of_columns(predict, features, problem.features),
         method: _of_examples(lambda raw: _method_outputs(predict(raw)), features, "inputs"),
         TRANSFORM_FEATURES: _of_examples(transform, features, "examples"),
         TRANSFORM_LABEL: _of_examples(transform_label, label, "examples"),
@@ -158,14 +161,19 @@ def _of_examples(
 
 
 def _of_columns(
-    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec, names: Mapping[str, str]
+    function: Callable[[RawFeatures], Outputs], spec: FeatureSpec, features: Features
 ) -> tf.types.experimental.ConcreteFunction:
-    """A signature of one dense tensor [N, 1] per raw feature. ``names`` has their names in TensorFlow's graphs."""
-    inputs = {names[column]: tf.TensorSpec([None, 1], each.dtype, names[column]) for column, each in spec.items()}
+    """A signature of one dense tensor per raw feature, [N, 1] or for lists [N, any width]."""
+    names, lists = features.tensor_names, features.list_lengths
+    inputs = {
+        names[column]: tf.TensorSpec([None, None if column in lists else 1], each.dtype, names[column])
+        for column, each in spec.items()
+    }
 
     @tf.function(autograph=False)
     def signature(**columns: tf.Tensor) -> Outputs:
-        return function(_as_parsed({column: columns[names[column]] for column in spec}))
+        single = {column: columns[names[column]] for column in spec if column not in lists}
+        return function(_as_parsed(single) | {column: _list_as_parsed(columns[names[column]]) for column in lists})
 
     return signature.get_concrete_function(**inputs)
 
@@ -186,6 +194,12 @@ def _as_parsed(columns: Mapping[str, tf.Tensor]) -> dict[str, tf.SparseTensor]:
         for name, *parts in zip(same, indices, values, strict=True):
             result[name] = tf.SparseTensor(*parts, shape)
     return result
+
+
+def _list_as_parsed(values: tf.Tensor) -> tf.SparseTensor:
+    """A column of lists [N, width] as parsing returns it: sparse, without missing values."""
+    present = tf.where(is_present(values))
+    return tf.SparseTensor(present, tf.gather_nd(values, present), tf.shape(values, tf.int64))
 
 
 def _outputs(predictions: tf.Tensor, problem: Problem) -> Outputs:

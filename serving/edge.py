@@ -66,7 +66,8 @@ class EdgeModel:
         """Predicts for one raw row.
 
         Args:
-            row: Values by feature. An absent feature or ``None`` is a missing value.
+            row: Values by feature, and for a feature of lists a list of numbers, of which the first are read. An absent
+                feature or ``None`` is a missing value.
 
         Returns:
             float32 [1] for binary classification (the probability of the second class) and regression, or [C] (the
@@ -144,17 +145,20 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
     """Encodes a value as an input tensor of the model.
 
     Args:
-        value: A number, a string, bytes (UTF-8), or ``None`` for a missing value.
-        feature: The feature's metadata: ``name``, ``dtype`` (``float32``, ``int64`` or ``string``) and ``bytes``, which
-            is the maximum length of a string that the model takes as bytes, or 0.
+        value: A number, a string, bytes (UTF-8), a list of numbers, or ``None`` for a missing value.
+        feature: The feature's metadata: ``name``, ``dtype`` (``float32``, ``int64`` or ``string``), ``bytes``, which is
+            the maximum length of a string that the model takes as bytes, or 0, and for lists ``length``, the number of
+            values that are read.
 
     Returns:
-        The tensor: [1, 1], or int32 [1, bytes].
+        The tensor: [1, 1], for lists [1, length], or int32 [1, bytes].
 
     Raises:
         ValueError: The value has the wrong type, or the string is too long.
     """
     dtype, size = feature["dtype"], feature["bytes"]
+    if length := feature.get("length"):
+        return _encode_list(value, feature, length)
     value = MISSING[dtype] if value is None else value
     if dtype != "string":
         return np.array([[_number(value, feature)]], dtype)
@@ -171,6 +175,13 @@ def encode(value: Any, feature: Mapping[str, Any]) -> Array:
     letters = np.full([1, size], NO_BYTE, np.int32)
     letters[0, : len(text)] = np.frombuffer(text, np.uint8)
     return letters
+
+
+def _encode_list(value: Any, feature: Mapping[str, Any], length: int) -> Array:
+    missing = MISSING[feature["dtype"]]
+    given = value if isinstance(value, list | tuple) else [value]
+    values = [missing if each is None else _number(each, feature) for each in given[:length]]
+    return np.array([values + [missing] * (length - len(values))], feature["dtype"])
 
 
 def read_metadata(content: bytes) -> dict[str, Any]:

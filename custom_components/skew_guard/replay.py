@@ -18,7 +18,7 @@ from custom_components.skew_guard.report import SkewError
 from models.label_scaling import LabelScaling, magnitudes
 from models.problem.problem import Problem
 from models.signatures import CLASSIFY, REGRESS, SERVE_RAW, SERVING, TRANSFORM_FEATURES, TRANSFORM_LABEL
-from models.transforms.columns import as_columns
+from models.transforms.columns import MISSING, as_columns
 
 BATCH = 2048  # large, since TensorFlow formats the inputs as text in each call of a saved function
 MAX_CANDIDATES = 10_000  # transformed rows that a missing row is compared with
@@ -171,9 +171,15 @@ class Replay:
 
 
 def raw_columns(examples: Sequence[bytes], raw_spec: Mapping[str, Any], problem: Problem) -> dict[str, tf.Tensor]:
-    """Inputs of ``serve_raw`` as clients send them: dense tensors [N, 1], with placeholders for missing values."""
+    """Inputs of ``serve_raw`` as clients send them: dense tensors, with placeholders for missing values.
+
+    They are [N, 1], or for lists [N, length of the longest].
+    """
     spec = {name: raw_spec[name] for name in problem.features.columns}
-    return as_columns(tf.io.parse_example(list(examples), spec))
+    parsed = tf.io.parse_example(list(examples), spec)
+    lists = {name: parsed.pop(name) for name in problem.features.list_lengths}
+    dense = {name: tf.sparse.to_dense(values, MISSING[values.dtype]) for name, values in lists.items()}
+    return as_columns(parsed) | dense
 
 
 def _stale(row: Arrays, index: int, others: Sequence[Arrays]) -> Skew:

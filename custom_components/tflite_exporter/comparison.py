@@ -135,7 +135,8 @@ def _rows(serialized: Sequence[bytes], columns: Sequence[str]) -> Iterator[dict[
         yield {name: _value(features[name]) for name in columns if name in features}
 
 
-def _value(feature: tf.train.Feature) -> float | int | bytes | None:
+def _value(feature: tf.train.Feature) -> Any:
+    """The value of a feature, or a list of several."""
     kind = feature.WhichOneof("kind")
     values = list(getattr(feature, kind).value) if kind else []
-    return values[0] if values else None
+    return values if len(values) > 1 else values[0] if values else None

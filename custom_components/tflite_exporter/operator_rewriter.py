@@ -141,6 +141,11 @@ class OperatorRewriter:
             raise RewriteError(f"SparseToDense with the default {default}, not {missing}")
         return self._value(op.inputs[2])
 
+    def _cut(self, op: tf.Operation) -> list[Any]:
+        """``SparseSlice`` of a column of lists: the input is dense, and has as many values as are read."""
+        values = self._value(op.inputs[1])
+        return [values] * len(op.outputs)  # only the values are read
+
     def _cast(self, op: tf.Operation) -> Value:
         """``Cast``: a float64 is represented by the int64 or float32 that it was cast from."""
         [value], source, target = self._inputs(op), op.get_attr("SrcT"), op.get_attr("DstT")
@@ -292,6 +297,7 @@ _REWRITES: dict[str, Callable[[OperatorRewriter, Any], Value | list[tf.Tensor]]]
     "OnesLike": OperatorRewriter._filled,
     "Placeholder": OperatorRewriter._placeholder,
     "PlaceholderWithDefault": OperatorRewriter._same,
+    "SparseSlice": OperatorRewriter._cut,
     "SparseToDense": OperatorRewriter._dense,
     "Split": OperatorRewriter._split,
     "StringJoin": OperatorRewriter._join,

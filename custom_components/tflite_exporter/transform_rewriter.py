@@ -20,15 +20,19 @@ class RawInput(NamedTuple):
     Attributes:
         dtype: ``float32``, ``int64`` or ``string``.
         as_bytes: Whether a string is passed as its bytes, because it is hashed or read as a date.
+        length: Maximum number of values if it is a list, else ``None``.
     """
 
     dtype: str
     as_bytes: bool
+    length: int | None = None
 
     @property
     def spec(self) -> tf.TensorSpec:
         """Shape and dtype of the input."""
-        return tf.TensorSpec([1, TEXT_BYTES], tf.int32) if self.as_bytes else tf.TensorSpec([1, 1], self.dtype)
+        if self.as_bytes:
+            return tf.TensorSpec([1, TEXT_BYTES], tf.int32)
+        return tf.TensorSpec([1, self.length or 1], self.dtype)
 
 
 class TransformRewriter:
@@ -77,7 +81,8 @@ class TransformRewriter:
         self._hashes = _hashes(frozen.graph)
         decoded = [op for op in frozen.graph.get_operations() if op.type == "DecodePaddedRaw"]
         as_bytes = _string_columns([*self._hashes, *decoded], self._columns)
-        self.inputs = {name: RawInput(spec[name].dtype.name, name in as_bytes) for name in columns}
+        lengths = problem.features.list_lengths
+        self.inputs = {name: RawInput(spec[name].dtype.name, name in as_bytes, lengths.get(name)) for name in columns}
 
     @property
     def input_names(self) -> Mapping[str, str]:
@@ -89,6 +94,7 @@ class TransformRewriter:
         """The raw features as they appear in the model's metadata, which :class:`serving.edge.EdgeModel` reads."""
         return [
             {"name": name, "dtype": each.dtype, "bytes": TEXT_BYTES if each.as_bytes else 0}
+            | ({"length": each.length} if each.length else {})
             for name, each in self.inputs.items()
         ]
 

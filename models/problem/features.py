@@ -22,8 +22,11 @@ from models.problem.kinds import (
     Integer,
     Kind,
     Missing,
+    Numbers,
     Output,
     Ratio,
+    Tags,
+    Text,
     Vocabulary,
 )
 from models.problem.tensor_names import tensor_names
@@ -73,6 +76,9 @@ class Features:
     missing: dict[str, Missing] = Field(default_factory=dict)
     crossed: dict[Name, Crossed] = Field(default_factory=dict)
     date: dict[str, Date] = Field(default_factory=dict)
+    text: dict[str, Text] = Field(default_factory=dict)
+    tags: dict[str, Tags] = Field(default_factory=dict)
+    numbers: dict[str, Numbers] = Field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[Kind, str]]:
         """Yields ``(kind, name)`` of each feature, in the order of :data:`models.problem.kinds.KINDS`."""
@@ -93,6 +99,15 @@ class Features:
     def columns(self) -> tuple[str, ...]:
         """The raw columns that the features are computed from, without duplicates."""
         return tuple(dict.fromkeys(column for each in self for column in self.raw_columns(*each)))
+
+    @functools.cached_property
+    def list_lengths(self) -> Mapping[str, int]:
+        """By raw column with lists: the largest number of values per row that a feature reads."""
+        lengths: dict[str, int] = {}
+        for kind, name in self:
+            if length := self.spec(kind, name).list_length:
+                lengths |= {column: max(length, lengths.get(column, 0)) for column in self.raw_columns(kind, name)}
+        return lengths
 
     @functools.cached_property
     def tensor_names(self) -> Mapping[str, str]:

@@ -109,8 +109,8 @@ def _variables(base: str) -> dict[str, Array]:
 def _vocabularies(base: str, problem: Problem, transform_output: tft.TFTransformOutput) -> Mapping[str, Words]:
     """The words of each vocabulary feature, in the earlier model and in the new Transform graph."""
     found = {}
-    for column in problem.features.vocabulary:
-        feature = problem.features.tensor_name("vocabulary", column)
+    for kind, name in problem.features:
+        feature = problem.features.tensor_name(kind, name)
         asset = f"{base}/assets/{feature}"
         if tf.io.gfile.exists(asset):
             with tf.io.gfile.GFile(asset, "rb") as file:

@@ -16,7 +16,8 @@ class RawColumns(NamedTuple):
     """The raw columns of N rows by name in TensorFlow's graphs, as the functions in :data:`TRANSFORMS` read them.
 
     Attributes:
-        values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing.
+        values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing. Columns of lists are
+            [N, length], filled up with placeholders.
         numbers: The columns of :data:`NUMERIC_KINDS` as float32 [N, 1], with NaN where a value is missing or infinite.
         transformed: The features of the kinds before this one, by name.
     """
@@ -49,6 +50,27 @@ def as_columns(columns: Mapping[str, RawColumn]) -> dict[str, tf.Tensor]:
         else tf.reshape(values, [-1, 1])
         for name, values in columns.items()
     }
+
+
+def as_lists(columns: Mapping[str, RawColumn], lengths: Mapping[str, int]) -> dict[str, tf.Tensor]:
+    """Returns columns of lists as dense tensors [N, length], cut, or filled up with the placeholder of their dtype.
+
+    Args:
+        columns: Sparse, or dense [N, any width], as float32, int64 or string.
+        lengths: Maximum number of values per row, by column.
+    """
+    return {name: _as_list(values, lengths[name]) for name, values in columns.items()}
+
+
+def _as_list(values: RawColumn, length: int) -> tf.Tensor:
+    missing = tf.constant(MISSING[values.dtype], values.dtype)
+    if isinstance(values, tf.SparseTensor):
+        # Cut before the tensor is dense, since one long list would make it large.
+        shape = tf.stack([values.dense_shape[0], length])
+        cut = tf.sparse.slice(values, [0, 0], shape)
+        return tf.sparse.to_dense(tf.SparseTensor(cut.indices, cut.values, shape), missing)
+    padding = tf.fill([tf.shape(values)[0], length], missing)
+    return tf.reshape(tf.concat([values, padding], axis=1)[:, :length], [-1, length])
 
 
 def is_present(values: tf.Tensor) -> tf.Tensor:

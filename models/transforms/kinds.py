@@ -12,8 +12,10 @@ from models.transforms.categories import hashed, integer, vocabulary
 from models.transforms.columns import RawColumns
 from models.transforms.crosses import crossed
 from models.transforms.dates import date
+from models.transforms.lists import numbers
 from models.transforms.missing import missing
 from models.transforms.numbers import bucketed, cyclical, dense
+from models.transforms.words import tags, text
 
 # Transforms all features of one kind. Returns their tensors [N, width] by name in TensorFlow's graphs.
 Transform: TypeAlias = Callable[[Sequence[Feature], RawColumns], dict[str, tf.Tensor]]
@@ -32,6 +34,9 @@ TRANSFORMS: Mapping[Kind, Transform] = {
     "missing": missing,
     "crossed": crossed,
     "date": date,
+    "text": text,
+    "tags": tags,
+    "numbers": numbers,
 }
 # The number of indices of each kind of categorical feature.
 SIZES: Mapping[Kind, Callable[[Feature, tft.TFTransformOutput], int]] = {
@@ -40,7 +45,14 @@ SIZES: Mapping[Kind, Callable[[Feature, tft.TFTransformOutput], int]] = {
     "vocabulary": lambda feature, graph: graph.vocabulary_size_by_name(feature.name) + feature.spec.oov_buckets + 1,
     "hashed": lambda feature, _graph: feature.spec.buckets + 1,
     "crossed": lambda feature, _graph: feature.spec.size,
+    "text": lambda feature, graph: _hashed_or_known(feature, graph, 0),
+    "tags": lambda feature, graph: _hashed_or_known(feature, graph, feature.spec.oov_buckets),
 }
+
+
+def _hashed_or_known(feature: Feature, graph: tft.TFTransformOutput, oov_buckets: int) -> int:
+    buckets: int | None = feature.spec.buckets
+    return (buckets or graph.vocabulary_size_by_name(feature.name) + oov_buckets) + 1
 
 
 def categorical_sizes(features: Features, transform_output: tft.TFTransformOutput) -> dict[str, int]:

@@ -32,6 +32,7 @@ def check_config(config: Config) -> None:
     check_hyperparameters(config)
     check_evaluation(config)
     check_class_weights(config)
+    check_devices(config)
     check_platform(config)
 
 
@@ -167,6 +168,20 @@ def check_class_weights(config: Config) -> None:
     for name in weights if isinstance(weights, dict) else ():
         if name not in config.problem.class_names:
             raise ValueError(unknown_name(f"{key}.{name}", "class", name, config.problem.class_names))
+
+
+def check_devices(config: Config) -> None:
+    """Checks that a device can compute all features, if the model is converted for one.
+
+    Raises:
+        ValueError: TFLite cannot compute a feature.
+    """
+    for kind, name in config.features if config.tflite.enabled else ():
+        if missing := config.features.spec(kind, name).not_on_devices:
+            raise ValueError(
+                f"{join_key(['features', kind, name])}: TFLite's builtin operators cannot {missing}; set "
+                "tflite.enabled to false, or remove the feature"
+            )
 
 
 def check_platform(config: Config) -> None:

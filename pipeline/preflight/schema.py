@@ -8,7 +8,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from common.dotted_keys import join_key
 from common.small_files import read_small_text
-from models.problem.kinds import FEATURE_KINDS, Kind, RawType
+from models.problem.kinds import FEATURE_KINDS, FeatureSettings, Kind, RawType
 from pipeline.config.errors import ConfigError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.domains import BYTES, FLOAT, INT, feature_of
@@ -87,6 +87,7 @@ def check_against_schema(config: Config, schema: schema_pb2.Schema, settings: Pa
                 )
             if problem := config.features.spec(kind, name).type_problem(RAW_TYPES[types[column]]):
                 raise ConfigError(f"{key}: {problem}")
+            _check_separator(key, config.features.spec(kind, name), kind, types[column])
     check_label(config, schema, settings)
     check_weight_column(config, schema, settings)
     check_slices(config, schema, settings)
@@ -103,16 +104,25 @@ def _check_names(config: Config, settings: Path) -> None:
 
 
 def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> None:
-    """Refuses features and labels with several values per row. Rows are split and sliced by lists as TFX does."""
+    """Refuses several values per row in labels and most features. Rows are split and sliced by lists as TFX does."""
+    of_lists = {join_key(["features", *each]) for each in config.features if config.features.spec(*each).list_length}
     for key, column in _named_columns(config):
         feature = feature_of(schema, column)
+        if key in of_lists:
+            if feature.value_count.max == 1:
+                raise ConfigError(
+                    f"{settings}: {key}: the schema has one value per row in '{column}'; expected lists, or a "
+                    "'separator' between the values of a text"
+                )
+            continue
         several = feature.HasField("value_count") and feature.value_count.max != 1
         if (several or feature.HasField("value_counts")) and key.startswith(
             ("features.", "label.", "data.weight_column")
         ):
             raise ConfigError(
                 f"{settings}: {key}: the schema allows lists in '{column}'; expected a column with one value per row, "
-                "value_count { max: 1 }: replace the list by columns of its own when you make the table"
+                "value_count { max: 1 }, or a feature of the kind tags or numbers without a separator: otherwise "
+                "replace the list by columns of its own when you make the table"
             )
 
 
@@ -135,3 +145,12 @@ def _check_type(key: str, kind: Kind, found: "schema_pb2.FeatureType.ValueType")
     if found not in TYPES[kind]:
         names = " or ".join(schema_pb2.FeatureType.Name(each) for each in TYPES[kind])
         raise ConfigError(f"{key}: the schema has type {schema_pb2.FeatureType.Name(found)}; {kind} needs {names}")
+
+
+def _check_separator(key: str, spec: FeatureSettings, kind: Kind, found: "schema_pb2.FeatureType.ValueType") -> None:
+    separator = getattr(spec, "separator", None)
+    if separator and found != BYTES:
+        name = schema_pb2.FeatureType.Name(found)
+        raise ConfigError(f"{key}.separator: the schema has type {name}; expected BYTES, or no separator for lists")
+    if kind == "numbers" and found == BYTES and not separator:
+        raise ConfigError(f"{key}: the schema has type BYTES; expected a 'separator' between the numbers of a text")

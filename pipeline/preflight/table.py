@@ -14,6 +14,7 @@ from pipeline.config.errors import DataError, unknown_name
 from pipeline.config.settings import Config
 from pipeline.preflight.dates import DateCounts
 from pipeline.preflight.labels import LabelCounts, LabelSummary
+from pipeline.preflight.lists import ListCheck
 from pipeline.preflight.schema import column_types
 from pipeline.preflight.splits import files_to_split
 from pipeline.preflight.weights import WeightCheck
@@ -84,9 +85,11 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
         _check_needed_columns(config, table)
     weight = config.data.weight_column
     single = {*config.features.columns, *config.label.columns, *([weight] if weight else [])}
+    single -= config.features.list_lengths.keys()
     rows = dict.fromkeys((file.is_test for file in files), 0)
     digests, checks = {}, RowChecks(table, single)
     labels, weights, dates = LabelCounts(config, schema, table), WeightCheck(weight, table), DateCounts(config, table)
+    lists = ListCheck(config, table)
     for file in files:
         digest, before = ContentDigest(), 0
         for batch in table.read(file.path, digest):
@@ -94,6 +97,7 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             labeled = labels.add(columns, file.path, before)
             weights.add(columns, labeled, file.path, before)
             dates.add(columns, file.path, before)
+            lists.add(columns, file.path, before)
             before += len(batch)
         rows[file.is_test] += before
         digests[file.number] = digest.result()
@@ -103,6 +107,7 @@ def _check_files(config: Config, schema: schema_pb2.Schema) -> CheckedTable:
             found = "a header and no rows" if table.is_text else "no rows"
             raise DataError(f"{first}: found {found}; expected at least one row")
     weights.finish()
+    lists.finish()
     return CheckedTable(
         sum(rows.values()),
         fingerprint_of(files, digests),

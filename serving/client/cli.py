@@ -16,7 +16,7 @@ from tensorflow_serving.apis import model_pb2
 
 from common.terminal import printable, printable_json
 from serving.client.security import Security, read_token
-from serving.client.transports import Grpc, Rest, Transport, to_json
+from serving.client.transports import Grpc, Rest, Signature, Transport, to_json
 from serving.errors import ServingError, invalid_argument
 from serving.flags import TOKEN_VARIABLE
 from serving.rest_json.predict import BYTES_SUFFIX
@@ -80,7 +80,8 @@ class Client:
 
         Args:
             model: Name of the model.
-            rows: For each row, the values by feature. An absent feature or ``None`` is a missing value.
+            rows: For each row, the values by feature, and for a feature of lists a list of any length. An absent
+                feature or ``None`` is a missing value.
             version: The version to use instead of the newest one.
             label: The label of the version to use.
             signature: A signature with one input per feature.
@@ -99,7 +100,7 @@ class Client:
         if label is not None:
             spec.version_label = label
         resolved = self._transport.signature(spec, signature)
-        outputs = self._transport.run(spec, resolved, _columns(rows, resolved.dtypes))
+        outputs = self._transport.run(spec, resolved, _columns(rows, resolved))
         return [{name: _decode(name, outputs[name][index]) for name in resolved.outputs} for index in range(len(rows))]
 
     def status(self, model: str) -> dict[int, str]:
@@ -111,7 +112,9 @@ class Client:
         return self._transport.status(model)
 
 
-def _columns(rows: Sequence[Row], dtypes: Mapping[str, str]) -> dict[str, list[Any]]:
+def _columns(rows: Sequence[Row], signature: Signature) -> dict[str, list[list[Any]]]:
+    """The values of each row, by feature. Lists are filled up with the missing value to the length of the longest."""
+    dtypes = signature.dtypes
     for index, row in enumerate(rows):
         for name in row:
             if name not in dtypes:
@@ -121,10 +124,23 @@ def _columns(rows: Sequence[Row], dtypes: Mapping[str, str]) -> dict[str, list[A
     for name, dtype in dtypes.items():
         if dtype not in MISSING:
             raise invalid_argument(f"feature '{name}': found the dtype {dtype}; expected one of {', '.join(MISSING)}")
+        lists = [_values(row.get(name), name in signature.lists) for row in rows]
+        length = max(1, *map(len, lists))
         columns[name] = [
-            _encode(row.get(name), dtype, f"row {index}, feature '{name}'") for index, row in enumerate(rows)
+            [_encode(value, dtype, f"row {index}, feature '{name}'") for value in values]
+            + [MISSING[dtype]] * (length - len(values))
+            for index, values in enumerate(lists)
         ]
     return columns
+
+
+def _values(value: Any, is_list: bool) -> Sequence[Any]:
+    """The values of a feature of lists, which may also have one value or none, or the only value of another one."""
+    if not is_list:
+        return [value]
+    if value is None:
+        return []
+    return value if isinstance(value, list | tuple) else [value]
 
 
 def _encode(value: Any, dtype: str, location: str) -> Any:

@@ -22,6 +22,7 @@ from tensorflow_serving.apis import (
 from common.loopback import is_loopback_address
 from serving.client.security import Security
 from serving.errors import Code, ServingError, invalid_argument
+from serving.models.input_shapes import UNKNOWN
 from serving.rest_json.values import BASE64
 from serving.tensor_protos import MAX_MESSAGE_BYTES, dtype_name, to_array
 
@@ -35,11 +36,13 @@ class Signature(NamedTuple):
         key: Its key in the SavedModel.
         dtypes: Names of the inputs' dtypes, such as ``DT_FLOAT``, by input.
         outputs: Names of the outputs, sorted.
+        lists: Names of the inputs that have any number of values per row.
     """
 
     key: str
     dtypes: dict[str, str]
     outputs: list[str]
+    lists: frozenset[str] = frozenset()
 
 
 class Transport(Protocol):
@@ -54,7 +57,7 @@ class Transport(Protocol):
         Args:
             spec: The model, and optionally the version or label.
             signature: The signature to run.
-            columns: For each input, one value per row.
+            columns: For each input, the values of each row. All rows of an input have the same number.
         """
 
     def status(self, name: str) -> dict[int, str]:
@@ -97,7 +100,10 @@ class Grpc:
         response.metadata["signature_def"].Unpack(signatures)
         definition = _find(signatures.signature_def, key)
         dtypes = {name: dtype_name(info.dtype) for name, info in definition.inputs.items()}
-        return Signature(key, dtypes, sorted(definition.outputs))
+        lists = _lists(
+            {name: [each.size for each in info.tensor_shape.dim] for name, info in definition.inputs.items()}
+        )
+        return Signature(key, dtypes, sorted(definition.outputs), lists)
 
     def run(self, spec: model_pb2.ModelSpec, signature: Signature, columns: Mapping[str, list[Any]]) -> dict[str, Any]:
         """Runs a signature with Predict."""
@@ -105,7 +111,7 @@ class Grpc:
         request.model_spec.signature_name = signature.key
         for name, values in columns.items():
             with np.errstate(over="ignore"):  # values too large for a float32 become infinite, as over REST
-                array = np.array(values, NUMPY[signature.dtypes[name]])[:, np.newaxis]
+                array = np.array(values, NUMPY[signature.dtypes[name]]).reshape(len(values), -1)
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
         outputs = self._call(self._prediction.Predict, request).outputs
         return {name: to_array(tensor).tolist() for name, tensor in outputs.items()}
@@ -146,12 +152,13 @@ class Rest:
         document = self._request("GET", f"{_path(spec)}/metadata")
         definition = _find(document["metadata"]["signature_def"]["signature_def"], key)
         dtypes = {name: info["dtype"] for name, info in definition["inputs"].items()}
-        return Signature(key, dtypes, sorted(definition["outputs"]))
+        shapes = {name: info["tensor_shape"].get("dim", ()) for name, info in definition["inputs"].items()}
+        lists = _lists({name: [int(each["size"]) for each in shape] for name, shape in shapes.items()})
+        return Signature(key, dtypes, sorted(definition["outputs"]), lists)
 
     def run(self, spec: model_pb2.ModelSpec, signature: Signature, columns: Mapping[str, list[Any]]) -> dict[str, Any]:
         """Runs a signature with ``:predict``, in columnar format."""
-        inputs = {name: [[value] for value in values] for name, values in columns.items()}
-        body = to_json({"signature_name": signature.key, "inputs": inputs}).encode()
+        body = to_json({"signature_name": signature.key, "inputs": columns}).encode()
         outputs = self._request("POST", f"{_path(spec)}:predict", body)["outputs"]
         return {signature.outputs[0]: outputs} if len(signature.outputs) == 1 else outputs  # a single one is unnamed
 
@@ -171,6 +178,10 @@ class Rest:
         if response.status != http.HTTPStatus.OK:
             raise ServingError(Code.UNKNOWN, document.get("error", f"HTTP status {response.status}"))
         return document
+
+
+def _lists(shapes: Mapping[str, list[int]]) -> frozenset[str]:
+    return frozenset(name for name, sizes in shapes.items() if sizes == [UNKNOWN, UNKNOWN])
 
 
 def _find(signatures: Mapping[str, Any], key: str) -> Any:

@@ -38,7 +38,10 @@ from models.problem.kinds import (
     Integer,
     Kind,
     Missing,
+    Numbers,
     Ratio,
+    Tags,
+    Text,
     Vocabulary,
 )
 from models.problem.label import Above, Label
@@ -360,15 +363,17 @@ def test_cyclical_repeats_after_a_period() -> None:
 @MANY
 @given(data=st.data())
 def test_every_index_is_below_the_categorical_size(data: st.DataObject) -> None:
-    by_dtype = dict.fromkeys(["age", CODE, "month", "seen at", "due"], integers) | {"gain": floats, "share": floats}
+    by_dtype: dict[str, st.SearchStrategy[Any]] = dict.fromkeys(["age", CODE, "month", "seen at", "due"], integers)
+    by_dtype |= {"gain": floats, "share": floats}
+    by_dtype |= {"marks": st.lists(st.integers(-10, 80)), "readings": st.lists(st.floats(width=32))}
     row = {
-        name: by_dtype.get(name, texts(*COLOURS, "a"))
+        name: by_dtype.get(name, texts(*COLOURS, "a", "nice size"))
         for name in EVERY_KIND.columns
         if name not in (PLAIN, RATIO, TAIL)
     }
     columns = small_table().transform(data.draw(st.lists(st.fixed_dictionaries(row), min_size=1, max_size=5)))
     sizes = categorical_sizes(EVERY_KIND, small_table().graph)
-    assert sorted(sizes) == sorted(name for name in columns if name.rpartition("_")[2] in _INDEXED)
+    assert sorted(sizes) == sorted(name for name in columns if name.rpartition("_")[2] in _INDEXED + _SEVERAL)
     for name, size in sizes.items():
         assert columns[name].min() >= 0, name
         assert columns[name].max() < size, name
@@ -383,6 +388,7 @@ def test_a_value_does_not_depend_on_its_position_in_the_batch() -> None:
 
 
 _INDEXED = ("bucketed", "integer", "vocabulary", "hashed", "crossed")
+_SEVERAL = ("text", "tags")
 
 
 @pytest.mark.parametrize(
@@ -396,6 +402,10 @@ _INDEXED = ("bucketed", "integer", "vocabulary", "hashed", "crossed")
         ("hashed", USER, 1 + 50),
         ("crossed", EXACT, (1 + 4) * (1 + 3 + 4) * (1 + 12 + 1)),
         ("crossed", "of values", 1 + 97),
+        ("text", USER, 1 + 20),
+        ("tags", "genres", 1 + 3 + 1),
+        ("tags", "likes", 1 + 3 + 2),
+        ("tags", "marks", 1 + 9),
     ],
 )
 def test_sizes_count_missing_known_and_unknown_values(kind: Kind, column: str, size: int) -> None:
@@ -580,4 +590,5 @@ def test_every_kind_has_a_transform_and_every_categorical_kind_a_size() -> None:
 
 def test_every_kind_is_in_the_table() -> None:
     specs = {Bucketed, Crossed, Cyclical, Date, Dense, Difference, Hashed, Integer, Missing, Ratio, Vocabulary}
+    specs |= {Numbers, Tags, Text}
     assert {type(getattr(EVERY_KIND, kind)[column]) for kind, column in EVERY_KIND} == specs

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
 from predictions import assert_same_predictions
-from small_table import IN_FULL, SPEC, Row, encode, small_table
+from small_table import IN_FULL, LISTS, SPEC, Row, encode, small_table, values_of
 from tensorflow.core.protobuf import saved_model_pb2
 
 from models.network import build_network
@@ -78,7 +78,10 @@ def test_serve_raw_takes_one_column_per_raw_feature_and_no_label(exported: Expor
     _, inputs = exported.model.signatures[SERVE_RAW].structured_input_signature
     names = exported.problem.features.tensor_names
     # TensorFlow keeps the case of an argument's name, but not of its tensor's.
-    specs = {name: tf.TensorSpec([None, 1], SPEC[column].dtype, name.lower()) for column, name in names.items()}
+    specs = {
+        name: tf.TensorSpec([None, None if column in LISTS else 1], SPEC[column].dtype, name.lower())
+        for column, name in names.items()
+    }
     assert inputs == specs
 
 
@@ -87,10 +90,10 @@ def test_servers_see_the_names_of_the_table(exported: Exported) -> None:
     features, label = exported.problem.features, exported.problem.label
     assert set(served.signatures[SERVE_RAW].inputs) == set(features.columns)
     transformed = set(served.signatures[TRANSFORM_FEATURES].outputs)
-    assert transformed == {f"{column}_{kind}" for kind, column in features}
+    assert transformed == {f"{column}_{kind}" for kind, column in features} | {"note_text_weights"}
     assert set(served.signatures[TRANSFORM_LABEL].outputs) == {label.name}
     rows = small_table().rows[:9]
-    document = {"instances": [{name: _json(row[name], name) for name in features.columns} for row in rows]}
+    document = {"instances": [{name: as_list(row[name], name) for name in features.columns} for row in rows]}
     rules = {name: rules_for(info.dtype) for name, info in served.signatures[SERVE_RAW].inputs.items()}
     inputs, _ = read_inputs(json.loads(json.dumps(document)), rules)
     found = served.run(SERVE_RAW, inputs, ["predictions"])
@@ -98,11 +101,11 @@ def test_servers_see_the_names_of_the_table(exported: Exported) -> None:
     served.close()
 
 
-def _json(value: float | int | str | bytes | None, name: str) -> Any:
-    """The value in a REST request, with the placeholder for a missing one."""
-    missing = value is None or (isinstance(value, float) and not math.isfinite(value))
-    placeholder = MISSING[SPEC[name].dtype] if missing else value
-    return [placeholder]
+def as_list(value: Any, name: str) -> list[Any]:
+    """The values of a cell as clients send them, with placeholders for missing ones."""
+    missing = MISSING[SPEC[name].dtype]
+    found = [missing if isinstance(each, float) and not math.isfinite(each) else each for each in values_of(value)]
+    return found + [missing] * ((5 if name in LISTS else 1) - len(found))
 
 
 def test_the_signatures_and_their_outputs_depend_on_the_task(exported: Exported) -> None:
@@ -150,8 +153,8 @@ def test_serve_raw_predicts_the_same_for_columns_with_placeholders(exported: Exp
     columns = {}
     for name in exported.problem.features.columns:
         dtype = SPEC[name].dtype
-        values = [MISSING[dtype] if row[name] is None else row[name] for row in rows]
-        columns[exported.problem.features.tensor_names[name]] = tf.constant(values, dtype)[:, tf.newaxis]
+        values = [as_list(row[name], name) for row in rows]
+        columns[exported.problem.features.tensor_names[name]] = tf.constant(values, dtype)
     assert_same_predictions(exported.model.signatures[SERVE_RAW](**columns), exported.call(rows))
 
 

@@ -36,7 +36,10 @@ from models.problem.kinds import (
     Hashed,
     Integer,
     Missing,
+    Numbers,
     Ratio,
+    Tags,
+    Text,
     Vocabulary,
 )
 from models.problem.label import Above, Label
@@ -44,7 +47,7 @@ from models.problem.problem import Problem
 from models.signatures import export
 from models.transforms.kinds import categorical_sizes
 
-Row = Mapping[str, float | int | str | bytes | None]
+Row = Mapping[str, Any]  # float, int, str, bytes, None or a list
 
 CACHE = ROOT / ".cache/tests"
 ROWS = 320
@@ -56,9 +59,10 @@ PAINT = "Street"  # differs only in case from another column
 USER = "self"
 CODE = 'the "code".no'
 EXACT = "share x street x month"  # the name of a cross
-NUMBERS = ("amount", "gain", "share", RATIO, PLAIN, TAIL)
-INTEGERS = ("age", "month", CODE, "seen at", "due")
-TEXTS = ("colour", "city", "street", PAINT, USER, "visit", "born")
+LISTS = ("readings", "marks", "likes")
+NUMBERS = ("amount", "gain", "share", RATIO, PLAIN, TAIL, "readings")
+INTEGERS = ("age", "month", CODE, "seen at", "due", "marks")
+TEXTS = ("colour", "city", "street", PAINT, USER, "visit", "born", "note", "genres", "likes")
 SPEC = {
     **{name: tf.io.VarLenFeature(tf.float32) for name in NUMBERS},
     **{name: tf.io.VarLenFeature(tf.int64) for name in INTEGERS},
@@ -66,6 +70,7 @@ SPEC = {
 }
 COLOURS = ("red", "green", "blue")
 EPOCH = datetime.datetime(1970, 1, 1)
+NOTES = ("Größe M, sehr schön!", "nice and small", "NICE_price; nice size", "東京 2024", "don't", "...")
 CITIES = ("Zürich", "東京", "Bern", "  ", "Genf", "Chur")
 
 EVERY_KIND = Features(
@@ -105,6 +110,17 @@ EVERY_KIND = Features(
         "seen at": Date(unit="ms", parts=PARTS, reference="2024-06-30"),
         "due": Date(format="%Y%m%d"),
     },
+    text={
+        "note": Text(max_words=4, ngrams=2, min_frequency=2, weights="tf_idf"),
+        "street": Text(max_words=1),
+        USER: Text(max_words=3, buckets=20),
+    },
+    tags={
+        "genres": Tags(max_length=3, separator="|"),
+        "likes": Tags(max_length=3, top_k=3, oov_buckets=2),
+        "marks": Tags(max_length=2, buckets=9),
+    },
+    numbers={"readings": Numbers(max_length=4), "marks": Numbers(max_length=3)},
 )
 A_FEW = Features(
     dense={"gain": Dense()},
@@ -133,6 +149,9 @@ PROBLEMS = {problem.task: problem for problem in (BINARY, MULTICLASS, REGRESSION
 
 # An exported model needs all features of the table: the graph transforms those of one kind together.
 IN_FULL = {task: dataclasses.replace(problem, features=EVERY_KIND) for task, problem in PROBLEMS.items()}
+# What TFLite can compute.
+_ON_DEVICES = dataclasses.replace(EVERY_KIND, text={}, tags={})
+ON_DEVICES = {task: dataclasses.replace(problem, features=_ON_DEVICES) for task, problem in PROBLEMS.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,17 +202,21 @@ def encode(row: Row) -> bytes:
     """Serializes a row as a ``tf.Example``, in which a missing value is an absent feature."""
     example = tf.train.Example()
     for name, value in row.items():
-        if value is None:
-            continue
-        if name in NUMBERS:
-            example.features.feature[name].float_list.value.append(value)
-        elif name in INTEGERS:
-            example.features.feature[name].int64_list.value.append(value)
-        else:
-            text = value.encode() if isinstance(value, str) else value
-            example.features.feature[name].bytes_list.value.append(text)
+        feature = example.features.feature
+        for each in values_of(value):
+            if name in NUMBERS:
+                feature[name].float_list.value.append(each)
+            elif name in INTEGERS:
+                feature[name].int64_list.value.append(each)
+            else:
+                feature[name].bytes_list.value.append(each.encode() if isinstance(each, str) else each)
     record: bytes = example.SerializeToString()
     return record
+
+
+def values_of(value: Any) -> Sequence[Any]:
+    """The values of a cell: none for a missing one, and several of a list."""
+    return [] if value is None else value if isinstance(value, list) else [value]
 
 
 def raw_rows() -> list[Row]:
@@ -201,7 +224,7 @@ def raw_rows() -> list[Row]:
     rows: list[Row] = []
     for index in range(ROWS):
         gain = float(np.float32(random.normal(3, 2)))
-        row: dict[str, float | int | str | None] = {
+        row: dict[str, Any] = {
             "gain": gain,
             "amount": 50 + 10 * (gain - 3) + random.normal(),
             "share": float(np.float32(index * 0.25 - 17)),
@@ -220,8 +243,14 @@ def raw_rows() -> list[Row]:
             "born": (EPOCH + datetime.timedelta(days=97 * index)).strftime("%d %b %Y"),
             "seen at": 1_700_000_000_000 + 98_765_432 * index,
             "due": int((EPOCH + datetime.timedelta(days=19_000 + index)).strftime("%Y%m%d")),
+            "note": NOTES[index % 5] + NOTES[index % 6],
+            "genres": "|".join(CITIES[: index % 4]),
+            "likes": [CITIES[(index + place) ** 2 % 6] for place in range(index % 5)],
+            "marks": [place * index % 17 - 3 for place in range(index * 3 % 5)],
+            "readings": [float(np.float32(random.normal(index % 9, 2))) for _ in range(index % 6)],
         }
-        for number, name in enumerate(("gain", "share", TAIL, "age", CODE, "city", "street", "visit", "due")):
+        absent = ("gain", "share", TAIL, "age", CODE, "city", "street", "visit", "due", "note", "readings")
+        for number, name in enumerate(absent):
             if index % 23 == number:
                 row[name] = None
         if index % 29 == 0:
@@ -285,7 +314,7 @@ def _make(folder: Path) -> None:
     """Analyzes the table and writes its graph and its transformed examples to a new folder."""
     rows = raw_rows()
     spec = tft.DatasetMetadata.from_feature_spec(SPEC)
-    instances = [{name: [] if row[name] is None else [row[name]] for name in SPEC} for row in rows]
+    instances = [{name: values_of(row[name]) for name in SPEC} for row in rows]
     with tempfile.TemporaryDirectory(dir=folder.parent) as parent:
         partial = Path(parent) / "table"
         temporary = Path(parent) / "temporary"

@@ -16,6 +16,7 @@ def write_model(path: Path, plus: float = 2.0) -> Path:
     """Writes a model that computes ``x / 2 + plus``, and has more signatures.
 
     ``serving_default``: x float [N] to y. ``two``: x float [N] and s string [N] to total float and text_bytes string.
+    ``lists``: n int64 [N, any width] to it and to its width.
     ``scalar``: x float [N] to its sum, without rows. ``wait``: waits for x[0] values from ``release``, and returns
     their sum as y. ``release``: gives the values x float [N] to ``wait``. ``classify`` and ``regress``: examples with
     the feature x.
@@ -35,9 +36,11 @@ def write_model(path: Path, plus: float = 2.0) -> Path:
 
     examples = tf.TensorSpec([None], tf.string, "inputs")
     texts = tf.TensorSpec([None], tf.string, "s")
+    lists = tf.TensorSpec([None, None], tf.int64, "n")
     functions: dict[str, Function] = {
         "serving_default": (lambda x: {"y": x * HALF + module.plus}, [numbers]),
         "two": (lambda x, s: {"total": x + module.plus, "text_bytes": s}, [numbers, texts]),
+        "lists": (lambda n: {"n": n, "width": tf.fill([tf.shape(n)[0]], tf.shape(n)[1])}, [lists]),
         "scalar": (lambda x: {"sum": tf.reduce_sum(x)}, [numbers]),
         "wait": (_wait, [numbers]),
         "release": (_release, [numbers]),

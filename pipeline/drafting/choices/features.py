@@ -1,11 +1,12 @@
 """Chooses how each column of a table is used, and says why."""
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from models.problem.kinds import FEATURE_KINDS, Kind
 from pipeline.drafting.choices.dates import choose_date
+from pipeline.drafting.choices.several import several, text
 from pipeline.drafting.choices.skewness import is_skewed
 from pipeline.drafting.table.columns import Column
 from pipeline.drafting.table.forms import Form, names_rows
@@ -17,8 +18,6 @@ LEFT_OUT: Mapping[Form, str] = {
     "constant": "the same value in every row",
     "empty": "no value in any row",
     "date": "dates in different forms: write them all as YYYY-MM-DD",
-    "text": "free text, which no kind of feature reads yet",
-    "list": "several values per row, which no kind of feature reads yet",
     "decimal_comma": "numbers with decimal commas, which are read as text: write them with decimal points",
     "written_number": "numbers with symbols such as $ and %, or thousands separators, read as text: write only digits",
     "too_large": "numbers beyond 3.4e38, the largest that a feature can have: rescale them",
@@ -85,7 +84,7 @@ def choose(
         elif reason := LEFT_OUT.get(column.form):
             choices.append(Choice(column, "left out", reason=_left_out(column, reason)))
         else:
-            kinds, reason = _number(column) if column.is_number else _category(column)
+            kinds, reason = _CHOICES.get(column.form, _category)(column)
             choices.append(Choice(column, "feature", {**kinds, **_indicator(column, kinds)}, reason))
     return choices
 
@@ -93,7 +92,8 @@ def choose(
 def _indicator(column: Column, kinds: Mapping[Kind, Mapping[str, Any]]) -> Mapping[Kind, Mapping[str, Any]]:
     """A feature that tells where a value is missing, if many are and no other feature tells it, as categories do."""
     enough = column.missing >= MISSING_FRACTION * column.rows and min(column.missing, column.present) >= MISSING_ROWS
-    return {"missing": {}} if enough and not any(FEATURE_KINDS[kind].is_categorical for kind in kinds) else {}
+    told = column.lists or any(FEATURE_KINDS[kind].is_categorical for kind in kinds)
+    return {"missing": {}} if enough and not told else {}
 
 
 def _left_out(column: Column, reason: str) -> str:
@@ -130,6 +130,13 @@ def _category(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     if column.max_bytes > HASHED_BYTES and column.distinct <= MAX_HASH_BUCKETS and column.is_exact:
         return {"vocabulary": {}}, f"{reason}, too long for a hash on a device"
     return {"hashed": {"buckets": buckets}}, reason
+
+
+_CHOICES: Mapping[Form, Callable[[Column], tuple[Mapping[Kind, Mapping[str, Any]], str]]] = {
+    "number": _number,
+    "text": text,
+    "list": several,
+}
 
 
 def shown_number(number: float) -> str:

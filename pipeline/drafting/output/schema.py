@@ -61,7 +61,9 @@ def draft_schema(
 
 def _feature(column: Column, rows: int, left_out: int) -> schema_pb2.Feature:
     feature = schema_pb2.Feature(name=column.name, type=schema_pb2.FeatureType.Value(column.type))
-    if column.form != "list":
+    if column.lists and not column.lists.separator:
+        feature.value_count.min = 1
+    else:
         feature.value_count.max = 1
     _require_presence(feature, column, rows, left_out)
     if column.form in ("list", "empty"):

@@ -15,6 +15,7 @@ from custom_components.arrow_example_gen.formats.csv_types import without_missin
 from pipeline.drafting.table.counts import ColumnCounts, number_of
 from pipeline.drafting.table.date_styles import is_epoch
 from pipeline.drafting.table.forms import MIN_ROWS, Form, are_dates, form_of_texts, names_rows, names_times
+from pipeline.drafting.table.lists import Lists, describe_lists
 from pipeline.drafting.table.missing import is_likely
 from pipeline.drafting.table.reading import Read
 
@@ -44,6 +45,7 @@ class Column:
         max_bytes: Length of the longest text.
         is_text: Whether all values are text in UTF-8.
         sample: Values of the sample: strings for ``BYTES``, else float64. Nulls are missing values.
+        lists: The lists of a column with several values per row, else ``None``.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Column:
     max_bytes: int
     is_text: bool
     sample: pa.Array
+    lists: Lists | None = None
 
     @property
     def present(self) -> int:
@@ -143,7 +146,9 @@ def describe(read: Read, counts: ColumnCounts, missing_values: Collection[str], 
         is_text=not counts.is_binary,
         sample=sample,
     )
-    return dataclasses.replace(column, form=_form(column, counts, is_category))
+    form = _form(column, counts, is_category)
+    lists = describe_lists(counts, sample.drop_null(), read.is_sampled) if form == "list" else None
+    return dataclasses.replace(column, form=form, lists=lists)
 
 
 def _rows_with(counts: ColumnCounts, missing_values: Collection[str]) -> int:

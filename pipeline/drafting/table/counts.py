@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections import Counter
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +37,8 @@ class ColumnCounts:
         undefined: Rows with NaN as a number, which mean a missing value.
         max_bytes: Length of the longest value.
         is_list: Whether a row has several values.
+        longest: Number of values in the longest list.
+        parts: The distinct values of lists, or ``None`` if there are too many.
         is_binary: Whether a value is not text.
         stored_type: Type of the column in the files: ``INT``, ``FLOAT`` or ``BYTES``, or empty for text files.
     """
@@ -54,6 +57,8 @@ class ColumnCounts:
     undefined: int = 0
     max_bytes: int = 0
     is_list: bool = False
+    longest: int = 0
+    parts: set[Any] | None = dataclasses.field(default_factory=set)
     is_binary: bool = False
     stored_type: str = ""
 
@@ -80,17 +85,27 @@ class ColumnCounts:
             self._add_text(distinct.cast(pa.large_binary()), counts)
 
     def _add_lists(self, column: pa.Array) -> None:
-        if (pc.max(pc.list_value_length(column)).as_py() or 0) > 1:
-            self.is_list = True
+        lengths = pc.list_value_length(column).fill_null(0)
+        longest = pc.max(lengths).as_py() or 0
+        self.is_list = self.is_list or longest > 1
         if self.is_list:
-            self.cells += len(column) - column.null_count
+            self.cells += pc.sum(pc.greater(lengths, 0)).as_py() or 0
+            self.longest = max(self.longest, longest)
             self.values = None
+            self._add_parts(pc.list_flatten(column).drop_null().unique())
             value = column.type.value_type
             self.stored_type = (
                 "INT" if pa.types.is_integer(value) else "FLOAT" if pa.types.is_floating(value) else "BYTES"
             )
         else:
             self.add(pc.list_flatten(column))
+
+    def _add_parts(self, parts: pa.Array) -> None:
+        if self.parts is None or len(parts) > MAX_VALUES:
+            self.parts = None
+            return
+        self.parts |= {*parts.to_pylist()}
+        self.parts = self.parts if len(self.parts) <= MAX_VALUES else None
 
     def _add_cells(self, cells: pa.Array, counts: pa.Array) -> None:
         """Counts distinct cells of a text file. The empty cell is a missing value."""

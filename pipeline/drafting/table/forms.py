@@ -2,8 +2,11 @@
 
 import calendar
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
+
+from pipeline.drafting.table.lists import find_separator
 
 Form = Literal[
     "number",
@@ -40,13 +43,14 @@ _CAMEL_ID = re.compile(r"[a-z](?:Id|ID)$")
 _TIMES = re.compile(
     r"(?i:(?:^|[^a-z])(?:date|time|datetime|ts|epoch|unix|created|updated)(?:[^a-z]|$)|stamp)|_at$|[a-z](?:At|Date|Time)$"
 )
-_SEPARATORS = "|;,"
 SHARE = 0.95  # of the values that have to look like a date
 YEARS = range(1900, 2101)  # of dates that are written as integers
 MAX_MONTH = 12
 TEXT_WORDS, TEXT_CHARACTERS = 5, 100  # of the mean value of a column of texts
+MIN_WORDS = 2  # of the mean value of a column of titles or names
+MIN_TEXTS, MAX_TEXTS = 3, 0.9  # that have a word in common: at least so many, and at most this share of them
+SHARED = 0.3  # of the words of titles or names
 MIN_ROWS = 20  # in which every value may differ by chance
-LIST_SHARE = 0.3  # of the values with a separator
 
 
 def names_rows(name: str) -> bool:
@@ -82,13 +86,23 @@ def form_of_texts(texts: Sequence[str], rows: int) -> Form:
         return "category" if repeats and len(texts) <= MIN_ROWS else "written_number"
     if _share(texts, lambda text: bool(_DECIMAL_COMMA.fullmatch(text))) >= SHARE:
         return "decimal_comma"
+    if len(texts) > MIN_ROWS and find_separator(texts):
+        return "list"
+    if repeats or rows < MIN_ROWS:
+        return "category"
     words = sum(len(text.split()) for text in texts) / len(texts)
     characters = sum(map(len, texts)) / len(texts)
-    if not repeats and rows >= MIN_ROWS and (words >= TEXT_WORDS or characters >= TEXT_CHARACTERS):
-        return "text"
-    if len(texts) > MIN_ROWS and _is_list(texts):
-        return "list"
-    return "identifier" if not repeats and rows >= MIN_ROWS else "category"
+    is_long = words >= TEXT_WORDS or characters >= TEXT_CHARACTERS
+    return "text" if is_long or _share_words(texts) else "identifier"
+
+
+def _share_words(texts: Sequence[str]) -> bool:
+    """Whether many of the words are in some of the texts, and not in one or in all of them, as in titles or names."""
+    words = [{*text.lower().split()} for text in texts]
+    counts = Counter(word for each in words for word in each)
+    shared = sum(count for count in counts.values() if MIN_TEXTS <= count <= MAX_TEXTS * len(texts))
+    total = sum(counts.values())
+    return total >= MIN_WORDS * len(texts) and shared >= SHARED * total
 
 
 def are_dates(numbers: Iterable[float]) -> bool:
@@ -122,14 +136,3 @@ def day_month_order(text: str) -> str | None:
 
 def _share(texts: Sequence[str], test: Callable[[str], bool]) -> float:
     return sum(map(test, texts)) / len(texts)
-
-
-def _is_list(texts: Sequence[str]) -> bool:
-    """Whether values consist of a few words each, which are far fewer than the values."""
-    for separator in _SEPARATORS:
-        with_separator = sum(separator in text for text in texts)
-        if with_separator >= LIST_SHARE * len(texts):
-            words = {word.strip() for text in texts for word in text.split(separator)}
-            if len(words) <= len(texts) / 3:
-                return True
-    return False

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 import tf_keras as keras
-from small_table import IN_FULL, small_table, write_raw
+from small_table import ON_DEVICES, small_table, write_raw
 
 from common.error_reason import reason
 from custom_components.shared.tflite_file import with_metadata
@@ -15,7 +15,7 @@ from models.network import feature_inputs
 from models.signatures import export
 from serving.edge import METADATA
 
-PROBLEM = IN_FULL["binary"]
+PROBLEM = ON_DEVICES["binary"]
 
 
 def test_a_network_with_an_operator_that_tflite_lacks_is_refused_by_name(tmp_path: Path) -> None:

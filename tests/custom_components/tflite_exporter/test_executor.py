@@ -15,7 +15,7 @@ from ml_metadata import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 from predictions import assert_same_predictions
 from random_rows import random_rows
-from small_table import CODE, IN_FULL, PLAIN, USER, Row, encode, export_random, small_table, write_raw
+from small_table import CODE, ON_DEVICES, PLAIN, USER, Row, encode, export_random, small_table, write_raw
 from tfx.types.standard_artifacts import Examples, InfraBlessing, Model, ModelBlessing, TransformGraph
 
 from artifacts.names import REPORT_FILE, TFLITE_FILE
@@ -71,7 +71,7 @@ class Exported:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of random weights for each task."""
     folder = tmp_path_factory.mktemp("models")
-    for task, problem in IN_FULL.items():
+    for task, problem in ON_DEVICES.items():
         export_random(problem, folder / task / "Format-Serving", hidden_units=64)
     return folder
 
@@ -95,7 +95,7 @@ def run_node(
     model: Path, folder: Path, rows: list[Row] | None = None, blessed: tuple[int, int] = (1, 1), **changes: Any
 ) -> Exported:
     """Runs the node; the model's folder is named for its task."""
-    problem = next(problem for task, problem in IN_FULL.items() if task == model.name)
+    problem = next(problem for task, problem in ON_DEVICES.items() if task == model.name)
     for kind, split in (("raw", "eval"), ("transformed", "train")):
         (folder / f"{kind}/Split-{split}").mkdir(parents=True, exist_ok=True)
     write_raw(folder / "raw/Split-eval/examples.gz", small_table().rows if rows is None else rows)
@@ -123,7 +123,7 @@ def run_node(
     return Exported(problem, model / "Format-Serving", output)
 
 
-@pytest.fixture(scope="module", params=sorted(IN_FULL))
+@pytest.fixture(scope="module", params=sorted(ON_DEVICES))
 def exported(request: pytest.FixtureRequest, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return run_node(models / request.param, tmp_path_factory.mktemp("exported"))
 

@@ -83,8 +83,14 @@ def test_the_task_can_be_given(tmp_path: Path) -> None:
             "different forms",
         ),
         (lambda row: 20240100 + row % 60, "dense", "20,240,100 to 20,240,159"),
-        (lambda row: f"it said {row} words and then some {row * 7} more", "left out", "free text"),
-        (lambda row: f"{'abcdefg'[row % 7]}|{'hijklmn'[row // 7 % 7]}|{'opq'[row % 3]}", "left out", "several values"),
+        (lambda row: f"it said {row} words and then some {row * 7} more", "text", "free text, 9 words on average"),
+        (lambda row: f"{'RGB'[row % 3]}{row} {['Inn', 'Bar', 'Pub', 'Spa'][row % 4]}", "text", "free text, 2 words"),
+        (
+            lambda row: f"{'abcdefg'[row % 7]}|{'hijklmn'[row // 7 % 7]}|{'opq'[row % 3]}",
+            "tags",
+            "up to 3 values",
+        ),
+        (lambda row: ";".join(map(str, range(row % 5, 3 + row % 9))), "numbers", "up to 11 numbers per row"),
         (lambda row: f"0{row % 30:04}", "vocabulary", "30 different values"),
         (lambda row: round(math.exp(row % 50 / 4)), "dense", "skewed"),
         (lambda row: '"1.234,5"' if row % 2 else '"7,25"', "left out", "decimal commas"),
@@ -372,3 +378,17 @@ def test_the_most_telling_metrics_come_first(
     assert found.settings["evaluation"]["metrics"][:3] == metrics
     text = next((tmp_path / "out").rglob("*.yaml")).read_text()
     assert ("accuracy says little" in text) == ("pr_auc" in metrics)
+
+
+def test_lists_of_parquet_are_used_and_a_device_is_off_for_words(tmp_path: Path) -> None:
+    likes = [["a", "b", "c", "d"][: row % 5] for row in range(120)]
+    marks = [[row / 2, row * 7 % 11][: row % 3] for row in range(120)]
+    columns = {"likes": likes, "marks": marks, "label": [row * 7 % 2 for row in range(120)]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = drafted(tmp_path / "a.parquet", "label", tmp_path / "out")
+    assert found.uses == {"likes": "tags", "marks": "numbers", "label": "label"}
+    assert found.settings["features"] == {"tags": {"likes": {"max_length": 6}}, "numbers": {"marks": {"max_length": 3}}}
+    assert found.reasons["likes"] == "up to 4 values of 4 per row"
+    assert found.schema["likes"].value_count.min == 1
+    assert 0 < found.schema["likes"].presence.min_fraction < 0.8  # an empty list is a missing value
+    assert not found.settings["tflite"]["enabled"]

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from server_process import Server, free_port
 
 from serving.client.cli import Client, _columns, cli
+from serving.client.transports import Signature
 from serving.errors import ServingError
 
 
@@ -118,15 +119,28 @@ def test_rows_that_do_not_fit_are_rejected(
 @pytest.mark.parametrize("value", [1.5, 2.0, True, 2**63, -(2**63) - 1, "1"])
 def test_integer_feature_accepts_only_integers(value: Any) -> None:
     with pytest.raises(ServingError, match=r"row 1, feature 'n': found .*; expected a value of DT_INT64"):
-        _columns([{"n": 1}, {"n": value}], {"n": "DT_INT64"})
+        _columns([{"n": 1}, {"n": value}], Signature("one", {"n": "DT_INT64"}, []))
 
 
 def test_numpy_values_are_accepted() -> None:
     rows: list[dict[str, Any]] = [{"n": np.int32(4), "x": np.float32(0.5)}, {"n": None, "x": np.float64("nan")}]
-    columns = _columns(rows, {"n": "DT_INT64", "x": "DT_FLOAT"})
-    assert columns["n"] == [4, -(2**63)]
-    assert columns["x"][0] == 0.5
-    assert math.isnan(columns["x"][1])
+    columns = _columns(rows, Signature("one", {"n": "DT_INT64", "x": "DT_FLOAT"}, []))
+    assert columns["n"] == [[4], [-(2**63)]]
+    assert columns["x"][0] == [0.5]
+    assert math.isnan(columns["x"][1][0])
+
+
+def test_lists_are_filled_up_to_the_longest(client: Client) -> None:
+    rows: list[dict[str, Any]] = [{"n": [1, None, 3]}, {"n": 4}, {"n": []}, {}]
+    found = client.predict("labelled", rows, signature="lists")
+    missing = -(2**63)
+    expected = [[1, missing, 3], [4, missing, missing], [missing] * 3, [missing] * 3]
+    assert found == [{"n": row, "width": 3} for row in expected]
+    assert client.predict("labelled", [{}], signature="lists") == [{"n": [missing], "width": 1}]
+    with pytest.raises(ServingError, match="row 0, feature 'n': found 'x'; expected a value of DT_INT64"):
+        client.predict("labelled", [{"n": [1, "x"]}], signature="lists")
+    with pytest.raises(ServingError, match=r"found \[1\]; expected a value of DT_FLOAT"):
+        client.predict("labelled", [{"x": [1]}], signature="serving_default")
 
 
 def test_value_too_large_for_a_float_is_infinite(client: Client) -> None:
