@@ -178,7 +178,7 @@ def test_transformed_values_equal_the_transform_graphs_to_the_bit(exported: Expo
 
 def test_missing_features_and_a_missing_label_are_allowed(exported: Exported) -> None:
     missing: list[Row] = [{}, {"no such column": "x"}, {"gain": math.nan, "city": ""}]
-    known: list[Row] = [{"gain": 2.0}, {"city": "東京"}]
+    known: list[Row] = [{"gain": 20.0}, {"city": "東京"}]
     outputs = exported.call([*missing, *known] * 8)  # at positions that vector instructions treat differently
     assert np.isfinite(outputs["predictions"]).all()
     alone = exported.call([missing[0]])

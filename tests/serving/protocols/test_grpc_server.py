@@ -149,7 +149,7 @@ def test_wrong_dtype_and_malformed_tensor_are_rejected(server: Server) -> None:
     request.inputs["x"].tensor_shape.dim[0].size = 1 << 28  # would take a gigabyte, and another one in the response
     assert "expected no negative size, and at most" in refused(lambda: server.prediction.Predict(request))[1]
     request.inputs["x"].tensor_shape.dim[0].size = 0
-    assert "found 1 value for the shape [0]" in refused(lambda: server.prediction.Predict(request))[1]
+    assert "found 1 values for the shape [0]" in refused(lambda: server.prediction.Predict(request))[1]
     request.inputs["x"].tensor_shape.dim[0].size = -1
     assert refused(lambda: server.prediction.Predict(request))[0] == grpc.StatusCode.INVALID_ARGUMENT
     request.inputs["x"].dtype = 999
