@@ -9,7 +9,7 @@ import tf_keras as keras
 
 from models.embeddings import AverageEmbedding, Embeddings
 from models.problem.features import Features
-from models.problem.kinds import WEIGHTS
+from models.problem.lists import WEIGHTS
 from models.problem.problem import Problem
 from models.training_settings import Hyperparameters, Scalar
 
@@ -30,7 +30,7 @@ class NetworkFunction(Protocol):
             hyperparameters: ``network.hyperparameters``, or the ones that the Tuner found.
             categorical_sizes: Number of indices of each transformed categorical feature. A ``text`` or ``tags`` feature
                 has several indices per row, where 0 stands for none. For ``tf_idf``, their weights are a feature of the
-                same name followed by :data:`models.problem.kinds.WEIGHTS`.
+                same name followed by :data:`models.problem.lists.WEIGHTS`.
 
         Returns:
             A compiled model. Its inputs are the transformed features by name, each [N, width], as

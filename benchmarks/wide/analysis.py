@@ -14,7 +14,7 @@ import tensorflow_transform.beam as tft_beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from tensorflow_transform import graph_tools
 
-from models.problem.kinds import Vocabulary
+from models.problem.categories import Vocabulary
 from models.transforms.graph_inputs import inputs_by_output
 from models.transforms.vocabularies import Column, vocabulary_files
 

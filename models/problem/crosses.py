@@ -9,7 +9,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from models.problem.kinds import Bucketed, Crossed, FeatureSettings, Hashed, Integer, Kind, Vocabulary
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
+from models.problem.kinds import FeatureSettings, Kind
+from models.problem.numbers import Bucketed
 
 MAX_EXACT = 100_000  # combinations without hash buckets
 # The kinds whose index can stand for a value, the preferred one first.

@@ -7,28 +7,12 @@ from typing import Any, NamedTuple
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
 from models.problem.crosses import INDEXED, Cross, cross_of
 from models.problem.dates import Date
-from models.problem.kinds import (
-    FEATURE_KINDS,
-    KINDS,
-    Bucketed,
-    Crossed,
-    Cyclical,
-    Dense,
-    Difference,
-    FeatureSettings,
-    Hashed,
-    Integer,
-    Kind,
-    Missing,
-    Numbers,
-    Output,
-    Ratio,
-    Tags,
-    Text,
-    Vocabulary,
-)
+from models.problem.kinds import FEATURE_KINDS, KINDS, FeatureSettings, Kind, Output
+from models.problem.lists import Numbers, Tags, Text
+from models.problem.numbers import Bucketed, Cyclical, Dense, Difference, Missing, Ratio
 from models.problem.tensor_names import tensor_names
 from models.problem.types import STRICT, Name
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.problem.features import Feature
-from models.problem.kinds import Difference, Ratio
+from models.problem.numbers import Difference, Ratio
 from models.transforms.columns import Columns, RawColumns, is_present, split, together
 
 QUANTILE_ERROR = 0.001  # fraction of the rows by which the size of a bucket may be off

@@ -24,7 +24,8 @@ from tensorflow_transform.analyzers import get_empy_vocabulary_dummy_value, sani
 from tensorflow_transform.beam.experimental import PTransformAnalyzer
 from tensorflow_transform.experimental.analyzers import _apply_analyzer
 
-from models.problem.kinds import Tags, Text, Vocabulary
+from models.problem.categories import Vocabulary
+from models.problem.lists import Tags, Text
 
 # What a file contains while the graph is traced, before its words are known. It can be read as text and as a number.
 UNKNOWN_WORDS = b"-777777"

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.problem.features import Feature
-from models.problem.kinds import WEIGHTS
+from models.problem.lists import WEIGHTS
 from models.transforms.columns import RawColumns
 from models.transforms.splitting import values_of, words_of
 

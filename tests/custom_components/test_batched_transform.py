@@ -19,7 +19,7 @@ from tfx.types.standard_artifacts import Examples, Schema, TransformCache, Trans
 
 from custom_components.batched_transform import loaded_graphs
 from custom_components.batched_transform.component import BatchedTransform
-from models.problem.kinds import Vocabulary
+from models.problem.categories import Vocabulary
 from models.transforms.columns import as_column
 from models.transforms.vocabularies import Column, vocabulary_files
 

@@ -7,8 +7,9 @@ import tf_keras as keras
 from small_table import BINARY, MULTICLASS, PROBLEMS, REGRESSION
 
 from models.network import build_network
+from models.problem.categories import Hashed
 from models.problem.features import Features
-from models.problem.kinds import Cyclical, Dense, Hashed
+from models.problem.numbers import Cyclical, Dense
 from models.problem.problem import Problem
 
 SIZES = {"share_bucketed": 5, "city_vocabulary": 8}

@@ -24,27 +24,13 @@ from small_table import (
 )
 
 from models.preprocessing import preprocessing_fn
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
 from models.problem.dates import Date
 from models.problem.features import Features
-from models.problem.kinds import (
-    FEATURE_KINDS,
-    KINDS,
-    Bucketed,
-    Crossed,
-    Cyclical,
-    Dense,
-    Difference,
-    Hashed,
-    Integer,
-    Kind,
-    Missing,
-    Numbers,
-    Ratio,
-    Tags,
-    Text,
-    Vocabulary,
-)
+from models.problem.kinds import FEATURE_KINDS, KINDS, Kind
 from models.problem.label import Above, Label
+from models.problem.lists import Numbers, Tags, Text
+from models.problem.numbers import Bucketed, Cyclical, Dense, Difference, Missing, Ratio
 from models.problem.problem import Problem
 from models.transforms.columns import as_column
 from models.transforms.crosses import FACTOR, PRIME, TEXT_BUCKETS

@@ -9,9 +9,10 @@ import tensorflow_transform as tft
 from tensorflow_transform.tf_metadata import metadata_io
 
 from custom_components.ablation.trainings import Split
+from models.problem.categories import Hashed
 from models.problem.features import Features
-from models.problem.kinds import Dense, Hashed
 from models.problem.label import Label
+from models.problem.numbers import Dense
 from models.problem.problem import Problem
 from models.training_settings import ModelConfig, Network, Training
 

@@ -25,24 +25,12 @@ from common.project import ROOT
 from common.source_code import source_digest
 from models.network import build_network
 from models.preprocessing import preprocessing_fn
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
 from models.problem.dates import PARTS, Date
 from models.problem.features import Features
-from models.problem.kinds import (
-    Bucketed,
-    Crossed,
-    Cyclical,
-    Dense,
-    Difference,
-    Hashed,
-    Integer,
-    Missing,
-    Numbers,
-    Ratio,
-    Tags,
-    Text,
-    Vocabulary,
-)
 from models.problem.label import Above, Label
+from models.problem.lists import Numbers, Tags, Text
+from models.problem.numbers import Bucketed, Cyclical, Dense, Difference, Missing, Ratio
 from models.problem.problem import Problem
 from models.signatures import export
 from models.transforms.kinds import categorical_sizes

@@ -23,7 +23,8 @@ from custom_components.tflite_exporter.graph_helpers import RewriteError
 from custom_components.tflite_exporter.operator_rewriter import _quotient
 from custom_components.tflite_exporter.transform_rewriter import TransformRewriter
 from models.problem.features import Features
-from models.problem.kinds import KINDS, Dense
+from models.problem.kinds import KINDS
+from models.problem.numbers import Dense
 from models.transforms.columns import as_column
 from serving.edge import encode
 

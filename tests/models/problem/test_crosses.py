@@ -1,8 +1,9 @@
 import pytest
 
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
 from models.problem.crosses import Cross, Part, cross_of
 from models.problem.features import Features
-from models.problem.kinds import Bucketed, Crossed, Hashed, Integer, Vocabulary
+from models.problem.numbers import Bucketed
 
 INDEXED = Features(
     bucketed={"fare": Bucketed(buckets=9)},

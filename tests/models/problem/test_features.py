@@ -6,21 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from models.problem.categories import Crossed, Hashed, Integer, Vocabulary
 from models.problem.features import Features, transformed_name
-from models.problem.kinds import (
-    KINDS,
-    Bucketed,
-    Crossed,
-    Cyclical,
-    Dense,
-    Difference,
-    Hashed,
-    Integer,
-    Missing,
-    Ratio,
-    Vocabulary,
-)
+from models.problem.kinds import KINDS
 from models.problem.label import Above, Label
+from models.problem.numbers import Bucketed, Cyclical, Dense, Difference, Missing, Ratio
 from models.problem.problem import Problem
 
 names = st.text(min_size=1, max_size=6).map("c_{}".format)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_table import small_table
 
 from models.problem.features import Feature
-from models.problem.kinds import Numbers
+from models.problem.lists import Numbers
 from models.transforms.columns import RawColumns, as_lists
 from models.transforms.lists import STATISTICS, _numbers, _statistics
 

@@ -8,9 +8,10 @@ import tensorflow as tf
 from tensorflow_transform import impl_helper
 
 from models.preprocessing import preprocessing_fn
+from models.problem.categories import Hashed, Integer, Vocabulary
 from models.problem.features import Features
-from models.problem.kinds import Bucketed, Dense, Hashed, Integer, Vocabulary
 from models.problem.label import Label
+from models.problem.numbers import Bucketed, Dense
 from models.problem.problem import Problem
 
 # By kind: settings, the dtype of the raw column, and the operators that a further column may add. Its three parts and

@@ -9,7 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
-from models.problem.kinds import Vocabulary
+from models.problem.categories import Vocabulary
 from models.transforms.vocabularies import VocabularyFile, WriteVocabularies
 
 # Of each column: its words, which of them to keep, and the expected lines.

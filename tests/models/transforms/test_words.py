@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 from small_table import EVERY_KIND, small_table
 
-from models.problem.kinds import Tags, Text
+from models.problem.lists import Tags, Text
 from models.transforms.splitting import values_of, words_of
 
 WORD = re.compile(r"[^\W_]+")
