@@ -8,6 +8,8 @@ The rule is written for the default network on two cores: a model is trained wit
   after five evaluations without a better one, so most tables need a fraction of it.
 - The network grows with the number of rows: from 16 units for a hundred rows to 128 for ten thousand and more. Small
   tables get dropout and a penalty on large weights.
+- The skew guard gives a new process two seconds per column to load a model that reads more than 300. On a busy
+  machine, 500 columns have taken longer than its default.
 - Tuning needs a validation split that can tell networks apart, and time for several trainings.
 """
 
@@ -25,6 +27,8 @@ SMALL = 1_000  # rows below which the validation and eval splits get a larger sh
 FEW = 2_000  # training rows below which the network is regularized
 TUNED_ROWS = range(2_000, 100_001)
 TUNED_FEATURES = 200
+MANY_FEATURES = 300
+GUARD_SECONDS = 2  # per column
 TRIALS = 4
 
 
@@ -42,6 +46,7 @@ class Plan:
         tuned: Whether to search for hyperparameters.
         tuning_steps: Maximum number of steps per trial.
         tuning_reason: Why.
+        guard_seconds: Time limit of the skew guard, or ``None`` for its default.
     """
 
     splits: dict[str, int]
@@ -53,6 +58,7 @@ class Plan:
     tuned: bool
     tuning_steps: int
     tuning_reason: str
+    guard_seconds: int | None
 
 
 def make_plan(rows: int, features: int, task: Task, has_test: bool = False) -> Plan:
@@ -60,7 +66,7 @@ def make_plan(rows: int, features: int, task: Task, has_test: bool = False) -> P
 
     Args:
         rows: Rows with a label, without those of a test table.
-        features: Number of features.
+        features: Number of columns that features are computed from.
         task: The task.
         has_test: Whether the eval split is a test table.
     """
@@ -81,6 +87,7 @@ def make_plan(rows: int, features: int, task: Task, has_test: bool = False) -> P
         tuned=tuned,
         tuning_steps=max(steps // 4, MIN_STEPS // 2),
         tuning_reason=_tuning_reason(rows, features),
+        guard_seconds=GUARD_SECONDS * features if features > MANY_FEATURES else None,
     )
 
 

@@ -28,6 +28,8 @@ def settings_text(draft: Draft, schema_path: str) -> str:
         schema_path: Path of the schema, as ``data.schema`` names it.
     """
     parts = [_problem(draft), _features(draft), _data(draft, schema_path), _training(draft), _evaluation(draft)]
+    if draft.plan.guard_seconds:
+        parts.append(_skew_guard(draft))
     if why := why_no_device(draft.choices):
         parts.append(_device(why))
     return "\n".join("\n".join(part) + "\n" for part in parts)
@@ -121,6 +123,12 @@ def _evaluation(draft: Draft) -> Iterator[str]:
     yield "  thresholds:"
     for bound in choose_thresholds(draft.target, draft.eval_rows, "split_time" in draft.split):
         yield commented(f"    - {scalar({'metric': bound.metric, **bound.bounds})}", bound.reason)
+
+
+def _skew_guard(draft: Draft) -> Iterator[str]:
+    yield "skew_guard:"
+    columns = len(names(draft.choices, {"feature"}))
+    yield commented(f"  max_seconds: {draft.plan.guard_seconds}", f"a model of {columns:,} columns loads slowly")
 
 
 def _device(why: str) -> Iterator[str]:

@@ -333,6 +333,8 @@ def test_the_plan_of_a_small_and_of_a_large_table() -> None:
     for count in (50, 1_000, 30_000, 10_000_000):
         plan = make_plan(count, 10, "multiclass")
         assert 20 <= plan.steps // plan.evaluate_every <= 30
+    assert small.guard_seconds is None
+    assert make_plan(2_000, 1_500, "binary").guard_seconds == 3_000
 
 
 def skewed(row: int) -> float:
