@@ -67,7 +67,8 @@ def _text(values: tf.Tensor) -> tf.Tensor:
     """Strings [N, 1]. An integer is written in decimal notation, and a missing one as a text without a date."""
     if values.dtype == tf.string:
         return values
-    return tf.strings.as_string(tf.where(is_present(values), values, 0))
+    # Not 0, which is an hour. No format of digits has a minus sign.
+    return tf.strings.as_string(tf.where(is_present(values), values, -1))
 
 
 def _of_integers(values: tf.Tensor, spec: Date) -> Moments:

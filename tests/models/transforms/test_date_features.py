@@ -18,9 +18,12 @@ from small_table import EVERY_KIND, small_table
 
 from models.problem.date_formats import parse_format
 from models.problem.dates import EPOCH, FIRST_DAY, LAST_DAY, PARTS, PERIODS, Date
+from models.problem.features import Feature
 from models.transforms.calendar import civil_from_days, days_from_civil, is_date
+from models.transforms.columns import RawColumns
 from models.transforms.date_texts import read_moments
 from models.transforms.dates import _of_integers
+from models.transforms.kinds import TRANSFORMS
 from pipeline.date_values import read_dates
 
 START = datetime.datetime(1970, 1, 1)
@@ -215,3 +218,10 @@ def test_columns_of_one_format_are_read_together(rows: int) -> None:
     found = read_moments(columns, parse_format("iso"))
     assert found.present.numpy().tolist() == [[True, False]] * rows
     assert found.days.numpy().tolist() == [[18_263, 0]] * rows
+
+
+def test_a_missing_hour_is_not_midnight() -> None:
+    hours = tf.constant([[tf.int64.min], [0], [6]], tf.int64)
+    features = [Feature("hour_date", ("hour",), Date(format="%H"))]
+    found = TRANSFORMS["date"](features, RawColumns({"hour": hours}, {}, {}))["hour_date"]
+    np.testing.assert_allclose(found, [[0, 0], [0, 1], [1, 0]], atol=1e-6)
