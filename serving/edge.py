@@ -66,7 +66,7 @@ class EdgeModel:
         """Predicts for one raw row.
 
         Args:
-            row: Values by feature, and for a feature of lists a list of numbers, of which the first are read. An absent
+            row: Values by feature, and for a feature of lists a list of numbers, cut to its ``length``. An absent
                 feature or ``None`` is a missing value.
 
         Returns:

@@ -1,7 +1,7 @@
 """Loads the Transform graph once per process.
 
-TensorFlow Transform loads it once for each split that it transforms. With a thousand columns, that takes longer than to
-transform the rows.
+TensorFlow Transform loads it once for each split that it transforms. With a thousand columns, that takes longer than
+transforming the rows.
 """
 
 import contextlib

@@ -140,7 +140,7 @@ _DIRECTIVES: dict[str, Element] = {
     "z": Zone(),
     "%": Character("%"),
 }
-# Directives that tell the same: a format has at most one of each.
+# Groups of directives that set the same field. A format has at most one directive of each group.
 _SAME = ("Yy", "mBbq", "d", "Aa", "HI", "p", "M", "S", "f", "z")
 # The directives without which another one has no meaning.
 _NEEDS = {"d": "mBb", "m": "Yy", "B": "Yy", "b": "Yy", "q": "Yy", "M": "HI", "S": "M", "f": "S", "I": "p", "p": "I"}
@@ -209,7 +209,7 @@ def parse_format(text: str) -> DateFormat:
 def _check_directives(text: str, letters: Sequence[str]) -> None:
     known = ", ".join(f"%{each}" for each in _DIRECTIVES)
     for letter in letters:
-        if letter not in _DIRECTIVES or not letter:
+        if letter not in _DIRECTIVES:
             raise ValueError(f"found '%{letter}' in '{text}'; expected 'iso' or directives among {known}")
         needed = _NEEDS.get(letter)
         if needed and not {*needed} & {*letters}:

@@ -18,7 +18,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 EPOCH = datetime.date(1970, 1, 1)
 FIRST_DAY, LAST_DAY = (datetime.date.min - EPOCH).days, (datetime.date.max - EPOCH).days  # of the years 1 and 9999
 PER_DAY: Mapping[Unit, int] = {"d": 1, **{unit: 86_400 * 1000**power for power, unit in enumerate(SECONDS)}}
-# Parts that return to their start, and after how many of them. The others are numbers.
+# The periods of the cyclical parts. The other parts are scaled as numbers.
 PERIODS: Mapping[Part, int] = {
     "month": 12,
     "day_of_month": 31,

@@ -99,7 +99,7 @@ def read_table(
         transform_output: As in :func:`input_fn`.
         problem: As in :func:`input_fn`.
         weights: As in :func:`input_fn`. The table has their column.
-        every: Read the first of so many rows and leave out the others.
+        every: Read every n-th row, starting with the first. 1 reads all rows.
 
     Raises:
         ValueError: No file matches.

@@ -13,12 +13,13 @@ Columns: TypeAlias = Mapping[str, tf.Tensor]
 
 
 class RawColumns(NamedTuple):
-    """The raw columns of N rows by name in TensorFlow's graphs, as the functions in :data:`TRANSFORMS` read them.
+    """The raw columns of N rows by name in TensorFlow's graphs, as the functions in :mod:`models.transforms` read them.
 
     Attributes:
         values: Dense columns [N, 1], with the placeholder of their dtype where a value is missing. Columns of lists are
             [N, length], filled up with placeholders.
-        numbers: The columns of :data:`NUMERIC_KINDS` as float32 [N, 1], with NaN where a value is missing or infinite.
+        numbers: The columns of :data:`models.transforms.kinds.NUMERIC_KINDS` as float32 [N, 1], with NaN where a value
+            is missing or infinite.
         transformed: The features of the kinds before this one, by name.
     """
 

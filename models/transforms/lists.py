@@ -38,7 +38,7 @@ def _numbers(feature: Feature, columns: RawColumns) -> tf.Tensor:
 
 
 def _statistics(lists: tf.Tensor) -> dict[str, tf.Tensor]:
-    """The count, mean, minimum and maximum of each row, as float32 [N, 1], with NaN where there is no number."""
+    """The count, mean, minimum and maximum of each row, float32 [N, 1]. Without a number, all but the count are NaN."""
     known = tf.math.is_finite(lists)
     count = _reduced(tf.add, tf.cast(known, tf.float32))
     mean = _reduced(tf.add, tf.where(known, lists / tf.maximum(count, 1.0), 0.0))  # a sum before the division overflows
