@@ -133,7 +133,7 @@ def _run(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _cells(result: Result) -> list[str]:
     if result.error:
-        return [result.item, "", "", *([""] * (2 + len(RIVALS))), result.error]
+        return [result.item, "", "", *([""] * (1 + len(RIVALS))), result.error]
     scores = [f"{result.scores[name]:.4g} ({result.seconds[name]:.0f} s)" for name in (OURS, *RIVALS)]
     return [
         result.item,

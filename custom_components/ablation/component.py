@@ -17,9 +17,11 @@ from custom_components.shared.artifact_types import AblationReport
 # Modules of other packages that affect the result.
 MODULES = (
     "artifacts.files",
+    "artifacts.metric_kinds",
     "artifacts.names",
     "artifacts.nodes.ablation",
     "custom_components.batched_evaluator.trivial_model",
+    "custom_components.batched_evaluator.trivial_settings",
     "custom_components.shared.examples",
     "custom_components.shared.model_check",
 )

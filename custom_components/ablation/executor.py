@@ -75,7 +75,15 @@ class Unit(NamedTuple):
 
 
 class Training(NamedTuple):
-    """One training: what it is for, and the features that are left out."""
+    """One training.
+
+    Attributes:
+        label: What it is for, in its progress line.
+        unit: The column or group that it is for, or ``None`` if it is one with all columns.
+        is_alone: Whether the network reads only the unit, instead of all but the unit.
+        seed: Seed of the initial weights and of the order of rows.
+        without: Names of the transformed features that are left out.
+    """
 
     label: str
     unit: Unit | None

@@ -60,7 +60,7 @@ class Trainings:
     """Trainings of one network in this process, on rows in memory.
 
     A column is left out by 0, a missing value, in its features: they are then constants, which tell the network
-    nothing. So all trainings share one graph of TensorFlow, any network function works, and two trainings with the same
+    nothing. So all trainings share one TensorFlow graph, any network function works, and two trainings with the same
     seed start with the same weights and read the rows in the same order.
 
     Attributes:

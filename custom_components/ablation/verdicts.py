@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from artifacts.nodes.ablation import Estimate, Kind, Verdict, Worth
 
 LEAK_ALONE = 0.9  # of the gain of all columns, which a suspect reaches alone
-LEAK_TIMES = 3.0  # as much as any other is worth, at least, is what a suspect is worth
+LEAK_TIMES = 3.0  # the worth of any other, which that of a suspect exceeds
 LEAK_GAIN = 0.5  # of a perfect model's gain, which the model with all columns has if there is a leak
 ALMOST_ALL = 0.98  # of a perfect model's gain: a column that reaches it alone is suspect, whatever it is worth
-SURE = 1.5  # times as far from 0 as its interval reaches is what a column gains alone that is no noise
+SURE = 1.5  # times the reach of its interval below it: what a column gains alone if it is no noise
 CLOSE = 0.5  # association from which on another column is named
 
 
@@ -46,9 +46,9 @@ def judge(measured: Sequence[Measured], scale: Scale, closest: Mapping[str, tupl
     In this order:
 
     - ``leak``: the model with all columns gains at least half of what a perfect one would, this column alone reaches
-      90 % of that, and the lower end of its worth is more than the margin and more than three times the worth of any
-      other (of those without a column in common). In a group with such a worth, these are the columns that alone
-      reach 90 %. Or it alone reaches 98 % of a perfect model's gain.
+      90% of that gain, and the lower end of its worth is more than the margin and more than three times the worth of
+      any other (of those without a column in common). In a group with such a worth, these are the columns that alone
+      reach 90%. Or it alone reaches 98% of a perfect model's gain.
     - ``useful``: the lower end of its worth is above 0.
     - ``redundant`` or ``noise``: the interval of its worth is within the margin. It is redundant if alone it gains more
       than the margin, and by half more than its interval reaches down, since by chance one of forty noise columns would
@@ -67,8 +67,9 @@ def judge(measured: Sequence[Measured], scale: Scale, closest: Mapping[str, tupl
         partner, association = (closest.get(each.name) or (None, None)) if each.kind == "column" else (None, None)
         if association is not None and association < CLOSE:
             partner = association = None
-        verdict = "leak" if each.name in leaks else _verdict(each, scale)
-        reason = leaks.get(each.name) or _reason(each, verdict, scale, partner)
+        leak = leaks.get((each.kind, each.name))
+        verdict = "leak" if leak else _verdict(each, scale)
+        reason = leak or _reason(each, verdict, scale, partner)
         fields = {field.name: getattr(each, field.name) for field in dataclasses.fields(each)}
         found.append(Worth(**fields, verdict=verdict, reason=reason, partner=partner, association=association))
     return sorted(found, key=lambda each: (each.kind != "column", -each.worth.value))
@@ -80,12 +81,16 @@ def _verdict(each: Measured, scale: Scale) -> Verdict:
         return "unclear"  # there is nothing to lose
     if worth.low > 0:
         return "useful"
-    if -margin < worth.low and worth.high < margin:
+    if _is_nothing(worth, margin):
         if alone is None:
             return "unclear"
         is_sure = alone.value > SURE * (alone.value - alone.low)
         return "redundant" if is_sure and alone.value > margin else "noise"
     return "harmful" if worth.high < 0 else "unclear"
+
+
+def _is_nothing(worth: Estimate, margin: float) -> bool:
+    return -margin < worth.low and worth.high < margin
 
 
 def _reason(each: Measured, verdict: Verdict, scale: Scale, partner: str | None) -> str:
@@ -101,28 +106,38 @@ def _reason(each: Measured, verdict: Verdict, scale: Scale, partner: str | None)
             return "leaving it out costs nothing, and alone it is not clearly better than a constant"
         case "harmful":
             return "the model is better without it"
-    return "the interval is too wide to tell: use more repeats, or more validation rows"
+    if _is_nothing(each.worth, scale.margin):
+        reason = "leaving it out costs nothing, but no feature is computed from it alone"
+    else:
+        reason = "the interval is too wide to tell: use more repeats, or more validation rows"
+    return reason
 
 
-def _leaks(measured: Sequence[Measured], scale: Scale) -> dict[str, str]:
-    """By name: why a column or a group is too good to be true."""
-    found = {}
+def _leaks(measured: Sequence[Measured], scale: Scale) -> dict[tuple[Kind, str], str]:
+    """Why a column or a group is too good to be true, by kind and name. A group can have the name of a column."""
+    found: dict[tuple[Kind, str], str] = {}
     for each in measured:
         if each.alone and each.alone.value >= ALMOST_ALL * scale.perfect > 0:
             share = each.alone.value / scale.perfect
-            found[each.name] = f"alone it reaches {share:.0%} of a perfect model: is it known before the label?"
+            found[each.kind, each.name] = (
+                f"alone it reaches {share:.0%} of a perfect model: is it known before the label?"
+            )
         elif _dominates(each, measured, scale):
             reason = f"alone it reaches {_share(each.alone, scale)} of the gain, and without it the model loses "
-            found[each.name] = reason + f"{each.worth.value / scale.gain.value:.0%}: is it known before the label?"
+            lost = f"{each.worth.value / scale.gain.value:.0%}"
+            found[each.kind, each.name] = f"{reason}{lost}: is it known before the label?"
             found |= _members(each, measured, scale)
     return found
 
 
-def _members(group: Measured, measured: Sequence[Measured], scale: Scale) -> dict[str, str]:
+def _members(group: Measured, measured: Sequence[Measured], scale: Scale) -> dict[tuple[Kind, str], str]:
     """The columns of a suspect group that are suspect themselves. Each may be worth nothing if others repeat it."""
     inside: Collection[str] = () if group.kind == "column" else group.columns
     return {
-        each.name: f"alone it reaches {_share(each.alone, scale)} of the gain, and it belongs to '{group.name}'"
+        (
+            each.kind,
+            each.name,
+        ): f"alone it reaches {_share(each.alone, scale)} of the gain, and it belongs to '{group.name}'"
         for each in measured
         if each.kind == "column" and each.name in inside and _reaches_alone(each, scale)
     }

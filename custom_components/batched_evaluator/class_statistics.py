@@ -8,7 +8,7 @@ from scipy.special import stdtrit
 
 from common.intervals import Interval, wilson
 
-GUESSES = 1.0
+GUESSES = 1.0  # rows of each class
 STEP = 1e-6  # relative, of the derivatives
 
 
@@ -124,7 +124,7 @@ def measure_table(table: Table, statistic: Statistic, lowest: float = 0.0) -> tu
 
     The interval is Wilson's, with Student's quantile, for the number of rows that would give a fraction the variance of
     the metric. That comes from the delta method: the weights of the rows times the derivatives of the metric. So that a
-    perfect model has an interval, too, the variance is that of a model which guesses one row.
+    perfect model has an interval, too, the variance is that of a model which guesses one row of each class.
 
     Args:
         table: The rows.

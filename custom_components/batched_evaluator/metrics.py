@@ -1,4 +1,4 @@
-"""TFMA's metrics, computed for all rows of a slice at once. The ``module`` of the metrics in an EvalConfig."""
+"""Metrics and plots for all rows of a slice at once: areas under curves, and means of one number per row."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class _Batched:
 
 
 class _Area(_Batched):
-    """Mixin for an area under a curve, which TFMA takes for 0 if all rows have the same class."""
+    """Mixin for an area under a curve. TFMA returns 0 for it if all rows have the same class."""
 
     def _metric_value(self, matrices: Any, **kwargs: Any) -> float:
         """The area, or NaN without rows of both classes."""
@@ -119,7 +119,7 @@ class BatchedTopKAccuracy(MeanOfRows):
         super().__init__(name)
 
     def values(self, labels: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-        """1 if fewer than k classes are more probable than the label's, else 0. Of equal ones, the last is first."""
+        """1 if fewer than k classes rank above the label's, else 0. Of equal ones, the last ranks highest."""
         known = (labels >= 0) & (labels < predictions.shape[1])
         own = np.where(known, labels, 0).astype(np.int64)
         score = np.take_along_axis(predictions, own[:, np.newaxis], axis=1)

@@ -21,9 +21,9 @@ class Moments(NamedTuple):
         center: A number near the labels, which keeps the differences accurate.
         error: Sum of w e².
         fourth: Sum of w² e⁴.
-        weights: Sums of w, w d, w d².
-        squares: Sums of w², w² d, …, w² d⁴.
-        mixed: Sums of w² e², w² e² d, w² e² d².
+        weights: Sums of w, w d, w d²: float64 [3].
+        squares: Sums of w², w² d, …, w² d⁴: float64 [5].
+        mixed: Sums of w² e², w² e² d, w² e² d²: float64 [3].
     """
 
     center: float

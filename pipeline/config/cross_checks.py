@@ -119,9 +119,8 @@ def check_evaluation(config: Config) -> None:
             raise ValueError(f"{key}.slice: found {list(threshold.slice)}; add it to evaluation.slices")
         if threshold.better_than_trivial is not None and not has_trivial(threshold.metric):
             allowed = ", ".join(name for name in names if has_trivial(name))
-            raise ValueError(
-                f"{key}.better_than_trivial: found '{threshold.metric}'; expected one of {allowed or 'another metric'}"
-            )
+            expected = f"one of {allowed}" if allowed else "another metric, such as accuracy, loss or mse"
+            raise ValueError(f"{key}.better_than_trivial: found '{threshold.metric}'; expected {expected}")
     if not any(not t.slice and any(each.kind != "change" for each in bounds_of(t)) for t in policy.thresholds):
         raise ValueError(
             "evaluation.thresholds: found no bound on a metric over all rows; add one with 'min', 'max' or "

@@ -79,10 +79,7 @@ _AVERAGES = (
 
 _OF_CLASSES = {
     "accuracy": Metric("Accuracy"),
-    **{
-        name: Metric("ClassMetric", CLASS_MODULE, {"statistic": name})
-        for name in (*_MEASURES, *_AVERAGES, "balanced_accuracy", "mcc")
-    },
+    **{name: Metric("ClassMetric", CLASS_MODULE, {"statistic": name}) for name in (*_MEASURES, *_AVERAGES)},
     "brier": Metric("BrierScore"),
     "expected_cost": Metric("ExpectedCost"),
     "optimal_cost": Metric("ExpectedCost", settings={"optimal": True}),

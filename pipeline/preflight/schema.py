@@ -121,8 +121,8 @@ def _check_lists(config: Config, schema: schema_pb2.Schema, settings: Path) -> N
         ):
             raise ConfigError(
                 f"{settings}: {key}: the schema allows lists in '{column}'; expected a column with one value per row, "
-                "value_count { max: 1 }, or a feature of the kind tags or numbers without a separator: otherwise "
-                "replace the list by columns of its own when you make the table"
+                "value_count { max: 1 }, or a feature of the kind tags or numbers without a separator: use one of "
+                "these kinds, or replace the list with several columns when you make the table"
             )
 
 

@@ -41,8 +41,10 @@ def next_step(report: AblationReport, settings: str) -> str:
     """
     if report.having("leak"):
         return f"leave what is too good to be true out of the features in {settings}, then run ablate again"
-    if report.having("redundant") or report.having("noise"):
-        return f"leave noise, and all but one of redundant columns, out of the features in {settings}"
+    if report.having("redundant"):  # one at a time: it may be the others that repeat it
+        return f"leave noise and one redundant column out of the features in {settings}, then run ablate again"
+    if report.having("noise"):
+        return f"leave noise out of the features in {settings}"
     return f"python local_runner.py --config {settings}"
 
 

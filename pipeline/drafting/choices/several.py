@@ -11,12 +11,12 @@ from models.problem.kinds import Kind
 from pipeline.drafting.table.columns import Column
 
 MAX_WORDS = 200  # of a text
-LONG = 0.98  # of the texts have at most so many words as are read
+LONG = 0.98  # of the texts, at least, are read completely
 RARE = {0: 2, 5_000: 3, 50_000: 5}  # by number of rows: the texts that a word has to be in
 MAX_VOCABULARY = 10_000
 MAX_TAGS = 1_000  # of a vocabulary
 MAX_LENGTH = 100
-SPARE = 1.5  # times the longest list may be the longest in new data
+SPARE = 1.5  # times the length of the longest list is allowed in new data
 
 
 def text(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
@@ -26,7 +26,7 @@ def text(column: Column) -> tuple[Mapping[Kind, Mapping[str, Any]], str]:
     # The sample has only the start of long texts.
     longer = max(column.max_bytes / max(pc.max(pc.binary_length(texts)).as_py() or 1, 1), 1)
     limit = min(math.ceil(float(np.quantile(words, LONG)) * longer / 10) * 10, MAX_WORDS)
-    rare = max(texts for rows, texts in RARE.items() if column.rows >= rows)
+    rare = max(least for rows, least in RARE.items() if column.rows >= rows)
     options = {"max_words": limit, "min_frequency": rare, "top_k": MAX_VOCABULARY, "weights": "tf_idf"}
     return {"text": options}, f"free text, {words.mean():.0f} words on average"
 

@@ -20,7 +20,7 @@ from pipeline.drafting.table.location import Given, is_table_name
 if TYPE_CHECKING:
     from google.cloud import storage
 
-BUCKET, BIGQUERY = "gs://", "bq://"
+BIGQUERY = "bq://"
 _OBJECT = re.compile(r"gs://([^/]+)(?:/(.*))?")
 _TABLE = re.compile(r"bq://([a-z0-9:.-]+)\.(\w+)\.([^./]+)")
 LOGIN = "log in with 'gcloud auth application-default login'"
@@ -95,7 +95,7 @@ def _copy(option: str, url: str, pattern: str | None, folder: Path) -> None:
         if found := _OBJECT.fullmatch(url):
             _copy_objects(option, found[1], found[2] or "", pattern, folder)
         elif found := _TABLE.fullmatch(url):
-            _copy_rows(found[1].replace(":", "."), found[2], found[3], folder)
+            _copy_rows(option, found[1].replace(":", "."), found[2], found[3], folder)
         else:
             raise DraftError(
                 f"{option}: found {url}; expected gs://BUCKET/FOLDER, bq://PROJECT.DATASET.TABLE, or files on this "
@@ -137,7 +137,7 @@ def _is_file(name: str, pattern: str | None) -> bool:
     return "/" not in name and is_table_name(name)
 
 
-def _copy_rows(project: str, dataset: str, table: str, folder: Path) -> None:
+def _copy_rows(option: str, project: str, dataset: str, table: str, folder: Path) -> None:
     """Writes the rows of a table in BigQuery to a Parquet file."""
     import pyarrow.parquet as pq  # noqa: PLC0415
     from google.cloud import bigquery  # noqa: PLC0415 - takes seconds
@@ -149,7 +149,7 @@ def _copy_rows(project: str, dataset: str, table: str, folder: Path) -> None:
     batches = (batch for batch in rows.to_arrow_iterable() if len(batch))
     first = next(batches, None)
     if first is None:
-        raise DraftError(f"--data: bq://{project}.{dataset}.{table}: found no rows; expected at least one")
+        raise DraftError(f"{option}: bq://{project}.{dataset}.{table}: found no rows; expected at least one")
     with pq.ParquetWriter(folder / f"{table}.parquet", first.schema) as writer:
         for batch in itertools.chain([first], batches):
             writer.write_batch(batch)

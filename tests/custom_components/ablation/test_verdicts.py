@@ -61,6 +61,11 @@ def test_nothing_is_said_if_the_model_learned_nothing() -> None:
     )
 
 
+def test_a_column_without_a_feature_of_its_own_is_not_said_to_have_a_wide_interval() -> None:
+    found = judged(measured("fare", around(0.001), None), measured("miles", around(0.1), around(0.2)))
+    assert found["fare"].reason == "leaving it out costs nothing, but no feature is computed from it alone"
+
+
 def leak(worth: float, alone: float = 0.39, name: str = "refund") -> Measured:
     return measured(name, around(worth), around(alone))
 
@@ -92,6 +97,12 @@ def test_two_columns_that_repeat_a_leak_are_found_by_their_group() -> None:
         measured("money", around(0.21), around(0.3), ("refund", "fare"), "declared"),
     )
     assert {name for name, each in found.items() if each.verdict == "leak"} == {*pair, "refund + returned"}
+
+
+def test_a_group_with_the_name_of_a_leak_is_not_a_leak() -> None:
+    group = measured("refund", around(0.0), around(0.1), ("fare", "miles"), "declared")
+    found = judge([leak(0.2), group], SCALE, {})
+    assert [(each.kind, each.verdict) for each in found] == [("column", "leak"), ("declared", "redundant")]
 
 
 def test_columns_come_before_groups_and_are_sorted_by_worth() -> None:

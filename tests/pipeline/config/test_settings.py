@@ -242,6 +242,11 @@ def test_missing_key_is_reported(tmp_path: Path, key: str) -> None:
             "evaluation.thresholds.1.better_than_trivial",
             ["found 'recall'; expected one of auc"],
         ),
+        (
+            {"evaluation.metrics": ["recall"], "evaluation.thresholds": [{"metric": "recall", **GAIN}]},
+            "evaluation.thresholds.0.better_than_trivial",
+            ["found 'recall'; expected another metric, such as accuracy, loss or mse"],
+        ),
         ({"features": {}}, "features", ["found none; expected at least one"]),
         ({"features.dense.tips": {}}, "features.dense.tips", ["'tips'", "label"]),
         (

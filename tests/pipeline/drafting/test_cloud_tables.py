@@ -10,6 +10,7 @@ from test_refused_tables import GOOD, ROWS, number, word, yes
 
 from pipeline.config.loading import load_config
 from pipeline.drafting.command import init
+from pipeline.drafting.errors import DraftError
 from pipeline.drafting.table.copies import local_copies
 from pipeline.drafting.table.location import Given
 
@@ -75,6 +76,17 @@ def test_a_table_that_cannot_be_copied_or_drafted_leaves_nothing(tmp_path: Path,
     assert (found.code, found.stdout, found.files) == (2, "", [])
     assert said in found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+def test_an_empty_test_table_is_named_by_its_option(tmp_path: Path) -> None:
+    empty = {**TRIPS, "rows": []}
+    with cloud_tables({}, {"project.trips.trips": TRIPS, "project.trips.later": empty}):
+        given = Given("bq://project.trips.trips", test="bq://project.trips.later")
+        with (
+            pytest.raises(DraftError, match=r"--test: bq://project\.trips\.later: found no rows"),
+            local_copies(given, tmp_path / "data/trips", False),
+        ):
+            pass
 
 
 def test_a_copy_is_only_replaced_by_force_and_is_back_if_the_draft_fails(tmp_path: Path) -> None:
