@@ -62,6 +62,7 @@ class ListCheck:
             if feature.spec.separator:
                 values = _decoded(first_values(values))
                 if feature.kind == "numbers":
+                    self._check_encoding(feature, values, path, before)
                     self._check_numbers(feature, values, path, before)
             if not feature.spec.cut:
                 self._add_lengths(feature, _lengths(values, feature.spec.separator))

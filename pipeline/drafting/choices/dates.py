@@ -83,8 +83,9 @@ def _warning(column: Column, style: DateStyle) -> str:
             f"or the month in all rows: read as {style.spec.format}; if that is wrong, set the format to "
             f"{style.other_order}"
         )
-    if style.share < 1:
-        return f"{1 - style.share:.1%} of '{column.name}' do not have the {style.spec.shown}: they count as missing"
+    if others := 1 - style.share:
+        share = f"{others:.1%}" if others >= 0.001 else "less than 0.1%"
+        return f"{share} of '{column.name}' do not have the {style.spec.shown}: they count as missing"
     return ""
 
 

@@ -93,11 +93,12 @@ def _columns(draft: Draft) -> Iterator[str]:
 
 def _sentinels(draft: Draft) -> Iterator[str]:
     used = [each.column for each in draft.choices if each.use in ("feature", "label")]
+    rows = "rows of the sample" if draft.read.is_sampled else "rows"
     for column in used if FORMATS[draft.files.source.format].is_text else ():
         if found := find_sentinel(column, draft.read.sample_of(column.name)):
             rest = f"{shown_number(found.low)} to {shown_number(found.high)}"
             yield (
-                f"'{column.name}' is {found.cell} in {found.rows:,} rows and {rest} in all others; if {found.cell} "
+                f"'{column.name}' is {found.cell} in {found.rows:,} {rows} and {rest} in all others; if {found.cell} "
                 f"means a missing value, give --missing-value={found.cell}"
             )
 

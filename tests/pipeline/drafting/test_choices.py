@@ -196,6 +196,9 @@ def test_numbers_that_stand_for_missing_values_and_similar_classes_are_named(tmp
         "'answer' is 99 in 15 rows and 0 to 4 in all others; if 99 means a missing value, give --missing-value=99",
     ]
     assert "classes 'Yes', 'yes ' differ only in case or blanks; if they mean the same, write them alike" in said
+    found = drafted(tmp_path / "a.csv", "label", tmp_path / "new", "--max-rows", "100")
+    [said] = [line for line in found.choices["warnings"] if line.startswith("'size' is -999")]
+    assert "rows of the sample and" in said
 
 
 def test_texts_that_are_too_long_to_hash_on_a_device_switch_it_off(tmp_path: Path) -> None:

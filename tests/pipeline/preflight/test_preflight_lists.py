@@ -85,6 +85,13 @@ def test_texts_and_lists_pass(tmp_path: Path, kind: str, column: str, options: s
             [b"good", b"caf\xe9"],
             "a.parquet: row 30: column 'note': found bytes that are not UTF-8",
         ),
+        (
+            "numbers",
+            "note",
+            SEVERAL,
+            [b"1|2", b"1|\xe9"],
+            "a.parquet: row 30: column 'note': found bytes that are not UTF-8",
+        ),
     ],
 )
 def test_bad_values_are_refused_in_one_line(
