@@ -1,4 +1,4 @@
-"""Reads JSON files into records.
+"""Reads JSON files into records, and prepares values for JSON.
 
 All readers of this package raise the same errors: :class:`OSError` if a file is missing or not on a local disk, and
 :class:`ValueError` if it is damaged.
@@ -6,6 +6,7 @@ All readers of this package raise the same errors: :class:`OSError` if a file is
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,6 +58,19 @@ def to_record(kind: type[T], values: Mapping[str, Any], path: Path) -> T:
         ]
         missing = ", ".join(name for name in required if name not in values)
         raise ValueError(f"{path}: found no {missing}; expected {', '.join(required)}") from None
+
+
+def finite(value: Any) -> Any:
+    """A value as JSON can represent it, with ``None`` in place of NaN and infinite numbers.
+
+    >>> finite({"auc": float("nan"), "rows": (1, 2.5)})
+    {'auc': None, 'rows': [1, 2.5]}
+    """
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _read(path: Path, kind: type[T]) -> T:

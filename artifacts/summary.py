@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from artifacts.files import read_object, to_record
+from artifacts.files import finite, read_object, to_record
 from artifacts.nodes.ablation import AblationReport, to_ablation
 from artifacts.nodes.training import TrainingRecord
 from artifacts.thresholds import ThresholdResult
@@ -122,7 +122,7 @@ class RunSummary:
         values = dataclasses.asdict(self)
         if self.ablation is None:
             del values["ablation"]
-        document = json.dumps(_finite(values), indent=2, ensure_ascii=False, allow_nan=False)
+        document = json.dumps(finite(values), indent=2, ensure_ascii=False, allow_nan=False)
         return printable_json(document)
 
 
@@ -159,11 +159,3 @@ def read_summary(path: Path) -> RunSummary:
         with contextlib.suppress(ValueError, AttributeError):
             nested["ablation"] = to_ablation(values["ablation"], path)
     return to_record(RunSummary, {**values, **nested}, path)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

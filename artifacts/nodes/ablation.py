@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from artifacts.files import read_object, to_record
+from artifacts.files import finite, read_object, to_record
 from artifacts.names import REPORT_FILE
 
 Kind = Literal["column", "declared", "correlated"]
@@ -109,7 +109,7 @@ class AblationReport:
 
     def to_json(self) -> str:
         """Returns the content of the report file. Numbers that JSON cannot represent become null."""
-        return json.dumps(_finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
+        return json.dumps(finite(dataclasses.asdict(self)), indent=2, ensure_ascii=False, allow_nan=False)
 
     def having(self, verdict: Verdict) -> list[Worth]:
         """Returns what has a verdict."""
@@ -162,11 +162,3 @@ def _estimate(values: Any, path: Path) -> Estimate:
 
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,7 +11,7 @@ from pipeline.preflight.table import CheckedTable
 from reports.statistics.intervals import roc_area
 
 # Half the width of the 95% interval of an error divided by its expected value, times the square root of the number of
-# rows, for errors that are normally distributed.
+# rows, for errors that are normally distributed. R² is 1 minus an error that is 1 for the trivial model.
 RELATIVE_ERRORS = {
     "mse": Z * math.sqrt(2),
     "r2": Z * math.sqrt(2),

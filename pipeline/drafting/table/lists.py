@@ -12,7 +12,9 @@ from pipeline.drafting.table.sample import MAX_BYTES
 
 SEPARATORS = "|;,"
 LIST_SHARE = 0.3  # of the values with a separator
-_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+BLANKS = " \t"
+# As pipeline.preflight.lists.NUMBER, without the blanks.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +41,12 @@ def find_separator(texts: Sequence[str]) -> str | None:
 
     >>> find_separator(["1|2", "3|4|5", "6"]), find_separator(["a, b", "c, d"])
     ('|', None)
+    >>> find_separator(["1|\N{NO-BREAK SPACE}2"])
     """
     for separator in SEPARATORS:
         with_separator = sum(separator in text for text in texts)
         if with_separator >= LIST_SHARE * len(texts):
-            parts = {part.strip() for text in texts for part in text.split(separator)}
+            parts = {part.strip(BLANKS) for text in texts for part in text.split(separator)}
             if len(parts) <= len(texts) / 3 or _are_numbers(parts):
                 return separator
     return None
@@ -63,7 +66,7 @@ def describe_lists(counts: ColumnCounts, sample: pa.Array, is_sampled: bool) -> 
     texts = sample.unique().to_pylist()
     separator = find_separator(texts)
     assert separator
-    parts = {part.strip() for text in texts for part in text.split(separator)} - {""}
+    parts = {part.strip(BLANKS) for text in texts for part in text.split(separator)} - {""}
     longest = (pc.max(pc.count_substring(sample, separator)).as_py() or 0) + 1
     is_exact = not is_sampled and counts.max_bytes <= MAX_BYTES
     return Lists(separator, longest, len(parts), is_exact, _are_numbers(parts))
