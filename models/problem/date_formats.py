@@ -97,7 +97,7 @@ class Zone(NamedTuple):
         return "(?:Z|(?P<sign>[+-])(?P<zone_hour>[0-9]{2})(?::?(?P<zone_minute>[0-9]{2}))?)"
 
 
-class Optional(NamedTuple):
+class OptionalPart(NamedTuple):
     """Elements that a text has if one of some characters comes next.
 
     Attributes:
@@ -119,7 +119,7 @@ class Optional(NamedTuple):
         return f"(?:{''.join(each.pattern for each in self.elements)})?"
 
 
-Element: TypeAlias = Number | Word | Character | Zone | Optional
+Element: TypeAlias = Number | Word | Character | Zone | OptionalPart
 
 _DIRECTIVES: dict[str, Element] = {
     "Y": Number("year", 4, 4),
@@ -144,15 +144,15 @@ _DIRECTIVES: dict[str, Element] = {
 _SAME = ("Yy", "mBbq", "d", "Aa", "HI", "p", "M", "S", "f", "z")
 # The directives without which another one has no meaning.
 _NEEDS = {"d": "mBb", "m": "Yy", "B": "Yy", "b": "Yy", "q": "Yy", "M": "HI", "S": "M", "f": "S", "I": "p", "p": "I"}
-_FRACTION = Optional(".,", (Character(".,"), Number("fraction", 1, DIGITS)))
+_FRACTION = OptionalPart(".,", (Character(".,"), Number("fraction", 1, DIGITS)))
 _CLOCK = (
     *(Character("T "), Number("hour", 2, 2), Character(":"), Number("minute", 2, 2)),
-    Optional(":", (Character(":"), Number("second", 2, 2), _FRACTION)),
-    Optional("Z+-", (Zone(),)),
+    OptionalPart(":", (Character(":"), Number("second", 2, 2), _FRACTION)),
+    OptionalPart("Z+-", (Zone(),)),
 )
 _ISO = (
     *(Number("year", 4, 4), Character("-"), Number("month", 2, 2), Character("-"), Number("day", 2, 2)),
-    Optional("T ", _CLOCK),
+    OptionalPart("T ", _CLOCK),
 )
 
 
@@ -219,6 +219,8 @@ def _check_directives(text: str, letters: Sequence[str]) -> None:
         given = [letter for letter in letters if letter in same]
         if len(given) > 1:
             raise ValueError(f"found '%{given[0]}' and '%{given[1]}' in '{text}'; expected one of them")
+    if re.search(r"%z(?![^%\d:]|$)", text):
+        raise ValueError(f"found '{text}'; expected a space or the end after '%z', which may have a colon and digits")
     if not {*letters} & {*"YyHI"}:
         raise ValueError(f"found '{text}'; expected 'iso', or a format with a year (%Y) or an hour (%H)")
     if not text.isascii() or not text.isprintable():

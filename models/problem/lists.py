@@ -92,6 +92,8 @@ class Tags(ListSettings):
 
     def __post_init__(self) -> None:
         _check_one_index(self.buckets, self.top_k, self.min_frequency)
+        if self.buckets and self.oov_buckets > 1:
+            raise ValueError("found both 'buckets' and 'oov_buckets'; expected hash buckets or a vocabulary")
 
     @property
     def not_on_devices(self) -> str:

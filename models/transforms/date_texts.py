@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models.problem.date_formats import Character, DateFormat, Element, Number, Optional, Word
+from models.problem.date_formats import Character, DateFormat, Element, Number, OptionalPart, Word
 from models.transforms.calendar import days_from_civil, is_date
 
 LONGEST = 9  # bytes that are read at once
@@ -77,7 +77,7 @@ def _read(text: tf.Tensor, state: _State, elements: Sequence[Element]) -> _State
                 state = state._replace(position=state.position + 1, valid=state.valid & found)
             case Word():
                 state = _read_word(text, state, element)
-            case Optional():
+            case OptionalPart():
                 taken = _is_one_of(_bytes(text, state.position, 1)[:, 0], element.first)
                 state = _chosen(taken, _read(text, state, element.elements), state)
             case _:

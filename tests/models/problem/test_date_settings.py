@@ -16,6 +16,8 @@ from models.problem.kinds import FEATURE_KINDS, RawType
         ({"format": "%Y%"}, "format: found '%' in '%Y%'; expected 'iso' or directives"),
         ({"format": "%Y %y"}, "found '%Y' and '%y' in '%Y %y'; expected one of them"),
         ({"format": "%d.%Y"}, "found '%d' without %m or %B or %b in '%d.%Y'; expected both"),
+        ({"format": "%H:%M%z:%S"}, "found '%H:%M%z:%S'; expected a space or the end after '%z'"),
+        ({"format": "%H:%M%z%d %m %Y"}, "found '%H:%M%z%d %m %Y'; expected a space or the end after '%z'"),
         ({"format": "%Y %I"}, "found '%I' without %p in '%Y %I'; expected both"),
         ({"format": "day"}, "found 'day'; expected 'iso', or a format with a year (%Y) or an hour (%H)"),
         ({"format": "%Y年"}, "found '%Y年'; expected ASCII characters"),
