@@ -54,7 +54,7 @@ def test_words_of_any_script(text: str | bytes, expected: list[str]) -> None:
 
 def test_words_do_not_depend_on_the_language_of_the_machine() -> None:
     code = (
-        "import tensorflow as tf; from models.problem.kinds import Text; "
+        "import tensorflow as tf; from models.problem.lists import Text; "
         "from models.transforms.splitting import words_of; "
         "print(b' '.join(words_of(tf.constant([['TITLE İSTANBUL ÍI\\u0301']]), Text(max_words=3)).numpy()[0]))"
     )
