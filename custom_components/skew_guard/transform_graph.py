@@ -61,6 +61,7 @@ class SavedModelFunctions:
         function = function_pb2.FunctionDef()
         function.CopyFrom(self._functions[name])
         function.signature.name = ""
+        _rename_arguments(function)
         for node in function.node_def:
             for reference in _references(node):
                 if reference.name in self._functions:
@@ -111,6 +112,19 @@ def check_vocabularies(transform_dir: Path, model_dir: Path) -> dict[str, str]:
             sides = [side.get(name, "no such file")[:SHOWN_DIGITS] for side in (expected, found)]
             raise SkewError(Skew("vocabulary", name, expected=sides[0], found=sides[1]))
     return expected
+
+
+def _rename_arguments(function: function_pb2.FunctionDef) -> None:
+    """Numbers the arguments. TensorFlow names captured constants by how many tensors the process has made before."""
+    names = {argument.name: f"argument_{place}" for place, argument in enumerate(function.signature.input_arg)}
+    for argument in function.signature.input_arg:
+        argument.name = names[argument.name]
+    for node in function.node_def:
+        node.input[:] = [names.get(each, each) for each in node.input]
+    for output, value in function.ret.items():
+        function.ret[output] = names.get(value, value)
+    for attributes in function.arg_attr.values():
+        attributes.attr.pop("_user_specified_name", None)
 
 
 def _callees(function: function_pb2.FunctionDef) -> list[str]:

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from predictions import assert_same_predictions
 from random_rows import random_rows
 from small_table import IN_FULL, PLAIN, SPEC, encode, export_random, small_table, write_raw
+from tensorflow.core.protobuf import saved_model_pb2
 
 from artifacts.names import WARMUP_FILE
 from artifacts.nodes.skew import SkewReport
@@ -31,6 +32,7 @@ from custom_components.skew_guard.executor import with_own_names
 from custom_components.skew_guard.replay import Replay, raw_columns
 from custom_components.skew_guard.report import SkewError
 from custom_components.skew_guard.server_check import MODULE, WITHOUT_KERAS, ServerCheckError, check_server
+from custom_components.skew_guard.transform_graph import SavedModelFunctions
 from custom_components.skew_guard.warmup import write_warmup
 from models.network import build_network, feature_inputs
 from models.problem.problem import Problem
@@ -297,3 +299,19 @@ def test_the_new_process_imports_neither_keras_3_nor_scipy() -> None:
     modules = set(result.stdout.split())
     assert "tensorflow" in modules
     assert not {"keras", "scipy.ndimage._filters"} & modules
+
+
+def test_names_of_captured_constants_do_not_change_the_digest_of_a_function(tmp_path: Path) -> None:
+    digests = []
+    for number, values in enumerate(([1.0], [1.0], [1.0, 2.0])):
+        saved_model = saved_model_pb2.SavedModel()
+        function = saved_model.meta_graphs.add().graph_def.library.function.add()
+        function.signature.name = "transform"
+        function.signature.input_arg.add(name=f"shape_{number}", type=tf.float32.as_datatype_enum)
+        function.arg_attr[0].attr["_user_specified_name"].s = b"%d" % number
+        function.node_def.add(name="size", op="Reshape", input=[f"shape_{number}"] * len(values))
+        function.ret["same"] = f"shape_{number}"
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+        digests.append(SavedModelFunctions(tmp_path / str(number)).digest("transform"))
+    assert digests[0] == digests[1] != digests[2]
